@@ -1,0 +1,130 @@
+/* ser: which emotion does a voice carry? The public interface of libser.
+ *
+ * Thread safety: a ser_model is read-only after ser_model_open and may be shared by threads; a ser_session is
+ * working memory and belongs to one thread at a time. The library never prints, never exits and has no global
+ * state.
+ *
+ * Errors: every call that can fail returns a ser_status and, where an error struct is given (NULL is fine),
+ * one line of text that says what is wrong and what to do. On failure, output pointers are left NULL and
+ * outputs untouched. */
+#ifndef SER_SER_H
+#define SER_SER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SER_API __attribute__((visibility("default")))
+#else
+#define SER_API
+#endif
+
+#define SER_SAMPLE_RATE_HZ 16000 /* what every model listens to */
+#define SER_MAX_LABELS     64    /* emotions a model can tell apart, at most */
+
+typedef enum ser_status {
+    SER_OK = 0,
+    SER_E_NOMEM = -1,       /* out of memory */
+    SER_E_IO = -2,          /* a file cannot be opened, read or written */
+    SER_E_FORMAT = -3,      /* the content is damaged or not what it should be */
+    SER_E_UNSUPPORTED = -4, /* well-formed, but not something this version handles */
+    SER_E_ARG = -5,         /* the caller's arguments contradict each other or are out of range */
+    SER_E_CANCELLED = -6    /* the caller asked to stop */
+} ser_status;
+
+typedef struct ser_error {
+    ser_status status;
+    char text[512]; /* UTF-8, one line, no final full stop or newline */
+} ser_error;
+
+typedef enum ser_precision {
+    SER_PRECISION_AUTO,
+    SER_PRECISION_FP32,
+    SER_PRECISION_BF16,
+    SER_PRECISION_INT8
+} ser_precision;
+
+typedef enum ser_engine { SER_ENGINE_ONEDNN, SER_ENGINE_REF } ser_engine;
+
+typedef struct ser_settings {
+    int n_threads;           /* inside one recording; 0: all cores */
+    ser_precision precision; /* of the encoder; AUTO: the fastest on this processor that keeps the accuracy */
+    ser_engine engine;       /* REF: plain C, slow, to compare with */
+    const char
+        *encoder; /* folder of the encoder's checkpoint, for models that do not carry one; may be NULL */
+} ser_settings;
+
+/* Fills *s with the defaults: all cores, AUTO, oneDNN, no encoder folder. */
+SER_API void ser_default_settings(ser_settings *s);
+
+/* "MAJOR.MINOR.PATCH" */
+SER_API const char *ser_version(void);
+
+typedef struct ser_model ser_model;
+typedef struct ser_session ser_session;
+
+/* Opens a model file. path NULL: the model built into the library. s NULL: the defaults.
+ * The caller owns *out and closes it with ser_model_close. */
+SER_API ser_status ser_model_open(ser_model **out, const char *path, const ser_settings *s, ser_error *err);
+SER_API void ser_model_close(ser_model **model); /* sets *model to NULL; a NULL model is fine */
+
+SER_API size_t ser_model_n_labels(const ser_model *model);
+/* Name of emotion i, 0 <= i < n_labels, in alphabetical order; owned by the model. NULL when i is out of
+ * range. */
+SER_API const char *ser_model_label(const ser_model *model, size_t i);
+
+/* Working memory for predictions. The model must outlive the session. */
+SER_API ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error *err);
+SER_API void ser_session_free(ser_session **session);
+
+typedef enum ser_note {
+    SER_NOTE_NONE,
+    SER_NOTE_SILENCE, /* nothing but silence: no label */
+    SER_NOTE_NO_VOICE /* sound, but no voice in it: no label */
+} ser_note;
+
+typedef struct ser_segment {
+    double start_s, end_s;
+    int label; /* index of the emotion; -1: no voice here */
+    float scores[SER_MAX_LABELS];
+} ser_segment;
+
+typedef struct ser_result {
+    double duration_s;
+    int label;        /* index of the most probable emotion; -1 where note says why there is none */
+    float confidence; /* its probability; 0 without a label */
+    float scores[SER_MAX_LABELS]; /* calibrated probabilities of the model's labels, adding up to 1 */
+    ser_note note;
+    char warning[256];     /* empty, or what was odd about the recording (such as a truncated file) */
+    ser_segment *segments; /* with timeline; owned by the result */
+    size_t n_segments;
+} ser_result;
+
+typedef struct ser_predict_options {
+    int timeline; /* not 0: fill segments: the emotion over time, equal neighbours merged */
+} ser_predict_options;
+
+/* The emotion of n_samples of 16 kHz mono sound, nominal range [-1, 1]. options NULL: no timeline.
+ * SER_E_FORMAT for less than 25 ms and for samples that are not finite. Release *r with ser_result_release.
+ */
+SER_API ser_status ser_predict(ser_session *s, const float *pcm, size_t n_samples,
+                               const ser_predict_options *options, ser_result *r, ser_error *err);
+/* The same for an audio file of any rate and channel count that libsndfile reads; "-" is standard input. */
+SER_API ser_status ser_predict_file(ser_session *s, const char *path, const ser_predict_options *options,
+                                    ser_result *r, ser_error *err);
+SER_API void ser_result_release(ser_result *r);
+
+/* From now on this session standardises features by the voice heard in these recordings (no labels needed),
+ * and answers with the model's second head. At least 3 recordings; 10 or more are better. n_paths 0: back to
+ * none. */
+SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths,
+                                            ser_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,48 @@
+/* Any recording in, 16 kHz mono float out, in pieces, so that memory stays the same for any length.
+ * Decoding by libsndfile, resampling by soxr (high quality). */
+#ifndef SER_AUDIO_AUDIO_H
+#define SER_AUDIO_AUDIO_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SER_MIN_SAMPLES = SER_SAMPLE_RATE_HZ / 40 }; /* 25 ms: less is no recording */
+
+typedef struct ser_audio ser_audio;
+
+typedef struct ser_audio_info {
+    int sample_rate_hz, n_channels; /* of the file */
+    uint64_t n_frames_stated;       /* by the header; 0 when unknown */
+    char format[80];                /* "WAV, signed 16 bit PCM" */
+} ser_audio_info;
+
+/* path "-": standard input (spooled to an unlinked temporary file when it cannot seek).
+ * SER_E_IO: missing or unreadable; SER_E_FORMAT: not audio, empty, no samples. */
+ser_status ser_audio_open(ser_audio **out, const char *path, ser_error *err);
+/* The bytes are not copied and must outlive *out. */
+ser_status ser_audio_open_memory(ser_audio **out, const void *bytes, size_t n, ser_error *err);
+void ser_audio_close(ser_audio **a);
+void ser_audio_get_info(const ser_audio *a, ser_audio_info *info);
+
+/* The next up to n_max samples at 16 kHz; *n_read < n_max only at the end. What a sample is does not depend
+ * on n_max. SER_E_FORMAT: a sample is not finite (the text says where). */
+ser_status ser_audio_read(ser_audio *a, float *pcm, size_t n_max, size_t *n_read, ser_error *err);
+
+/* After the end: empty, or what to tell the user ("the header promises 10.0 s, the file holds 4.2 s: ...").
+ */
+const char *ser_audio_warning(const ser_audio *a);
+
+/* A whole recording; *pcm is owned by the caller (ser_free). SER_E_FORMAT also for less than SER_MIN_SAMPLES.
+ * warning may be NULL; else it receives ser_audio_warning's text. */
+ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],
+                          ser_error *err);
+
+/* By content, not by name; false also for what cannot be read. */
+bool ser_audio_is_audio(const char *path);
+
+/* ratio: output rate / input rate, 1/64 ... 64. */
+ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size_t n, double in_rate,
+                              double out_rate, ser_error *err);
+
+#endif

@@ -1,0 +1,81 @@
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 }; /* a cache line, and the widest vector */
+
+static _Thread_local long allocations_until_failure = -1;
+
+void ser_alloc_fail_at(long n)
+{
+    allocations_until_failure = n;
+}
+
+static bool must_fail(void)
+{
+    if (allocations_until_failure < 0)
+        return false;
+    return allocations_until_failure-- == 0;
+}
+
+bool ser_mul_size(size_t *out, size_t a, size_t b)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+bool ser_add_size(size_t *out, size_t a, size_t b)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+void *ser_alloc(size_t n, size_t size)
+{
+    size_t n_bytes;
+    if (!ser_mul_size(&n_bytes, n, size) || n_bytes > SIZE_MAX / 2 || must_fail())
+        return NULL;
+    n_bytes = (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *p = aligned_alloc(ALIGNMENT, n_bytes ? n_bytes : ALIGNMENT);
+    if (p)
+        memset(p, 0, n_bytes ? n_bytes : ALIGNMENT);
+    return p;
+}
+
+bool ser_grow(void *items, size_t *capacity, size_t n_needed, size_t size)
+{
+    if (n_needed <= *capacity)
+        return true;
+    size_t n_new = *capacity + *capacity / 2;
+    if (n_new < n_needed)
+        n_new = n_needed;
+    if (n_new < 8)
+        n_new = 8;
+    void *p = ser_alloc(n_new, size);
+    if (!p)
+        return false;
+    void **old = items;
+    if (*old)
+        memcpy(p, *old, *capacity * size);
+    ser_free(*old);
+    *old = p;
+    *capacity = n_new;
+    return true;
+}
+
+char *ser_strndup(const char *s, size_t n)
+{
+    char *copy = ser_alloc(n + 1, 1);
+    if (copy)
+        memcpy(copy, s, n);
+    return copy;
+}
+
+char *ser_strdup(const char *s)
+{
+    return ser_strndup(s, strlen(s));
+}
+
+void ser_free(void *p)
+{
+    free(p);
+}

@@ -1,0 +1,58 @@
+#include "base/text.h"
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool reserve(ser_text *t, size_t n_more)
+{
+    size_t n_needed;
+    if (!ser_add_size(&n_needed, t->n, n_more) || !ser_add_size(&n_needed, n_needed, 1) ||
+        !ser_grow(&t->s, &t->capacity, n_needed, 1))
+        t->failed = true;
+    return !t->failed;
+}
+
+void ser_text_append_n(ser_text *t, const char *s, size_t n)
+{
+    if (!reserve(t, n))
+        return;
+    memcpy(t->s + t->n, s, n);
+    t->n += n;
+    t->s[t->n] = 0;
+}
+
+void ser_text_append(ser_text *t, const char *s)
+{
+    ser_text_append_n(t, s, strlen(s));
+}
+
+void ser_text_appendf(ser_text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || !reserve(t, (size_t)n)) {
+        t->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(t->s + t->n, (size_t)n + 1, format, args);
+    va_end(args);
+    t->n += (size_t)n;
+}
+
+void ser_text_clear(ser_text *t)
+{
+    t->n = 0;
+    if (t->s)
+        t->s[0] = 0;
+}
+
+void ser_text_release(ser_text *t)
+{
+    ser_free(t->s);
+    *t = (ser_text){0};
+}

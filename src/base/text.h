@@ -1,0 +1,22 @@
+/* Text that grows. */
+#ifndef SER_BASE_TEXT_H
+#define SER_BASE_TEXT_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ser_text {
+    char *s; /* ends with 0; NULL while empty */
+    size_t n, capacity;
+    bool failed; /* an append ran out of memory: checked once, at the end */
+} ser_text;
+
+/* A zeroed struct is an empty text. */
+void ser_text_append(ser_text *t, const char *s);
+void ser_text_append_n(ser_text *t, const char *s, size_t n);
+void ser_text_appendf(ser_text *t, const char *format, ...) SER_PRINTF(2, 3);
+void ser_text_clear(ser_text *t);
+void ser_text_release(ser_text *t);
+
+#endif

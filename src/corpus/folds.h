@@ -1,0 +1,45 @@
+/* Which utterance is tested in which fold. */
+#ifndef SER_CORPUS_FOLDS_H
+#define SER_CORPUS_FOLDS_H
+
+#include "corpus/corpus.h"
+#include <stdint.h>
+
+typedef enum ser_protocol_kind {
+    SER_PROTOCOL_EMOBOX,
+    SER_PROTOCOL_LOSO,
+    SER_PROTOCOL_KFOLD,
+    SER_PROTOCOL_GROUP_KFOLD
+} ser_protocol_kind;
+
+typedef struct ser_protocol {
+    ser_protocol_kind kind;
+    int k;                  /* KFOLD, GROUP_KFOLD */
+    const char *folds_path; /* EMOBOX: CSV with utterance,test_fold; NULL: the corpus's own fold column */
+} ser_protocol;
+
+/* "emobox", "loso", "kfold=5", "group-kfold=6"; SER_E_ARG names the allowed words. folds_path is left alone.
+ */
+ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err);
+
+typedef struct ser_folds {
+    int *test_fold; /* of each utterance, 0 ... n_folds-1 */
+    char **names;   /* of each fold: "1", or the speaker left out */
+    size_t n_folds;
+    size_t n_utterances;
+} ser_folds;
+
+/* KFOLD: random, stratified by label. GROUP_KFOLD: no speaker in two folds, folds of similar size and label
+ * mix. Both depend on seed alone. SER_E_ARG: more folds than recordings or speakers, speakers unknown, a
+ * recording without a fold, a fold without recordings. */
+ser_status ser_folds_new(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,
+                         ser_error *err);
+void ser_folds_free(ser_folds **f);
+
+/* The same for any subset inside a training part: labels and groups (speakers) of n items, k folds into
+ * fold[n]. group NULL: stratified by label alone. Used for choosing hyper-parameters and calibration. k is
+ * lowered to what the groups allow; returns the number of folds made (at least 2), or an error. */
+ser_status ser_folds_split(int *fold, int *n_folds, const int *label, const int *group, size_t n, int k,
+                           uint64_t seed, ser_error *err);
+
+#endif

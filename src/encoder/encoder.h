@@ -1,0 +1,61 @@
+/* Pretrained speech encoders: PCM in, hidden states out. Today Whisper's encoder (arXiv:2212.04356); HuBERT,
+ * wav2vec 2.0, WavLM and data2vec will come behind the same calls. */
+#ifndef SER_ENCODER_ENCODER_H
+#define SER_ENCODER_ENCODER_H
+
+#include "base/status.h"
+#include "io/safetensors.h"
+#include "nn/ops.h"
+
+enum { SER_ENCODER_MAX_LAYERS = 64 };
+
+typedef struct ser_encoder ser_encoder;           /* weights: read-only, shared by threads */
+typedef struct ser_encoder_work ser_encoder_work; /* belongs to one thread */
+
+typedef struct ser_encoder_info {
+    char model_type[32]; /* "whisper" */
+    int n_layers;        /* transformer layers; hidden states are numbered 0 ... n_layers */
+    int n_loaded; /* the last hidden state that can be computed: fewer where only some layers were loaded */
+    size_t dims;  /* of one hidden state */
+    size_t max_samples;  /* of one window: 480,000 for Whisper */
+    char sha256[65];     /* of the weights file */
+    size_t n_parameters; /* loaded */
+} ser_encoder_info;
+
+/* folder holds config.json and model.safetensors. last_layer: load no transformer layer beyond what hidden
+ * state last_layer needs (-1: all). */
+ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_layer, ser_engine engine,
+                            ser_precision precision, ser_error *err);
+/* From tensors already open, such as those inside a model file: names start with prefix (may be ""),
+ * config_json is the text of config.json. I8 weights have a float tensor NAME.scale beside them, one scale
+ * per row. The file may be closed afterwards. */
+ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *file, const char *prefix,
+                                    const char *config_json, int last_layer, ser_engine engine,
+                                    ser_precision precision, ser_error *err);
+void ser_encoder_close(ser_encoder **e);
+void ser_encoder_get_info(const ser_encoder *e, ser_encoder_info *info);
+ser_precision ser_encoder_precision(const ser_encoder *e);
+
+ser_status ser_encoder_work_new(ser_encoder_work **out, const ser_encoder *e, int n_threads, ser_error *err);
+void ser_encoder_work_free(ser_encoder_work **w);
+
+/* 50 a second for Whisper: ceil(floor(n_samples / 160) / 2). */
+size_t ser_encoder_n_frames(const ser_encoder *e, size_t n_samples);
+
+/* One window of at most max_samples: hidden (n_frames, n_wanted * dims), the wanted hidden states (ascending
+ * or not, transformers' numbering: 0 is the input of the first layer, the last includes the final norm) side
+ * by side in the order given. Computes no layer beyond the highest wanted one. pad_samples: pad with silence
+ * to so many samples first (0: none; the reference pads to 480,000; all frames of the padded window come
+ * out). */
+ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                           size_t n_samples, size_t pad_samples, const int *wanted, size_t n_wanted,
+                           ser_error *err);
+
+/* Writes the tensors that hidden states up to last_layer need, quantised to I8 with a scale per row
+ * (matrices) or F16 (the rest), as arrays for ser_safetensors_write: for models that carry their encoder.
+ * names get prefix. Free with ser_encoder_free_export. */
+ser_status ser_encoder_export(ser_tensor **tensors, size_t *n_tensors, const char *folder, int last_layer,
+                              const char *prefix, ser_error *err);
+void ser_encoder_free_export(ser_tensor *tensors, size_t n_tensors);
+
+#endif

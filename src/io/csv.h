@@ -1,0 +1,23 @@
+/* CSV as of RFC 4180: quotes, commas and line breaks in quotes; CR LF or LF; a UTF-8 byte order mark is
+ * skipped. */
+#ifndef SER_IO_CSV_H
+#define SER_IO_CSV_H
+
+#include "base/status.h"
+#include "base/text.h"
+
+typedef struct ser_csv {
+    char ***rows; /* rows[i][j]: 0-terminated; every row has n_columns fields; row 0 is the header */
+    size_t n_rows, n_columns;
+    char *text; /* holds the fields */
+} ser_csv;
+
+/* Every row must be as wide as the first (SER_E_FORMAT names the line); a 0 byte is refused. */
+ser_status ser_csv_read(ser_csv *out, const char *path, ser_error *err);
+ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_error *err);
+void ser_csv_release(ser_csv *c);
+int ser_csv_column(const ser_csv *c, const char *name); /* -1: none */
+/* Appends one field, quoted where needed. */
+void ser_csv_append_field(ser_text *t, const char *field);
+
+#endif

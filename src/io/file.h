@@ -1,0 +1,53 @@
+/* Files: whole into memory, mapped, and outputs that appear under their final name only when whole. */
+#ifndef SER_IO_FILE_H
+#define SER_IO_FILE_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+/* A file's bytes: mapped read-only where the system allows, so that opening a large file copies nothing. */
+typedef struct ser_bytes {
+    const unsigned char *data;
+    size_t n;
+    bool mapped; /* else allocated */
+} ser_bytes;
+
+/* SER_E_IO when it cannot be read; SER_E_FORMAT when it is no regular file or larger than n_max bytes (0: no
+ * limit). */
+ser_status ser_io_map(ser_bytes *out, const char *path, size_t n_max, ser_error *err);
+/* The same as an own copy, with a 0 behind the last byte: for text. */
+ser_status ser_io_read(ser_bytes *out, const char *path, size_t n_max, ser_error *err);
+void ser_bytes_release(ser_bytes *b); /* zeroes *b */
+
+/* An output under a temporary name beside the final one. Write to .file, then commit, which checks every
+ * write so far, flushes to the disk and renames; abort (also fine after commit, and on a zeroed struct)
+ * removes it. */
+typedef struct ser_output {
+    FILE *file;
+    char *path, *temporary_path;
+} ser_output;
+
+ser_status ser_output_open(ser_output *out, const char *path, ser_error *err);
+ser_status ser_output_commit(ser_output *out, ser_error *err);
+void ser_output_abort(ser_output *out);
+
+/* All of the above in one call. */
+ser_status ser_io_write(const char *path, const void *bytes, size_t n, ser_error *err);
+
+/* Makes a folder and those above it; fine when it is there. */
+ser_status ser_io_make_folder(const char *path, ser_error *err);
+
+/* "folder/name", or name when it is absolute or folder is empty; NULL when out of memory; free with ser_free.
+ */
+char *ser_io_join(const char *folder, const char *name);
+
+/* Every regular file below folder, relative to it, in byte order of the relative path; links to folders are
+ * not followed. Free with ser_io_free_list. */
+ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err);
+void ser_io_free_list(char **paths, size_t n_paths);
+
+/* ${XDG_CACHE_HOME:-~/.cache}/ser/NAME; NULL when there is neither variable nor home, or no memory. */
+char *ser_io_cache_folder(const char *name);
+
+#endif

@@ -1,0 +1,51 @@
+/* The seam between the numerics and the rest: matrix products, by plain C (ops_ref.c) or by oneDNN
+ * (ops_onednn.c). Layers include this header and no engine's. Results depend neither on the number of threads
+ * nor on how many rows are computed together (fp32: to 1e-6 relative). */
+#ifndef SER_NN_OPS_H
+#define SER_NN_OPS_H
+
+#include "base/status.h"
+#include "io/safetensors.h"
+#include <stdbool.h>
+
+typedef struct ser_nn_ops ser_nn_ops;       /* an engine: read-only, shared */
+typedef struct ser_nn_linear ser_nn_linear; /* packed weights of one linear layer: read-only, shared */
+typedef struct ser_nn_work ser_nn_work;     /* scratch memory and cached primitives: belongs to one thread */
+
+typedef enum ser_activation { SER_ACT_NONE, SER_ACT_GELU /* exact, with erf */ } ser_activation;
+
+ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err);
+void ser_nn_ops_free(ser_nn_ops **ops);
+/* What AUTO became on this processor. */
+ser_precision ser_nn_ops_precision(const ser_nn_ops *ops);
+
+/* n_threads: how many threads each product may use (1 where many recordings run side by side). */
+ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
+void ser_nn_work_free(ser_nn_work **work);
+
+/* Weights of y = act(x w^T + bias): w (n_out, n_in) as in the checkpoint (F32, F16, BF16, or I8 with one
+ * scale per row in scales, else NULL); bias (n_out) floats or NULL. Copies what it needs. */
+ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
+                             const float *scales, const float *bias, size_t n_out, size_t n_in,
+                             ser_activation act, ser_error *err);
+void ser_nn_linear_free(ser_nn_linear **l);
+
+/* x (n_rows, n_in) -> y (n_rows, n_out), both fp32 and contiguous; add: y += instead of y = (act NONE only).
+ */
+ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
+                             size_t n_rows, bool add, ser_error *err);
+
+/* n_batch fp32 products C = A B (or A B^T): A (m, k) with row stride lda, and so on; stride_x from one
+ * product to the next. */
+typedef struct ser_gemm {
+    size_t n_batch, m, n, k;
+    size_t lda, ldb, ldc;
+    size_t stride_a, stride_b, stride_c;
+    bool a_transposed; /* A is stored (k, m) */
+    bool b_transposed; /* B is stored (n, k) */
+    float beta;        /* 0 or 1: C = A B + beta C */
+} ser_gemm;
+ser_status ser_nn_gemm(ser_nn_work *work, float *c, const float *a, const float *b, const ser_gemm *g,
+                       ser_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "base/threads.h"
+#include "test.h"
+
+static void test_memory(void)
+{
+    size_t product;
+    CHECK(ser_mul_size(&product, 6, 7) && product == 42);
+    CHECK(!ser_mul_size(&product, SIZE_MAX / 2, 3));
+    CHECK(!ser_alloc(SIZE_MAX / 2, 4));
+    int *items = NULL;
+    size_t capacity = 0;
+    for (int i = 0; i < 1000; i++) {
+        CHECK(ser_grow(&items, &capacity, (size_t)i + 1, sizeof *items));
+        items[i] = i;
+    }
+    CHECK(items[999] == 999 && items[0] == 0 && (uintptr_t)items % 64 == 0);
+    ser_free(items);
+    ser_alloc_fail_at(1);
+    void *first = ser_alloc(1, 1), *second = ser_alloc(1, 1), *third = ser_alloc(1, 1);
+    CHECK(first && !second && third);
+    ser_free(first);
+    ser_free(third);
+}
+
+static void test_text(void)
+{
+    ser_text t = {0};
+    ser_text_append(&t, "a");
+    ser_text_appendf(&t, "%d-%s", 5, "b");
+    CHECK(strcmp(t.s, "a5-b") == 0 && t.n == 4 && !t.failed);
+    ser_text_release(&t);
+    ser_alloc_fail_at(0);
+    ser_text_append(&t, "x");
+    CHECK(t.failed);
+    ser_text_release(&t);
+}
+
+static void test_errors(void)
+{
+    ser_error err = {0};
+    CHECK(ser_fail(&err, SER_E_IO, "file %d", 3) == SER_E_IO && err.status == SER_E_IO);
+    CHECK(strcmp(err.text, "file 3") == 0);
+    CHECK(ser_fail_within(&err, SER_E_FORMAT, "fold %d: ", 2) == SER_E_FORMAT &&
+          strcmp(err.text, "fold 2: file 3") == 0);
+    CHECK(ser_fail(NULL, SER_E_ARG, "nobody reads this") == SER_E_ARG);
+}
+
+static void test_random(void)
+{
+    ser_random a, b;
+    ser_random_init(&a, 46);
+    ser_random_init(&b, 46);
+    double sum = 0, sum_of_squares = 0;
+    for (int i = 0; i < 10000; i++) {
+        double x = ser_random_normal(&a);
+        CHECK(x == ser_random_normal(&b));
+        sum += x;
+        sum_of_squares += x * x;
+    }
+    CHECK(fabs(sum / 10000) < 0.05 && fabs(sum_of_squares / 10000 - 1) < 0.05);
+    CHECK(ser_random_derive(46, "a") != ser_random_derive(46, "b") &&
+          ser_random_derive(46, "a") != ser_random_derive(47, "a"));
+    size_t items[100], seen[100] = {0};
+    for (size_t i = 0; i < 100; i++)
+        items[i] = i;
+    ser_random_shuffle(&a, items, 100);
+    for (size_t i = 0; i < 100; i++)
+        seen[items[i]]++;
+    for (size_t i = 0; i < 100; i++)
+        CHECK(seen[i] == 1);
+}
+
+static void test_sha256(void)
+{
+    char hex[65];
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, "abc", 3);
+    ser_sha256_finish(&h, hex);
+    CHECK(strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") ==
+          0); /* FIPS 180-2, B.1 */
+}
+
+static ser_status square(void *context, size_t item, int worker, ser_error *err)
+{
+    (void)worker;
+    size_t *results = context;
+    if (item == 700 || item == 701)
+        return ser_fail(err, SER_E_ARG, "item %zu", item);
+    results[item] = item * item;
+    return SER_OK;
+}
+
+static void test_threads(void)
+{
+    static size_t results[1000];
+    ser_error err = {0};
+    CHECK_OK(ser_parallel_for(4, 700, square, results, &err), &err);
+    for (size_t i = 0; i < 700; i++)
+        CHECK(results[i] == i * i);
+    CHECK_FAILS(ser_parallel_for(4, 1000, square, results, &err), SER_E_ARG, &err, "item 700");
+    CHECK_OK(ser_parallel_for(0, 0, square, results, &err), &err);
+}
+
+int main(void)
+{
+    test_memory();
+    test_text();
+    test_errors();
+    test_random();
+    test_sha256();
+    test_threads();
+    return test_summary();
+}
