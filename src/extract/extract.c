@@ -1,0 +1,406 @@
+#include "extract/extract.h"
+#include "base/memory.h"
+#include "features/mel.h"
+
+#include <string.h>
+
+struct ser_extractor {
+    ser_feature_spec spec;
+    const ser_encoder *encoder;
+    ser_mel *mel; /* of LOGMEL and MFCC */
+    float *dct;   /* (SER_MFCC_DIMS, SER_LOGMEL_DIMS) */
+    size_t part_dims[SER_MAX_PARTS], dims;
+    size_t encoder_dims; /* of one hidden state */
+    size_t advance;      /* samples from one window to the next: a whole number of hops */
+};
+
+struct ser_extractor_work {
+    ser_mel_work *mel_work;
+    ser_encoder_work *encoder_work;
+    float *pcm;                 /* one window, and a sample more */
+    float *part[SER_MAX_PARTS]; /* (capacity, part_dims) */
+    float *log_mel;             /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
+    float *frames;              /* (capacity, dims): the parts side by side */
+    size_t capacity;
+};
+
+/* ---- what is shared ---- */
+
+static ser_status check_encoder_part(ser_extractor *e, const ser_feature_part *p, ser_error *err)
+{
+    if (!e->encoder)
+        return ser_fail(err, SER_E_ARG, "%s features need an encoder: name its folder with --encoder",
+                        ser_feature_kind_name(p->kind));
+    if (!p->n_layers)
+        return ser_fail(err, SER_E_ARG, "no layer of %s is chosen: use --layers",
+                        ser_feature_kind_name(p->kind));
+    ser_encoder_info info;
+    ser_encoder_get_info(e->encoder, &info);
+    for (size_t i = 0; i < p->n_layers; i++)
+        if (p->layers[i] > info.n_loaded)
+            return ser_fail(err, SER_E_ARG, "layer %d does not exist: this encoder has hidden states 0 to %d",
+                            p->layers[i], info.n_loaded);
+    if (e->spec.n_parts > 1 && e->spec.hop_samples != SER_DEFAULT_HOP)
+        return ser_fail(err, SER_E_ARG, "--hop-length %d beside an encoder: its frames come every %d samples",
+                        e->spec.hop_samples, SER_DEFAULT_HOP);
+    e->encoder_dims = info.dims;
+    return SER_OK;
+}
+
+static ser_status init_mel(ser_extractor *e, ser_feature_kind kind, ser_error *err)
+{
+    ser_mel_settings settings = ser_logmel_settings(e->spec.hop_samples);
+    ser_status st = e->mel ? SER_OK : ser_mel_new(&e->mel, &settings, err);
+    if (st == SER_OK && kind == SER_FEATURE_MFCC)
+        st = ser_dct_new(&e->dct, SER_MFCC_DIMS, SER_LOGMEL_DIMS, err);
+    return st;
+}
+
+ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, const ser_encoder *encoder,
+                             ser_error *err)
+{
+    *out = NULL;
+    ser_status st = SER_OK;
+    ser_extractor *e = ser_alloc(1, sizeof *e);
+    if (!e)
+        return ser_fail_nomem(err);
+    e->spec = *spec;
+    e->encoder = encoder;
+    for (size_t i = 0; i < spec->n_parts && st == SER_OK; i++) {
+        const ser_feature_part *p = &spec->parts[i];
+        if (ser_feature_kind_is_encoder(p->kind))
+            st = check_encoder_part(e, p, err);
+        else
+            st = init_mel(e, p->kind, err);
+        e->part_dims[i] = p->kind == SER_FEATURE_LOGMEL ? SER_LOGMEL_DIMS
+                          : p->kind == SER_FEATURE_MFCC ? SER_MFCC_DIMS
+                                                        : e->encoder_dims * p->n_layers;
+        e->dims += e->part_dims[i];
+    }
+    if (st != SER_OK) {
+        ser_extractor_free(&e);
+        return st;
+    }
+    size_t hop = (size_t)spec->hop_samples;
+    e->advance = (SER_WINDOW_SAMPLES - SER_WINDOW_OVERLAP) / hop * hop;
+    *out = e;
+    return SER_OK;
+}
+
+void ser_extractor_free(ser_extractor **e)
+{
+    if (!e || !*e)
+        return;
+    ser_mel_free(&(*e)->mel);
+    ser_free((*e)->dct);
+    ser_free(*e);
+    *e = NULL;
+}
+
+const ser_feature_spec *ser_extractor_spec(const ser_extractor *e)
+{
+    return &e->spec;
+}
+
+size_t ser_extractor_dims(const ser_extractor *e)
+{
+    return e->dims;
+}
+
+double ser_extractor_frames_per_s(const ser_extractor *e)
+{
+    return (double)SER_SAMPLE_RATE_HZ / e->spec.hop_samples;
+}
+
+static size_t n_blocks_of(const ser_feature_part *p)
+{
+    return ser_feature_kind_is_encoder(p->kind) ? p->n_layers : 1;
+}
+
+size_t ser_extractor_n_blocks(const ser_extractor *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->spec.n_parts; i++)
+        n += n_blocks_of(&e->spec.parts[i]);
+    return n;
+}
+
+void ser_extractor_block(const ser_extractor *e, size_t block, size_t *offset, size_t *dims)
+{
+    *offset = 0;
+    for (size_t i = 0; i < e->spec.n_parts; i++) {
+        size_t n = n_blocks_of(&e->spec.parts[i]);
+        *dims = e->part_dims[i] / n;
+        if (block < n) {
+            *offset += block * *dims;
+            return;
+        }
+        *offset += e->part_dims[i];
+        block -= n;
+    }
+}
+
+/* ---- what belongs to one thread ---- */
+
+ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor *e, int n_threads,
+                                  ser_error *err)
+{
+    *out = NULL;
+    ser_status st = SER_OK;
+    ser_extractor_work *w = ser_alloc(1, sizeof *w);
+    if (!w)
+        return ser_fail_nomem(err);
+    if (e->mel)
+        st = ser_mel_work_new(&w->mel_work, e->mel, err);
+    if (st == SER_OK && ser_feature_spec_encoder(&e->spec))
+        st = ser_encoder_work_new(&w->encoder_work, e->encoder, n_threads, err);
+    w->pcm = ser_alloc(SER_WINDOW_SAMPLES + 1, sizeof *w->pcm);
+    if (st == SER_OK && !w->pcm)
+        st = ser_fail_nomem(err);
+    if (st != SER_OK) {
+        ser_extractor_work_free(&w);
+        return st;
+    }
+    *out = w;
+    return SER_OK;
+}
+
+void ser_extractor_work_free(ser_extractor_work **w)
+{
+    if (!w || !*w)
+        return;
+    ser_mel_work_free(&(*w)->mel_work);
+    ser_encoder_work_free(&(*w)->encoder_work);
+    for (size_t i = 0; i < SER_MAX_PARTS; i++)
+        ser_free((*w)->part[i]);
+    ser_free((*w)->pcm);
+    ser_free((*w)->log_mel);
+    ser_free((*w)->frames);
+    ser_free(*w);
+    *w = NULL;
+}
+
+/* Buffers grow with the longest window seen, so that short recordings stay cheap. */
+static ser_status reserve_frames(const ser_extractor *e, ser_extractor_work *w, size_t n_frames,
+                                 ser_error *err)
+{
+    if (n_frames <= w->capacity)
+        return SER_OK;
+    w->capacity = 0;
+    float **buffers[SER_MAX_PARTS + 2] = {&w->frames, &w->log_mel};
+    size_t dims[SER_MAX_PARTS + 2] = {e->dims, e->mel ? SER_LOGMEL_DIMS : 0};
+    for (size_t i = 0; i < e->spec.n_parts; i++) {
+        buffers[i + 2] = &w->part[i];
+        dims[i + 2] = e->part_dims[i];
+    }
+    for (size_t i = 0; i < e->spec.n_parts + 2; i++) {
+        size_t n;
+        ser_free(*buffers[i]);
+        *buffers[i] = ser_mul_size(&n, n_frames, dims[i]) ? ser_alloc(n, sizeof(float)) : NULL;
+        if (!*buffers[i])
+            return ser_fail_nomem(err);
+    }
+    w->capacity = n_frames;
+    return SER_OK;
+}
+
+/* ---- one window ---- */
+
+typedef struct window {
+    size_t n_samples;
+    bool first, last;
+    float
+        log_mel_max; /* power, of the whole recording; 0: the window is the whole recording, or nobody asks */
+} window;
+
+static float max_of(const float *x, size_t n)
+{
+    float max = 0;
+    for (size_t i = 0; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+/* power_to_db clamps at 80 dB below the recording's maximum: one extra value brings in a maximum that lies in
+ * another window (the buffer has room for it: see window_frames). */
+static void window_log_mel(ser_extractor_work *w, const window *win, size_t n_frames)
+{
+    size_t n = n_frames * SER_LOGMEL_DIMS;
+    w->log_mel[n] = win->log_mel_max;
+    ser_features_power_to_db(w->log_mel, n + 1);
+}
+
+static ser_status run_parts(const ser_extractor *e, ser_extractor_work *w, const window *win,
+                            size_t *n_frames, ser_error *err)
+{
+    size_t n_mel = 0;
+    *n_frames = SIZE_MAX;
+    if (e->mel) {
+        n_mel = ser_mel_n_frames(e->mel, win->n_samples);
+        ser_mel_run(e->mel, w->mel_work, w->log_mel, w->pcm, win->n_samples);
+        window_log_mel(w, win, n_mel);
+        *n_frames = n_mel;
+    }
+    for (size_t i = 0; i < e->spec.n_parts; i++) {
+        const ser_feature_part *p = &e->spec.parts[i];
+        if (p->kind == SER_FEATURE_LOGMEL) {
+            memcpy(w->part[i], w->log_mel, n_mel * SER_LOGMEL_DIMS * sizeof(float));
+        } else if (p->kind == SER_FEATURE_MFCC) {
+            ser_features_mfcc(w->part[i], w->log_mel, e->dct, n_mel, SER_LOGMEL_DIMS, SER_MFCC_DIMS);
+        } else {
+            size_t n_padded = (size_t)e->spec.pad_s * SER_SAMPLE_RATE_HZ;
+            size_t n =
+                ser_encoder_n_frames(e->encoder, n_padded > win->n_samples ? n_padded : win->n_samples);
+            ser_status st = ser_encoder_run(e->encoder, w->encoder_work, w->part[i], w->pcm, win->n_samples,
+                                            n_padded, p->layers, p->n_layers, err);
+            if (st != SER_OK)
+                return st;
+            *n_frames = n < *n_frames ? n : *n_frames;
+        }
+    }
+    return SER_OK;
+}
+
+/* How many rows a window's buffers need. */
+static size_t window_frames(const ser_extractor *e, size_t n_samples)
+{
+    size_t n_padded = (size_t)e->spec.pad_s * SER_SAMPLE_RATE_HZ, n = 0;
+    if (n_padded < n_samples)
+        n_padded = n_samples;
+    if (e->mel)
+        n = ser_mel_n_frames(e->mel, n_samples) + 1; /* + 1: see window_log_mel */
+    if (e->encoder && ser_feature_spec_encoder(&e->spec)) {
+        size_t n_encoder = ser_encoder_n_frames(e->encoder, n_padded);
+        n = n_encoder > n ? n_encoder : n;
+    }
+    return n;
+}
+
+static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
+                              ser_frames_fn receive, void *context, ser_error *err)
+{
+    size_t n_frames;
+    ser_status st = reserve_frames(e, w, window_frames(e, win->n_samples), err);
+    if (st == SER_OK)
+        st = run_parts(e, w, win, &n_frames, err);
+    if (st != SER_OK)
+        return st;
+    size_t hop = (size_t)e->spec.hop_samples, advance = e->advance / hop;
+    size_t margin = (SER_WINDOW_SAMPLES / hop - advance) / 2; /* frames: half the overlap */
+    size_t from = win->first ? 0 : margin, to = win->last ? n_frames : advance + margin;
+    if (from >= to)
+        return SER_OK;
+    const float *frames = w->part[0] + from * e->dims;
+    if (e->spec.n_parts > 1) {
+        for (size_t t = from; t < to; t++) {
+            float *row = w->frames + (t - from) * e->dims;
+            for (size_t i = 0; i < e->spec.n_parts; row += e->part_dims[i++])
+                memcpy(row, w->part[i] + t * e->part_dims[i], e->part_dims[i] * sizeof(float));
+        }
+        frames = w->frames;
+    }
+    return receive(context, frames, to - from, err);
+}
+
+/* ---- a recording ---- */
+
+typedef ser_status (*window_fn)(const ser_extractor *e, ser_extractor_work *w, const window *win,
+                                void *context, ser_error *err);
+
+/* Window after window in w->pcm, of which n_have samples are there already. One sample more than a window is
+ * asked for, because only that tells whether the window is the last. */
+static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
+                                  size_t n_have, float log_mel_max, window_fn run, void *context,
+                                  ser_error *err)
+{
+    for (bool first = true;; first = false) {
+        size_t n_read = 0, n_wanted = SER_WINDOW_SAMPLES + 1 - n_have;
+        ser_status st = SER_OK;
+        if (n_wanted)
+            st = source->read(source->context, w->pcm + n_have, n_wanted, &n_read, err);
+        if (st != SER_OK)
+            return st;
+        n_have += n_read;
+        window win = {.n_samples = n_have, .first = first, .last = true, .log_mel_max = log_mel_max};
+        if (n_have > SER_WINDOW_SAMPLES) {
+            win.n_samples = SER_WINDOW_SAMPLES;
+            win.last = false;
+        }
+        if ((st = run(e, w, &win, context, err)) != SER_OK || win.last)
+            return st;
+        n_have -= e->advance;
+        memmove(w->pcm, w->pcm + e->advance, n_have * sizeof *w->pcm);
+    }
+}
+
+static ser_status measure_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
+                                 void *context, ser_error *err)
+{
+    float *max = context;
+    ser_status st = reserve_frames(e, w, window_frames(e, win->n_samples), err);
+    if (st != SER_OK)
+        return st;
+    size_t n = ser_mel_n_frames(e->mel, win->n_samples);
+    ser_mel_run(e->mel, w->mel_work, w->log_mel, w->pcm, win->n_samples);
+    float window_max = max_of(w->log_mel, n * SER_LOGMEL_DIMS);
+    *max = window_max > *max ? window_max : *max;
+    return SER_OK;
+}
+
+typedef struct receiver {
+    ser_frames_fn receive;
+    void *context;
+} receiver;
+
+static ser_status emit_to_receiver(const ser_extractor *e, ser_extractor_work *w, const window *win,
+                                   void *context, ser_error *err)
+{
+    receiver *r = context;
+    return emit_window(e, w, win, r->receive, r->context, err);
+}
+
+ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
+                       ser_frames_fn receive, void *context, ser_error *err)
+{
+    receiver r = {receive, context};
+    size_t n_read = 0;
+    ser_status st = source->read(source->context, w->pcm, SER_WINDOW_SAMPLES + 1, &n_read, err);
+    if (st != SER_OK)
+        return st;
+    if (!e->mel || n_read <= SER_WINDOW_SAMPLES)
+        return for_each_window(e, w, source, n_read, 0, emit_to_receiver, &r, err);
+    /* Log-mel is clamped below the whole recording's maximum, so a long one is heard twice. */
+    float max = 0;
+    st = for_each_window(e, w, source, n_read, 0, measure_window, &max, err);
+    if (st == SER_OK)
+        st = source->rewind(source->context, err);
+    if (st != SER_OK)
+        return st;
+    return for_each_window(e, w, source, 0, max, emit_to_receiver, &r, err);
+}
+
+/* ---- samples in memory ---- */
+
+static ser_status read_memory(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    (void)err;
+    ser_pcm_memory *m = context;
+    size_t n_left = m->n_samples - m->at;
+    *n_read = n_left < n_max ? n_left : n_max;
+    if (*n_read)
+        memcpy(pcm, m->pcm + m->at, *n_read * sizeof *pcm);
+    m->at += *n_read;
+    return SER_OK;
+}
+
+static ser_status rewind_memory(void *context, ser_error *err)
+{
+    (void)err;
+    ((ser_pcm_memory *)context)->at = 0;
+    return SER_OK;
+}
+
+ser_pcm_source ser_pcm_from_memory(ser_pcm_memory *m)
+{
+    return (ser_pcm_source){read_memory, rewind_memory, m};
+}

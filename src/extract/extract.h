@@ -1,0 +1,55 @@
+/* From a recording of any length to the frames that a feature specification asks for.
+ *
+ * Recordings longer than 30 s are read in windows of 30 s with 5 s of overlap, joined in the overlap's
+ * middle, so that memory does not grow with the length. All parts share one clock: frame i stands for the hop
+ * that starts at sample hop * i, and the longer part is cut to the shorter one's length. */
+#ifndef SER_EXTRACT_EXTRACT_H
+#define SER_EXTRACT_EXTRACT_H
+
+#include "extract/spec.h"
+
+enum { SER_WINDOW_SAMPLES = 30 * SER_SAMPLE_RATE_HZ, SER_WINDOW_OVERLAP = 5 * SER_SAMPLE_RATE_HZ };
+
+typedef struct ser_extractor ser_extractor; /* tables and the encoder: read-only, shared by threads */
+typedef struct ser_extractor_work ser_extractor_work; /* belongs to one thread */
+
+/* encoder (NULL when the specification has none) is borrowed and must outlive *out. Layers must be chosen.
+ * SER_E_ARG: a layer that the encoder has not; a hop other than the encoder's beside one. */
+ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, const ser_encoder *encoder,
+                             ser_error *err);
+void ser_extractor_free(ser_extractor **e);
+ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor *e, int n_threads,
+                                  ser_error *err);
+void ser_extractor_work_free(ser_extractor_work **w);
+
+const ser_feature_spec *ser_extractor_spec(const ser_extractor *e);
+size_t ser_extractor_dims(const ser_extractor *e);
+double ser_extractor_frames_per_s(const ser_extractor *e);
+
+/* A frame is made of blocks: one per LOGMEL, MFCC or hidden state. offset within the frame, dims of the
+ * block. */
+size_t ser_extractor_n_blocks(const ser_extractor *e);
+void ser_extractor_block(const ser_extractor *e, size_t block, size_t *offset, size_t *dims);
+
+/* Where samples come from: fills pcm with up to n_max, *n_read < n_max only at the end. rewind goes back to
+ * the start; it is called at most once, and only for recordings of more than one window. */
+typedef struct ser_pcm_source {
+    ser_status (*read)(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err);
+    ser_status (*rewind)(void *context, ser_error *err);
+    void *context;
+} ser_pcm_source;
+
+/* Receives consecutive frames (n_frames, dims) and the window's samples they come from, in order. */
+typedef ser_status (*ser_frames_fn)(void *context, const float *frames, size_t n_frames, ser_error *err);
+
+ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
+                       ser_frames_fn receive, void *context, ser_error *err);
+
+/* A source over samples in memory. The struct must live as long as the source. */
+typedef struct ser_pcm_memory {
+    const float *pcm;
+    size_t n_samples, at;
+} ser_pcm_memory;
+ser_pcm_source ser_pcm_from_memory(ser_pcm_memory *m);
+
+#endif

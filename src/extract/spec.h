@@ -1,0 +1,42 @@
+/* What a feature specification such as "LOGMEL+WHISPER" with "--layers 2,3" asks for. */
+#ifndef SER_EXTRACT_SPEC_H
+#define SER_EXTRACT_SPEC_H
+
+#include "base/status.h"
+#include "base/text.h"
+#include "encoder/encoder.h"
+#include <stdbool.h>
+
+typedef enum ser_feature_kind { SER_FEATURE_LOGMEL, SER_FEATURE_MFCC, SER_FEATURE_WHISPER } ser_feature_kind;
+
+enum { SER_MAX_PARTS = 4, SER_LOGMEL_DIMS = 128, SER_MFCC_DIMS = 96, SER_DEFAULT_HOP = 320 };
+
+typedef struct ser_feature_part {
+    ser_feature_kind kind;
+    int layers[SER_ENCODER_MAX_LAYERS]; /* hidden states, encoders only */
+    size_t n_layers;                    /* 0: not chosen yet */
+} ser_feature_part;
+
+typedef struct ser_feature_spec {
+    ser_feature_part parts[SER_MAX_PARTS];
+    size_t n_parts;
+    int hop_samples; /* of LOGMEL and MFCC */
+    int pad_s;       /* encoders: pad with silence to so many seconds, as the reference does; 0: not at all */
+} ser_feature_spec;
+
+/* "LOGMEL", "MFCC", "WHISPER", joined with '+'. Each type once. SER_E_ARG names the allowed words. */
+ser_status ser_feature_spec_parse(ser_feature_spec *spec, const char *text, ser_error *err);
+/* "1,2,3" or "WHISPER=1,2,3". */
+ser_status ser_feature_spec_set_layers(ser_feature_spec *spec, const char *text, ser_error *err);
+
+const char *ser_feature_kind_name(ser_feature_kind kind);
+bool ser_feature_kind_is_encoder(ser_feature_kind kind);
+/* "LOGMEL+WHISPER", as the user spells it. */
+void ser_feature_spec_type(const ser_feature_spec *spec, ser_text *out);
+/* Everything that decides the frames' values, in a fixed spelling:
+ * "LOGMEL(hop=320)+WHISPER(layers=2,3;pad=0)". */
+void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out);
+/* The encoder part, or NULL. */
+const ser_feature_part *ser_feature_spec_encoder(const ser_feature_spec *spec);
+
+#endif
