@@ -1,0 +1,380 @@
+#include "io/file.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static ser_status fail_open(ser_error *err)
+{
+    if (errno == ENOENT || errno == ENOTDIR)
+        return ser_fail(err, SER_E_IO, "there is no such file: check the path");
+    if (errno == EACCES || errno == EPERM)
+        return ser_fail(err, SER_E_IO, "it may not be read by this user: change its permissions");
+    return ser_fail(err, SER_E_IO, "it cannot be opened (%s): check the path", strerror(errno));
+}
+
+/* A file descriptor, and the size of the regular file behind it. */
+static ser_status open_regular(int *fd, size_t *n, const char *path, size_t n_max, ser_error *err)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait for somebody who writes to a pipe */
+    if (*fd < 0)
+        return fail_open(err);
+    if (fstat(*fd, &st) != 0)
+        return ser_fail(err, SER_E_IO, "it cannot be examined (%s): try again", strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return ser_fail(err, SER_E_FORMAT, "it is a folder: name a file");
+    if (!S_ISREG(st.st_mode))
+        return ser_fail(err, SER_E_FORMAT, "it is no regular file: write its content to a file first");
+    *n = (size_t)st.st_size;
+    if (n_max && *n > n_max)
+        return ser_fail(err, SER_E_FORMAT,
+                        "it has %zu bytes and should have at most %zu: is it the right file?", *n, n_max);
+    return SER_OK;
+}
+
+static ser_status read_whole(ser_bytes *out, int fd, size_t n, ser_error *err)
+{
+    unsigned char *copy = ser_alloc(n + 1, 1);
+    if (!copy)
+        return ser_fail_nomem(err);
+    size_t n_read = 0;
+    while (n_read < n) {
+        ssize_t k = read(fd, copy + n_read, n - n_read);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0) {
+            ser_free(copy);
+            return ser_fail(err, SER_E_IO, "it cannot be read (%s): try again",
+                            k < 0 ? strerror(errno) : "it became shorter meanwhile");
+        }
+        n_read += (size_t)k;
+    }
+    *out = (ser_bytes){.data = copy, .n = n};
+    return SER_OK;
+}
+
+ser_status ser_io_map(ser_bytes *out, const char *path, size_t n_max, ser_error *err)
+{
+    int fd;
+    size_t n = 0;
+    *out = (ser_bytes){0};
+    ser_status status = open_regular(&fd, &n, path, n_max, err);
+    if (status == SER_OK) {
+        /* Empty files and some network file systems cannot be mapped. */
+        void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+        if (p != MAP_FAILED)
+            *out = (ser_bytes){.data = p, .n = n, .mapped = true};
+        else
+            status = read_whole(out, fd, n, err);
+    }
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+ser_status ser_io_read(ser_bytes *out, const char *path, size_t n_max, ser_error *err)
+{
+    int fd;
+    size_t n = 0;
+    *out = (ser_bytes){0};
+    ser_status status = open_regular(&fd, &n, path, n_max, err);
+    if (status == SER_OK)
+        status = read_whole(out, fd, n, err);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+void ser_bytes_release(ser_bytes *b)
+{
+    if (b->mapped)
+        munmap((void *)b->data, b->n);
+    else
+        ser_free((void *)b->data);
+    *b = (ser_bytes){0};
+}
+
+/* "folder/.ser-PID-COUNTER": short, so that the longest possible file name still has a temporary one. Its
+ * mode is what the user's umask leaves, unlike mkstemp's. */
+static FILE *create_temporary(char **name, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n_folder = slash ? (size_t)(slash - path) + 1 : 0;
+    size_t size = n_folder + 48;
+    char *s = ser_alloc(size, 1);
+    if (!s) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    int fd = -1;
+    for (unsigned i = 0; fd < 0; i++) {
+        snprintf(s, size, "%.*s.ser-%ld-%u", (int)n_folder, path, (long)getpid(), i);
+        fd = open(s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (!file) {
+        int reason = errno;
+        if (fd >= 0) {
+            close(fd);
+            unlink(s);
+        }
+        ser_free(s);
+        errno = reason;
+        return NULL;
+    }
+    *name = s;
+    return file;
+}
+
+static ser_status fail_create(ser_error *err)
+{
+    if (errno == ENOENT || errno == ENOTDIR)
+        return ser_fail(err, SER_E_IO, "its folder does not exist: make it or choose another path");
+    if (errno == EISDIR)
+        return ser_fail(err, SER_E_IO, "it is a folder: add a file name");
+    if (errno == ENOMEM)
+        return ser_fail_nomem(err);
+    return ser_fail(err, SER_E_IO, "it cannot be written (%s): choose another path", strerror(errno));
+}
+
+ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
+{
+    *out = (ser_output){0};
+    struct stat st;
+    bool exists = stat(path, &st) == 0;
+    if (!*path || path[strlen(path) - 1] == '/' || (exists && S_ISDIR(st.st_mode))) {
+        errno = *path ? EISDIR : ENOENT;
+        return fail_create(err);
+    }
+    if (exists && !S_ISREG(st.st_mode)) { /* a device or a pipe has no name to replace */
+        out->path = ser_strdup(path);
+        out->file = out->path ? fopen(path, "wbe") : NULL;
+    } else {
+        /* A link stays a link: what it points to is replaced. */
+        char *target = exists ? realpath(path, NULL) : NULL;
+        out->path = ser_strdup(target ? target : path);
+        free(target);
+        out->file = out->path ? create_temporary(&out->temporary_path, out->path) : NULL;
+    }
+    if (out->file)
+        return SER_OK;
+    ser_status status = out->path ? fail_create(err) : ser_fail_nomem(err);
+    ser_output_abort(out);
+    return status;
+}
+
+ser_status ser_output_commit(ser_output *out, ser_error *err)
+{
+    errno = 0;
+    bool failed = ferror(out->file) != 0;
+    failed = fflush(out->file) != 0 || failed;
+    /* Pipes, terminals and some network file systems have nothing to flush to. */
+    if (!failed && fsync(fileno(out->file)) != 0)
+        failed = errno != EINVAL && errno != ENOTSUP && errno != EROFS;
+    int reason = failed ? errno : 0;
+    if (fclose(out->file) != 0 && !failed) {
+        failed = true;
+        reason = errno;
+    }
+    out->file = NULL;
+    if (!failed && out->temporary_path && rename(out->temporary_path, out->path) != 0) {
+        failed = true;
+        reason = errno;
+    }
+    if (!failed) {
+        ser_free(out->temporary_path);
+        out->temporary_path = NULL;
+    }
+    ser_output_abort(out);
+    return failed
+               ? ser_fail(err, SER_E_IO, "it cannot be written (%s): free some space or choose another path",
+                          strerror(reason ? reason : EIO))
+               : SER_OK;
+}
+
+void ser_output_abort(ser_output *out)
+{
+    if (out->file)
+        fclose(out->file);
+    if (out->temporary_path)
+        unlink(out->temporary_path);
+    ser_free(out->temporary_path);
+    ser_free(out->path);
+    *out = (ser_output){0};
+}
+
+ser_status ser_io_write(const char *path, const void *bytes, size_t n, ser_error *err)
+{
+    ser_output out;
+    ser_status status = ser_output_open(&out, path, err);
+    if (status != SER_OK)
+        return status;
+    if (n)
+        fwrite(bytes, 1, n, out.file); /* commit sees whether it worked */
+    return ser_output_commit(&out, err);
+}
+
+static ser_status make_one_folder(const char *path, ser_error *err)
+{
+    struct stat st;
+    if (mkdir(path, 0777) == 0)
+        return SER_OK;
+    int reason = errno;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return SER_OK;
+        return ser_fail(err, SER_E_IO, "'%s' is a file where a folder should be: choose another path", path);
+    }
+    return ser_fail(err, SER_E_IO, "the folder '%s' cannot be made (%s): choose another path", path,
+                    strerror(reason));
+}
+
+ser_status ser_io_make_folder(const char *path, ser_error *err)
+{
+    char *s = ser_strdup(path);
+    if (!s)
+        return ser_fail_nomem(err);
+    ser_status status = SER_OK;
+    for (char *p = s; *p && status == SER_OK; p++)
+        if (*p == '/' && p > s && p[-1] != '/') {
+            *p = 0;
+            status = make_one_folder(s, err);
+            *p = '/';
+        }
+    if (status == SER_OK)
+        status = make_one_folder(s, err);
+    ser_free(s);
+    return status;
+}
+
+char *ser_io_join(const char *folder, const char *name)
+{
+    if (!*folder || name[0] == '/')
+        return ser_strdup(name);
+    size_t n_folder = strlen(folder), n_name = strlen(name);
+    bool slash = folder[n_folder - 1] != '/';
+    char *s = ser_alloc(n_folder + n_name + 2, 1);
+    if (s) {
+        memcpy(s, folder, n_folder);
+        if (slash)
+            s[n_folder] = '/';
+        memcpy(s + n_folder + slash, name, n_name);
+    }
+    return s;
+}
+
+typedef struct path_list {
+    char **items;
+    size_t n, capacity;
+} path_list;
+
+/* Takes the path over, also on failure. NULL: out of memory already. */
+static bool list_push(path_list *list, char *path)
+{
+    if (!path || !ser_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items)) {
+        ser_free(path);
+        return false;
+    }
+    list->items[list->n++] = path;
+    return true;
+}
+
+/* One folder's entries: files to one list, folders to the other, both relative to root. */
+static ser_status list_folder(path_list *files, path_list *folders, const char *root, const char *relative,
+                              ser_error *err)
+{
+    ser_status status = SER_OK;
+    char *path = ser_io_join(root, relative);
+    DIR *dir = path ? opendir(path) : NULL;
+    if (!path)
+        return ser_fail_nomem(err);
+    if (!dir) {
+        status = ser_fail(err, SER_E_IO, "the folder '%s' cannot be read (%s): check it and its permissions",
+                          path, strerror(errno));
+        ser_free(path);
+        return status;
+    }
+    ser_free(path);
+    const struct dirent *entry;
+    while (status == SER_OK && (errno = 0, entry = readdir(dir))) {
+        struct stat st;
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        bool is_link = S_ISLNK(st.st_mode);
+        if (is_link && fstatat(dirfd(dir), name, &st, 0) != 0)
+            continue; /* it leads nowhere */
+        bool is_file = S_ISREG(st.st_mode), is_folder = S_ISDIR(st.st_mode) && !is_link;
+        if ((is_file || is_folder) && !list_push(is_file ? files : folders, ser_io_join(relative, name)))
+            status = ser_fail_nomem(err);
+    }
+    if (status == SER_OK && errno)
+        status = ser_fail(err, SER_E_IO, "the folder '%s/%s' cannot be read (%s): try again", root, relative,
+                          strerror(errno));
+    closedir(dir);
+    return status;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err)
+{
+    path_list files = {0}, folders = {0};
+    ser_status status = SER_OK;
+    *paths = NULL;
+    *n_paths = 0;
+    if (!list_push(&folders, ser_strdup("")))
+        status = ser_fail_nomem(err);
+    while (status == SER_OK && folders.n) { /* no recursion: folders may be nested as deep as they like */
+        char *relative = folders.items[--folders.n];
+        status = list_folder(&files, &folders, *folder ? folder : ".", relative, err);
+        ser_free(relative);
+    }
+    ser_io_free_list(folders.items, folders.n);
+    if (status != SER_OK) {
+        ser_io_free_list(files.items, files.n);
+        return status;
+    }
+    if (files.n)
+        qsort(files.items, files.n, sizeof *files.items, compare_paths);
+    *paths = files.items;
+    *n_paths = files.n;
+    return SER_OK;
+}
+
+void ser_io_free_list(char **paths, size_t n_paths)
+{
+    for (size_t i = 0; i < n_paths; i++)
+        ser_free(paths[i]);
+    ser_free(paths);
+}
+
+char *ser_io_cache_folder(const char *name)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *base = NULL, *ours = NULL, *folder = NULL;
+    if (cache && cache[0] == '/') /* the specification ignores relative ones */
+        base = ser_strdup(cache);
+    else if (home && *home)
+        base = ser_io_join(home, ".cache");
+    if (base)
+        ours = ser_io_join(base, "ser");
+    if (ours)
+        folder = ser_io_join(ours, name);
+    ser_free(ours);
+    ser_free(base);
+    return folder;
+}
