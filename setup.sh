@@ -1,0 +1,43 @@
+#!/bin/sh
+# Installs what ser needs (Debian 12, as root or with sudo), builds it, and shows a prediction on a real recording.
+#   sh setup.sh                 all of that
+#   sh setup.sh packages        only the packages
+#   sh setup.sh packages-test   those and what the tests need besides
+set -eu
+cd "$(dirname "$0")"
+
+packages="gcc libc6-dev meson ninja-build pkg-config libdnnl-dev libsndfile1-dev libsoxr-dev libkissfft-dev
+  libjansson-dev libmd-dev libcairo2-dev fonts-dejavu-core alsa-utils"
+test_packages="clang clang-format libclang-rt-14-dev python3"
+
+install_packages() {
+  missing=
+  for p in "$@"; do
+    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+  done
+  [ -n "$missing" ] || return 0
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "setup.sh: run this as root, or install sudo" >&2; exit 1; }
+    as_root=sudo
+  fi
+  echo "Installing:$missing"
+  $as_root apt-get update -qq
+  # shellcheck disable=SC2086
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# shellcheck disable=SC2086
+install_packages $packages
+[ "${1:-}" != packages ] || exit 0
+# shellcheck disable=SC2086
+[ "${1:-}" != packages-test ] || { install_packages $test_packages; exit 0; }
+
+[ -e build/build.ninja ] || /usr/bin/meson setup build --buildtype=release >/dev/null
+/usr/bin/ninja -C build
+
+recording=/usr/share/sounds/alsa/Front_Center.wav
+[ ! -e ../shared/data/emodb/wav/03a01Wa.flac ] || recording=../shared/data/emodb/wav/03a01Wa.flac
+echo
+echo "\$ build/ser predict $recording"
+build/ser predict "$recording"

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs all tests: with gcc, with clang under AddressSanitizer and UndefinedBehaviorSanitizer, and the style checks.
+# The last line counts them: N passed, N failed.
+set -u
+cd "$(dirname "$0")"
+sh setup.sh packages-test || exit 1
+
+passed=0 failed=0
+count() { # count "what was checked" COMMAND...
+  what=$1; shift
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
+}
+
+# Builds in folder $1 with the meson options that follow, runs the tests, and adds its counts.
+build_and_test() {
+  dir=$1; shift
+  [ -e "$dir/build.ninja" ] || /usr/bin/meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; failed=$((failed + 1)); return; }
+  /usr/bin/ninja -C "$dir" >"$dir.log" 2>&1 || { tail -n 40 "$dir.log"; failed=$((failed + 1)); return; }
+  /usr/bin/meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 10 | tee "$dir.log"
+  passed=$((passed + $(sed -n 's/^Ok: *//p' "$dir.log")))
+  failed=$((failed + $(sed -n 's/^Fail: *//p' "$dir.log") + $(sed -n 's/^Timeout: *//p' "$dir.log")))
+}
+
+build_and_test build --buildtype=release
+CC=clang build_and_test build-sanitize --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true
+count "includes follow docs/architecture.md" tools/check-includes
+count "clang-format" sh -c "git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
