@@ -1,0 +1,63 @@
+#include "model/hearing.h"
+
+#include <math.h>
+
+static const double silence_ms = 3.16e-8; /* -75 dB */
+
+static ser_status measure(ser_hearing *h, const float *pcm, size_t n, ser_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(pcm[i]))
+            return ser_fail(err, SER_E_FORMAT,
+                            "the sample at %.3f s is not a finite number: export the recording again",
+                            (double)(h->n_samples + i) / SER_SAMPLE_RATE_HZ);
+        h->sum_ms += (double)pcm[i] * pcm[i];
+        if (++h->n_in_frame < SER_MIN_SAMPLES)
+            continue;
+        h->loudest_ms = fmax(h->loudest_ms, h->sum_ms / SER_MIN_SAMPLES);
+        h->sum_ms = 0;
+        h->n_in_frame = 0;
+    }
+    h->n_samples += n;
+    return SER_OK;
+}
+
+static ser_status read_and_measure(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    ser_hearing *h = context;
+    ser_status st = h->from.read(h->from.context, pcm, n_max, n_read, err);
+    return st == SER_OK && h->counting ? measure(h, pcm, *n_read, err) : st;
+}
+
+static ser_status rewind_hearing(void *context, ser_error *err)
+{
+    ser_hearing *h = context;
+    h->counting = false;
+    return h->from.rewind(h->from.context, err);
+}
+
+ser_pcm_source ser_hearing_source(ser_hearing *h, ser_pcm_source from)
+{
+    *h = (ser_hearing){.from = from, .counting = true};
+    return (ser_pcm_source){read_and_measure, rewind_hearing, h};
+}
+
+bool ser_hearing_is_silence(const ser_hearing *h)
+{
+    return h->loudest_ms < silence_ms;
+}
+
+static ser_status read_audio(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    return ser_audio_read(context, pcm, n_max, n_read, err);
+}
+
+static ser_status rewind_audio(void *context, ser_error *err)
+{
+    return ser_audio_rewind(context, err);
+}
+
+ser_pcm_source ser_pcm_from_audio(ser_audio *audio)
+{
+    return (ser_pcm_source){read_audio, rewind_audio, audio};
+}

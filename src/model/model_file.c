@@ -1,0 +1,334 @@
+#include "model/model_file.h"
+#include "base/memory.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The heads by name: one table serves reading and writing. */
+static const struct {
+    const char *name;
+    size_t offset;
+} heads[] = {
+    {"plain", offsetof(ser_linear_model, plain)},
+    {"baseline", offsetof(ser_linear_model, baseline)},
+    {"voice", offsetof(ser_linear_model, voice)},
+};
+enum { N_HEADS = sizeof heads / sizeof *heads, TENSORS_PER_HEAD = 5 };
+
+static ser_linear *head_of(ser_linear_model *m, size_t i)
+{
+    return (ser_linear *)((char *)m + heads[i].offset);
+}
+
+void ser_linear_model_release(ser_linear_model *m)
+{
+    for (size_t i = 0; i < m->n_labels; i++)
+        ser_free(m->labels[i]);
+    ser_free(m->labels);
+    for (size_t i = 0; i < N_HEADS; i++)
+        ser_linear_release(head_of(m, i));
+    ser_free(m->baseline_spread);
+    ser_free(m->encoder_config);
+    ser_free(m->provenance);
+    *m = (ser_linear_model){0};
+}
+
+/* ---- reading ---- */
+
+static ser_status check_version(const ser_safetensors *file, ser_error *err)
+{
+    const char *text = ser_safetensors_metadata(file, "ser.format_version");
+    if (!text)
+        return ser_fail(err, SER_E_FORMAT,
+                        "is no model of ser (no ser.format_version in it): "
+                        "name a file that 'ser train' wrote");
+    char *end;
+    long version = strtol(text, &end, 10);
+    if (end == text || *end || version < 1)
+        return ser_fail(err, SER_E_FORMAT, "ser.format_version '%.40s' is no version: the file is damaged",
+                        text);
+    if (version > SER_MODEL_FORMAT_VERSION)
+        return ser_fail(
+            err, SER_E_UNSUPPORTED,
+            "is a model of format version %ld, and this is ser %s, which reads up to %d: install a newer ser",
+            version, SER_VERSION, SER_MODEL_FORMAT_VERSION);
+    const char *type = ser_safetensors_metadata(file, "ser.model_type");
+    if (!type || strcmp(type, "linear") != 0)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "is a model of type '%.40s', which this version does not know", type ? type : "");
+    return SER_OK;
+}
+
+static ser_status load_json(json_t **out, const ser_safetensors *file, const char *key, ser_error *err)
+{
+    json_error_t at;
+    const char *text = ser_safetensors_metadata(file, key);
+    *out = text ? json_loads(text, JSON_REJECT_DUPLICATES, &at) : NULL;
+    if (!*out)
+        return ser_fail(err, SER_E_FORMAT, "metadata %s %s: train the model again", key,
+                        text ? "is not valid JSON" : "is missing");
+    return SER_OK;
+}
+
+/* {"type": "WHISPER", "layers": [2, 3], "hop_length": 320, "pad": 0} */
+static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file, ser_error *err)
+{
+    json_t *json = NULL, *layers = NULL;
+    const char *type = NULL;
+    int hop = 0, pad = 0;
+    ser_status st = load_json(&json, file, "ser.features", err);
+    if (st != SER_OK)
+        return st;
+    if (json_unpack(json, "{s:s, s:o, s:i, s:i}", "type", &type, "layers", &layers, "hop_length", &hop, "pad",
+                    &pad) != 0 ||
+        !json_is_array(layers) || json_array_size(layers) > SER_ENCODER_MAX_LAYERS || hop < 16 ||
+        hop > 16000 || pad < 0 || pad > 30) {
+        st = ser_fail(err, SER_E_FORMAT,
+                      "metadata ser.features does not describe features: train the model again");
+        goto done;
+    }
+    if ((st = ser_feature_spec_parse(spec, type, err)) != SER_OK)
+        goto done;
+    spec->hop_samples = hop;
+    spec->pad_s = pad;
+    ser_text list = {0};
+    for (size_t i = 0; i < json_array_size(layers); i++)
+        ser_text_appendf(&list, "%s%lld", i ? "," : "",
+                         (long long)json_integer_value(json_array_get(layers, i)));
+    if (list.failed)
+        st = ser_fail_nomem(err);
+    else if (list.n)
+        st = ser_feature_spec_set_layers(spec, list.s, err);
+    ser_text_release(&list);
+done:
+    json_decref(json);
+    return st;
+}
+
+static ser_status read_labels(ser_linear_model *m, const ser_safetensors *file, ser_error *err)
+{
+    json_t *json = NULL;
+    ser_status st = load_json(&json, file, "ser.labels", err);
+    if (st != SER_OK)
+        return st;
+    size_t n = json_is_array(json) ? json_array_size(json) : 0;
+    if (n < 2 || n > SER_MAX_LABELS) {
+        st = ser_fail(err, SER_E_FORMAT, "metadata ser.labels is no list of 2 to %d names", SER_MAX_LABELS);
+        goto done;
+    }
+    if (!(m->labels = ser_alloc(n, sizeof *m->labels))) {
+        st = ser_fail_nomem(err);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *label = json_string_value(json_array_get(json, i));
+        if (!label || !*label || strlen(label) > 64 || (i && strcmp(m->labels[i - 1], label) >= 0)) {
+            st = ser_fail(err, SER_E_FORMAT,
+                          "metadata ser.labels: names must be short, different and in alphabetical order");
+            goto done;
+        }
+        if (!(m->labels[i] = ser_strdup(label))) {
+            st = ser_fail_nomem(err);
+            goto done;
+        }
+        m->n_labels = i + 1;
+    }
+done:
+    json_decref(json);
+    return st;
+}
+
+static ser_status read_floats(float *out, const ser_safetensors *file, const char *head, const char *name,
+                              size_t n, ser_error *err)
+{
+    char full[64];
+    snprintf(full, sizeof full, "%s.%s", head, name);
+    const ser_tensor *t = ser_safetensors_find(file, full);
+    if (!t)
+        return ser_fail(err, SER_E_FORMAT, "tensor '%s' is missing: the model file is damaged", full);
+    if (t->n_elements != n)
+        return ser_fail(err, SER_E_FORMAT,
+                        "tensor '%s' has %zu elements, expected %zu: the model file is damaged", full,
+                        t->n_elements, n);
+    ser_status st = ser_tensor_to_f32(out, t, 0, n, err);
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        if (!__builtin_isfinite(out[i]))
+            st = ser_fail(err, SER_E_FORMAT,
+                          "tensor '%s' holds a value that is not finite: the model file is damaged", full);
+    return st;
+}
+
+/* A head is there when its weight is; (n_labels, n_in) must agree with the plain head's. */
+static ser_status read_head(ser_linear *l, const ser_safetensors *file, const char *name, size_t n_labels,
+                            size_t n_in, ser_error *err)
+{
+    char full[64];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const ser_tensor *w = ser_safetensors_find(file, full);
+    if (!w)
+        return SER_OK;
+    if (w->n_dims != 2 || w->dims[0] != n_labels || !w->dims[1] || (n_in && w->dims[1] != n_in))
+        return ser_fail(err, SER_E_FORMAT,
+                        "tensor '%s' is not (%zu labels, features): the model file is damaged", full,
+                        n_labels);
+    ser_status st = ser_linear_init(l, w->dims[1], n_labels, err);
+    if (st != SER_OK)
+        return st;
+    const struct {
+        const char *name;
+        float *values;
+        size_t n;
+    } tensors[TENSORS_PER_HEAD] = {{"mean", l->mean, l->n_in},
+                                   {"scale", l->scale, l->n_in},
+                                   {"weight", l->w, l->n_in * n_labels},
+                                   {"bias", l->bias, n_labels},
+                                   {"temperature", &l->temperature, 1}};
+    for (int i = 0; i < TENSORS_PER_HEAD && st == SER_OK; i++)
+        st = read_floats(tensors[i].values, file, name, tensors[i].name, tensors[i].n, err);
+    if (st == SER_OK && !(l->temperature > 0))
+        st = ser_fail(err, SER_E_FORMAT, "%s.temperature must be positive: the model file is damaged", name);
+    return st;
+}
+
+static ser_status read_optional_text(char **out, const ser_safetensors *file, const char *key, ser_error *err)
+{
+    const char *text = ser_safetensors_metadata(file, key);
+    if (text && !(*out = ser_strdup(text)))
+        return ser_fail_nomem(err);
+    return SER_OK;
+}
+
+ser_status ser_linear_model_read(ser_linear_model *m, const ser_safetensors *file, ser_error *err)
+{
+    *m = (ser_linear_model){0};
+    ser_status st = check_version(file, err);
+    if (st == SER_OK)
+        st = read_spec(&m->spec, file, err);
+    if (st == SER_OK)
+        st = read_labels(m, file, err);
+    if (st == SER_OK)
+        st = read_head(&m->plain, file, "plain", m->n_labels, 0, err);
+    if (st == SER_OK && !m->plain.n_in)
+        st = ser_fail(err, SER_E_FORMAT, "tensor 'plain.weight' is missing: the model file is damaged");
+    if (st == SER_OK)
+        st = read_head(&m->baseline, file, "baseline", m->n_labels, m->plain.n_in, err);
+    if (st == SER_OK && m->baseline.n_in) {
+        m->baseline_spread = ser_alloc(m->plain.n_in, sizeof(float));
+        st = m->baseline_spread
+                 ? read_floats(m->baseline_spread, file, "baseline", "spread", m->plain.n_in, err)
+                 : ser_fail_nomem(err);
+    }
+    if (st == SER_OK)
+        st = read_head(&m->voice, file, "voice", 2, m->plain.n_in, err);
+    if (st == SER_OK)
+        st = read_optional_text(&m->encoder_config, file, "ser.encoder_config", err);
+    if (st == SER_OK)
+        st = read_optional_text(&m->provenance, file, "ser.provenance", err);
+    const char *sha256 = ser_safetensors_metadata(file, "ser.encoder_sha256");
+    if (sha256)
+        snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", sha256);
+    if (st != SER_OK)
+        ser_linear_model_release(m);
+    return st;
+}
+
+/* ---- writing ---- */
+
+static ser_tensor float_tensor(const char *name, const float *data, size_t n_rows, size_t n_columns)
+{
+    size_t n = n_rows ? n_rows * n_columns : n_columns;
+    return (ser_tensor){.name = name,
+                        .dtype = SER_F32,
+                        .n_dims = n_rows ? 2 : 1,
+                        .dims = {n_rows ? n_rows : n_columns, n_rows ? n_columns : 0},
+                        .n_elements = n,
+                        .data = data,
+                        .n_bytes = n * sizeof *data};
+}
+
+/* At most TENSORS_PER_HEAD per head and the spread; names hold their text. */
+static size_t list_tensors(const ser_linear_model *m, ser_tensor *tensors, char (*names)[32])
+{
+    static const char *const parts[TENSORS_PER_HEAD] = {"mean", "scale", "weight", "bias", "temperature"};
+    size_t n = 0;
+    for (size_t h = 0; h < N_HEADS; h++) {
+        const ser_linear *l = head_of((ser_linear_model *)m, h);
+        if (!l->n_in)
+            continue;
+        for (int i = 0; i < TENSORS_PER_HEAD; i++)
+            snprintf(names[n + (size_t)i], sizeof *names, "%s.%s", heads[h].name, parts[i]);
+        tensors[n] = float_tensor(names[n], l->mean, 0, l->n_in);
+        tensors[n + 1] = float_tensor(names[n + 1], l->scale, 0, l->n_in);
+        tensors[n + 2] = float_tensor(names[n + 2], l->w, l->n_labels, l->n_in);
+        tensors[n + 3] = float_tensor(names[n + 3], l->bias, 0, l->n_labels);
+        tensors[n + 4] = float_tensor(names[n + 4], &l->temperature, 0, 1);
+        n += TENSORS_PER_HEAD;
+    }
+    if (m->baseline.n_in)
+        tensors[n++] = float_tensor("baseline.spread", m->baseline_spread, 0, m->baseline.n_in);
+    return n;
+}
+
+static char *features_json(const ser_feature_spec *spec)
+{
+    ser_text type = {0};
+    ser_feature_spec_type(spec, &type);
+    json_t *layers = json_array();
+    const ser_feature_part *encoder = ser_feature_spec_encoder(spec);
+    for (size_t i = 0; encoder && i < encoder->n_layers; i++)
+        json_array_append_new(layers, json_integer(encoder->layers[i]));
+    json_t *json = json_pack("{s:s, s:o, s:i, s:i}", "type", type.s ? type.s : "", "layers", layers,
+                             "hop_length", spec->hop_samples, "pad", spec->pad_s);
+    char *text = json ? json_dumps(json, 0) : NULL;
+    json_decref(json);
+    ser_text_release(&type);
+    return text;
+}
+
+static char *labels_json(const ser_linear_model *m)
+{
+    json_t *json = json_array();
+    for (size_t i = 0; i < m->n_labels; i++)
+        json_array_append_new(json, json_string(m->labels[i]));
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    return text;
+}
+
+ser_status ser_linear_model_write(const ser_linear_model *m, const char *path,
+                                  const ser_tensor *encoder_tensors, size_t n_encoder_tensors, ser_error *err)
+{
+    enum { MAX_OWN = N_HEADS * TENSORS_PER_HEAD + 1 };
+    char names[MAX_OWN][32], version[16];
+    char *features = features_json(&m->spec), *labels = labels_json(m);
+    ser_tensor *tensors = ser_alloc(MAX_OWN + n_encoder_tensors, sizeof *tensors);
+    ser_status st;
+    if (!features || !labels || !tensors) {
+        st = ser_fail_nomem(err);
+        goto done;
+    }
+    size_t n_tensors = list_tensors(m, tensors, names);
+    for (size_t i = 0; i < n_encoder_tensors; i++)
+        tensors[n_tensors++] = encoder_tensors[i];
+    snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
+    const char *metadata[8][2] = {{"ser.format_version", version},
+                                  {"ser.model_type", "linear"},
+                                  {"ser.features", features},
+                                  {"ser.labels", labels},
+                                  {"ser.version", SER_VERSION}};
+    size_t n_metadata = 5;
+    if (m->encoder_sha256[0])
+        metadata[n_metadata][0] = "ser.encoder_sha256", metadata[n_metadata++][1] = m->encoder_sha256;
+    if (m->encoder_config)
+        metadata[n_metadata][0] = "ser.encoder_config", metadata[n_metadata++][1] = m->encoder_config;
+    if (m->provenance)
+        metadata[n_metadata][0] = "ser.provenance", metadata[n_metadata++][1] = m->provenance;
+    st = ser_safetensors_write(path, tensors, n_tensors, (const char *const(*)[2])metadata, n_metadata, err);
+done:
+    ser_free(tensors);
+    free(features);
+    free(labels);
+    return st;
+}

@@ -1,0 +1,117 @@
+#include "model/timeline.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+enum { N_RING = 2 * SER_TIMELINE_RADIUS + 1 };
+
+ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, double frames_per_s,
+                             ser_judge_fn judge, void *judge_context, ser_error *err)
+{
+    *t = (ser_timeline){.judge = judge,
+                        .judge_context = judge_context,
+                        .n_labels = n_labels,
+                        .frames_per_s = frames_per_s,
+                        .frames_per_cell = (size_t)(frames_per_s * SER_TIMELINE_CELL_S + 0.5)};
+    ser_status st = ser_pool_init(&t->stretch, dims, err);
+    for (int i = 0; i < N_RING && st == SER_OK; i++)
+        st = ser_pool_init(&t->cells[i], dims, err);
+    if (st != SER_OK)
+        ser_timeline_release(t);
+    return st;
+}
+
+void ser_timeline_release(ser_timeline *t)
+{
+    ser_pool_release(&t->stretch);
+    for (int i = 0; i < N_RING; i++)
+        ser_pool_release(&t->cells[i]);
+    ser_free(t->segments);
+    *t = (ser_timeline){0};
+}
+
+static ser_status append_cell(ser_timeline *t, int label, const float *scores, ser_error *err)
+{
+    double start = (double)(t->n_judged * t->frames_per_cell) / t->frames_per_s;
+    double end = (double)((t->n_judged + 1) * t->frames_per_cell) / t->frames_per_s;
+    ser_segment *last = t->n_segments ? &t->segments[t->n_segments - 1] : NULL;
+    if (!last || last->label != label) {
+        if (!ser_grow(&t->segments, &t->capacity, t->n_segments + 1, sizeof *t->segments))
+            return ser_fail_nomem(err);
+        last = &t->segments[t->n_segments++];
+        *last = (ser_segment){.start_s = start, .label = label};
+    }
+    last->end_s = end;
+    if (label < 0)
+        return SER_OK;
+    t->n_voiced++;
+    for (size_t i = 0; i < t->n_labels; i++) {
+        last->scores[i] += scores[i];
+        t->score_sums[i] += scores[i];
+    }
+    return SER_OK;
+}
+
+/* Judges cell n_judged by the cells around it that exist. */
+static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error *err)
+{
+    size_t c = t->n_judged, from = c > SER_TIMELINE_RADIUS ? c - SER_TIMELINE_RADIUS : 0,
+           to = c + SER_TIMELINE_RADIUS + 1;
+    if (to > n_available)
+        to = n_available;
+    ser_pool_clear(&t->stretch);
+    for (size_t i = from; i < to; i++)
+        ser_pool_merge(&t->stretch, &t->cells[i % N_RING]);
+    float scores[SER_MAX_LABELS];
+    int label;
+    ser_status st = t->judge(t->judge_context, &t->stretch, scores, &label, err);
+    if (st == SER_OK)
+        st = append_cell(t, label, scores, err);
+    t->n_judged++;
+    return st;
+}
+
+ser_status ser_timeline_add(ser_timeline *t, const float *frames, size_t n_frames, ser_error *err)
+{
+    while (n_frames) {
+        ser_pool *cell = &t->cells[t->n_cells % N_RING];
+        size_t n = t->frames_per_cell - cell->n_frames;
+        if (n > n_frames)
+            n = n_frames;
+        ser_pool_add(cell, frames, n, cell->dims);
+        frames += n * cell->dims;
+        n_frames -= n;
+        if (cell->n_frames < t->frames_per_cell)
+            continue;
+        t->n_cells++;
+        if (t->n_cells > t->n_judged + SER_TIMELINE_RADIUS) {
+            ser_status st = judge_next_cell(t, t->n_cells, err);
+            if (st != SER_OK)
+                return st;
+        }
+        ser_pool_clear(&t->cells[t->n_cells % N_RING]); /* the oldest, judged by now */
+    }
+    return SER_OK;
+}
+
+ser_status ser_timeline_finish(ser_timeline *t, double duration_s, ser_error *err)
+{
+    /* A last cell of less than half a cell's frames joins the one before it. */
+    size_t n_rest = t->cells[t->n_cells % N_RING].n_frames;
+    size_t n_available = t->n_cells + (n_rest ? 1 : 0);
+    size_t n_to_judge = t->n_cells + (2 * n_rest >= t->frames_per_cell || (!t->n_cells && n_rest) ? 1 : 0);
+    ser_status st = SER_OK;
+    while (t->n_judged < n_to_judge && st == SER_OK)
+        st = judge_next_cell(t, n_available, err);
+    for (size_t i = 0; i < t->n_segments; i++) {
+        ser_segment *s = &t->segments[i];
+        float sum = 0;
+        for (size_t l = 0; l < t->n_labels; l++)
+            sum += s->scores[l];
+        for (size_t l = 0; l < t->n_labels && sum > 0; l++)
+            s->scores[l] /= sum;
+    }
+    if (t->n_segments)
+        t->segments[t->n_segments - 1].end_s = duration_s;
+    return st;
+}

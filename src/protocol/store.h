@@ -1,0 +1,47 @@
+/* The store of features: pooled statistics of every recording of a corpus and of its altered copies, computed
+ * once and kept on disk, keyed by the file's content and all parameters, so that a second run starts at once.
+ */
+#ifndef SER_PROTOCOL_STORE_H
+#define SER_PROTOCOL_STORE_H
+
+#include "base/progress.h"
+#include "corpus/corpus.h"
+#include "corpus/leaks.h"
+#include "extract/extract.h"
+
+typedef struct ser_store_settings {
+    const ser_extractor *extractor;
+    const char
+        *features_key;  /* everything that decides the features' values: specification, encoder, precision */
+    size_t n_copies;    /* altered copies of each recording */
+    uint64_t seed;      /* of the copies */
+    int n_threads;      /* 0: all cores; one recording each */
+    const char *folder; /* where to keep what was computed; NULL: nowhere */
+    ser_progress progress;
+} ser_store_settings;
+
+typedef struct ser_recording {
+    char sha256[65]; /* of the decoded 16 kHz mono float32 samples */
+    size_t n_samples;
+    ser_fingerprint *fingerprint;
+} ser_recording;
+
+typedef struct ser_store {
+    ser_recording *recordings; /* one per utterance of the corpus, in its order */
+    float *pooled;             /* (n, 1 + n_copies, dims): the recording, then its copies */
+    size_t n, n_copies, dims;
+    size_t n_computed; /* rows of pooled that were not found on disk */
+} ser_store;
+
+/* A recording that cannot be read fails the whole store, naming the file. */
+ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_store_settings *settings,
+                         ser_error *err);
+void ser_store_free(ser_store **s);
+
+/* Row of utterance i: copy 0 is the recording itself. */
+static inline float *ser_store_row(const ser_store *s, size_t i, size_t copy)
+{
+    return s->pooled + (i * (1 + s->n_copies) + copy) * s->dims;
+}
+
+#endif
