@@ -1,5 +1,5 @@
 /* Any recording in, 16 kHz mono float out, in pieces, so that memory stays the same for any length.
- * Decoding by libsndfile, resampling by soxr (high quality). */
+ * Decoding by libsndfile, of MP3 by libmpg123; resampling by soxr (high quality). */
 #ifndef SER_AUDIO_AUDIO_H
 #define SER_AUDIO_AUDIO_H
 
@@ -13,8 +13,8 @@ typedef struct ser_audio ser_audio;
 
 typedef struct ser_audio_info {
     int sample_rate_hz, n_channels; /* of the file */
-    uint64_t n_frames_stated;       /* by the header; 0 when unknown */
-    char format[80];                /* "WAV, signed 16 bit PCM" */
+    uint64_t n_frames_stated;       /* by the header; 0: unknown */
+    char format[80];                /* "WAV, Signed 16 bit PCM" */
 } ser_audio_info;
 
 /* path "-": standard input (spooled to an unlinked temporary file when it cannot seek).
@@ -38,7 +38,8 @@ const char *ser_audio_warning(const ser_audio *a);
 ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],
                           ser_error *err);
 
-/* By content, not by name; false also for what cannot be read. */
+/* By content, not by name: also what begins like a recording but is damaged, and a file that may not be read,
+ * so that opening it tells the user why. */
 bool ser_audio_is_audio(const char *path);
 
 /* ratio: output rate / input rate, 1/64 ... 64. */

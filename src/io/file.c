@@ -12,11 +12,8 @@
 
 static ser_status fail_open(ser_error *err)
 {
-    if (errno == ENOENT || errno == ENOTDIR)
-        return ser_fail(err, SER_E_IO, "there is no such file: check the path");
-    if (errno == EACCES || errno == EPERM)
-        return ser_fail(err, SER_E_IO, "it may not be read by this user: change its permissions");
-    return ser_fail(err, SER_E_IO, "it cannot be opened (%s): check the path", strerror(errno));
+    return ser_fail(err, SER_E_IO, "it cannot be opened (%s): check the path and its permissions",
+                    strerror(errno));
 }
 
 /* A file descriptor, and the size of the regular file behind it. */

@@ -1,0 +1,304 @@
+#include "audio/audio.h"
+#include "audio/decoder.h"
+#include "audio/source.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <soxr.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Everything goes in blocks of these sizes, whatever the caller asks for, so that what a sample is depends on
+ * nothing else. */
+enum { N_BLOCK = 4096, MAX_BLOCK_VALUES = 1 << 16, MIN_RATE_HZ = 250 };
+
+struct ser_audio {
+    ser_source source;
+    ser_decoder *decoder;
+    soxr_t resampler; /* NULL: the recording has our rate */
+    float *frames;    /* (n_block, n_channels) as decoded */
+    size_t n_block;
+    float *mono; /* of the block last decoded; mono_at ... n_mono is not used yet */
+    size_t n_mono, mono_at;
+    float *out; /* at our rate; out_at ... n_out is not delivered yet */
+    size_t n_out, out_at;
+    uint64_t n_frames, n_delivered; /* so far */
+    bool decoded_all, ended;
+    char warning[256];
+};
+
+/* round(n * 16000 / rate) without overflow. */
+static uint64_t n_resampled(uint64_t n, int rate_hz)
+{
+    uint64_t rate = (uint64_t)rate_hz;
+    return n / rate * SER_SAMPLE_RATE_HZ + (n % rate * SER_SAMPLE_RATE_HZ + rate / 2) / rate;
+}
+
+static size_t count_finite(const float *x, size_t n)
+{
+    size_t i = 0;
+    while (i < n && isfinite(x[i]))
+        i++;
+    return i;
+}
+
+/* frames (n, n_channels) -> mono (n): the mean of the channels. */
+static void mix(float *mono, const float *frames, size_t n, int n_channels)
+{
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int c = 0; c < n_channels; c++)
+            sum += (double)frames[i * (size_t)n_channels + (size_t)c];
+        mono[i] = (float)(sum / n_channels);
+    }
+}
+
+static ser_status decode_block(ser_audio *a, ser_error *err)
+{
+    const ser_audio_info *info = ser_decoder_info(a->decoder);
+    size_t n = ser_decoder_read(a->decoder, a->frames, a->n_block);
+    mix(a->mono, a->frames, n, info->n_channels);
+    a->mono_at = 0;
+    a->n_mono = n;
+    size_t n_finite = count_finite(a->mono, n);
+    if (n_finite < n)
+        return ser_fail(err, SER_E_FORMAT,
+                        "the sample at %.4f s is not a finite number: repair the recording",
+                        (double)(a->n_frames + n_finite) / info->sample_rate_hz);
+    a->n_frames += n;
+    if (n < a->n_block) {
+        a->decoded_all = true;
+        if (a->source.failure)
+            return ser_fail(err, SER_E_IO, "it cannot be read (%s): try again", strerror(a->source.failure));
+        ser_decoder_fault(a->decoder, a->n_frames, a->warning, sizeof a->warning);
+    }
+    return SER_OK;
+}
+
+/* At the end: neither more nor fewer samples than the recording's length says. */
+static void trim_end(ser_audio *a, size_t n_capacity)
+{
+    uint64_t n_left = n_resampled(a->n_frames, ser_decoder_info(a->decoder)->sample_rate_hz) - a->n_delivered;
+    if (a->n_out > n_left)
+        a->n_out = (size_t)n_left;
+    while (a->n_out < n_left && a->n_out < n_capacity)
+        a->out[a->n_out++] = 0;
+    a->ended = a->n_out == n_left;
+}
+
+/* Fills out from mono; calls for more mono first when there is none. */
+static ser_status fill(ser_audio *a, ser_error *err)
+{
+    a->n_delivered += a->n_out;
+    a->n_out = a->out_at = 0;
+    if (a->mono_at == a->n_mono && !a->decoded_all) {
+        ser_status status = decode_block(a, err);
+        if (status != SER_OK)
+            return status;
+    }
+    size_t n_in = a->n_mono - a->mono_at, n_used = n_in;
+    bool at_end = !n_in && a->decoded_all;
+    if (!a->resampler) {
+        memcpy(a->out, a->mono + a->mono_at, n_in * sizeof *a->out);
+        a->n_out = n_in;
+        a->ended = at_end;
+    } else {
+        soxr_error_t failed = soxr_process(a->resampler, at_end ? NULL : a->mono + a->mono_at, n_in, &n_used,
+                                           a->out, N_BLOCK, &a->n_out);
+        if (failed)
+            return ser_fail(err, SER_E_NOMEM, "it cannot be resampled (%s): convert it to 16 kHz", failed);
+        if (count_finite(a->out, a->n_out) < a->n_out)
+            return ser_fail(err, SER_E_FORMAT, "its samples are too large for a sound: repair the recording");
+        if (at_end && a->n_out < N_BLOCK)
+            trim_end(a, N_BLOCK);
+    }
+    a->mono_at += n_used;
+    return SER_OK;
+}
+
+static ser_status start(ser_audio *a, ser_error *err)
+{
+    ser_status status = ser_decoder_open(&a->decoder, &a->source, err);
+    if (status != SER_OK)
+        return status;
+    const ser_audio_info *info = ser_decoder_info(a->decoder);
+    if (info->sample_rate_hz < MIN_RATE_HZ)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "it states %d samples per second, too few for a voice: check the file",
+                        info->sample_rate_hz);
+    a->n_block = MAX_BLOCK_VALUES / (size_t)info->n_channels;
+    if (a->n_block > N_BLOCK)
+        a->n_block = N_BLOCK;
+    a->frames = ser_alloc(a->n_block * (size_t)info->n_channels, sizeof *a->frames);
+    a->mono = ser_alloc(a->n_block, sizeof *a->mono);
+    a->out = ser_alloc(N_BLOCK, sizeof *a->out);
+    if (!a->frames || !a->mono || !a->out)
+        return ser_fail_nomem(err);
+    if (info->sample_rate_hz != SER_SAMPLE_RATE_HZ) {
+        const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+        a->resampler = soxr_create(info->sample_rate_hz, SER_SAMPLE_RATE_HZ, 1, NULL, NULL, &quality, NULL);
+        if (!a->resampler)
+            return ser_fail_nomem(err);
+    }
+    /* The first block now: whether there is any sound shows only when it is decoded. */
+    status = decode_block(a, err);
+    if (status == SER_OK && !a->n_frames)
+        status = ser_fail(err, SER_E_FORMAT, "it has no samples: record it again or leave it out");
+    return status;
+}
+
+static ser_status open_source(ser_audio **out, const char *path, const void *bytes, size_t n, ser_error *err)
+{
+    *out = NULL;
+    ser_audio *a = ser_alloc(1, sizeof *a);
+    if (!a)
+        return ser_fail_nomem(err);
+    a->source.fd = -1;
+    ser_status status = SER_OK;
+    if (path)
+        status = ser_source_open(&a->source, path, err);
+    else
+        ser_source_open_memory(&a->source, bytes, n);
+    if (status == SER_OK)
+        status = start(a, err);
+    if (status == SER_OK)
+        *out = a;
+    else
+        ser_audio_close(&a);
+    return status;
+}
+
+ser_status ser_audio_open(ser_audio **out, const char *path, ser_error *err)
+{
+    return open_source(out, path, NULL, 0, err);
+}
+
+ser_status ser_audio_open_memory(ser_audio **out, const void *bytes, size_t n, ser_error *err)
+{
+    return open_source(out, NULL, bytes, n, err);
+}
+
+void ser_audio_close(ser_audio **a)
+{
+    if (!*a)
+        return;
+    ser_decoder_close(&(*a)->decoder);
+    ser_source_close(&(*a)->source);
+    if ((*a)->resampler)
+        soxr_delete((*a)->resampler);
+    ser_free((*a)->frames);
+    ser_free((*a)->mono);
+    ser_free((*a)->out);
+    ser_free(*a);
+    *a = NULL;
+}
+
+void ser_audio_get_info(const ser_audio *a, ser_audio_info *info)
+{
+    *info = *ser_decoder_info(a->decoder);
+}
+
+ser_status ser_audio_read(ser_audio *a, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    *n_read = 0;
+    while (*n_read < n_max) {
+        if (a->out_at == a->n_out) {
+            if (a->ended)
+                break;
+            ser_status status = fill(a, err);
+            if (status != SER_OK)
+                return status;
+        }
+        size_t n = a->n_out - a->out_at;
+        if (n > n_max - *n_read)
+            n = n_max - *n_read;
+        memcpy(pcm + *n_read, a->out + a->out_at, n * sizeof *pcm);
+        a->out_at += n;
+        *n_read += n;
+    }
+    return SER_OK;
+}
+
+const char *ser_audio_warning(const ser_audio *a)
+{
+    return a->warning;
+}
+
+static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_error *err)
+{
+    enum { N_STEP = 1 << 16 };
+    size_t capacity = 0, n_read;
+    do {
+        if (!ser_grow(pcm, &capacity, *n_samples + N_STEP, sizeof **pcm))
+            return ser_fail_nomem(err);
+        ser_status status = ser_audio_read(a, *pcm + *n_samples, N_STEP, &n_read, err);
+        if (status != SER_OK)
+            return status;
+        *n_samples += n_read;
+    } while (n_read == N_STEP);
+    if (*n_samples < SER_MIN_SAMPLES)
+        return ser_fail(err, SER_E_FORMAT, "it is %.4f s long: a recording needs at least %.3f s",
+                        (double)*n_samples / SER_SAMPLE_RATE_HZ,
+                        (double)SER_MIN_SAMPLES / SER_SAMPLE_RATE_HZ);
+    return SER_OK;
+}
+
+ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256], ser_error *err)
+{
+    *pcm = NULL;
+    *n_samples = 0;
+    ser_audio *a;
+    ser_status status = ser_audio_open(&a, path, err);
+    if (status == SER_OK)
+        status = load_all(pcm, n_samples, a, err);
+    if (warning)
+        snprintf(warning, 256, "%s", status == SER_OK ? ser_audio_warning(a) : "");
+    if (status != SER_OK) {
+        ser_free(*pcm);
+        *pcm = NULL;
+        *n_samples = 0;
+    }
+    ser_audio_close(&a);
+    return status;
+}
+
+bool ser_audio_is_audio(const char *path)
+{
+    ser_source source;
+    ser_decoder *decoder = NULL;
+    if (ser_source_open(&source, path, NULL) != SER_OK) {
+        struct stat st;
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    }
+    bool is_audio = ser_source_is_container(&source) || ser_decoder_open(&decoder, &source, NULL) == SER_OK;
+    ser_decoder_close(&decoder);
+    ser_source_close(&source);
+    return is_audio;
+}
+
+ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size_t n, double in_rate,
+                              double out_rate, ser_error *err)
+{
+    *out = NULL;
+    *n_out = 0;
+    double ratio = out_rate / in_rate, length = round((double)n * ratio);
+    if (!(ratio >= 1.0 / 64 && ratio <= 64) || length > (double)(SIZE_MAX / 8))
+        return ser_fail(err, SER_E_ARG, "a rate of %g Hz cannot be converted to %g Hz: at most 64 times",
+                        in_rate, out_rate);
+    size_t n_done = 0;
+    float *y = ser_alloc((size_t)length, sizeof *y); /* zeroed, should soxr give one sample less */
+    if (!y)
+        return ser_fail_nomem(err);
+    const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+    soxr_error_t failed = n && length > 0 ? soxr_oneshot(in_rate, out_rate, 1, pcm, n, NULL, y,
+                                                         (size_t)length, &n_done, NULL, &quality, NULL)
+                                          : NULL;
+    if (failed) {
+        ser_free(y);
+        return ser_fail(err, SER_E_NOMEM, "it cannot be resampled (%s)", failed);
+    }
+    *out = y;
+    *n_out = (size_t)length;
+    return SER_OK;
+}
