@@ -22,7 +22,8 @@ struct ser_mel {
 struct ser_mel_work {
     float *samples;     /* n_fft: a frame that reaches beyond the ends of the recording */
     float *windowed;    /* n_fft: n_fft / 2 complex points */
-    kiss_fft_cpx *half; /* n_fft / 2 + 1 */
+    kiss_fft_cpx *half; /* n_fft / 2 */
+    float *re, *im;     /* n_fft / 2 + 1: its two parts, because loops over them vectorise */
     float *power;       /* n_fft / 2 + 1, and 16 zeros that the last filter's chunk may reach */
 };
 
@@ -115,9 +116,11 @@ ser_status ser_mel_work_new(ser_mel_work **out, const ser_mel *m, ser_error *err
         return ser_fail_nomem(err);
     w->samples = ser_alloc(n_fft, sizeof *w->samples);
     w->windowed = ser_alloc(n_fft, sizeof *w->windowed);
-    w->half = ser_alloc(n_bins, sizeof *w->half);
+    w->half = ser_alloc(n_bins - 1, sizeof *w->half);
+    w->re = ser_alloc(n_bins, sizeof *w->re);
+    w->im = ser_alloc(n_bins, sizeof *w->im);
     w->power = ser_alloc(n_bins + SER_N_LANES, sizeof *w->power);
-    if (!w->samples || !w->windowed || !w->half || !w->power) {
+    if (!w->samples || !w->windowed || !w->half || !w->re || !w->im || !w->power) {
         ser_mel_work_free(&w);
         return ser_fail_nomem(err);
     }
@@ -132,6 +135,8 @@ void ser_mel_work_free(ser_mel_work **w)
     ser_free((*w)->samples);
     ser_free((*w)->windowed);
     ser_free((*w)->half);
+    ser_free((*w)->re);
+    ser_free((*w)->im);
     ser_free((*w)->power);
     ser_free(*w);
     *w = NULL;
@@ -176,18 +181,29 @@ SER_FAST static void apply_window(float *restrict out, const float *restrict x, 
         out[i] = x[i] * window[i];
 }
 
-/* z (n + 1), z[n] = z[0]: the transform of the samples taken in pairs, x[2i] + i x[2i+1]. With the even
- * samples' spectrum E[k] = (z[k] + conj z[n-k]) / 2 and the odd ones' O[k] = (z[k] - conj z[n-k]) / 2i, the
- * spectrum is X[k] = E[k] + turn[k] O[k]. The halves are in the window already. power (n + 1). */
-SER_FAST static void power_spectrum(float *restrict power, const kiss_fft_cpx *restrict z,
+SER_FAST static void split_complex(float *restrict re, float *restrict im, const kiss_fft_cpx *restrict z,
+                                   int n)
+{
+    for (int k = 0; k < n; k++) {
+        re[k] = z[k].r;
+        im[k] = z[k].i;
+    }
+    re[n] = re[0];
+    im[n] = im[0];
+}
+
+/* z = re + i im (n + 1), z[n] = z[0]: the transform of the samples taken in pairs, x[2i] + i x[2i+1]. With
+ * the even samples' spectrum E[k] = (z[k] + conj z[n-k]) / 2 and the odd ones' O[k] = (z[k] - conj z[n-k]) /
+ * 2i, the spectrum is X[k] = E[k] + turn[k] O[k]. The halves are in the window already. power (n + 1). */
+SER_FAST static void power_spectrum(float *restrict power, const float *restrict re, const float *restrict im,
                                     const float *restrict turn_re, const float *restrict turn_im, int n)
 {
     for (int k = 0; k <= n; k++) {
-        float even_re = z[k].r + z[n - k].r, even_im = z[k].i - z[n - k].i;
-        float odd_re = z[k].i + z[n - k].i, odd_im = z[n - k].r - z[k].r;
-        float re = even_re + turn_re[k] * odd_re - turn_im[k] * odd_im;
-        float im = even_im + turn_re[k] * odd_im + turn_im[k] * odd_re;
-        power[k] = re * re + im * im;
+        float even_re = re[k] + re[n - k], even_im = im[k] - im[n - k];
+        float odd_re = im[k] + im[n - k], odd_im = re[n - k] - re[k];
+        float x_re = even_re + turn_re[k] * odd_re - turn_im[k] * odd_im;
+        float x_im = even_im + turn_re[k] * odd_im + turn_im[k] * odd_re;
+        power[k] = x_re * x_re + x_im * x_im;
     }
 }
 
@@ -212,8 +228,8 @@ static void run_frames(const ser_mel *m, ser_mel_work *w, float *mel, const floa
     for (size_t frame = first_frame; frame < first_frame + n_frames; frame++, mel += n_mels) {
         apply_window(w->windowed, frame_samples(m, w, pcm, n_samples, frame), m->window, n_fft);
         kiss_fft(m->half, (const kiss_fft_cpx *)w->windowed, w->half);
-        w->half[n_fft / 2] = w->half[0];
-        power_spectrum(w->power, w->half, m->turn_re, m->turn_im, n_fft / 2);
+        split_complex(w->re, w->im, w->half, n_fft / 2);
+        power_spectrum(w->power, w->re, w->im, m->turn_re, m->turn_im, n_fft / 2);
         apply_filters(mel, w->power, m->filters.bands, m->filters.weights, n_mels);
     }
 }

@@ -1,0 +1,88 @@
+"""ser's log-mel beside librosa's, and Whisper's beside transformers', in one run.
+
+Usage: python bench/features/compare_librosa.py PROGRAM [RECORDING]
+PROGRAM is bench-features; RECORDING any file that soundfile reads (16 kHz), repeated to 10 s; default: noise.
+Packages: tools/requirements.txt. Rounds alternate, so that a busy machine slows both; each round takes the
+fastest of 20 runs, the table shows the median round.
+"""
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import librosa
+import numpy as np
+from transformers import WhisperFeatureExtractor
+
+RATE, SECONDS, ROUNDS, RUNS = 16000, 10, 7, 20
+extractor = WhisperFeatureExtractor(feature_size=80)
+
+
+def signal():
+    n = RATE * SECONDS
+    if len(sys.argv) > 2:
+        import soundfile
+
+        y, rate = soundfile.read(sys.argv[2], dtype="float32")
+        assert rate == RATE and y.ndim == 1
+        return np.resize(y, n)
+    return (0.1 * np.random.default_rng(46).standard_normal(n)).astype(np.float32)
+
+
+def reference(kind, hop, y):
+    if kind == "whisper":
+        return extractor(y, sampling_rate=RATE, padding="do_not_pad", truncation=False, return_tensors="np")[
+            "input_features"
+        ][0].T
+    mel = librosa.feature.melspectrogram(y=y, sr=RATE, n_fft=2048, hop_length=hop, n_mels=128)
+    return librosa.power_to_db(mel).T
+
+
+def fastest_ms(f):
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        f()
+        times.append(time.perf_counter() - start)
+    return min(times) * 1e3
+
+
+def cpu():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
+
+
+def main():
+    y = signal()
+    cores = len(os.sched_getaffinity(0))
+    print(f"{cpu()}, {cores} cores, {SECONDS} s, median of {ROUNDS} rounds, milliseconds")
+    print("| | reference | ser, 1 thread | ser, all cores | times as fast, 1 / all | largest difference |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/in.f32", f"{folder}/out.f32"]
+        y.tofile(paths[0])
+
+        def ser_ms(kind, hop, n_threads):
+            command = [sys.argv[1], *paths, kind, str(hop), str(n_threads), str(RUNS)]
+            return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+        for kind, hop in (("logmel", 512), ("logmel", 320), ("whisper", 160)):
+            expected = reference(kind, hop, y)
+            rounds = [
+                (fastest_ms(lambda: reference(kind, hop, y)), ser_ms(kind, hop, 1), ser_ms(kind, hop, cores))
+                for _ in range(ROUNDS)
+            ]
+            theirs, one, all_cores = (statistics.median(column) for column in zip(*rounds))
+            ratio_one = statistics.median(r[0] / r[1] for r in rounds)
+            ratio_all = statistics.median(r[0] / r[2] for r in rounds)
+            difference = np.abs(np.fromfile(paths[1], np.float32).reshape(expected.shape) - expected).max()
+            print(
+                f"| {kind}, hop {hop} | {theirs:.2f} | {one:.2f} | {all_cores:.2f} "
+                f"| {ratio_one:.1f} / {ratio_all:.1f} | {difference:.1e} |"
+            )
+
+
+main()
