@@ -12,6 +12,7 @@ struct ser_decoder {
     ser_audio_info info;
     SNDFILE *sndfile;
     mpg123_handle *mpeg;
+    bool damaged;     /* MPEG: decoding stopped before the end */
     bool changed;     /* MPEG: the rate or the channels change on the way */
     bool without_end; /* Ogg: the mark of the end is missing */
 };
@@ -151,7 +152,13 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
     ser_decoder *d = ser_alloc(1, sizeof *d);
     if (!d)
         return ser_fail_nomem(err);
-    ser_status status = ser_source_is_mpeg(source) ? open_mpeg(d, source, err) : open_sndfile(d, source, err);
+    unsigned char sync[2] = {0};
+    ser_source_read_at(source, 0, sync, sizeof sync);
+    ser_status status;
+    if (sync[0] == 0xff && sync[1] >= 0xe0) /* libsndfile would believe this and complain aloud */
+        status = ser_source_is_mpeg(source) ? open_mpeg(d, source, err) : fail_not_audio(err, source);
+    else
+        status = open_sndfile(d, source, err);
     if (status == SER_OK)
         *out = d;
     else
@@ -188,8 +195,10 @@ static size_t read_mpeg(ser_decoder *d, float *frames, size_t n)
             int channels, encoding;
             mpg123_getformat(d->mpeg, &rate, &channels, &encoding);
             d->changed = rate != d->info.sample_rate_hz || channels != d->info.n_channels;
-        } else if (result != MPG123_OK || !n_bytes)
+        } else if (result != MPG123_OK || !n_bytes) {
+            d->damaged = result != MPG123_OK && result != MPG123_DONE;
             break;
+        }
     }
     return n_done / (size_t)d->info.n_channels;
 }
@@ -211,12 +220,15 @@ const char *ser_decoder_fault(const ser_decoder *d, uint64_t n_frames, char *buf
     if (d->changed)
         snprintf(buffer, n_buffer, "its sampling rate or channels change after %.3f s: the rest is left out",
                  held_s);
-    else if (d->without_end)
-        snprintf(buffer, n_buffer, "it has no end mark after %.3f s: it may be cut short", held_s);
     else if (d->info.n_frames_stated > n_frames + tolerance)
         snprintf(buffer, n_buffer,
                  "the header promises %.3f s, only %.3f s can be decoded and are used: fetch the file again",
                  stated_s, held_s);
+    else if (d->damaged)
+        snprintf(buffer, n_buffer, "it is damaged after %.3f s, the rest is left out: fetch the file again",
+                 held_s);
+    else if (d->without_end)
+        snprintf(buffer, n_buffer, "its end mark is missing after %.3f s: it may be cut short", held_s);
     else
         return NULL;
     return buffer;
