@@ -1,0 +1,175 @@
+#include "io/csv.h"
+#include "base/memory.h"
+#include "io/file.h"
+
+#include <string.h>
+
+enum { MAX_BYTES = 1 << 28 };
+
+/* Fields are unquoted in place: a field never becomes longer. */
+typedef struct reader {
+    char *at, *end; /* of the text; *end is 0 */
+    size_t line;
+    char **fields; /* all rows', one after the other */
+    size_t n_fields, capacity;
+    ser_error *err;
+} reader;
+
+static bool at_line_end(const reader *r)
+{
+    return r->at == r->end || *r->at == '\n' || (*r->at == '\r' && (r->at + 1 == r->end || r->at[1] == '\n'));
+}
+
+static void skip_line_end(reader *r)
+{
+    r->at += r->at < r->end && *r->at == '\r';
+    if (r->at < r->end && *r->at == '\n') {
+        r->at++;
+        r->line++;
+    }
+}
+
+/* Behind the opening quote; *end is where the field's text ends afterwards. */
+static ser_status read_quoted(reader *r, char **end)
+{
+    char *to = r->at;
+    size_t first_line = r->line;
+    for (;; r->at++) {
+        if (r->at == r->end)
+            return ser_fail(r->err, SER_E_FORMAT, "the quote opened in line %zu is never closed: add it",
+                            first_line);
+        if (*r->at == '"' && *++r->at != '"')
+            break;
+        r->line += *r->at == '\n';
+        *to++ = *r->at;
+    }
+    *end = to;
+    if (*r->at != ',' && !at_line_end(r))
+        return ser_fail(r->err, SER_E_FORMAT,
+                        "line %zu has text behind a closing quote: write quotes inside a field "
+                        "twice",
+                        r->line);
+    return SER_OK;
+}
+
+/* One field; *last: it ends its row. */
+static ser_status read_field(reader *r, bool *last)
+{
+    char *field = r->at, *end = field;
+    if (*field == '"') {
+        field = ++r->at;
+        ser_status status = read_quoted(r, &end);
+        if (status != SER_OK)
+            return status;
+    } else {
+        while (*r->at != ',' && !at_line_end(r))
+            r->at++;
+        end = r->at;
+    }
+    *last = at_line_end(r);
+    if (*last)
+        skip_line_end(r);
+    else
+        r->at++;
+    *end = 0; /* only now: it may be where the comma was */
+    if (!ser_grow(&r->fields, &r->capacity, r->n_fields + 1, sizeof *r->fields))
+        return ser_fail_nomem(r->err);
+    r->fields[r->n_fields++] = field;
+    return SER_OK;
+}
+
+static ser_status read_rows(reader *r, size_t *n_rows, size_t *n_columns)
+{
+    while (r->at < r->end) {
+        if (at_line_end(r)) { /* an empty line is no row */
+            skip_line_end(r);
+            continue;
+        }
+        size_t line = r->line, n_before = r->n_fields;
+        for (bool last = false; !last;) {
+            ser_status status = read_field(r, &last);
+            if (status != SER_OK)
+                return status;
+        }
+        size_t n = r->n_fields - n_before;
+        if (!(*n_rows)++)
+            *n_columns = n;
+        if (n != *n_columns)
+            return ser_fail(r->err, SER_E_FORMAT,
+                            "line %zu has %zu fields, the first line has %zu: make them equal", line, n,
+                            *n_columns);
+    }
+    if (!*n_rows)
+        return ser_fail(r->err, SER_E_FORMAT, "it is empty: it needs a line with the names of the columns");
+    return SER_OK;
+}
+
+ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_error *err)
+{
+    *out = (ser_csv){0};
+    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
+        bytes += 3;
+        n -= 3;
+    }
+    if (n && memchr(bytes, 0, n))
+        return ser_fail(err, SER_E_FORMAT, "it has a 0 byte: save it as UTF-8 text");
+    out->text = ser_strndup(n ? bytes : "", n);
+    if (!out->text)
+        return ser_fail_nomem(err);
+    reader r = {.at = out->text, .end = out->text + n, .line = 1, .err = err};
+    ser_status status = read_rows(&r, &out->n_rows, &out->n_columns);
+    if (status == SER_OK && !(out->rows = ser_alloc(out->n_rows, sizeof *out->rows)))
+        status = ser_fail_nomem(err);
+    if (status != SER_OK) {
+        ser_free(r.fields);
+        out->n_rows = 0;
+        ser_csv_release(out);
+        return status;
+    }
+    for (size_t i = 0; i < out->n_rows; i++)
+        out->rows[i] = r.fields + i * out->n_columns;
+    return SER_OK;
+}
+
+ser_status ser_csv_read(ser_csv *out, const char *path, ser_error *err)
+{
+    *out = (ser_csv){0};
+    ser_bytes bytes;
+    ser_status status = ser_io_read(&bytes, path, MAX_BYTES, err);
+    if (status == SER_OK)
+        status = ser_csv_read_memory(out, (const char *)bytes.data, bytes.n, err);
+    ser_bytes_release(&bytes);
+    return status;
+}
+
+void ser_csv_release(ser_csv *c)
+{
+    if (c->n_rows)
+        ser_free(c->rows[0]); /* all fields are one block */
+    ser_free(c->rows);
+    ser_free(c->text);
+    *c = (ser_csv){0};
+}
+
+int ser_csv_column(const ser_csv *c, const char *name)
+{
+    for (size_t j = 0; c->n_rows && j < c->n_columns; j++)
+        if (strcmp(c->rows[0][j], name) == 0)
+            return (int)j;
+    return -1;
+}
+
+void ser_csv_append_field(ser_text *t, const char *field)
+{
+    if (!strpbrk(field, ",\"\r\n")) {
+        ser_text_append(t, field);
+        return;
+    }
+    ser_text_append(t, "\"");
+    for (const char *quote; (quote = strchr(field, '"')); field = quote + 1) {
+        ser_text_append_n(t, field, (size_t)(quote - field) + 1);
+        ser_text_append(t, "\"");
+    }
+    ser_text_append(t, field);
+    ser_text_append(t, "\"");
+}
