@@ -18,7 +18,6 @@ typedef struct ser_encoder_info {
     int n_loaded; /* the last hidden state that can be computed: fewer where only some layers were loaded */
     size_t dims;  /* of one hidden state */
     size_t max_samples;  /* of one window: 480,000 for Whisper */
-    char sha256[65];     /* of the weights file */
     size_t n_parameters; /* loaded */
 } ser_encoder_info;
 
@@ -26,15 +25,18 @@ typedef struct ser_encoder_info {
  * state last_layer needs (-1: all). */
 ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_layer, ser_engine engine,
                             ser_precision precision, ser_error *err);
-/* From tensors already open, such as those inside a model file: names start with prefix (may be ""),
- * config_json is the text of config.json. I8 weights have a float tensor NAME.scale beside them, one scale
- * per row. The file may be closed afterwards. */
+/* From tensors already open, such as those inside a model file: names start with prefix (may be ""), behind
+ * it "model.encoder." and "encoder." are optional. config_json is the text of config.json. I8 weights have a
+ * float tensor NAME.scale beside them, one scale per row. The file may be closed afterwards. */
 ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *file, const char *prefix,
                                     const char *config_json, int last_layer, ser_engine engine,
                                     ser_precision precision, ser_error *err);
 void ser_encoder_close(ser_encoder **e);
 void ser_encoder_get_info(const ser_encoder *e, ser_encoder_info *info);
 ser_precision ser_encoder_precision(const ser_encoder *e);
+/* Of the weights file, as 64 hexadecimal digits; reads the whole file. SER_E_UNSUPPORTED for an encoder that
+ * was opened from tensors. */
+ser_status ser_encoder_sha256(const ser_encoder *e, char hex[65], ser_error *err);
 
 ser_status ser_encoder_work_new(ser_encoder_work **out, const ser_encoder *e, int n_threads, ser_error *err);
 void ser_encoder_work_free(ser_encoder_work **w);

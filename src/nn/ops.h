@@ -14,14 +14,20 @@ typedef struct ser_nn_work ser_nn_work;     /* scratch memory and cached primiti
 
 typedef enum ser_activation { SER_ACT_NONE, SER_ACT_GELU /* exact, with erf */ } ser_activation;
 
+/* SER_E_UNSUPPORTED: the engine or this processor cannot compute in this precision. */
 ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err);
 void ser_nn_ops_free(ser_nn_ops **ops);
 /* What AUTO became on this processor. */
 ser_precision ser_nn_ops_precision(const ser_nn_ops *ops);
+/* What products read fastest, so what layers should hand from one to the next: SER_BF16 in that precision,
+ * else SER_F32. Below, "activations" are of this type or SER_F32. */
+ser_dtype ser_nn_ops_type(const ser_nn_ops *ops);
 
-/* n_threads: how many threads each product may use (1 where many recordings run side by side). */
+/* n_threads: how many threads each product may use (1 where many recordings run side by side; 0: all cores).
+ * ops must outlive *out. */
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
 void ser_nn_work_free(ser_nn_work **work);
+ser_dtype ser_nn_work_type(const ser_nn_work *work); /* ser_nn_ops_type of its engine */
 
 /* Weights of y = act(x w^T + bias): w (n_out, n_in) as in the checkpoint (F32, F16, BF16, or I8 with one
  * scale per row in scales, else NULL); bias (n_out) floats or NULL. Copies what it needs. */
@@ -30,13 +36,22 @@ ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const s
                              ser_activation act, ser_error *err);
 void ser_nn_linear_free(ser_nn_linear **l);
 
-/* x (n_rows, n_in) -> y (n_rows, n_out), both fp32 and contiguous; add: y += instead of y = (act NONE only).
- */
+/* x (n_rows, n_in) -> y (n_rows, n_out), activations of the types x_type and y_type, contiguous; add: y +=
+ * instead of y = (act NONE and an fp32 y only). A first call with a new n_rows costs a fraction of a
+ * millisecond, so callers with rows of any number do well to round it up. */
+ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
+/* The same with fp32 on both sides. */
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
                              size_t n_rows, bool add, ser_error *err);
 
-/* n_batch fp32 products C = A B (or A B^T): A (m, k) with row stride lda, and so on; stride_x from one
- * product to the next. */
+static inline size_t ser_nn_round_rows(size_t n_rows)
+{
+    return (n_rows + 7) / 8 * 8;
+}
+
+/* n_batch products C = A B (or A B^T): A (m, k) with row stride lda, and so on, counted in elements; stride_x
+ * from one product to the next. A and B are activations of ab_type, C is fp32. */
 typedef struct ser_gemm {
     size_t n_batch, m, n, k;
     size_t lda, ldb, ldc;
@@ -44,8 +59,19 @@ typedef struct ser_gemm {
     bool a_transposed; /* A is stored (k, m) */
     bool b_transposed; /* B is stored (n, k) */
     float beta;        /* 0 or 1: C = A B + beta C */
+    ser_dtype ab_type; /* a zeroed struct says SER_F32 */
 } ser_gemm;
-ser_status ser_nn_gemm(ser_nn_work *work, float *c, const float *a, const float *b, const ser_gemm *g,
+ser_status ser_nn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                        ser_error *err);
+
+/* For layers: n_bytes of memory that stay until the next call with this slot; NULL: out of memory. */
+enum { SER_NN_SLOTS = 4 };
+void *ser_nn_scratch(ser_nn_work *work, int slot, size_t n_bytes);
+
+/* For layers: calls task for items 0 ... n_items-1 on the work's threads, each with a work of its own that
+ * uses one thread. The failure of the lowest item is returned. */
+typedef ser_status (*ser_nn_task)(void *context, size_t item, ser_nn_work *work, ser_error *err);
+ser_status ser_nn_parallel_for(ser_nn_work *work, size_t n_items, ser_nn_task task, void *context,
+                               ser_error *err);
 
 #endif

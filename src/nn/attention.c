@@ -1,0 +1,126 @@
+#include "nn/lanes.h"
+#include "nn/layers.h"
+
+#include <math.h>
+
+/* Query rows whose scores are in memory at once: products want many, the cache few. */
+enum { MAX_ROWS = 256, BLOCK_ROWS = 128, SCORES_SLOT = 1 };
+
+typedef struct attention {
+    const ser_nn_attention *shape;
+    size_t n_rows, n_block, n_blocks; /* query rows: all, in a block; blocks */
+    size_t ld;                        /* floats from one row of scores to the next: whole lanes */
+    ser_dtype type;
+    float scale;
+    unsigned char *y;
+    const unsigned char *q, *k, *v;
+} attention;
+
+/* What follows the last frame gets no weight; returns the highest score. */
+SER_INLINE float mask_and_find_highest(float *scores, size_t n_frames, size_t ld)
+{
+    for (size_t i = n_frames; i < ld; i++)
+        scores[i] = -INFINITY;
+    ser_lanes highest = ser_lanes_load(scores);
+    for (size_t i = SER_N_LANES; i < ld; i += SER_N_LANES)
+        highest = ser_lanes_max(highest, ser_lanes_load(scores + i));
+    return ser_lanes_highest(highest);
+}
+
+/* scores (n_rows, ld): each becomes exp(scale * (score - the row's highest)), in place; inverse_sums (n_rows)
+ * are what is missing to softmax. */
+SER_FAST static void exponentials_f32(float *scores, float *inverse_sums, size_t n_rows, size_t n_frames,
+                                      size_t ld, float scale)
+{
+    for (size_t t = 0; t < n_rows; t++, scores += ld) {
+        float highest = mask_and_find_highest(scores, n_frames, ld);
+        ser_lanes sum = {0};
+        for (size_t i = 0; i < ld; i += SER_N_LANES) {
+            ser_lanes e = ser_lanes_exp((ser_lanes_load(scores + i) - highest) * scale);
+            ser_lanes_store(scores + i, e);
+            sum += e;
+        }
+        inverse_sums[t] = 1 / ser_lanes_sum(sum);
+    }
+}
+
+/* The same with bf16 results, which lie in the first half of each row. */
+SER_FAST static void exponentials_bf16(float *scores, float *inverse_sums, size_t n_rows, size_t n_frames,
+                                       size_t ld, float scale)
+{
+    for (size_t t = 0; t < n_rows; t++, scores += ld) {
+        float highest = mask_and_find_highest(scores, n_frames, ld);
+        uint16_t *weights = (uint16_t *)scores;
+        ser_lanes sum = {0};
+        for (size_t i = 0; i < ld; i += SER_N_LANES) {
+            ser_lanes e = ser_lanes_exp((ser_lanes_load(scores + i) - highest) * scale);
+            ser_lanes_store_bf16(weights + i, e);
+            sum += e;
+        }
+        inverse_sums[t] = 1 / ser_lanes_sum(sum);
+    }
+}
+
+/* y[t] (head_dims) = x[t] * factors[t]; rows of y are y_stride apart. */
+SER_FAST static void scale_rows_f32(float *restrict y, const float *restrict x, const float *factors,
+                                    size_t n_rows, size_t dims, size_t y_stride)
+{
+    for (size_t t = 0; t < n_rows; t++, y += y_stride, x += dims)
+        for (size_t i = 0; i < dims; i++)
+            y[i] = x[i] * factors[t];
+}
+
+SER_FAST static void scale_rows_bf16(uint16_t *restrict y, const float *restrict x, const float *factors,
+                                     size_t n_rows, size_t dims, size_t y_stride)
+{
+    for (size_t t = 0; t < n_rows; t++, y += y_stride, x += dims)
+        for (size_t i = 0; i < dims; i++)
+            y[i] = ser_bf16_of(x[i] * factors[t]);
+}
+
+/* One block of query rows of one head. */
+static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_error *err)
+{
+    const attention *a = context;
+    size_t head_dims = a->shape->head_dims, dims = a->shape->n_heads * head_dims;
+    size_t first = item % a->n_blocks * a->n_block, n = a->n_rows - first;
+    n = n < a->n_block ? n : a->n_block;
+    float *scores = ser_nn_scratch(work, SCORES_SLOT, a->n_block * (a->ld + head_dims + 1) * sizeof *scores);
+    if (!scores)
+        return ser_fail_nomem(err);
+    float *weighted = scores + a->n_block * a->ld, *inverse_sums = weighted + a->n_block * head_dims;
+    bool half = a->type == SER_BF16;
+    size_t size = ser_dtype_size(a->type), head = item / a->n_blocks * head_dims * size;
+    size_t rows = first * dims * size + head;
+    ser_gemm products = {.n_batch = 1, .m = n, .n = a->n_rows, .k = head_dims, .b_transposed = true};
+    products.lda = products.ldb = dims;
+    products.ldc = a->ld;
+    products.ab_type = a->type;
+    ser_status status = ser_nn_gemm(work, scores, a->q + rows, a->k + head, &products, err);
+    if (status != SER_OK)
+        return status;
+    (half ? exponentials_bf16 : exponentials_f32)(scores, inverse_sums, n, a->shape->n_frames, a->ld,
+                                                  a->scale);
+    ser_gemm sums = {.n_batch = 1, .m = n, .n = head_dims, .k = a->n_rows, .ab_type = a->type};
+    sums.lda = half ? 2 * a->ld : a->ld;
+    sums.ldb = dims;
+    sums.ldc = head_dims;
+    status = ser_nn_gemm(work, weighted, scores, a->v + head, &sums, err);
+    if (status == SER_OK && half)
+        scale_rows_bf16((uint16_t *)(a->y + rows), weighted, inverse_sums, n, head_dims, dims);
+    else if (status == SER_OK)
+        scale_rows_f32((float *)(a->y + rows), weighted, inverse_sums, n, head_dims, dims);
+    return status;
+}
+
+ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, const void *k, const void *v,
+                                    const ser_nn_attention *shape, ser_error *err)
+{
+    attention a = {.shape = shape, .type = ser_nn_work_type(work), .y = y, .q = q, .k = k, .v = v};
+    a.scale = 1 / sqrtf((float)shape->head_dims);
+    a.n_rows = ser_nn_round_rows(shape->n_frames);
+    a.n_block = a.n_rows <= MAX_ROWS ? a.n_rows : BLOCK_ROWS;
+    a.n_blocks = (a.n_rows + a.n_block - 1) / a.n_block;
+    a.ld = (a.n_rows + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
+    return ser_nn_parallel_for(work, shape->n_heads * a.n_blocks, attend, &a, err);
+}

@@ -1,0 +1,62 @@
+/* What ops.c shares with the engines behind the seam; nobody else includes this. */
+#ifndef SER_NN_ENGINE_H
+#define SER_NN_ENGINE_H
+
+#include "nn/ops.h"
+
+/* An engine. _init may leave things half-built when it fails: the matching _release is called in any case. */
+typedef struct ser_nn_engine {
+    /* Sets precision and type. */
+    ser_status (*ops_init)(ser_nn_ops *ops, ser_precision wanted, ser_error *err);
+    void (*ops_release)(ser_nn_ops *ops);
+    ser_status (*work_init)(ser_nn_work *work, ser_error *err);
+    void (*work_release)(ser_nn_work *work);
+    /* Sizes, activation and bias are there already. */
+    ser_status (*linear_init)(ser_nn_linear *l, const ser_tensor *w, const float *scales, ser_error *err);
+    void (*linear_release)(ser_nn_linear *l);
+    ser_status (*linear_forward)(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
+    /* One product: n_batch and its strides do not count. */
+    ser_status (*gemm)(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                       ser_error *err);
+} ser_nn_engine;
+
+extern const ser_nn_engine ser_nn_engine_ref, ser_nn_engine_onednn;
+
+struct ser_nn_ops {
+    const ser_nn_engine *engine;
+    ser_precision precision;
+    ser_dtype type;
+    void *engine_data;
+};
+
+struct ser_nn_linear {
+    const ser_nn_ops *ops;
+    size_t n_out, n_in;
+    ser_activation act;
+    float *bias;   /* n_out; zeros where there is none */
+    void *weights; /* in the engine's form */
+};
+
+typedef struct ser_nn_buffer {
+    void *data;
+    size_t n_bytes;
+} ser_nn_buffer;
+
+struct ser_nn_work {
+    const ser_nn_ops *ops;
+    int n_threads;
+    ser_nn_work **workers; /* n_threads works of one thread each; NULL with one thread */
+    ser_nn_buffer slots[SER_NN_SLOTS];
+    ser_nn_buffer engine_slots[2]; /* the engine's own */
+    void *engine_data;
+};
+
+/* At least n_bytes; what was there is lost. NULL: out of memory. */
+void *ser_nn_buffer_reserve(ser_nn_buffer *b, size_t n_bytes);
+
+/* Row i of the weights w (n_out, n_in) as floats, times its scale. */
+ser_status ser_nn_weight_row(float *row, const ser_tensor *w, const float *scales, size_t i, size_t n_in,
+                             ser_error *err);
+
+#endif

@@ -1,0 +1,59 @@
+#include "nn/lanes.h"
+#include "nn/layers.h"
+
+#include <math.h>
+
+/* Mean and 1 / sqrt(variance + epsilon) of a row. */
+SER_INLINE void row_statistics(float *mean, float *inverse, const float *x, size_t dims, float epsilon)
+{
+    size_t n_whole = dims - dims % SER_N_LANES;
+    ser_lanes lanes = {0};
+    float rest = 0;
+    for (size_t i = 0; i < n_whole; i += SER_N_LANES)
+        lanes += ser_lanes_load(x + i);
+    for (size_t i = n_whole; i < dims; i++)
+        rest += x[i];
+    float m = (ser_lanes_sum(lanes) + rest) / (float)dims;
+    lanes = (ser_lanes){0};
+    rest = 0;
+    for (size_t i = 0; i < n_whole; i += SER_N_LANES) {
+        ser_lanes d = ser_lanes_load(x + i) - m;
+        lanes += d * d;
+    }
+    for (size_t i = n_whole; i < dims; i++)
+        rest += (x[i] - m) * (x[i] - m);
+    *mean = m;
+    *inverse = 1 / sqrtf((ser_lanes_sum(lanes) + rest) / (float)dims + epsilon);
+}
+
+SER_FAST static void normalise_f32(float *y, const float *x, const float *scale, const float *shift,
+                                   size_t n_rows, size_t dims, float epsilon)
+{
+    for (size_t t = 0; t < n_rows; t++, x += dims, y += dims) {
+        float mean, inverse;
+        row_statistics(&mean, &inverse, x, dims, epsilon);
+        for (size_t i = 0; i < dims; i++)
+            y[i] = (x[i] - mean) * inverse * scale[i] + shift[i];
+    }
+}
+
+SER_FAST static void normalise_bf16(uint16_t *restrict y, const float *restrict x,
+                                    const float *restrict scale, const float *restrict shift, size_t n_rows,
+                                    size_t dims, float epsilon)
+{
+    for (size_t t = 0; t < n_rows; t++, x += dims, y += dims) {
+        float mean, inverse;
+        row_statistics(&mean, &inverse, x, dims, epsilon);
+        for (size_t i = 0; i < dims; i++)
+            y[i] = ser_bf16_of((x[i] - mean) * inverse * scale[i] + shift[i]);
+    }
+}
+
+void ser_nn_layernorm_forward(void *y, ser_dtype y_type, const float *x, const float *scale,
+                              const float *shift, size_t n_rows, size_t dims, float epsilon)
+{
+    if (y_type == SER_F32)
+        normalise_f32(y, x, scale, shift, n_rows, dims, epsilon);
+    else
+        normalise_bf16(y, x, scale, shift, n_rows, dims, epsilon);
+}

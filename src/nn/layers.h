@@ -1,0 +1,52 @@
+/* The layers that are no matrix products. Activations are fp32 or, where a type is given, of that type
+ * (ser_nn_work_type). */
+#ifndef SER_NN_LAYERS_H
+#define SER_NN_LAYERS_H
+
+#include "nn/ops.h"
+#include <stdint.h>
+
+/* y = bf16(x), rounded to nearest even; n elements. */
+void ser_nn_to_bf16(uint16_t *y, const float *x, size_t n);
+
+/* Layer normalisation (Ba et al. 2016, arXiv:1607.06450): x (n_rows, dims) -> y (n_rows, dims):
+ * y[t,i] = (x[t,i] - mean_t) / sqrt(var_t + epsilon) * scale[i] + shift[i], var_t divided by dims. y may be x
+ * when its type is SER_F32. */
+void ser_nn_layernorm_forward(void *y, ser_dtype y_type, const float *x, const float *scale,
+                              const float *shift, size_t n_rows, size_t dims, float epsilon);
+
+/* GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415): x[i] = x[i] (1 + erf(x[i] / sqrt 2)) / 2, in place, to
+ * 1e-6. Linear layers with SER_ACT_GELU do the same. */
+void ser_nn_gelu_forward(float *x, size_t n);
+
+/* Self-attention without a mask (Vaswani et al. 2017, arXiv:1706.03762, section 3.2), each head on its own
+ * columns: y = softmax(q k^T / sqrt(head_dims)) v over frames 0 ... n_frames-1. q, k, v, y (n_rows, n_heads *
+ * head_dims) are activations of the work's type, n_rows = ser_nn_round_rows(n_frames): rows from n_frames on
+ * must be finite in v, and mean nothing in y. */
+typedef struct ser_nn_attention {
+    size_t n_frames, n_heads, head_dims;
+} ser_nn_attention;
+ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, const void *k, const void *v,
+                                    const ser_nn_attention *shape, ser_error *err);
+
+/* Convolution over time with a kernel of 3 and zero padding of 1, then the activation: x (n_frames, n_in) ->
+ * y[t,o] = act(bias[o] + sum over i,j of w[o,i,j] x[stride t + j - 1, i]), t = 0 ... ceil(n_frames / stride)
+ * - 1. */
+typedef struct ser_nn_conv1d {
+    ser_nn_linear *linear; /* of rows (x[t-1], x[t], x[t+1]), which is what w becomes as (n_out, 3, n_in) */
+    size_t n_in, n_out, stride;
+} ser_nn_conv1d;
+
+enum { SER_NN_CONV_KERNEL = 3 };
+
+/* w (n_out, n_in, 3), scales and bias as for ser_nn_linear_new. */
+ser_status ser_nn_conv1d_init(ser_nn_conv1d *c, const ser_nn_ops *ops, const ser_tensor *w,
+                              const float *scales, const float *bias, size_t n_out, size_t n_in,
+                              size_t stride, ser_activation act, ser_error *err);
+void ser_nn_conv1d_release(ser_nn_conv1d *c);
+/* Writes n_rows >= ceil(n_frames / stride) rows of y; those beyond are what silence after x gives. */
+ser_status ser_nn_conv1d_forward(const ser_nn_conv1d *c, ser_nn_work *work, void *y, ser_dtype y_type,
+                                 const void *x, ser_dtype x_type, size_t n_frames, size_t n_rows,
+                                 ser_error *err);
+
+#endif

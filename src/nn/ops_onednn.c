@@ -1,0 +1,472 @@
+/* oneDNN (https://oneapi-src.github.io/oneDNN/v2.6), by its C interface. Weights are packed once, in the
+ * layout that its fastest kernels read; primitives, which are compiled for one shape, are kept in the work.
+ */
+#include "base/memory.h"
+#include "nn/engine.h"
+#include "nn/layers.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <string.h>
+
+/* Debian's oneDNN computes with libgomp's threads, as many as this setting of the calling thread says. omp.h
+ * comes with the compiler, and not with every clang. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int n_threads);
+
+enum {
+    /* Longer inputs of a linear layer go in pieces: so their number of rows costs no further primitives,
+     * which take 0.1 MB each. */
+    MAX_ROWS = 256,
+    MAX_PRIMITIVES = 64, /* in one work: those of five lengths of recordings */
+    MAX_ARGS = 5,
+    CONVERTED_SLOT = 0,
+    SCRATCHPAD_SLOT = 1
+};
+
+typedef struct packed_weights {
+    dnnl_memory_desc_t md;
+    void *data;
+    dnnl_memory_t memory, bias; /* only read, so that threads may share them */
+} packed_weights;
+
+/* What a primitive was made for. */
+typedef struct product {
+    size_t m, n, k, lda, ldb, ldc; /* a linear layer's rows are contiguous: 0 */
+    size_t flags, a_type, c_type;
+} product;
+
+enum { LINEAR = 1, GELU = 2, ADD = 4, A_TRANSPOSED = 8, B_TRANSPOSED = 16 };
+
+typedef struct cached {
+    product key;
+    uint64_t last_used; /* 0: empty */
+    dnnl_primitive_t primitive;
+    dnnl_memory_t a, b, c, scratchpad; /* descriptions; the addresses are set at each run */
+    size_t n_scratchpad;
+} cached;
+
+typedef struct primitives {
+    dnnl_stream_t stream;
+    uint64_t clock;
+    cached items[MAX_PRIMITIVES];
+} primitives;
+
+static ser_status fail_dnnl(ser_error *err, dnnl_status_t status)
+{
+    if (status == dnnl_out_of_memory)
+        return ser_fail_nomem(err);
+    return ser_fail(err, SER_E_UNSUPPORTED,
+                    "oneDNN cannot compute this on this processor (status %d): choose --engine ref",
+                    (int)status);
+}
+
+static dnnl_data_type_t type_of(ser_dtype t)
+{
+    return t == SER_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+/* A description of a matrix (n_rows, n_columns) whose neighbours lie strides apart. */
+static dnnl_status_t matrix(dnnl_memory_desc_t *md, size_t n_rows, size_t n_columns, size_t row_stride,
+                            size_t column_stride, ser_dtype type)
+{
+    dnnl_dims_t sizes = {(dnnl_dim_t)n_rows, (dnnl_dim_t)n_columns};
+    dnnl_dims_t strides = {(dnnl_dim_t)row_stride, (dnnl_dim_t)column_stride};
+    return dnnl_memory_desc_init_by_strides(md, 2, sizes, type_of(type), strides);
+}
+
+static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
+{
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    bool has_bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    if (wanted == SER_PRECISION_INT8)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "this version cannot compute in int8: choose --precision auto, bf16 or fp32");
+    if (wanted == SER_PRECISION_BF16 && !has_bf16)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "this processor cannot compute in bf16: choose --precision auto or fp32");
+    if (wanted == SER_PRECISION_AUTO)
+        wanted = has_bf16 ? SER_PRECISION_BF16 : SER_PRECISION_FP32;
+    ops->precision = wanted;
+    ops->type = wanted == SER_PRECISION_BF16 ? SER_BF16 : SER_F32;
+    dnnl_engine_t engine;
+    dnnl_status_t status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (status != dnnl_success)
+        return fail_dnnl(err, status);
+    ops->engine_data = engine;
+    return SER_OK;
+}
+
+static void onednn_ops_release(ser_nn_ops *ops)
+{
+    dnnl_engine_destroy(ops->engine_data);
+}
+
+static ser_status onednn_work_init(ser_nn_work *work, ser_error *err)
+{
+    primitives *c = work->engine_data = ser_alloc(1, sizeof *c);
+    if (!c)
+        return ser_fail_nomem(err);
+    dnnl_status_t status = dnnl_stream_create(&c->stream, work->ops->engine_data, dnnl_stream_default_flags);
+    return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
+}
+
+static void cached_release(cached *item)
+{
+    dnnl_memory_destroy(item->a);
+    dnnl_memory_destroy(item->b);
+    dnnl_memory_destroy(item->c);
+    dnnl_memory_destroy(item->scratchpad);
+    dnnl_primitive_destroy(item->primitive);
+    *item = (cached){0};
+}
+
+static void onednn_work_release(ser_nn_work *work)
+{
+    primitives *c = work->engine_data;
+    if (!c)
+        return;
+    for (int i = 0; i < MAX_PRIMITIVES; i++)
+        cached_release(&c->items[i]);
+    dnnl_stream_destroy(c->stream);
+    ser_free(c);
+}
+
+static dnnl_status_t make_attributes(dnnl_primitive_attr_t *attr, const product *key)
+{
+    dnnl_post_ops_t after = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_create(attr);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success)
+        status = dnnl_post_ops_create(&after);
+    if (status == dnnl_success && key->flags & GELU)
+        status = dnnl_post_ops_append_eltwise(after, 1, dnnl_eltwise_gelu_erf, 0, 0);
+    if (status == dnnl_success && key->flags & ADD)
+        status = dnnl_post_ops_append_sum(after, 1);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(*attr, after);
+    dnnl_post_ops_destroy(after);
+    return status;
+}
+
+/* c (m, n) = a (m, k) b (k, n) and what the flags say. b NULL: packed as the kernels like it best. */
+static dnnl_status_t make_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const product *key,
+                                  const dnnl_memory_desc_t *b)
+{
+    dnnl_memory_desc_t a, c, any, bias;
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_dims_t b_sizes = {(dnnl_dim_t)key->k, (dnnl_dim_t)key->n};
+    bool turned = key->flags & A_TRANSPOSED;
+    size_t lda = key->lda ? key->lda : key->k, ldc = key->ldc ? key->ldc : key->n;
+    dnnl_status_t status =
+        matrix(&a, key->m, key->k, turned ? 1 : lda, turned ? lda : 1, (ser_dtype)key->a_type);
+    if (status == dnnl_success)
+        status = matrix(&c, key->m, key->n, ldc, 1, (ser_dtype)key->c_type);
+    if (status == dnnl_success)
+        status = matrix(&bias, 1, key->n, key->n, 1, SER_F32);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&any, 2, b_sizes, type_of((ser_dtype)key->a_type),
+                                              dnnl_format_tag_any);
+    if (status == dnnl_success)
+        status = dnnl_matmul_desc_init(&desc, &a, b ? b : &any, key->flags & LINEAR ? &bias : NULL, &c);
+    if (status == dnnl_success)
+        status = make_attributes(&attr, key);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
+    dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+/* The primitive and a description of each of its arguments. */
+static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key, const dnnl_memory_desc_t *b)
+{
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t status = make_product(&pd, engine, key, b);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&item->primitive, pd);
+    const struct {
+        dnnl_memory_t *memory;
+        dnnl_query_t query;
+    } args[] = {{&item->a, dnnl_query_src_md},
+                {&item->b, dnnl_query_weights_md},
+                {&item->c, dnnl_query_dst_md},
+                {&item->scratchpad, dnnl_query_scratchpad_md}};
+    for (size_t i = 0; i < sizeof args / sizeof *args && status == dnnl_success; i++) {
+        const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, args[i].query, 0);
+        status = dnnl_memory_create(args[i].memory, md, engine, DNNL_MEMORY_NONE);
+        item->n_scratchpad = dnnl_memory_desc_get_size(md); /* the last one's, in the end */
+    }
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+/* The cached primitive for key, made where it is missing in place of the one that was idle for longest. */
+static ser_status find(cached **out, ser_nn_work *work, const product *key, const dnnl_memory_desc_t *b,
+                       ser_error *err)
+{
+    primitives *c = work->engine_data;
+    cached *oldest = &c->items[0];
+    for (int i = 0; i < MAX_PRIMITIVES; i++) {
+        cached *item = &c->items[i];
+        if (item->last_used && memcmp(&item->key, key, sizeof *key) == 0) {
+            item->last_used = ++c->clock;
+            *out = item;
+            return SER_OK;
+        }
+        if (item->last_used < oldest->last_used)
+            oldest = item;
+    }
+    cached_release(oldest);
+    dnnl_status_t status = fill(oldest, work->ops->engine_data, key, b);
+    if (status != dnnl_success) {
+        cached_release(oldest);
+        return fail_dnnl(err, status);
+    }
+    oldest->key = *key;
+    oldest->last_used = ++c->clock;
+    *out = oldest;
+    return SER_OK;
+}
+
+/* a stays as it is, whatever oneDNN's types say. */
+static ser_status run(cached *item, ser_nn_work *work, void *c, const void *a, dnnl_memory_t b,
+                      dnnl_memory_t bias, ser_error *err)
+{
+    const primitives *kept = work->engine_data;
+    void *scratchpad = ser_nn_buffer_reserve(&work->engine_slots[SCRATCHPAD_SLOT], item->n_scratchpad);
+    if (!scratchpad)
+        return ser_fail_nomem(err);
+    dnnl_exec_arg_t args[MAX_ARGS] = {{DNNL_ARG_SRC, item->a},
+                                      {DNNL_ARG_WEIGHTS, b},
+                                      {DNNL_ARG_DST, item->c},
+                                      {DNNL_ARG_SCRATCHPAD, item->scratchpad},
+                                      {DNNL_ARG_BIAS, bias}};
+    dnnl_status_t status = dnnl_memory_set_data_handle(item->a, (void *)a);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(item->c, c);
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(item->scratchpad, scratchpad);
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(item->primitive, kept->stream, bias ? MAX_ARGS : MAX_ARGS - 1, args);
+    if (status == dnnl_success)
+        status = dnnl_stream_wait(kept->stream);
+    return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
+}
+
+/* Rows lie a little more than n_in apart: at multiples of 4 KiB, the columns that the packing reads together
+ * would fall into the same few lines of the cache. */
+static size_t padded_row(size_t n_in)
+{
+    return n_in + 64;
+}
+
+/* w in the products' type, as rows that lie padded_row(n_in) apart; the caller frees it. */
+static ser_status convert_rows(void **out, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                               ser_error *err)
+{
+    bool half = l->ops->type == SER_BF16;
+    size_t ld = padded_row(l->n_in), size = ser_dtype_size(l->ops->type), n;
+    unsigned char *rows = ser_mul_size(&n, l->n_out, ld) ? ser_alloc(n, size) : NULL;
+    float *row = ser_alloc(l->n_in, sizeof *row);
+    ser_status status = rows && row ? SER_OK : ser_fail_nomem(err);
+    for (size_t o = 0; o < l->n_out && status == SER_OK; o++) {
+        void *to = rows + o * ld * size;
+        status = ser_nn_weight_row(half ? row : to, w, scales, o, l->n_in, err);
+        if (half && status == SER_OK)
+            ser_nn_to_bf16(to, row, l->n_in);
+    }
+    ser_free(row);
+    if (status != SER_OK) {
+        ser_free(rows);
+        rows = NULL;
+    }
+    *out = rows;
+    return status;
+}
+
+/* The layout that the kernels want, which does not depend on the number of rows. */
+static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *l)
+{
+    dnnl_primitive_desc_t pd = NULL;
+    product key = {.m = MAX_ROWS, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
+    key.a_type = l->ops->type;
+    key.c_type = SER_F32;
+    dnnl_status_t status = make_product(&pd, l->ops->engine_data, &key, NULL);
+    if (status == dnnl_success)
+        *md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+static dnnl_status_t reorder(dnnl_memory_t to, const dnnl_memory_desc_t *to_md, void *rows,
+                             const ser_nn_linear *l)
+{
+    dnnl_engine_t engine = l->ops->engine_data;
+    dnnl_memory_desc_t rows_md;
+    dnnl_memory_t from = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_stream_t stream = NULL;
+    dnnl_status_t status = matrix(&rows_md, l->n_in, l->n_out, 1, padded_row(l->n_in), l->ops->type);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&from, &rows_md, engine, rows);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&pd, &rows_md, engine, to_md, engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&primitive, pd);
+    if (status == dnnl_success)
+        status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(primitive, stream, 2, args);
+    if (status == dnnl_success)
+        status = dnnl_stream_wait(stream);
+    dnnl_stream_destroy(stream);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(pd);
+    dnnl_memory_destroy(from);
+    return status;
+}
+
+static dnnl_status_t pack(packed_weights *p, void *rows, const ser_nn_linear *l)
+{
+    dnnl_engine_t engine = l->ops->engine_data;
+    dnnl_memory_desc_t bias;
+    dnnl_status_t status = choose_layout(&p->md, l);
+    if (status == dnnl_success)
+        p->data = ser_alloc(dnnl_memory_desc_get_size(&p->md), 1);
+    if (status == dnnl_success && !p->data)
+        status = dnnl_out_of_memory;
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&p->memory, &p->md, engine, p->data);
+    if (status == dnnl_success)
+        status = matrix(&bias, 1, l->n_out, l->n_out, 1, SER_F32);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&p->bias, &bias, engine, l->bias);
+    return status == dnnl_success ? reorder(p->memory, &p->md, rows, l) : status;
+}
+
+static ser_status onednn_linear_init(ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                                     ser_error *err)
+{
+    packed_weights *p = l->weights = ser_alloc(1, sizeof *p);
+    if (!p)
+        return ser_fail_nomem(err);
+    void *rows;
+    ser_status status = convert_rows(&rows, l, w, scales, err);
+    if (status != SER_OK)
+        return status;
+    int n_threads = omp_get_max_threads();
+    omp_set_num_threads(1); /* layers are packed side by side */
+    dnnl_status_t dnnl_status = pack(p, rows, l);
+    omp_set_num_threads(n_threads);
+    ser_free(rows);
+    return dnnl_status == dnnl_success ? SER_OK : fail_dnnl(err, dnnl_status);
+}
+
+static void onednn_linear_release(ser_nn_linear *l)
+{
+    packed_weights *p = l->weights;
+    if (!p)
+        return;
+    dnnl_memory_destroy(p->memory);
+    dnnl_memory_destroy(p->bias);
+    ser_free(p->data);
+    ser_free(p);
+}
+
+/* x in the products' type. */
+static const void *converted(ser_nn_work *work, const void *x, ser_dtype x_type, size_t n)
+{
+    if (x_type == work->ops->type)
+        return x;
+    uint16_t *half = ser_nn_buffer_reserve(&work->engine_slots[CONVERTED_SLOT], n * sizeof *half);
+    if (half)
+        ser_nn_to_bf16(half, x, n);
+    return half;
+}
+
+static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+{
+    const packed_weights *p = l->weights;
+    product key = {.m = n_rows, .n = l->n_out, .k = l->n_in};
+    key.flags = (size_t)LINEAR | (l->act == SER_ACT_GELU ? GELU : 0) | (add ? ADD : 0);
+    key.a_type = work->ops->type;
+    key.c_type = y_type;
+    cached *item;
+    ser_status status = find(&item, work, &key, &p->md, err);
+    if (status != SER_OK)
+        return status;
+    const void *a = converted(work, x, x_type, n_rows * l->n_in);
+    return a ? run(item, work, y, a, p->memory, p->bias, err) : ser_fail_nomem(err);
+}
+
+static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                        const void *x, ser_dtype x_type, size_t n_rows, bool add,
+                                        ser_error *err)
+{
+    ser_status status = SER_OK;
+    size_t x_row = l->n_in * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
+    int n_threads = omp_get_max_threads();
+    omp_set_num_threads(work->n_threads);
+    for (size_t t = 0; t < n_rows && status == SER_OK; t += MAX_ROWS) {
+        size_t n = n_rows - t < MAX_ROWS ? n_rows - t : MAX_ROWS;
+        status = forward_piece(l, work, (unsigned char *)y + t * y_row, y_type,
+                               (const unsigned char *)x + t * x_row, x_type, n, add, err);
+    }
+    omp_set_num_threads(n_threads);
+    return status;
+}
+
+static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_gemm *g, ser_error *err)
+{
+    dnnl_status_t status = dnnl_sgemm(
+        g->a_transposed ? 'T' : 'N', g->b_transposed ? 'T' : 'N', (dnnl_dim_t)g->m, (dnnl_dim_t)g->n,
+        (dnnl_dim_t)g->k, 1, a, (dnnl_dim_t)g->lda, b, (dnnl_dim_t)g->ldb, g->beta, c, (dnnl_dim_t)g->ldc);
+    return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
+}
+
+/* Only fp32 has a product without a primitive. */
+static ser_status gemm_bf16(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                            ser_error *err)
+{
+    product key = {.m = g->m, .n = g->n, .k = g->k, .lda = g->lda, .ldb = g->ldb, .ldc = g->ldc};
+    key.flags = (size_t)(g->a_transposed ? A_TRANSPOSED : 0) | (g->b_transposed ? B_TRANSPOSED : 0) |
+                (g->beta != 0 ? ADD : 0);
+    key.a_type = SER_BF16;
+    key.c_type = SER_F32;
+    dnnl_memory_desc_t b_md;
+    bool turned = g->b_transposed;
+    dnnl_status_t status = matrix(&b_md, g->k, g->n, turned ? 1 : g->ldb, turned ? g->ldb : 1, SER_BF16);
+    if (status != dnnl_success)
+        return fail_dnnl(err, status);
+    cached *item;
+    ser_status found = find(&item, work, &key, &b_md, err);
+    if (found != SER_OK)
+        return found;
+    status = dnnl_memory_set_data_handle(item->b, (void *)b);
+    return status == dnnl_success ? run(item, work, c, a, item->b, NULL, err) : fail_dnnl(err, status);
+}
+
+static ser_status onednn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                              ser_error *err)
+{
+    int n_threads = omp_get_max_threads();
+    omp_set_num_threads(work->n_threads);
+    ser_status status = g->ab_type == SER_BF16 ? gemm_bf16(work, c, a, b, g, err) : gemm_f32(c, a, b, g, err);
+    omp_set_num_threads(n_threads);
+    return status;
+}
+
+const ser_nn_engine ser_nn_engine_onednn = {
+    .ops_init = onednn_ops_init,
+    .ops_release = onednn_ops_release,
+    .work_init = onednn_work_init,
+    .work_release = onednn_work_release,
+    .linear_init = onednn_linear_init,
+    .linear_release = onednn_linear_release,
+    .linear_forward = onednn_linear_forward,
+    .gemm = onednn_gemm,
+};
