@@ -17,7 +17,7 @@ SER_INLINE float log10_positive(float x)
     float m;
     memcpy(&m, &bits, sizeof m);
     float t = (m - 1) / (m + 1), t2 = t * t;
-    float series = t * (1 + t2 * (1.0f / 3 + t2 * (1.0f / 5 + t2 * (1.0f / 7 + t2 * (1.0f / 9)))));
+    float series = t * (1 + t2 * (1.0f / 3 + t2 * (1.0f / 5 + t2 * (1.0f / 7))));
     return (float)exponent * 0.301029996f + series * 0.868588964f; /* log10(2), 2 / log(10) */
 }
 
