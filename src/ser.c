@@ -197,11 +197,11 @@ typedef struct listener {
     ser_timeline timeline;
 } listener;
 
-static ser_status listen(void *context, const float *frames, size_t n_frames, ser_error *err)
+static ser_status listen(void *context, const ser_frames *frames, ser_error *err)
 {
     listener *l = context;
-    ser_pool_add(&l->whole, frames, n_frames, l->whole.dims);
-    return ser_timeline_add(&l->timeline, frames, n_frames, err);
+    ser_pooled_add(&l->whole, frames);
+    return ser_timeline_add(&l->timeline, frames, err);
 }
 
 /* A recording of one window is one utterance. A longer one is a conversation: the mean over its voiced cells
@@ -295,11 +295,10 @@ void ser_result_release(ser_result *r)
 
 /* ---- a voice's own baseline ---- */
 
-static ser_status listen_whole(void *context, const float *frames, size_t n_frames, ser_error *err)
+static ser_status listen_whole(void *context, const ser_frames *frames, ser_error *err)
 {
     (void)err;
-    ser_pool *whole = context;
-    ser_pool_add(whole, frames, n_frames, whole->dims);
+    ser_pooled_add(context, frames);
     return SER_OK;
 }
 

@@ -179,19 +179,33 @@ ser_status ser_audio_open_memory(ser_audio **out, const void *bytes, size_t n, s
     return open_source(out, NULL, bytes, n, err);
 }
 
+/* All but the source. */
+static void stop(ser_audio *a)
+{
+    ser_decoder_close(&a->decoder);
+    if (a->resampler)
+        soxr_delete(a->resampler);
+    ser_free(a->frames);
+    ser_free(a->mono);
+    ser_free(a->out);
+    *a = (ser_audio){.source = a->source};
+}
+
 void ser_audio_close(ser_audio **a)
 {
     if (!*a)
         return;
-    ser_decoder_close(&(*a)->decoder);
+    stop(*a);
     ser_source_close(&(*a)->source);
-    if ((*a)->resampler)
-        soxr_delete((*a)->resampler);
-    ser_free((*a)->frames);
-    ser_free((*a)->mono);
-    ser_free((*a)->out);
     ser_free(*a);
     *a = NULL;
+}
+
+ser_status ser_audio_rewind(ser_audio *a, ser_error *err)
+{
+    stop(a);
+    a->source.position = 0;
+    return start(a, err);
 }
 
 void ser_audio_get_info(const ser_audio *a, ser_audio_info *info)

@@ -29,6 +29,9 @@ void ser_audio_get_info(const ser_audio *a, ser_audio_info *info);
  * on n_max. SER_E_FORMAT: a sample is not finite (the text says where). */
 ser_status ser_audio_read(ser_audio *a, float *pcm, size_t n_max, size_t *n_read, ser_error *err);
 
+/* Back to the first sample, also on standard input. After a failure the recording can only be closed. */
+ser_status ser_audio_rewind(ser_audio *a, ser_error *err);
+
 /* After the end: empty, or what to tell the user ("the header promises 10.0 s, the file holds 4.2 s: ...").
  */
 const char *ser_audio_warning(const ser_audio *a);

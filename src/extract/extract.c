@@ -21,6 +21,8 @@ struct ser_extractor_work {
     float *part[SER_MAX_PARTS]; /* (capacity, part_dims) */
     float *log_mel;             /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
     float *frames;              /* (capacity, dims): the parts side by side */
+    float *level;               /* (capacity): mean square around each frame */
+    unsigned char *active;      /* (capacity) */
     size_t capacity;
 };
 
@@ -176,6 +178,8 @@ void ser_extractor_work_free(ser_extractor_work **w)
     ser_free((*w)->pcm);
     ser_free((*w)->log_mel);
     ser_free((*w)->frames);
+    ser_free((*w)->level);
+    ser_free((*w)->active);
     ser_free(*w);
     *w = NULL;
 }
@@ -187,13 +191,17 @@ static ser_status reserve_frames(const ser_extractor *e, ser_extractor_work *w, 
     if (n_frames <= w->capacity)
         return SER_OK;
     w->capacity = 0;
-    float **buffers[SER_MAX_PARTS + 2] = {&w->frames, &w->log_mel};
-    size_t dims[SER_MAX_PARTS + 2] = {e->dims, e->mel ? SER_LOGMEL_DIMS : 0};
+    enum { N_OWN = 3 };
+    float **buffers[N_OWN + SER_MAX_PARTS] = {&w->frames, &w->log_mel, &w->level};
+    size_t dims[N_OWN + SER_MAX_PARTS] = {e->dims, e->mel ? SER_LOGMEL_DIMS : 0, 1};
     for (size_t i = 0; i < e->spec.n_parts; i++) {
-        buffers[i + 2] = &w->part[i];
-        dims[i + 2] = e->part_dims[i];
+        buffers[N_OWN + i] = &w->part[i];
+        dims[N_OWN + i] = e->part_dims[i];
     }
-    for (size_t i = 0; i < e->spec.n_parts + 2; i++) {
+    ser_free(w->active);
+    if (!(w->active = ser_alloc(n_frames, 1)))
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < N_OWN + e->spec.n_parts; i++) {
         size_t n;
         ser_free(*buffers[i]);
         *buffers[i] = ser_mul_size(&n, n_frames, dims[i]) ? ser_alloc(n, sizeof(float)) : NULL;
@@ -276,6 +284,25 @@ static size_t window_frames(const ser_extractor *e, size_t n_samples)
     return n;
 }
 
+/* The stretch of a frame is its hop and half a hop before: what an encoder's frame mostly sees. */
+static void find_active(const ser_extractor *e, ser_extractor_work *w, const window *win, size_t n_frames)
+{
+    static const float threshold = 3.1623e-4f; /* 35 dB */
+    size_t hop = (size_t)e->spec.hop_samples;
+    for (size_t t = 0; t < n_frames; t++) {
+        size_t from = t * hop < hop / 2 ? 0 : t * hop - hop / 2, to = (t + 1) * hop;
+        if (to > win->n_samples)
+            to = win->n_samples;
+        float sum = 0;
+        for (size_t i = from; i < to; i++)
+            sum += w->pcm[i] * w->pcm[i];
+        w->level[t] = from < to ? sum / (float)(to - from) : 0;
+    }
+    float max = max_of(w->level, n_frames);
+    for (size_t t = 0; t < n_frames; t++)
+        w->active[t] = w->level[t] >= max * threshold;
+}
+
 static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
                               ser_frames_fn receive, void *context, ser_error *err)
 {
@@ -290,16 +317,17 @@ static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, con
     size_t from = win->first ? 0 : margin, to = win->last ? n_frames : advance + margin;
     if (from >= to)
         return SER_OK;
-    const float *frames = w->part[0] + from * e->dims;
+    find_active(e, w, win, n_frames);
+    ser_frames frames = {.x = w->part[0] + from * e->dims, .active = w->active + from, .n = to - from};
     if (e->spec.n_parts > 1) {
         for (size_t t = from; t < to; t++) {
             float *row = w->frames + (t - from) * e->dims;
             for (size_t i = 0; i < e->spec.n_parts; row += e->part_dims[i++])
                 memcpy(row, w->part[i] + t * e->part_dims[i], e->part_dims[i] * sizeof(float));
         }
-        frames = w->frames;
+        frames.x = w->frames;
     }
-    return receive(context, frames, to - from, err);
+    return receive(context, &frames, err);
 }
 
 /* ---- a recording ---- */

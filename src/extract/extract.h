@@ -39,8 +39,16 @@ typedef struct ser_pcm_source {
     void *context;
 } ser_pcm_source;
 
-/* Receives consecutive frames (n_frames, dims) and the window's samples they come from, in order. */
-typedef ser_status (*ser_frames_fn)(void *context, const float *frames, size_t n_frames, ser_error *err);
+/* Consecutive frames. A frame is active when the sound around it is within 35 dB of the loudest in its
+ * window: statistics over active frames do not change with the silence before and after an utterance. */
+typedef struct ser_frames {
+    const float *x;              /* (n, dims) */
+    const unsigned char *active; /* (n) */
+    size_t n;
+} ser_frames;
+
+/* Receives the frames of one window after the other. */
+typedef ser_status (*ser_frames_fn)(void *context, const ser_frames *frames, ser_error *err);
 
 ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
                        ser_frames_fn receive, void *context, ser_error *err);

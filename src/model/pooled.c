@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+void ser_pooled_add(ser_pool *pool, const ser_frames *frames)
+{
+    for (size_t from = 0, to; from < frames->n; from = to) {
+        for (to = from; to < frames->n && frames->active[to]; to++)
+            ;
+        ser_pool_add(pool, frames->x + from * pool->dims, to - from, pool->dims);
+        for (; to < frames->n && !frames->active[to]; to++)
+            ;
+    }
+}
+
 void ser_pooled_finish(const ser_extractor *e, const ser_pool *pool, float *pooled, float *scratch)
 {
     ser_pool_finish(pool, scratch);

@@ -63,26 +63,30 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
     for (size_t i = from; i < to; i++)
         ser_pool_merge(&t->stretch, &t->cells[i % N_RING]);
     float scores[SER_MAX_LABELS];
-    int label;
-    ser_status st = t->judge(t->judge_context, &t->stretch, scores, &label, err);
+    int label = -1;
+    ser_status st = SER_OK;
+    if (t->stretch.n_frames)
+        st = t->judge(t->judge_context, &t->stretch, scores, &label, err);
     if (st == SER_OK)
         st = append_cell(t, label, scores, err);
     t->n_judged++;
     return st;
 }
 
-ser_status ser_timeline_add(ser_timeline *t, const float *frames, size_t n_frames, ser_error *err)
+ser_status ser_timeline_add(ser_timeline *t, const ser_frames *frames, ser_error *err)
 {
-    while (n_frames) {
+    for (size_t at = 0; at < frames->n;) {
         ser_pool *cell = &t->cells[t->n_cells % N_RING];
-        size_t n = t->frames_per_cell - cell->n_frames;
-        if (n > n_frames)
-            n = n_frames;
-        ser_pool_add(cell, frames, n, cell->dims);
-        frames += n * cell->dims;
-        n_frames -= n;
-        if (cell->n_frames < t->frames_per_cell)
+        size_t n = t->frames_per_cell - t->n_in_cell;
+        if (n > frames->n - at)
+            n = frames->n - at;
+        ser_pooled_add(
+            cell, &(ser_frames){.x = frames->x + at * cell->dims, .active = frames->active + at, .n = n});
+        at += n;
+        t->n_in_cell += n;
+        if (t->n_in_cell < t->frames_per_cell)
             continue;
+        t->n_in_cell = 0;
         t->n_cells++;
         if (t->n_cells > t->n_judged + SER_TIMELINE_RADIUS) {
             ser_status st = judge_next_cell(t, t->n_cells, err);
@@ -97,8 +101,7 @@ ser_status ser_timeline_add(ser_timeline *t, const float *frames, size_t n_frame
 ser_status ser_timeline_finish(ser_timeline *t, double duration_s, ser_error *err)
 {
     /* A last cell of less than half a cell's frames joins the one before it. */
-    size_t n_rest = t->cells[t->n_cells % N_RING].n_frames;
-    size_t n_available = t->n_cells + (n_rest ? 1 : 0);
+    size_t n_rest = t->n_in_cell, n_available = t->n_cells + (n_rest ? 1 : 0);
     size_t n_to_judge = t->n_cells + (2 * n_rest >= t->frames_per_cell || (!t->n_cells && n_rest) ? 1 : 0);
     ser_status st = SER_OK;
     while (t->n_judged < n_to_judge && st == SER_OK)

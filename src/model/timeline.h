@@ -20,6 +20,7 @@ typedef struct ser_timeline {
     double frames_per_s;
     ser_pool cells[2 * SER_TIMELINE_RADIUS + 1]; /* a ring: cell c lies at c modulo its size */
     ser_pool stretch;
+    size_t n_in_cell;         /* frames of the cell under way, active or not */
     size_t n_cells, n_judged; /* full cells so far, and how many of them have been judged */
     ser_segment *segments;    /* with sums of scores until finished */
     size_t n_segments, capacity;
@@ -30,7 +31,7 @@ typedef struct ser_timeline {
 ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, double frames_per_s,
                              ser_judge_fn judge, void *judge_context, ser_error *err);
 void ser_timeline_release(ser_timeline *t);
-ser_status ser_timeline_add(ser_timeline *t, const float *frames, size_t n_frames, ser_error *err);
+ser_status ser_timeline_add(ser_timeline *t, const ser_frames *frames, ser_error *err);
 /* Judges what is left and finishes the segments, the last of which ends at duration_s. */
 ser_status ser_timeline_finish(ser_timeline *t, double duration_s, ser_error *err);
 

@@ -160,11 +160,10 @@ done:
     return st;
 }
 
-static ser_status add_to_pool(void *context, const float *frames, size_t n_frames, ser_error *err)
+static ser_status add_to_pool(void *context, const ser_frames *frames, ser_error *err)
 {
     (void)err;
-    ser_pool *pool = context;
-    ser_pool_add(pool, frames, n_frames, pool->dims);
+    ser_pooled_add(context, frames);
     return SER_OK;
 }
 
