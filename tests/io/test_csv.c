@@ -1,0 +1,121 @@
+#include "base/memory.h"
+#include "io/csv.h"
+#include "scratch.h"
+#include "test.h"
+
+/* From an exact heap copy without a final 0, so that a sanitizer sees what is read beyond it. */
+static ser_status read_text(ser_csv *c, const char *text, ser_error *err)
+{
+    size_t n = strlen(text);
+    char *copy = malloc(n ? n : 1);
+    memcpy(copy, text, n);
+    ser_status status = ser_csv_read_memory(c, copy, n, err);
+    free(copy);
+    return status;
+}
+
+/* All fields, each in brackets, each row on a line. */
+static void check_rows(const char *text, const char *expected)
+{
+    ser_error err = {0};
+    ser_csv c;
+    ser_text all = {0};
+    ser_text_append(&all, "");
+    CHECK_OK(read_text(&c, text, &err), &err);
+    for (size_t i = 0; i < c.n_rows; i++) {
+        for (size_t j = 0; j < c.n_columns; j++)
+            ser_text_appendf(&all, "[%s]", c.rows[i][j]);
+        ser_text_append(&all, "\n");
+    }
+    if (strcmp(all.s, expected) != 0)
+        fprintf(stderr, "read as:\n%s", all.s);
+    CHECK(strcmp(all.s, expected) == 0);
+    ser_text_release(&all);
+    ser_csv_release(&c);
+    CHECK(!c.rows && !c.text && !c.n_rows);
+}
+
+static void test_reading(void)
+{
+    check_rows("a,b\n1,2\n", "[a][b]\n[1][2]\n");
+    check_rows("a,b\r\n1,2", "[a][b]\n[1][2]\n");
+    check_rows("\xef\xbb\xbf"
+               "a,b\n,\n",
+               "[a][b]\n[][]\n");
+    check_rows("a,b\n1,", "[a][b]\n[1][]\n");
+    check_rows("\"a\",\"b\"\r\n\"x,y\",\"say \"\"hi\"\"\"\r\n", "[a][b]\n[x,y][say \"hi\"]\n");
+    check_rows("a,b\n\"two\nlines\",\"\"\n", "[a][b]\n[two\nlines][]\n");
+    check_rows("a,b\n\n1,2\n\r\n\n", "[a][b]\n[1][2]\n"); /* empty lines are no rows */
+    check_rows("a\n5\"\nb\rc\n", "[a]\n[5\"]\n[b\rc]\n");
+    check_rows("a,b\n1,2\r", "[a][b]\n[1][2]\n");
+    check_rows("a", "[a]\n");
+    check_rows("datei,gef\xc3\xbchl\n", "[datei][gef\xc3\xbchl]\n");
+}
+
+static void test_columns(void)
+{
+    ser_error err = {0};
+    ser_csv c;
+    scratch_put("c.csv", "file,emotion\na.wav,angry\n", 25);
+    CHECK_OK(ser_csv_read(&c, scratch("c.csv"), &err), &err);
+    CHECK(ser_csv_column(&c, "file") == 0 && ser_csv_column(&c, "emotion") == 1 &&
+          ser_csv_column(&c, "fil") == -1);
+    CHECK(c.n_rows == 2 && strcmp(c.rows[1][1], "angry") == 0);
+    ser_csv_release(&c);
+    CHECK(ser_csv_column(&c, "file") == -1);
+}
+
+static void test_bad(void)
+{
+    ser_error err = {0};
+    ser_csv c;
+    CHECK_FAILS(read_text(&c, "a,b\n1,2\n3\n", &err), SER_E_FORMAT, &err,
+                "line 3 has 1 fields, the first line has 2");
+    CHECK_FAILS(read_text(&c, "a\n\"x\ny\"\n1,2\n", &err), SER_E_FORMAT, &err, "line 4 has 2 fields");
+    CHECK_FAILS(read_text(&c, "a\n1\n\"x\n", &err), SER_E_FORMAT, &err, "opened in line 3");
+    CHECK_FAILS(read_text(&c, "\"", &err), SER_E_FORMAT, &err, "opened in line 1");
+    CHECK_FAILS(read_text(&c, "\"a\"b\n", &err), SER_E_FORMAT, &err, "line 1 has text behind");
+    CHECK_FAILS(read_text(&c, "", &err), SER_E_FORMAT, &err, "empty");
+    CHECK_FAILS(read_text(&c, "\n\r\n", &err), SER_E_FORMAT, &err, "empty");
+    CHECK_FAILS(ser_csv_read_memory(&c, "a,\0b", 4, &err), SER_E_FORMAT, &err, "UTF-8");
+    CHECK_FAILS(ser_csv_read(&c, scratch("missing"), &err), SER_E_IO, &err, "No such file");
+    CHECK(!c.rows);
+    ser_status status = SER_E_NOMEM;
+    for (long n = 0; status == SER_E_NOMEM && n < 20; n++) {
+        ser_alloc_fail_at(n);
+        status = read_text(&c, "a,b,c,d,e\n1,2,3,4,5\n1,2,3,4,5\n", &err);
+        CHECK(status == SER_OK ? n > 3 : status == SER_E_NOMEM && !c.rows && !c.text);
+    }
+    ser_alloc_fail_at(-1);
+    ser_csv_release(&c);
+}
+
+static void test_writing(void)
+{
+    static const char *const fields[] = {"plain", "", "a,b", "say \"hi\"", "two\nlines", "cr\r", "\""};
+    ser_error err = {0};
+    ser_text t = {0};
+    for (size_t i = 0; i < 7; i++) {
+        ser_text_append(&t, i ? "," : "");
+        ser_csv_append_field(&t, fields[i]);
+    }
+    CHECK(strncmp(t.s, "plain,,\"a,b\",\"say \"\"hi\"\"\",", 26) == 0);
+    ser_csv c;
+    CHECK_OK(read_text(&c, t.s, &err), &err);
+    CHECK(c.n_rows == 1 && c.n_columns == 7);
+    for (size_t i = 0; i < 7 && c.n_columns == 7; i++)
+        CHECK(strcmp(c.rows[0][i], fields[i]) == 0);
+    ser_csv_release(&c);
+    ser_text_release(&t);
+}
+
+int main(void)
+{
+    scratch_make();
+    test_reading();
+    test_columns();
+    test_bad();
+    test_writing();
+    scratch_remove();
+    return test_summary();
+}

@@ -1,0 +1,239 @@
+#include "base/memory.h"
+#include "io/file.h"
+#include "scratch.h"
+#include "test.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+static void test_reading(void)
+{
+    ser_error err = {0};
+    ser_bytes b;
+    scratch_put("five", "hello", 5);
+    scratch_put("empty", "", 0);
+    CHECK_OK(ser_io_map(&b, scratch("five"), 5, &err), &err);
+    CHECK(b.n == 5 && memcmp(b.data, "hello", 5) == 0 && b.mapped);
+    ser_bytes_release(&b);
+    CHECK(!b.data && !b.n);
+    CHECK_OK(ser_io_read(&b, scratch("five"), 0, &err), &err);
+    CHECK(b.n == 5 && strcmp((const char *)b.data, "hello") == 0 && !b.mapped);
+    ser_bytes_release(&b);
+    CHECK_OK(ser_io_map(&b, scratch("empty"), 0, &err), &err);
+    CHECK(b.n == 0 && b.data);
+    ser_bytes_release(&b);
+    CHECK_FAILS(ser_io_map(&b, scratch("five"), 4, &err), SER_E_FORMAT, &err, "has 5 bytes");
+    CHECK_FAILS(ser_io_read(&b, scratch("missing"), 0, &err), SER_E_IO, &err, "No such file");
+    CHECK_FAILS(ser_io_read(&b, scratch("five/x"), 0, &err), SER_E_IO, &err, "check the path");
+    CHECK_FAILS(ser_io_map(&b, scratch_folder, 0, &err), SER_E_FORMAT, &err, "folder");
+    CHECK_FAILS(ser_io_map(&b, "/dev/zero", 0, &err), SER_E_FORMAT, &err, "no regular file");
+    CHECK(mkfifo(scratch("pipe"), 0600) == 0); /* must not wait for a writer */
+    CHECK_FAILS(ser_io_map(&b, scratch("pipe"), 0, &err), SER_E_FORMAT, &err, "no regular file");
+    ser_alloc_fail_at(0);
+    CHECK_FAILS(ser_io_read(&b, scratch("five"), 0, &err), SER_E_NOMEM, &err, "memory");
+}
+
+static bool has_content(const char *name, const char *content)
+{
+    ser_bytes b;
+    bool good =
+        ser_io_read(&b, scratch(name), 0, NULL) == SER_OK && strcmp((const char *)b.data, content) == 0;
+    ser_bytes_release(&b);
+    return good;
+}
+
+static void test_output(void)
+{
+    ser_error err = {0};
+    ser_output out = {0};
+    ser_output_abort(&out); /* a zeroed struct is fine */
+    CHECK_OK(ser_io_make_folder(scratch("out"), &err), &err);
+    CHECK_OK(ser_io_write(scratch("out/file"), "first", 5, &err), &err);
+    CHECK(has_content("out/file", "first"));
+
+    CHECK_OK(ser_output_open(&out, scratch("out/file"), &err), &err);
+    fprintf(out.file, "sec");
+    fflush(out.file);
+    CHECK(has_content("out/file", "first") && scratch_count("out") == 2);
+    ser_output_abort(&out);
+    CHECK(has_content("out/file", "first") && scratch_count("out") == 1);
+
+    CHECK_OK(ser_output_open(&out, scratch("out/file"), &err), &err);
+    fprintf(out.file, "second");
+    CHECK_OK(ser_output_commit(&out, &err), &err);
+    ser_output_abort(&out); /* fine after commit */
+    CHECK(has_content("out/file", "second") && scratch_count("out") == 1);
+
+    mode_t mask = umask(027);
+    struct stat st;
+    CHECK_OK(ser_io_write(scratch("out/mode"), "", 0, &err), &err);
+    CHECK(stat(scratch("out/mode"), &st) == 0 && (st.st_mode & 0777) == 0640 && st.st_size == 0);
+    umask(mask);
+
+    /* Two outputs of one name at a time; the later commit wins. */
+    ser_output other;
+    CHECK_OK(ser_output_open(&out, scratch("out/file"), &err), &err);
+    CHECK_OK(ser_output_open(&other, scratch("out/file"), &err), &err);
+    fprintf(out.file, "a");
+    fprintf(other.file, "b");
+    CHECK_OK(ser_output_commit(&out, &err), &err);
+    CHECK_OK(ser_output_commit(&other, &err), &err);
+    CHECK(has_content("out/file", "b") && scratch_count("out") == 2);
+
+    char longest[400] = "out/";
+    memset(longest + 4, 'n', 255); /* NAME_MAX */
+    longest[4 + 255] = 0;
+    CHECK_OK(ser_io_write(scratch(longest), "x", 1, &err), &err);
+    CHECK(has_content(longest, "x"));
+}
+
+static void test_output_kinds(void)
+{
+    ser_error err = {0};
+    CHECK_OK(ser_io_make_folder(scratch("kinds"), &err), &err);
+    CHECK_OK(ser_io_write(scratch("kinds/target"), "old", 3, &err), &err);
+    CHECK(symlink("target", scratch("kinds/link")) == 0);
+    CHECK_OK(ser_io_write(scratch("kinds/link"), "new", 3, &err), &err);
+    struct stat st;
+    CHECK(has_content("kinds/target", "new") && lstat(scratch("kinds/link"), &st) == 0 &&
+          S_ISLNK(st.st_mode));
+
+    CHECK_FAILS(ser_io_write(scratch("kinds/none/file"), "x", 1, &err), SER_E_IO, &err,
+                "folder does not exist");
+    CHECK_FAILS(ser_io_write(scratch("kinds/target/file"), "x", 1, &err), SER_E_IO, &err,
+                "folder does not exist");
+    CHECK_FAILS(ser_io_write(scratch("kinds"), "x", 1, &err), SER_E_IO, &err, "is a folder");
+    CHECK_FAILS(ser_io_write(scratch("kinds/new/"), "x", 1, &err), SER_E_IO, &err, "is a folder");
+    CHECK_FAILS(ser_io_write("", "x", 1, &err), SER_E_IO, &err, "does not exist");
+
+    /* A device is written to, not replaced by a file. */
+    CHECK_OK(ser_io_write("/dev/null", "x", 1, &err), &err);
+    CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
+    CHECK_FAILS(ser_io_write("/dev/full", "x", 1, &err), SER_E_IO, &err, "No space left");
+    static char megabyte[1 << 20]; /* more than stdio's buffer: the write itself fails, not the flush */
+    CHECK_FAILS(ser_io_write("/dev/full", megabyte, sizeof megabyte, &err), SER_E_IO, &err,
+                "cannot be written");
+    CHECK(stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode));
+
+    for (long n = 0; n < 3; n++) {
+        ser_alloc_fail_at(n);
+        ser_status status = ser_io_write(scratch("kinds/memory"), "x", 1, &err);
+        CHECK(status == (n < 2 ? SER_E_NOMEM : SER_OK));
+        CHECK((access(scratch("kinds/memory"), F_OK) == 0) == (status == SER_OK));
+    }
+    ser_alloc_fail_at(-1);
+}
+
+/* A limit on the size of files stands for a full disk. */
+static void test_disk_full(void)
+{
+    ser_error err = {0};
+    static char much[100000];
+    struct rlimit limit = {0}, small;
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    small = limit;
+    small.rlim_cur = 50000;
+    CHECK_OK(ser_io_make_folder(scratch("full"), &err), &err);
+    CHECK_OK(ser_io_write(scratch("full/file"), "old", 3, &err), &err);
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    ser_status status = ser_io_write(scratch("full/file"), much, sizeof much, &err);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK(status == SER_E_IO && strstr(err.text, "cannot be written"));
+    CHECK(has_content("full/file", "old") && scratch_count("full") == 1);
+}
+
+static void test_folders(void)
+{
+    ser_error err = {0};
+    struct stat st;
+    CHECK_OK(ser_io_make_folder(scratch("x/y//z/"), &err), &err);
+    CHECK(stat(scratch("x/y/z"), &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK_OK(ser_io_make_folder(scratch("x/y/z"), &err), &err);
+    CHECK_OK(ser_io_make_folder("/", &err), &err);
+    scratch_put("x/file", "", 0);
+    CHECK_FAILS(ser_io_make_folder(scratch("x/file/more"), &err), SER_E_IO, &err, "is a file");
+    CHECK_FAILS(ser_io_make_folder("/proc/none/here", &err), SER_E_IO, &err, "/proc/none");
+
+    char *path = ser_io_join("a", "b");
+    CHECK(path && strcmp(path, "a/b") == 0);
+    ser_free(path);
+    path = ser_io_join("a/", "b");
+    CHECK(path && strcmp(path, "a/b") == 0);
+    ser_free(path);
+    path = ser_io_join("a", "/b");
+    CHECK(path && strcmp(path, "/b") == 0);
+    ser_free(path);
+    path = ser_io_join("", "b");
+    CHECK(path && strcmp(path, "b") == 0);
+    ser_free(path);
+
+    setenv("XDG_CACHE_HOME", "/cache", 1);
+    path = ser_io_cache_folder("features");
+    CHECK(path && strcmp(path, "/cache/ser/features") == 0);
+    ser_free(path);
+    setenv("XDG_CACHE_HOME", "relative", 1); /* not allowed: as if it were not set */
+    setenv("HOME", "/home/x", 1);
+    path = ser_io_cache_folder("features");
+    CHECK(path && strcmp(path, "/home/x/.cache/ser/features") == 0);
+    ser_free(path);
+    unsetenv("HOME");
+    CHECK(!ser_io_cache_folder("features"));
+}
+
+static void test_list(void)
+{
+    ser_error err = {0};
+    char **paths;
+    size_t n;
+    CHECK_OK(ser_io_make_folder(scratch("list/b/deep"), &err), &err);
+    CHECK_OK(ser_io_make_folder(scratch("list/empty"), &err), &err);
+    scratch_put("list/b/deep/2", "", 0);
+    scratch_put("list/b/1", "", 0);
+    scratch_put("list/b.txt", "", 0);
+    scratch_put("list/a", "", 0);
+    scratch_put("list/.hidden", "", 0);
+    CHECK(symlink("a", scratch("list/link-to-file")) == 0);
+    CHECK(symlink("b", scratch("list/link-to-folder")) == 0);
+    CHECK(symlink("..", scratch("list/b/loop")) == 0);
+    CHECK(symlink("self", scratch("list/self")) == 0);
+    CHECK(symlink("nowhere", scratch("list/broken")) == 0);
+    CHECK(mkfifo(scratch("list/pipe"), 0600) == 0);
+    static const char *const expected[] = {".hidden", "a", "b.txt", "b/1", "b/deep/2", "link-to-file"};
+    CHECK_OK(ser_io_list_files(&paths, &n, scratch("list"), &err), &err);
+    CHECK(n == 6);
+    for (size_t i = 0; i < 6 && n == 6; i++)
+        CHECK(strcmp(paths[i], expected[i]) == 0);
+    ser_io_free_list(paths, n);
+    CHECK_OK(ser_io_list_files(&paths, &n, scratch("list/link-to-folder"), &err), &err); /* named: followed */
+    CHECK(n == 2);
+    ser_io_free_list(paths, n);
+    CHECK_OK(ser_io_list_files(&paths, &n, scratch("list/empty"), &err), &err);
+    CHECK(n == 0);
+    ser_io_free_list(paths, n);
+    CHECK_FAILS(ser_io_list_files(&paths, &n, scratch("none"), &err), SER_E_IO, &err, "cannot be read");
+    CHECK_FAILS(ser_io_list_files(&paths, &n, scratch("list/a"), &err), SER_E_IO, &err, "cannot be read");
+    ser_status status = SER_E_NOMEM;
+    long n_failures = 0;
+    for (; status == SER_E_NOMEM && n_failures < 1000; n_failures++) {
+        ser_alloc_fail_at(n_failures);
+        status = ser_io_list_files(&paths, &n, scratch("list"), &err);
+        CHECK(status == SER_OK || (status == SER_E_NOMEM && !paths && !n));
+    }
+    ser_alloc_fail_at(-1);
+    CHECK(status == SER_OK && n_failures > 10);
+    ser_io_free_list(paths, n);
+}
+
+int main(void)
+{
+    scratch_make();
+    test_reading();
+    test_output();
+    test_output_kinds();
+    test_disk_full();
+    test_folders();
+    test_list();
+    scratch_remove();
+    return test_summary();
+}
