@@ -1,0 +1,662 @@
+/* The engines against each other and against sums in double precision. */
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/threads.h"
+#include "nn/layers.h"
+#include "test.h"
+
+enum { GUARD = 16 };
+static const float guard_value = 12345;
+
+static const size_t lengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 185, 256, 257, 300};
+enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
+
+/* n random floats and a guard behind them. */
+static float *random_floats(size_t n, double deviation, uint64_t seed)
+{
+    ser_random r;
+    ser_random_init(&r, seed);
+    float *x = ser_alloc(n + GUARD, sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(deviation * ser_random_normal(&r));
+    for (size_t i = n; i < n + GUARD; i++)
+        x[i] = guard_value;
+    return x;
+}
+
+static void check_guard(const float *x, size_t n)
+{
+    bool whole = true;
+    for (size_t i = n; i < n + GUARD; i++)
+        whole = whole && x[i] == guard_value;
+    CHECK(whole);
+}
+
+static float from_bf16(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* As products in bf16 read their input. */
+static void round_to_bf16(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        ser_nn_to_bf16(&h, x + i, 1);
+        x[i] = from_bf16(h);
+    }
+}
+
+static void widen(float *y, const void *x, ser_dtype type, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, (const unsigned char *)x + 2 * i, 2);
+        y[i] = type == SER_BF16 ? from_bf16(h) : ((const float *)x)[i];
+    }
+}
+
+static ser_tensor tensor_of(const float *w, size_t n_out, size_t n_in)
+{
+    return (ser_tensor){.name = "w",
+                        .dtype = SER_F32,
+                        .n_dims = 2,
+                        .dims = {n_out, n_in},
+                        .n_elements = n_out * n_in,
+                        .data = w,
+                        .n_bytes = n_out * n_in * sizeof *w};
+}
+
+typedef struct engine {
+    const char *name;
+    ser_nn_ops *ops;
+    ser_nn_work *work, *work_of_two;
+} engine;
+
+static bool engine_init(engine *e, const char *name, ser_engine kind, ser_precision precision)
+{
+    ser_error err = {0};
+    *e = (engine){.name = name};
+    if (ser_nn_ops_new(&e->ops, kind, precision, &err) == SER_E_UNSUPPORTED)
+        return false; /* bf16 on an older processor */
+    CHECK_OK(ser_nn_work_new(&e->work, e->ops, 1, &err), &err);
+    CHECK_OK(ser_nn_work_new(&e->work_of_two, e->ops, 2, &err), &err);
+    return true;
+}
+
+static void engine_release(engine *e)
+{
+    ser_nn_work_free(&e->work);
+    ser_nn_work_free(&e->work_of_two);
+    ser_nn_ops_free(&e->ops);
+}
+
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + erf(x * sqrt(0.5)));
+}
+
+/* y (n_rows, n_out) in double precision. */
+static void plain_linear(float *y, const float *x, const float *w, const float *bias, size_t n_rows,
+                         size_t n_out, size_t n_in, ser_activation act, bool add)
+{
+    for (size_t t = 0; t < n_rows; t++)
+        for (size_t o = 0; o < n_out; o++) {
+            double sum = bias ? (double)bias[o] : 0;
+            for (size_t i = 0; i < n_in; i++)
+                sum += (double)x[t * n_in + i] * (double)w[o * n_in + i];
+            if (act == SER_ACT_GELU)
+                sum = gelu(sum);
+            y[t * n_out + o] = (float)(sum + (add ? (double)y[t * n_out + o] : 0));
+        }
+}
+
+typedef struct linear_case {
+    size_t n_out, n_in;
+    ser_activation act;
+    bool add, has_bias;
+} linear_case;
+
+static void test_linear_rows(const engine *e, const linear_case *c, const ser_nn_linear *l, const float *w,
+                             const float *bias, size_t n_rows)
+{
+    ser_error err = {0};
+    float *x = random_floats(n_rows * c->n_in, 1, n_rows), *y = random_floats(n_rows * c->n_out, 1, 7);
+    float *expected = random_floats(n_rows * c->n_out, 1, 7), *again = random_floats(n_rows * c->n_out, 1, 7);
+    bool half = ser_nn_ops_type(e->ops) == SER_BF16;
+    if (half)
+        round_to_bf16(x, n_rows * c->n_in);
+    plain_linear(expected, x, w, bias, n_rows, c->n_out, c->n_in, c->act, c->add);
+    CHECK_OK(ser_nn_linear_run(l, e->work, y, x, n_rows, c->add, &err), &err);
+    check_close(e->name, y, expected, n_rows * c->n_out, 1e-5, 1e-5);
+    check_guard(y, n_rows * c->n_out);
+    CHECK_OK(ser_nn_linear_run(l, e->work_of_two, again, x, n_rows, c->add, &err), &err);
+    check_close("two threads", again, y, n_rows * c->n_out, 1e-6, 1e-6);
+    /* The last row alone, and in bf16. */
+    float *row = random_floats(c->n_out, 1, 7);
+    memcpy(row, expected, c->n_out * sizeof *row);
+    const float *last = x + (n_rows - 1) * c->n_in;
+    CHECK_OK(ser_nn_linear_run(l, e->work, row, last, 1, false, &err), &err);
+    if (!c->add)
+        check_close("one row", row, y + (n_rows - 1) * c->n_out, c->n_out, 1e-6, 1e-6);
+    if (half && !c->add) {
+        uint16_t *x16 = ser_alloc(n_rows * c->n_in, 2), *y16 = ser_alloc(n_rows * c->n_out, 2);
+        ser_nn_to_bf16(x16, x, n_rows * c->n_in);
+        CHECK_OK(ser_nn_linear_forward(l, e->work, y16, SER_BF16, x16, SER_BF16, n_rows, false, &err), &err);
+        widen(again, y16, SER_BF16, n_rows * c->n_out);
+        check_close("bf16 activations", again, expected, n_rows * c->n_out, 1.0 / 256, 1e-5);
+        ser_free(x16);
+        ser_free(y16);
+    }
+    ser_free(x);
+    ser_free(y);
+    ser_free(expected);
+    ser_free(again);
+    ser_free(row);
+}
+
+static void test_linear(const engine *e)
+{
+    static const linear_case cases[] = {
+        {64, 48, SER_ACT_NONE, false, true},    {64, 240, SER_ACT_GELU, false, true},
+        {33, 17, SER_ACT_GELU, false, false},   {192, 64, SER_ACT_NONE, true, true},
+        {128, 1024, SER_ACT_NONE, true, false}, {1, 1, SER_ACT_NONE, false, true},
+        {7, 300, SER_ACT_NONE, false, true},
+    };
+    ser_error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const linear_case *c = &cases[i];
+        float *w = random_floats(c->n_out * c->n_in, 1 / sqrt((double)c->n_in), 1 + i);
+        float *bias = c->has_bias ? random_floats(c->n_out, 1, 2 + i) : NULL;
+        ser_tensor t = tensor_of(w, c->n_out, c->n_in);
+        ser_nn_linear *l;
+        CHECK_OK(ser_nn_linear_new(&l, e->ops, &t, NULL, bias, c->n_out, c->n_in, c->act, &err), &err);
+        if (ser_nn_ops_type(e->ops) == SER_BF16)
+            round_to_bf16(w, c->n_out * c->n_in);
+        for (int k = 0; k < N_LENGTHS; k++)
+            test_linear_rows(e, c, l, w, bias, lengths[k]);
+        ser_nn_linear_free(&l);
+        ser_free(w);
+        ser_free(bias);
+    }
+}
+
+/* Of a whole number 0 ... 127. */
+static uint16_t to_f16(float x)
+{
+    int exponent = x > 0 ? ilogbf(x) : -15;
+    return (uint16_t)(x > 0 ? (exponent + 14) * 1024 + (int)ldexpf(x, 10 - exponent) : 0);
+}
+
+/* Weights of every type that a checkpoint may have, at addresses without alignment. */
+static void test_weight_types(const engine *e)
+{
+    enum { N_OUT = 5, N_IN = 37 };
+    ser_error err = {0};
+    float w[N_OUT * N_IN], scales[N_OUT], x[N_IN], expected[N_OUT], y[N_OUT];
+    unsigned char bytes[1 + sizeof w];
+    ser_random r;
+    ser_random_init(&r, 3);
+    for (size_t i = 0; i < N_IN; i++)
+        x[i] = (float)ser_random_below(&r, 9) - 4;
+    static const ser_dtype types[] = {SER_F32, SER_BF16, SER_F16, SER_I8};
+    for (size_t k = 0; k < 4; k++) {
+        for (size_t i = 0; i < N_OUT * N_IN; i++) {
+            w[i] = (float)ser_random_below(&r, 128); /* which all types hold without loss */
+            uint16_t half;
+            int8_t byte = (int8_t)w[i];
+            ser_nn_to_bf16(&half, &w[i], 1);
+            if (types[k] == SER_F16)
+                half = to_f16(w[i]);
+            const void *from[] = {&w[i], &half, &half, &byte};
+            size_t size = ser_dtype_size(types[k]);
+            memcpy(bytes + 1 + i * size, from[k], size);
+        }
+        ser_tensor t = tensor_of(NULL, N_OUT, N_IN);
+        t.dtype = types[k];
+        t.data = bytes + 1;
+        for (size_t o = 0; o < N_OUT; o++)
+            scales[o] = types[k] == SER_I8 ? exp2f((float)o - 2) : 1;
+        for (size_t i = 0; i < N_OUT * N_IN; i++)
+            w[i] *= scales[i / N_IN];
+        ser_nn_linear *l = NULL;
+        CHECK_OK(ser_nn_linear_new(&l, e->ops, &t, types[k] == SER_I8 ? scales : NULL, NULL, N_OUT, N_IN,
+                                   SER_ACT_NONE, &err),
+                 &err);
+        plain_linear(expected, x, w, NULL, 1, N_OUT, N_IN, SER_ACT_NONE, false);
+        CHECK_OK(ser_nn_linear_run(l, e->work, y, x, 1, false, &err), &err);
+        check_close("weight types", y, expected, N_OUT, 0, 0);
+        ser_nn_linear_free(&l);
+    }
+}
+
+static void gemm_case(const engine *e, size_t m, size_t n, size_t k, int flags, ser_dtype type)
+{
+    ser_error err = {0};
+    ser_gemm g = {.n_batch = 3, .m = m, .n = n, .k = k, .ab_type = type};
+    g.a_transposed = flags & 1;
+    g.b_transposed = flags & 2;
+    g.beta = flags & 4 ? 1 : 0;
+    size_t a_rows = g.a_transposed ? k : m, a_columns = g.a_transposed ? m : k;
+    size_t b_rows = g.b_transposed ? n : k, b_columns = g.b_transposed ? k : n;
+    g.lda = a_columns + 3;
+    g.ldb = b_columns + 5;
+    g.ldc = n + 2;
+    g.stride_a = a_rows * g.lda;
+    g.stride_b = b_rows * g.ldb;
+    g.stride_c = m * g.ldc;
+    size_t n_a = 3 * g.stride_a, n_b = 3 * g.stride_b, n_c = 3 * g.stride_c;
+    float *a = random_floats(n_a, 1, m), *b = random_floats(n_b, 1, n + 1), *c = random_floats(n_c, 1, k);
+    float *again = random_floats(n_c, 1, k), *expected = random_floats(n_c, 1, k);
+    uint16_t *a16 = ser_alloc(n_a, 2), *b16 = ser_alloc(n_b, 2);
+    ser_nn_to_bf16(a16, a, n_a);
+    ser_nn_to_bf16(b16, b, n_b);
+    if (type == SER_BF16) {
+        round_to_bf16(a, n_a);
+        round_to_bf16(b, n_b);
+    }
+    for (size_t i = 0; i < 3 * m * n; i++) {
+        size_t batch = i / (m * n), row = i / n % m, column = i % n;
+        const float *p = a + batch * g.stride_a, *q = b + batch * g.stride_b;
+        double sum = 0;
+        for (size_t j = 0; j < k; j++)
+            sum += (double)p[g.a_transposed ? j * g.lda + row : row * g.lda + j] *
+                   (double)q[g.b_transposed ? column * g.ldb + j : j * g.ldb + column];
+        float *to = &expected[batch * g.stride_c + row * g.ldc + column];
+        *to = (float)(sum + (double)(g.beta * *to));
+    }
+    const void *from_a = type == SER_BF16 ? (void *)a16 : a, *from_b = type == SER_BF16 ? (void *)b16 : b;
+    CHECK_OK(ser_nn_gemm(e->work, c, from_a, from_b, &g, &err), &err);
+    check_close(e->name, c, expected, n_c, 1e-5, 2e-5);
+    check_guard(c, n_c);
+    CHECK_OK(ser_nn_gemm(e->work_of_two, again, from_a, from_b, &g, &err), &err);
+    check_close("two threads", again, c, n_c, 1e-6, 2e-6);
+    ser_free(a);
+    ser_free(b);
+    ser_free(c);
+    ser_free(again);
+    ser_free(expected);
+    ser_free(a16);
+    ser_free(b16);
+}
+
+static void test_gemm(const engine *e)
+{
+    static const size_t sizes[][3] = {{1, 1, 1},   {3, 2, 17},   {16, 16, 16},
+                                      {7, 33, 64}, {65, 64, 31}, {40, 5, 130}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int flags = 0; flags < 8; flags++) {
+            gemm_case(e, sizes[i][0], sizes[i][1], sizes[i][2], flags, SER_F32);
+            if (ser_nn_ops_type(e->ops) == SER_BF16)
+                gemm_case(e, sizes[i][0], sizes[i][1], sizes[i][2], flags, SER_BF16);
+        }
+}
+
+static void test_gelu(void)
+{
+    enum { N = 4003 };
+    static float x[N], expected[N];
+    for (int i = 0; i < N; i++) {
+        x[i] = ((float)i - 2000) / 200;
+        expected[i] = (float)gelu((double)x[i]);
+    }
+    ser_nn_gelu_forward(x, N);
+    check_close("gelu", x, expected, N, 0, 1e-6);
+}
+
+static void test_to_bf16(void)
+{
+    static const struct {
+        float x;
+        uint16_t half;
+    } cases[] = {
+        {1, 0x3f80},        {-2, 0xc000}, {0x1.01p0f, 0x3f80},   {0x1.03p0f, 0x3f82}, {0x1.0101p0f, 0x3f81},
+        {INFINITY, 0x7f80}, {0, 0},       {0x1.fffp127f, 0x7f80}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint16_t half;
+        ser_nn_to_bf16(&half, &cases[i].x, 1);
+        CHECK(half == cases[i].half);
+    }
+    float x[33];
+    uint16_t halves[33];
+    uint32_t nan_bits = 0x7fffffff;
+    for (int i = 0; i < 33; i++)
+        memcpy(&x[i], &nan_bits, sizeof nan_bits);
+    ser_nn_to_bf16(halves, x, 33);
+    for (int i = 0; i < 33; i++)
+        CHECK(isnan(from_bf16(halves[i])));
+}
+
+static void test_layernorm(void)
+{
+    static const size_t dims[] = {1, 5, 16, 64, 100, 512};
+    for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
+        size_t d = dims[k], n = 3 * d;
+        float *x = random_floats(n, 3, d), *scale = random_floats(d, 1, d + 1),
+              *shift = random_floats(d, 1, d + 2);
+        float *expected = random_floats(n, 1, 0), *y = random_floats(n, 1, 0);
+        uint16_t *half = ser_alloc(n, 2);
+        for (size_t t = 0; t < 3; t++) {
+            double mean = 0, variance = 0;
+            for (size_t i = 0; i < d; i++)
+                mean += (double)(x[t * d + i] += 20) / (double)d;
+            for (size_t i = 0; i < d; i++)
+                variance += pow((double)x[t * d + i] - mean, 2) / (double)d;
+            for (size_t i = 0; i < d; i++)
+                expected[t * d + i] =
+                    (float)(((double)x[t * d + i] - mean) / sqrt(variance + 1e-5) * (double)scale[i] +
+                            (double)shift[i]);
+        }
+        ser_nn_layernorm_forward(y, SER_F32, x, scale, shift, 3, d, 1e-5f);
+        check_close("layernorm", y, expected, n, 1e-5, 1e-5);
+        check_guard(y, n);
+        ser_nn_layernorm_forward(half, SER_BF16, x, scale, shift, 3, d, 1e-5f);
+        widen(y, half, SER_BF16, n);
+        check_close("layernorm bf16", y, expected, n, 1.0 / 256, 1e-5);
+        ser_nn_layernorm_forward(x, SER_F32, x, scale, shift, 3, d, 1e-5f);
+        check_close("layernorm in place", x, expected, n, 1e-5, 1e-5);
+        ser_free(x);
+        ser_free(scale);
+        ser_free(shift);
+        ser_free(expected);
+        ser_free(y);
+        ser_free(half);
+    }
+}
+
+/* In double precision; q, k, v (n_frames, n_heads * head_dims). */
+static void plain_attention(float *y, const float *q, const float *k, const float *v,
+                            const ser_nn_attention *s)
+{
+    size_t dims = s->n_heads * s->head_dims;
+    double *weights = ser_alloc(s->n_frames, sizeof *weights);
+    for (size_t i = 0; i < s->n_frames * s->n_heads; i++) {
+        size_t t = i / s->n_heads, head = i % s->n_heads * s->head_dims;
+        double highest = -INFINITY, sum = 0;
+        for (size_t u = 0; u < s->n_frames; u++) {
+            weights[u] = 0;
+            for (size_t d = head; d < head + s->head_dims; d++)
+                weights[u] += (double)q[t * dims + d] * (double)k[u * dims + d] / sqrt((double)s->head_dims);
+            highest = fmax(highest, weights[u]);
+        }
+        for (size_t u = 0; u < s->n_frames; u++)
+            sum += weights[u] = exp(weights[u] - highest);
+        for (size_t d = head; d < head + s->head_dims; d++) {
+            double out = 0;
+            for (size_t u = 0; u < s->n_frames; u++)
+                out += weights[u] / sum * (double)v[u * dims + d];
+            y[t * dims + d] = (float)out;
+        }
+    }
+    ser_free(weights);
+}
+
+static void attention_case(const engine *e, const ser_nn_attention *s)
+{
+    ser_error err = {0};
+    size_t dims = s->n_heads * s->head_dims, n = s->n_frames * dims, n_rows = ser_nn_round_rows(s->n_frames);
+    ser_dtype type = ser_nn_ops_type(e->ops);
+    float *x[3], *y = random_floats(n_rows * dims, 1, 0), *expected = random_floats(n_rows * dims, 1, 0);
+    void *in[3], *out = ser_alloc(n_rows * dims, sizeof(float)),
+                 *again = ser_alloc(n_rows * dims, sizeof(float));
+    for (int i = 0; i < 3; i++) {
+        x[i] = random_floats(n_rows * dims, 1.5, (uint64_t)(i + 1));
+        in[i] = x[i];
+        if (type == SER_BF16) {
+            in[i] = ser_alloc(n_rows * dims, 2);
+            ser_nn_to_bf16(in[i], x[i], n_rows * dims);
+            round_to_bf16(x[i], n_rows * dims);
+        }
+    }
+    plain_attention(expected, x[0], x[1], x[2], s);
+    CHECK_OK(ser_nn_attention_forward(e->work, out, in[0], in[1], in[2], s, &err), &err);
+    widen(y, out, type, n);
+    /* bf16: of the weights and of the result. */
+    check_close(e->name, y, expected, n, type == SER_BF16 ? 1.0 / 128 : 1e-5, type == SER_BF16 ? 1e-2 : 1e-5);
+    CHECK_OK(ser_nn_attention_forward(e->work_of_two, again, in[0], in[1], in[2], s, &err), &err);
+    CHECK(memcmp(again, out, n * ser_dtype_size(type)) == 0);
+    for (int i = 0; i < 3; i++) {
+        if (type == SER_BF16)
+            ser_free(in[i]);
+        ser_free(x[i]);
+    }
+    ser_free(y);
+    ser_free(expected);
+    ser_free(out);
+    ser_free(again);
+}
+
+static void test_attention(const engine *e)
+{
+    for (int i = 0; i < N_LENGTHS; i++) {
+        attention_case(e, &(ser_nn_attention){.n_frames = lengths[i], .n_heads = 2, .head_dims = 64});
+        attention_case(e, &(ser_nn_attention){.n_frames = lengths[i], .n_heads = 3, .head_dims = 20});
+    }
+}
+
+static void conv_case(const engine *e, size_t n_frames, size_t stride, ser_activation act)
+{
+    enum { N_IN = 10, N_OUT = 24, K = SER_NN_CONV_KERNEL };
+    ser_error err = {0};
+    size_t n_out_frames = (n_frames + stride - 1) / stride, n_rows = ser_nn_round_rows(n_out_frames);
+    float *x = random_floats(n_frames * N_IN, 1, n_frames), *w = random_floats(N_OUT * N_IN * K, 0.2, 2);
+    float *bias = random_floats(N_OUT, 1, 3), *y = random_floats(n_rows * N_OUT, 1, 4);
+    float *expected = random_floats(n_rows * N_OUT, 1, 4);
+    ser_tensor t = tensor_of(w, N_OUT, N_IN * K);
+    ser_nn_conv1d c;
+    CHECK_OK(ser_nn_conv1d_init(&c, e->ops, &t, NULL, bias, N_OUT, N_IN, stride, act, &err), &err);
+    if (ser_nn_ops_type(e->ops) == SER_BF16) {
+        round_to_bf16(x, n_frames * N_IN);
+        round_to_bf16(w, N_OUT * N_IN * K);
+    }
+    for (size_t i = 0; i < n_rows * N_OUT; i++) {
+        size_t out = i / N_OUT, o = i % N_OUT;
+        double sum = (double)bias[o];
+        for (size_t j = 0; j < K; j++)
+            for (size_t d = 0; d < N_IN && out * stride + j >= 1 && out * stride + j <= n_frames; d++)
+                sum += (double)w[(o * N_IN + d) * K + j] * (double)x[(out * stride + j - 1) * N_IN + d];
+        expected[i] = (float)(act == SER_ACT_GELU ? gelu(sum) : sum);
+    }
+    CHECK_OK(ser_nn_conv1d_forward(&c, e->work, y, SER_F32, x, SER_F32, n_frames, n_rows, &err), &err);
+    check_close(e->name, y, expected, n_rows * N_OUT, 1e-5, 1e-5);
+    check_guard(y, n_rows * N_OUT);
+    ser_nn_conv1d_release(&c);
+    ser_free(x);
+    ser_free(w);
+    ser_free(bias);
+    ser_free(y);
+    ser_free(expected);
+}
+
+static void test_conv1d(const engine *e)
+{
+    for (int i = 0; i < N_LENGTHS; i++) {
+        conv_case(e, lengths[i], 1, SER_ACT_GELU);
+        conv_case(e, lengths[i], 2, i % 2 ? SER_ACT_NONE : SER_ACT_GELU);
+    }
+}
+
+static ser_status fail_from_five(void *context, size_t item, ser_nn_work *work, ser_error *err)
+{
+    (void)work;
+    ((int *)context)[item]++;
+    return item < 5 ? SER_OK : ser_fail(err, SER_E_ARG, "item %zu", item);
+}
+
+static void test_parallel_for(const engine *e)
+{
+    ser_error err = {0};
+    ser_nn_work *works[] = {e->work, e->work_of_two};
+    for (int k = 0; k < 2; k++) {
+        int n_calls[20] = {0};
+        CHECK_OK(ser_nn_parallel_for(works[k], 5, fail_from_five, n_calls, &err), &err);
+        CHECK_FAILS(ser_nn_parallel_for(works[k], 20, fail_from_five, n_calls, &err), SER_E_ARG, &err,
+                    "item 5");
+        for (int i = 0; i < 5; i++)
+            CHECK(n_calls[i] == 2);
+    }
+}
+
+static void test_refusals(const engine *e)
+{
+    ser_error err = {0};
+    float w[6] = {0}, x[6] = {0}, y[6];
+    ser_tensor t = tensor_of(w, 2, 3);
+    ser_nn_linear *l;
+    CHECK_FAILS(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, 2, 4, SER_ACT_NONE, &err), SER_E_ARG, &err,
+                "2 x 4");
+    CHECK(!l);
+    CHECK_FAILS(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, 0, 3, SER_ACT_NONE, &err), SER_E_ARG, &err,
+                "0 x 3");
+    t.dtype = SER_I8;
+    CHECK_FAILS(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, 2, 3, SER_ACT_NONE, &err), SER_E_ARG, &err,
+                "scales");
+    t.dtype = SER_I64;
+    CHECK_FAILS(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, 2, 3, SER_ACT_NONE, &err), SER_E_UNSUPPORTED,
+                &err, "F16");
+    t.dtype = SER_F32;
+    CHECK_OK(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, 2, 3, SER_ACT_GELU, &err), &err);
+    CHECK_FAILS(ser_nn_linear_run(l, e->work, y, x, 2, true, &err), SER_E_ARG, &err, "add");
+    CHECK_FAILS(ser_nn_linear_forward(l, e->work, y, SER_I8, x, SER_F32, 2, false, &err), SER_E_ARG, &err,
+                "types");
+    CHECK_OK(ser_nn_linear_run(l, e->work, y, x, 0, false, &err), &err);
+    ser_nn_linear_free(&l);
+    CHECK_FAILS(ser_nn_gemm(e->work, y, x, x, &(ser_gemm){.m = 1, .n = 1, .k = 1}, &err), SER_E_ARG, &err,
+                "empty");
+    CHECK_FAILS(ser_nn_gemm(e->work, y, x, x,
+                            &(ser_gemm){.n_batch = 1, .m = 1, .n = 1, .k = 1, .ab_type = SER_I8}, &err),
+                SER_E_ARG, &err, "type");
+    ser_nn_ops *ops;
+    CHECK_FAILS(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err), SER_E_UNSUPPORTED, &err,
+                "int8");
+    CHECK_FAILS(ser_nn_ops_new(&ops, SER_ENGINE_REF, SER_PRECISION_BF16, &err), SER_E_UNSUPPORTED, &err,
+                "fp32");
+    CHECK(!ops);
+}
+
+/* One of everything. */
+static ser_status use_everything(ser_engine kind, ser_error *err)
+{
+    enum { N = 8 };
+    static const float w[N * N * SER_NN_CONV_KERNEL], x[N * N];
+    float y[N * N];
+    ser_tensor square = tensor_of(w, N, N), kernel = tensor_of(w, N, N * SER_NN_CONV_KERNEL);
+    ser_nn_ops *ops = NULL;
+    ser_nn_work *work = NULL;
+    ser_nn_linear *l = NULL;
+    ser_nn_conv1d conv = {0};
+    ser_nn_attention shape = {.n_frames = N, .n_heads = 1, .head_dims = N};
+    ser_gemm g = {.n_batch = 1, .m = N, .n = N, .k = N, .lda = N, .ldb = N, .ldc = N, .a_transposed = true};
+    ser_status status = ser_nn_ops_new(&ops, kind, SER_PRECISION_FP32, err);
+    if (status == SER_OK)
+        status = ser_nn_work_new(&work, ops, 2, err);
+    if (status == SER_OK)
+        status = ser_nn_linear_new(&l, ops, &square, NULL, NULL, N, N, SER_ACT_GELU, err);
+    if (status == SER_OK)
+        status = ser_nn_conv1d_init(&conv, ops, &kernel, NULL, NULL, N, N, 1, SER_ACT_NONE, err);
+    if (status == SER_OK)
+        status = ser_nn_linear_run(l, work, y, x, N, false, err);
+    if (status == SER_OK)
+        status = ser_nn_conv1d_forward(&conv, work, y, SER_F32, x, SER_F32, N, N, err);
+    if (status == SER_OK)
+        status = ser_nn_gemm(work, y, x, x, &g, err);
+    if (status == SER_OK)
+        status = ser_nn_attention_forward(work, y, x, x, x, &shape, err);
+    ser_nn_conv1d_release(&conv);
+    ser_nn_linear_free(&l);
+    ser_nn_work_free(&work);
+    ser_nn_ops_free(&ops);
+    return status;
+}
+
+static void test_out_of_memory(ser_engine kind)
+{
+    ser_error err = {0};
+    ser_status status = SER_E_NOMEM;
+    long n = 0;
+    for (; status == SER_E_NOMEM; n++) {
+        ser_alloc_fail_at(n);
+        status = use_everything(kind, &err);
+    }
+    ser_alloc_fail_at(-1);
+    CHECK(status == SER_OK && n > 10);
+}
+
+typedef struct crowd {
+    const ser_nn_ops *ops;
+    const ser_nn_linear *l;
+    const float *x, *expected;
+    size_t n_in, n_out;
+} crowd;
+
+static ser_status run_in_crowd(void *context, size_t item, int worker, ser_error *err)
+{
+    (void)worker;
+    const crowd *c = context;
+    size_t n_rows = lengths[item % N_LENGTHS];
+    ser_nn_work *work = NULL;
+    float *y = ser_alloc(n_rows * c->n_out, sizeof *y);
+    ser_status status = ser_nn_work_new(&work, c->ops, 1, err);
+    if (status == SER_OK)
+        status = ser_nn_linear_run(c->l, work, y, c->x, n_rows, false, err);
+    for (size_t i = 0; status == SER_OK && i < n_rows * c->n_out; i++)
+        if (fabsf(y[i] - c->expected[i]) > 1e-6f * (1 + fabsf(c->expected[i])))
+            status = ser_fail(err, SER_E_ARG, "%zu rows: element %zu differs", n_rows, i);
+    ser_nn_work_free(&work);
+    ser_free(y);
+    return status;
+}
+
+/* Threads that share weights get what one thread gets for all rows at once. */
+static void test_crowd(const engine *e)
+{
+    enum { N_IN = 512, N_OUT = 96, MOST = 300 };
+    ser_error err = {0};
+    float *w = random_floats(N_OUT * N_IN, 0.05, 1), *x = random_floats(MOST * N_IN, 1, 2);
+    float *y = random_floats(MOST * N_OUT, 1, 3);
+    ser_tensor t = tensor_of(w, N_OUT, N_IN);
+    ser_nn_linear *l;
+    CHECK_OK(ser_nn_linear_new(&l, e->ops, &t, NULL, NULL, N_OUT, N_IN, SER_ACT_GELU, &err), &err);
+    CHECK_OK(ser_nn_linear_run(l, e->work_of_two, y, x, MOST, false, &err), &err);
+    crowd c = {.ops = e->ops, .l = l, .x = x, .expected = y, .n_in = N_IN, .n_out = N_OUT};
+    CHECK_OK(ser_parallel_for(4, 100, run_in_crowd, &c, &err), &err);
+    ser_nn_linear_free(&l);
+    ser_free(w);
+    ser_free(x);
+    ser_free(y);
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        ser_engine kind;
+        ser_precision precision;
+    } engines[] = {{"ref", SER_ENGINE_REF, SER_PRECISION_FP32},
+                   {"onednn fp32", SER_ENGINE_ONEDNN, SER_PRECISION_FP32},
+                   {"onednn bf16", SER_ENGINE_ONEDNN, SER_PRECISION_BF16}};
+    test_gelu();
+    test_to_bf16();
+    test_layernorm();
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
+        engine e;
+        if (!engine_init(&e, engines[i].name, engines[i].kind, engines[i].precision))
+            continue;
+        CHECK(ser_nn_ops_precision(e.ops) == engines[i].precision);
+        test_linear(&e);
+        test_weight_types(&e);
+        test_gemm(&e);
+        test_attention(&e);
+        test_conv1d(&e);
+        test_parallel_for(&e);
+        test_refusals(&e);
+        test_crowd(&e);
+        engine_release(&e);
+    }
+    test_out_of_memory(SER_ENGINE_REF);
+    test_out_of_memory(SER_ENGINE_ONEDNN);
+    return test_summary();
+}
