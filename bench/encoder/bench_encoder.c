@@ -1,0 +1,160 @@
+/* Times an encoder on noise of 3.7, 10 and 30 s.
+ * Usage: bench-encoder FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS
+ * Prints what opening and the first 3 s cost in this process, then for each length the fastest round of one
+ * recording on N_THREADS threads, and of N_THREADS recordings side by side, one thread each, as RTF (seconds
+ * of computing for a second of sound) and times real time. */
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/threads.h"
+#include "encoder/encoder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { N_SECONDS_MAX = 30, RECORDINGS_EACH = 4 };
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* By the system's clock, to 10 ms: what the loader did before main is in it. */
+static double age_s(void)
+{
+    unsigned long long start = 0;
+    FILE *f = fopen("/proc/self/stat", "r");
+    if (f &&
+        fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &start) != 1)
+        start = 0;
+    if (f)
+        fclose(f);
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9 - (double)start / 100;
+}
+
+typedef struct bench {
+    ser_encoder *encoder;
+    ser_encoder_work **works; /* n_threads + 1: the last one uses all threads */
+    float *pcm, **hidden;
+    size_t n_samples;
+    int last_layer, n_threads;
+} bench;
+
+static ser_status run(void *context, size_t item, int worker, ser_error *err)
+{
+    (void)item;
+    bench *b = context;
+    return ser_encoder_run(b->encoder, b->works[worker], b->hidden[worker], b->pcm, b->n_samples, 0,
+                           &b->last_layer, 1, err);
+}
+
+static ser_status init(bench *b, const char *folder, const char *precision, ser_error *err)
+{
+    static const struct {
+        const char *name;
+        ser_engine engine;
+        ser_precision precision;
+    } words[] = {{"auto", SER_ENGINE_ONEDNN, SER_PRECISION_AUTO},
+                 {"fp32", SER_ENGINE_ONEDNN, SER_PRECISION_FP32},
+                 {"bf16", SER_ENGINE_ONEDNN, SER_PRECISION_BF16},
+                 {"ref", SER_ENGINE_REF, SER_PRECISION_FP32}};
+    ser_status status = ser_fail(err, SER_E_ARG, "no such precision");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].name, precision) == 0)
+            status = ser_encoder_open(&b->encoder, folder, b->last_layer, words[i].engine, words[i].precision,
+                                      err);
+    if (status != SER_OK)
+        return status;
+    size_t n_works = (size_t)b->n_threads + 1, n_samples = (size_t)N_SECONDS_MAX * SER_SAMPLE_RATE_HZ;
+    ser_encoder_info info;
+    ser_encoder_get_info(b->encoder, &info);
+    b->works = ser_alloc(n_works, sizeof *b->works);
+    b->hidden = ser_alloc(n_works, sizeof *b->hidden);
+    b->pcm = ser_alloc(n_samples, sizeof *b->pcm);
+    if (!b->works || !b->hidden || !b->pcm)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < n_works && status == SER_OK; i++) {
+        b->hidden[i] = ser_alloc(ser_encoder_n_frames(b->encoder, n_samples) * info.dims, sizeof(float));
+        status = b->hidden[i] ? ser_encoder_work_new(&b->works[i], b->encoder,
+                                                     (int)i == b->n_threads ? b->n_threads : 1, err)
+                              : ser_fail_nomem(err);
+    }
+    ser_random r;
+    ser_random_init(&r, 46);
+    for (size_t i = 0; i < n_samples; i++)
+        b->pcm[i] = (float)(0.05 * ser_random_normal(&r));
+    return status;
+}
+
+static void release(bench *b)
+{
+    for (int i = 0; i <= b->n_threads; i++) {
+        if (b->works)
+            ser_encoder_work_free(&b->works[i]);
+        if (b->hidden)
+            ser_free(b->hidden[i]);
+    }
+    ser_free(b->works);
+    ser_free(b->hidden);
+    ser_free(b->pcm);
+    ser_encoder_close(&b->encoder);
+}
+
+static ser_status measure(bench *b, int n_rounds, ser_error *err)
+{
+    static const double lengths_s[] = {3.7, 10, 30};
+    ser_status status = SER_OK;
+    for (size_t i = 0; i < sizeof lengths_s / sizeof *lengths_s && status == SER_OK; i++) {
+        size_t n_side_by_side = (size_t)(b->n_threads * RECORDINGS_EACH);
+        double one_s = 1e9, many_s = 1e9;
+        b->n_samples = (size_t)(lengths_s[i] * SER_SAMPLE_RATE_HZ);
+        for (int k = 0; k < n_rounds && status == SER_OK; k++) {
+            double start = now_s();
+            status = run(b, 0, b->n_threads, err);
+            double middle = now_s();
+            if (status == SER_OK)
+                status = ser_parallel_for(b->n_threads, n_side_by_side, run, b, err);
+            double end = now_s();
+            one_s = middle - start < one_s ? middle - start : one_s;
+            many_s = end - middle < many_s ? end - middle : many_s;
+        }
+        double rtf_one = one_s / lengths_s[i], rtf_many = many_s / (double)n_side_by_side / lengths_s[i];
+        printf("%4.1f s  one recording: %7.2f ms, RTF %.5f, %6.1f x   side by side: RTF %.5f, %6.1f x\n",
+               lengths_s[i], one_s * 1e3, rtf_one, 1 / rtf_one, rtf_many, 1 / rtf_many);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 6) {
+        fprintf(stderr, "usage: %s FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS\n", argv[0]);
+        return 2;
+    }
+    ser_error err = {0};
+    bench b = {.last_layer = atoi(argv[3]), .n_threads = atoi(argv[4])};
+    double start = now_s();
+    ser_status status = init(&b, argv[1], argv[2], &err);
+    double opened = now_s();
+    b.n_samples = 3 * SER_SAMPLE_RATE_HZ;
+    if (status == SER_OK)
+        status = run(&b, 0, b.n_threads, &err);
+    double first = now_s();
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    printf("opening %.1f ms, first 3 s %.1f ms, since the process started %.0f ms, peak memory %.0f MB\n",
+           (opened - start) * 1e3, (first - opened) * 1e3, age_s() * 1e3, (double)use.ru_maxrss / 1024);
+    if (status == SER_OK)
+        status = measure(&b, atoi(argv[5]), &err);
+    if (status != SER_OK)
+        fprintf(stderr, "bench-encoder: %s\n", err.text);
+    release(&b);
+    return status == SER_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
