@@ -1,0 +1,33 @@
+/* What `ser predict` prints for a recording: JSON lines, CSV rows, or text for people. Each function appends
+ * whole lines. File names and labels may be any bytes. */
+#ifndef SER_REPORT_PREDICTION_H
+#define SER_REPORT_PREDICTION_H
+
+#include "report/text.h"
+#include "ser/ser.h"
+
+typedef struct ser_prediction_form {
+    const char *const *labels; /* n_labels, in the order of ser_result.scores: alphabetical */
+    size_t n_labels;
+    double min_confidence; /* below it the label is "uncertain"; 0: never */
+    bool timeline;         /* JSON and text: with the segments */
+    bool bars;             /* text: a bar for each emotion */
+    ser_style style;       /* text */
+} ser_prediction_form;
+
+/* One object on one line. */
+void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
+void ser_prediction_json_error(ser_text *t, const char *file, const char *error);
+
+/* file,duration,label,confidence,LABELS...,note,error */
+void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form);
+void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
+void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
+                              const char *error);
+
+void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
+
+/* "silence", "no voice", or NULL for SER_NOTE_NONE. */
+const char *ser_note_text(ser_note note);
+
+#endif

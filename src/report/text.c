@@ -1,0 +1,208 @@
+#include "report/text.h"
+#include "report/escape.h"
+
+#include <langinfo.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { MIN_WIDTH = 40, USUAL_WIDTH = 80, LONGEST_LABEL = 16 };
+
+ser_style ser_style_of(FILE *stream)
+{
+    struct winsize size;
+    ser_style style = {.width = USUAL_WIDTH, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    int fd = fileno(stream);
+    style.terminal = fd >= 0 && isatty(fd);
+    if (!style.terminal)
+        return style;
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col)
+        style.width = size.ws_col < MIN_WIDTH ? MIN_WIDTH : size.ws_col;
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    style.colour = !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    return style;
+}
+
+void ser_append_bold(ser_text *t, ser_style style)
+{
+    if (style.colour)
+        ser_text_append(t, "\033[1m");
+}
+
+void ser_append_plain(ser_text *t, ser_style style)
+{
+    if (style.colour)
+        ser_text_append(t, "\033[0m");
+}
+
+static void append_spaces(ser_text *t, size_t n)
+{
+    ser_text_appendf(t, "%*s", (int)n, "");
+}
+
+static void append_field(ser_text *t, const char *text, size_t width, bool right, ser_style style)
+{
+    ser_text cut = {0};
+    ser_append_line(&cut, text, width, style.utf8);
+    size_t n = cut.n ? ser_columns(cut.s) : 0;
+    size_t n_spaces = n < width ? width - n : 0;
+    append_spaces(t, right ? n_spaces : 0);
+    if (cut.n)
+        ser_text_append(t, cut.s);
+    append_spaces(t, right ? 0 : n_spaces);
+    t->failed |= cut.failed;
+    ser_text_release(&cut);
+}
+
+void ser_append_left(ser_text *t, const char *text, size_t width, ser_style style)
+{
+    append_field(t, text, width, false, style);
+}
+
+void ser_append_right(ser_text *t, const char *text, size_t width, ser_style style)
+{
+    append_field(t, text, width, true, style);
+}
+
+void ser_append_bar(ser_text *t, double share, size_t width, ser_style style)
+{
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    if (!(share > 0))
+        share = 0;
+    share = fmin(share, 1);
+    size_t n_parts = (size_t)lround(share * (double)width * (style.utf8 ? 8 : 1));
+    size_t n_full = style.utf8 ? n_parts / 8 : n_parts, n_part = style.utf8 ? n_parts % 8 : 0;
+    for (size_t i = 0; i < n_full; i++)
+        ser_text_append(t, style.utf8 ? "█" : "#");
+    ser_text_append(t, eighths[n_part]);
+    for (size_t i = n_full + (n_part > 0); i < width; i++)
+        ser_text_append(t, style.utf8 ? " " : ".");
+}
+
+static size_t label_width(const char *const *labels, size_t n_labels)
+{
+    size_t widest = 5; /* "truth" */
+    for (size_t i = 0; i < n_labels; i++)
+        if (ser_columns(labels[i]) > widest)
+            widest = ser_columns(labels[i]);
+    return widest < LONGEST_LABEL ? widest : LONGEST_LABEL;
+}
+
+/* Blue of the terminal's 256 colours, from almost none to strong, with a readable letter colour. */
+static void append_shade(ser_text *t, double share)
+{
+    static const struct {
+        double from;
+        const char *sequence;
+    } shades[] = {{0.8, "\033[48;5;25;38;5;231m"},
+                  {0.5, "\033[48;5;67;38;5;231m"},
+                  {0.25, "\033[48;5;110;38;5;16m"},
+                  {0.1, "\033[48;5;153;38;5;16m"}};
+    for (size_t i = 0; i < sizeof shades / sizeof *shades; i++)
+        if (share >= shades[i].from) {
+            ser_text_append(t, shades[i].sequence);
+            return;
+        }
+}
+
+static void append_count(ser_text *t, size_t count, size_t n_row, bool diagonal, size_t width,
+                         ser_style style)
+{
+    char text[32] = "";
+    snprintf(text, sizeof text, "%zu", count);
+    if (count && style.colour)
+        append_shade(t, (double)count / (double)n_row);
+    if (diagonal)
+        ser_append_bold(t, style);
+    ser_append_right(t, count ? text : style.utf8 ? "·" : ".", width - 1, style);
+    ser_text_append(t, " ");
+    if (count || diagonal)
+        ser_append_plain(t, style);
+}
+
+/* Columns are as wide as the longest label where all fit, else their labels are cut. */
+static size_t column_width(const char *const *labels, const size_t *counts, size_t n_labels, size_t left,
+                           ser_style style)
+{
+    enum { RIGHT = 8, LEAST = 4 };
+    size_t wanted = 0, most = 0, room = 0;
+    char text[32];
+    for (size_t i = 0; i < n_labels; i++)
+        wanted = ser_columns(labels[i]) > wanted ? ser_columns(labels[i]) : wanted;
+    for (size_t i = 0; i < n_labels * n_labels; i++)
+        most = counts[i] > most ? counts[i] : most;
+    size_t n_digits = (size_t)snprintf(text, sizeof text, "%zu", most);
+    wanted = (wanted < LONGEST_LABEL ? wanted : LONGEST_LABEL) + 2;
+    if (style.width > left + RIGHT)
+        room = (style.width - left - RIGHT) / n_labels;
+    size_t width = wanted < room ? wanted : room;
+    width = width > n_digits + 2 ? width : n_digits + 2;
+    return width > LEAST ? width : LEAST;
+}
+
+void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
+                          ser_style style)
+{
+    size_t left = label_width(labels, n_labels) + 1,
+           width = column_width(labels, counts, n_labels, left, style);
+    ser_append_left(t, "truth", left, style);
+    for (size_t j = 0; j < n_labels; j++) {
+        ser_text_append(t, " ");
+        ser_append_right(t, labels[j], width - 2, style);
+        ser_text_append(t, " ");
+    }
+    ser_text_append(t, "  right\n");
+    for (size_t i = 0; i < n_labels; i++) {
+        size_t n_row = 0;
+        for (size_t j = 0; j < n_labels; j++)
+            n_row += counts[i * n_labels + j];
+        ser_append_left(t, labels[i], left, style);
+        for (size_t j = 0; j < n_labels; j++)
+            append_count(t, counts[i * n_labels + j], n_row, i == j, width, style);
+        if (n_row)
+            ser_text_appendf(t, " %4.0f %%\n", 100 * (double)counts[i * n_labels + i] / (double)n_row);
+        else
+            ser_text_append(t, "      -\n");
+    }
+}
+
+void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
+                          size_t n_labels, ser_style style)
+{
+    size_t left = label_width(labels, n_labels);
+    left = left > 7 ? left : 7;
+    ser_append_bold(t, style);
+    ser_append_left(t, "emotion", left, style);
+    ser_text_append(t, "  precision  recall      F1  recordings");
+    ser_append_plain(t, style);
+    ser_text_append(t, "\n");
+    for (size_t i = 0; i < n_labels; i++) {
+        const ser_class_figures *f = &figures[i];
+        ser_append_left(t, labels[i], left, style);
+        ser_text_appendf(t, "  %7.1f %%  %4.1f %%  %4.1f %%  %10zu\n", 100 * f->precision, 100 * f->recall,
+                         100 * f->f1, f->support);
+    }
+}
+
+static void append_figure(ser_text *t, const char *name, double value, const double *ci95, ser_style style)
+{
+    ser_append_bold(t, style);
+    ser_text_appendf(t, "%s %.1f %%", name, value);
+    ser_append_plain(t, style);
+    if (ci95 && ci95[1] > ci95[0])
+        ser_text_appendf(t, " (%.1f to %.1f)", ci95[0], ci95[1]);
+}
+
+void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style)
+{
+    append_figure(t, "UA", f->ua, f->ua_ci95, style);
+    ser_text_append(t, "   ");
+    append_figure(t, "WA", f->wa, f->wa_ci95, style);
+    ser_text_append(t, "   ");
+    append_figure(t, "F1", f->f1, NULL, style);
+    ser_text_append(t, "   ");
+    append_figure(t, "ECE", f->ece, NULL, style);
+    ser_text_appendf(t, "   n %zu\n", f->n);
+}

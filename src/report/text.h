@@ -1,0 +1,42 @@
+/* Tables and bars for a terminal, plain text elsewhere. */
+#ifndef SER_REPORT_TEXT_H
+#define SER_REPORT_TEXT_H
+
+#include "base/text.h"
+#include "metrics/metrics.h"
+#include <stdio.h>
+
+/* How text should look where it is going. */
+typedef struct ser_style {
+    size_t width;  /* columns */
+    bool terminal; /* a person is watching: progress bars make sense */
+    bool colour;   /* bold and colours may be used */
+    bool utf8;     /* blocks and dots may be used; else ASCII */
+} ser_style;
+
+/* Terminal: isatty. Width: the terminal's, at least 40, else 80. Colour: on a terminal that is not "dumb",
+ * unless NO_COLOR is set (no-color.org). utf8: by the locale (setlocale(LC_CTYPE, "") must have been called).
+ */
+ser_style ser_style_of(FILE *stream);
+
+/* Between ser_append_bold and ser_append_plain text is bold, where colour allows. */
+void ser_append_bold(ser_text *t, ser_style style);
+void ser_append_plain(ser_text *t, ser_style style);
+/* text in a field of width columns, cut where it is longer, without control characters. */
+void ser_append_left(ser_text *t, const char *text, size_t width, ser_style style);
+void ser_append_right(ser_text *t, const char *text, size_t width, ser_style style);
+
+/* share (0 ... 1) of width columns, in eighths where utf8 allows; filled up with spaces, or with dots in
+ * ASCII. */
+void ser_append_bar(ser_text *t, double share, size_t width, ser_style style);
+
+/* Rows: truth; the last column is the share that was right. labels and counts as in ser_figures. */
+void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
+                          ser_style style);
+/* Precision, recall, F1 and number of recordings of each emotion. */
+void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
+                          size_t n_labels, ser_style style);
+/* "UA 95.2 % (93.1 to 96.9)   WA ..." in one line. */
+void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style);
+
+#endif

@@ -1,0 +1,108 @@
+#include "report/escape.h"
+#include "report/text.h"
+#include "test.h"
+
+static const ser_style plain = {.width = 80, .utf8 = true};
+static const ser_style ascii = {.width = 80};
+static const ser_style coloured = {.width = 80, .utf8 = true, .colour = true, .terminal = true};
+
+static const char *const labels[] = {"angry", "happy", "sad"};
+static const size_t counts[] = {8, 2, 0, 0, 10, 0, 0, 0, 0};
+
+static void check_text(ser_text *t, const char *expected)
+{
+    CHECK(!t->failed && t->s && strcmp(t->s, expected) == 0);
+    if (t->s && strcmp(t->s, expected) != 0)
+        fprintf(stderr, "is:\n%s\nexpected:\n%s\n", t->s, expected);
+    ser_text_release(t);
+}
+
+static void test_bars(void)
+{
+    ser_text t = {0};
+    ser_append_bar(&t, 0.5, 4, plain);
+    check_text(&t, "██  ");
+    ser_append_bar(&t, 0.53125, 4, plain); /* 17 eighths */
+    check_text(&t, "██▏ ");
+    ser_append_bar(&t, 7, 3, plain);
+    check_text(&t, "███");
+    ser_append_bar(&t, NAN, 3, plain);
+    check_text(&t, "   ");
+    ser_append_bar(&t, 0.5, 4, ascii);
+    check_text(&t, "##..");
+}
+
+static void test_confusion(void)
+{
+    ser_text t = {0};
+    ser_append_confusion(&t, labels, counts, 3, plain);
+    check_text(&t, "truth  angry  happy    sad   right\n"
+                   "angry      8      2      ·    80 %\n"
+                   "happy      ·     10      ·   100 %\n"
+                   "sad        ·      ·      ·       -\n");
+    ser_append_confusion(&t, labels, counts, 3, ascii);
+    CHECK(strstr(t.s, "angry      8      2      .    80 %\n"));
+    ser_text_release(&t);
+    ser_append_confusion(&t, labels, counts, 3, coloured);
+    CHECK(strstr(t.s, "\033[48;5;25;38;5;231m\033[1m     8 \033[0m")); /* strong, and bold on the diagonal */
+    CHECK(strstr(t.s, "\033[48;5;153;38;5;16m     2 \033[0m"));
+    ser_text_release(&t);
+}
+
+/* Forty emotions with long names still give lines that stand under each other. */
+static void test_many_labels(void)
+{
+    static size_t many[1600];
+    const char *names[40];
+    ser_text t = {0};
+    for (size_t i = 0; i < 40; i++) {
+        names[i] = i % 2 ? "a very long name of an emotion" : "日本語";
+        many[i * 41] = 100 + i;
+    }
+    ser_append_confusion(&t, names, many, 40, plain);
+    size_t n_lines = 0, width = 0;
+    for (char *line = strtok(t.s, "\n"); line; line = strtok(NULL, "\n"), n_lines++) {
+        CHECK(!width || ser_columns(line) == width);
+        width = ser_columns(line);
+    }
+    CHECK(n_lines == 41);
+    ser_text_release(&t);
+}
+
+static void test_per_class(void)
+{
+    const ser_class_figures figures[] = {{0.953, 0.961, 0.957, 127}, {1, 0.5, 2.0 / 3, 81}, {0, 0, 0, 0}};
+    ser_text t = {0};
+    ser_append_per_class(&t, labels, figures, 3, plain);
+    check_text(&t, "emotion  precision  recall      F1  recordings\n"
+                   "angry       95.3 %  96.1 %  95.7 %         127\n"
+                   "happy      100.0 %  50.0 %  66.7 %          81\n"
+                   "sad          0.0 %   0.0 %   0.0 %           0\n");
+}
+
+static void test_headline(void)
+{
+    ser_figures f = {.ua = 95.23, .wa = 95.7, .f1 = 95.3, .ece = 2.3, .n = 535, .ua_ci95 = {92.9, 96.8}};
+    ser_text t = {0};
+    ser_append_headline(&t, &f, plain);
+    check_text(&t, "UA 95.2 % (92.9 to 96.8)   WA 95.7 %   F1 95.3 %   ECE 2.3 %   n 535\n");
+}
+
+static void test_style(void)
+{
+    FILE *file = tmpfile();
+    ser_style style = ser_style_of(file);
+    CHECK(style.width == 80 && !style.terminal && !style.colour);
+    fclose(file);
+}
+
+int main(void)
+{
+    test_bars();
+    test_confusion();
+    test_many_labels();
+    test_per_class();
+    test_headline();
+    test_style();
+    return test_summary();
+}
