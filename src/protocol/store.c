@@ -179,46 +179,69 @@ static ser_status pool_samples(const ser_extractor *e, thread_memory *t, float *
     return st;
 }
 
-static ser_status compute_row(const ser_store_settings *s, thread_memory *t, float *row,
-                              const ser_recording *r, item *it, size_t copy, ser_error *err)
+/* How row i of a recording is made: "" for the recording itself. */
+static void row_recipe(const ser_store_settings *s, size_t row, char *recipe, size_t n)
+{
+    recipe[0] = 0;
+    if (row > s->n_copies)
+        snprintf(recipe, n, "%s seed %llu", ser_condition_name(s->condition), (unsigned long long)s->seed);
+    else if (row)
+        snprintf(recipe, n, "copy %zu seed %llu", row, (unsigned long long)s->seed);
+}
+
+/* The samples of a row, owned by the caller. */
+static ser_status alter(float **pcm, size_t *n_samples, const ser_store_settings *s, size_t row,
+                        uint64_t seed, const item *it, ser_error *err)
+{
+    if (row <= s->n_copies)
+        return ser_augment_copy(pcm, n_samples, it->pcm, it->n_samples, seed, err);
+    ser_random random;
+    ser_random_init(&random, seed);
+    *n_samples = it->n_samples;
+    if (!(*pcm = ser_alloc(it->n_samples, sizeof **pcm)))
+        return ser_fail_nomem(err);
+    memcpy(*pcm, it->pcm, it->n_samples * sizeof **pcm);
+    return ser_condition_apply(*pcm, *n_samples, s->condition, &random, err);
+}
+
+static ser_status compute_row(const ser_store_settings *s, thread_memory *t, float *pooled,
+                              const ser_recording *r, item *it, size_t row, const char *recipe,
+                              ser_error *err)
 {
     ser_status st = decode(it, err);
-    if (st != SER_OK || copy == 0)
-        return st != SER_OK ? st : pool_samples(s->extractor, t, row, it->pcm, it->n_samples, err);
-    char stream[96];
-    float *altered;
+    if (st != SER_OK || row == 0)
+        return st != SER_OK ? st : pool_samples(s->extractor, t, pooled, it->pcm, it->n_samples, err);
+    float *altered = NULL;
     size_t n_altered;
-    snprintf(stream, sizeof stream, "%s copy %zu", r->sha256, copy);
-    st = ser_augment_copy(&altered, &n_altered, it->pcm, it->n_samples, ser_random_derive(s->seed, stream),
-                          err);
-    if (st != SER_OK)
-        return st;
-    st = pool_samples(s->extractor, t, row, altered, n_altered, err);
+    uint64_t seed = ser_random_derive(ser_random_derive(s->seed, r->sha256), recipe);
+    st = alter(&altered, &n_altered, s, row, seed, it, err);
+    if (st == SER_OK)
+        st = pool_samples(s->extractor, t, pooled, altered, n_altered, err);
     ser_free(altered);
     return st;
 }
 
 /* Sets *computed when the row was not on disk. */
-static ser_status fill_row(const ser_store_settings *s, thread_memory *t, float *row, const ser_recording *r,
-                           item *it, size_t copy, bool *computed, ser_error *err)
+static ser_status fill_row(const ser_store_settings *s, thread_memory *t, float *pooled,
+                           const ser_recording *r, item *it, size_t row, bool *computed, ser_error *err)
 {
+    char recipe[64];
     ser_text parameters = {0};
-    ser_text_append(&parameters, s->features_key);
-    if (copy)
-        ser_text_appendf(&parameters, " copy %zu seed %llu", copy, (unsigned long long)s->seed);
+    row_recipe(s, row, recipe, sizeof recipe);
+    ser_text_appendf(&parameters, "%s %s", s->features_key, recipe);
     char *path = parameters.failed ? NULL : entry_path(s->folder, "pooled", it->file_sha256, parameters.s);
     size_t dims = ser_pooled_dims(s->extractor);
     ser_safetensors *file;
     const ser_tensor *tensor;
     ser_status st = SER_OK;
     if (read_entry(&file, &tensor, path, SER_F32, dims)) {
-        st = ser_tensor_to_f32(row, tensor, 0, dims, err);
+        st = ser_tensor_to_f32(pooled, tensor, 0, dims, err);
         ser_safetensors_close(&file);
     } else {
         *computed = true;
-        st = compute_row(s, t, row, r, it, copy, err);
+        st = compute_row(s, t, pooled, r, it, row, recipe, err);
         if (st == SER_OK)
-            write_entry(path, SER_F32, row, dims, r->sha256, r->n_samples);
+            write_entry(path, SER_F32, pooled, dims, r->sha256, r->n_samples);
     }
     ser_free(path);
     ser_text_release(&parameters);
@@ -234,10 +257,10 @@ static ser_status fill_item(void *context, size_t i, int worker, ser_error *err)
     ser_status st = hash_file(&it, err);
     if (st == SER_OK)
         st = fill_recording(f->settings, &store->recordings[i], &it, err);
-    for (size_t copy = 0; copy <= store->n_copies && st == SER_OK; copy++) {
+    for (size_t row = 0; row < store->n_rows && st == SER_OK; row++) {
         bool computed = false;
-        st = fill_row(f->settings, &f->threads[worker], ser_store_row(store, i, copy), &store->recordings[i],
-                      &it, copy, &computed, err);
+        st = fill_row(f->settings, &f->threads[worker], ser_store_row(store, i, row), &store->recordings[i],
+                      &it, row, &computed, err);
         n_computed += computed;
     }
     ser_free(it.pcm);
@@ -293,9 +316,10 @@ ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_st
         return ser_fail_nomem(err);
     s->n = corpus->n_utterances;
     s->n_copies = settings->n_copies;
+    s->n_rows = 1 + s->n_copies + (settings->condition != SER_CONDITION_NONE);
     s->dims = ser_pooled_dims(settings->extractor);
     s->recordings = ser_alloc(s->n, sizeof *s->recordings);
-    if (ser_mul_size(&n_values, s->n * (1 + s->n_copies), s->dims))
+    if (ser_mul_size(&n_values, s->n * s->n_rows, s->dims))
         s->pooled = ser_alloc(n_values, sizeof *s->pooled);
     st = s->recordings && s->pooled ? new_threads(&f.threads, n_threads, settings->extractor, err)
                                     : ser_fail_nomem(err);

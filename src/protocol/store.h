@@ -8,15 +8,17 @@
 #include "corpus/corpus.h"
 #include "corpus/leaks.h"
 #include "extract/extract.h"
+#include "protocol/condition.h"
 
 typedef struct ser_store_settings {
     const ser_extractor *extractor;
     const char
-        *features_key;  /* everything that decides the features' values: specification, encoder, precision */
-    size_t n_copies;    /* altered copies of each recording */
-    uint64_t seed;      /* of the copies */
-    int n_threads;      /* 0: all cores; one recording each */
-    const char *folder; /* where to keep what was computed; NULL: nowhere */
+        *features_key; /* everything that decides the features' values: specification, encoder, precision */
+    size_t n_copies;   /* altered copies of each recording */
+    ser_condition condition; /* not NONE: one row more per recording, under this condition */
+    uint64_t seed;           /* of the copies and the condition */
+    int n_threads;           /* 0: all cores; one recording each */
+    const char *folder;      /* where to keep what was computed; NULL: nowhere */
     ser_progress progress;
 } ser_store_settings;
 
@@ -28,8 +30,8 @@ typedef struct ser_recording {
 
 typedef struct ser_store {
     ser_recording *recordings; /* one per utterance of the corpus, in its order */
-    float *pooled;             /* (n, 1 + n_copies, dims): the recording, then its copies */
-    size_t n, n_copies, dims;
+    float *pooled; /* (n, n_rows, dims): the recording, its copies, the recording under the condition */
+    size_t n, n_copies, n_rows, dims;
     size_t n_computed; /* rows of pooled that were not found on disk */
 } ser_store;
 
@@ -38,10 +40,15 @@ ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_st
                          ser_error *err);
 void ser_store_free(ser_store **s);
 
-/* Row of utterance i: copy 0 is the recording itself. */
-static inline float *ser_store_row(const ser_store *s, size_t i, size_t copy)
+/* Row of utterance i: 0 is the recording itself, 1 ... n_copies its copies, n_rows - 1 the one to test. */
+static inline float *ser_store_row(const ser_store *s, size_t i, size_t row)
 {
-    return s->pooled + (i * (1 + s->n_copies) + copy) * s->dims;
+    return s->pooled + (i * s->n_rows + row) * s->dims;
+}
+
+static inline size_t ser_store_test_row(const ser_store *s)
+{
+    return s->n_rows > 1 + s->n_copies ? s->n_rows - 1 : 0;
 }
 
 #endif

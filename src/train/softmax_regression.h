@@ -1,5 +1,5 @@
 /* Fitting the linear model: multinomial logistic regression with an L2 penalty, to the optimum, by L-BFGS
- * (Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 3.5), and its calibration. */
+ * (Nocedal and Wright, Numerical Optimization, algorithm 7.4, with backtracking), and its calibration. */
 #ifndef SER_TRAIN_SOFTMAX_REGRESSION_H
 #define SER_TRAIN_SOFTMAX_REGRESSION_H
 
@@ -19,11 +19,10 @@ typedef ser_status (*ser_objective)(void *context, const double *x, double *grad
 ser_status ser_lbfgs(double *x, size_t n, ser_objective objective, void *context, int max_iterations,
                      double gradient_tolerance, int *n_iterations, ser_error *err);
 
-/* x (n, n_in) raw features (row stride n_in), label (n), weight (n; NULL: all 1). Fills l's mean and scale
- * (over the rows where statistic[i] is not 0; NULL: all rows), w, bias. l's w and bias are the starting
- * point. standardise 0: x is standardised already: mean 0, scale 1 are stored. */
-ser_status ser_linear_fit(ser_linear *l, const float *x, const int *label, const float *weight,
-                          const unsigned char *statistic, size_t n, int standardise,
+/* z (n, n_in) standardised features, label (n), weight (n; NULL: all 1). Fills l's w and bias, which are also
+ * the starting point; mean and scale are left alone. SER_E_ARG: no rows, a label out of range; SER_E_FORMAT:
+ * a feature that is not finite. */
+ser_status ser_linear_fit(ser_linear *l, const float *z, const int *label, const float *weight, size_t n,
                           const ser_softmax_fit *fit, ser_nn_work *work, ser_error *err);
 
 /* The temperature that minimises the mean log loss of softmax(logits / T) (Guo et al. 2017, arXiv:1706.04599,

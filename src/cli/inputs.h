@@ -1,0 +1,23 @@
+/* The recordings that the arguments of a command name: files, folders, standard input. */
+#ifndef SER_CLI_INPUTS_H
+#define SER_CLI_INPUTS_H
+
+#include "base/status.h"
+
+typedef struct ser_input {
+    char *path; /* to open it: "-" is standard input */
+    char *name; /* to show: the argument, or argument/relative path */
+} ser_input;
+
+typedef struct ser_inputs {
+    ser_input *items;
+    size_t n, capacity;
+    size_t n_skipped; /* files in folders that are not audio by their content */
+} ser_inputs;
+
+/* A folder is searched recursively, in byte order of the relative path. SER_E_FORMAT: a folder without any
+ * audio. */
+ser_status ser_inputs_add(ser_inputs *inputs, const char *argument, ser_error *err);
+void ser_inputs_release(ser_inputs *inputs);
+
+#endif

@@ -1,0 +1,55 @@
+/* Fitting a head of the linear model to a training part: which blocks (layers), how much the standard
+ * deviations count, which penalty, which temperature, all found by inner cross-validation, then the fit on
+ * the whole part. */
+#ifndef SER_PROTOCOL_FIT_H
+#define SER_PROTOCOL_FIT_H
+
+#include "base/progress.h"
+#include "extract/extract.h"
+#include "model/linear.h"
+
+enum { SER_MAX_CANDIDATES = 64, SER_MAX_BLOCKS = 64 };
+
+/* One thing to try. Features are standardised; those of standard deviations are multiplied by spread_weight;
+ * all are divided by the root of the sum of squared weights, so that c means the same for any number of
+ * features. */
+typedef struct ser_candidate {
+    uint64_t blocks; /* bit b: block b is used */
+    double spread_weight;
+    double c; /* weighted sum of losses + |w|^2 / (2 c) */
+} ser_candidate;
+
+/* The rows of a training part. Nothing is owned. */
+typedef struct ser_rows {
+    const float **x; /* (n): pooled features (dims) of each row */
+    const int *label;
+    const int *group; /* speakers, kept together in the inner folds; NULL: stratified by label alone */
+    const unsigned char *is_copy; /* altered copies: they follow their recording, and are never scored */
+    size_t n, dims, n_labels;
+    size_t n_blocks;
+    size_t block_offset[SER_MAX_BLOCKS], block_dims[SER_MAX_BLOCKS]; /* within a frame */
+} ser_rows;
+
+typedef struct ser_head_fit {
+    ser_linear head; /* over all dims; features of unused blocks have scale 0 */
+    ser_candidate chosen;
+    double inner_ua, inner_loss; /* out of the inner folds: percent, nats after calibration */
+} ser_head_fit;
+
+typedef struct ser_fit_settings {
+    const ser_candidate *candidates;
+    size_t n_candidates;
+    int n_inner_folds;
+    uint64_t seed;
+    int n_threads;
+    const ser_progress *progress;
+} ser_fit_settings;
+
+ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_settings *settings,
+                        ser_error *err);
+void ser_head_fit_release(ser_head_fit *f);
+
+/* Fills block_offset and so on from an extractor. */
+void ser_rows_set_blocks(ser_rows *rows, const ser_extractor *e);
+
+#endif
