@@ -1,9 +1,10 @@
 #include "metrics/metrics.h"
 #include "base/memory.h"
-#include "base/random.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+/* So that one certain mistake does not make the loss infinite. */
+static const double lowest_probability = 1e-12;
 
 int ser_argmax(const float *scores, size_t n_labels)
 {
@@ -14,51 +15,43 @@ int ser_argmax(const float *scores, size_t n_labels)
     return (int)best;
 }
 
+static size_t row_sum(const size_t *confusion, size_t n_labels, size_t truth)
+{
+    size_t sum = 0;
+    for (size_t k = 0; k < n_labels; k++)
+        sum += confusion[truth * n_labels + k];
+    return sum;
+}
+
 double ser_ua(const size_t *confusion, size_t n_labels)
 {
     double sum = 0;
-    size_t n_occurring = 0;
-    for (size_t t = 0; t < n_labels; t++) {
-        size_t support = 0;
-        for (size_t p = 0; p < n_labels; p++)
-            support += confusion[t * n_labels + p];
+    size_t n_present = 0;
+    for (size_t k = 0; k < n_labels; k++) {
+        size_t support = row_sum(confusion, n_labels, k);
         if (!support)
             continue;
-        n_occurring++;
-        sum += (double)confusion[t * n_labels + t] / (double)support;
+        sum += (double)confusion[k * n_labels + k] / (double)support;
+        n_present++;
     }
-    return n_occurring ? 100 * sum / (double)n_occurring : 0;
+    return n_present ? 100 * sum / (double)n_present : 0;
 }
 
 double ser_wa(const size_t *confusion, size_t n_labels)
 {
-    size_t right = 0, all = 0;
-    for (size_t t = 0; t < n_labels; t++) {
-        right += confusion[t * n_labels + t];
-        for (size_t p = 0; p < n_labels; p++)
-            all += confusion[t * n_labels + p];
+    size_t n_right = 0, n = 0;
+    for (size_t k = 0; k < n_labels; k++) {
+        n_right += confusion[k * n_labels + k];
+        n += row_sum(confusion, n_labels, k);
     }
-    return all ? 100 * (double)right / (double)all : 0;
+    return n ? 100 * (double)n_right / (double)n : 0;
 }
 
-static void per_class(ser_figures *f)
+/* Bin b holds the confidences in (b/15, (b+1)/15], as in Guo et al. 2017, section 2. */
+static size_t ece_bin(float confidence)
 {
-    double sum = 0;
-    size_t n_occurring = 0;
-    for (size_t t = 0; t < f->n_labels; t++) {
-        ser_class_figures *c = &f->per_class[t];
-        size_t predicted = 0, right = f->confusion[t * f->n_labels + t];
-        for (size_t k = 0; k < f->n_labels; k++) {
-            c->support += f->confusion[t * f->n_labels + k];
-            predicted += f->confusion[k * f->n_labels + t];
-        }
-        c->precision = predicted ? (double)right / (double)predicted : 0;
-        c->recall = c->support ? (double)right / (double)c->support : 0;
-        c->f1 = predicted + c->support ? 2 * (double)right / (double)(predicted + c->support) : 0;
-        n_occurring += c->support > 0;
-        sum += c->support ? c->f1 : 0;
-    }
-    f->f1 = n_occurring ? 100 * sum / (double)n_occurring : 0;
+    double bin = ceil((double)confidence * SER_ECE_BINS) - 1;
+    return bin < 0 ? 0 : bin >= SER_ECE_BINS ? SER_ECE_BINS - 1 : (size_t)bin;
 }
 
 void ser_reliability_compute(ser_reliability *out, const float *scores, const int *truth, size_t n,
@@ -66,16 +59,14 @@ void ser_reliability_compute(ser_reliability *out, const float *scores, const in
 {
     *out = (ser_reliability){0};
     for (size_t i = 0; i < n; i++) {
-        const float *s = scores + i * n_labels;
-        int top = ser_argmax(s, n_labels);
-        /* Bins are open below and closed above, as in Guo et al. 2017. */
-        int bin = (int)ceil((double)s[top] * SER_ECE_BINS) - 1;
-        bin = bin < 0 ? 0 : bin >= SER_ECE_BINS ? SER_ECE_BINS - 1 : bin;
-        out->count[bin]++;
-        out->confidence[bin] += (double)s[top];
-        out->accuracy[bin] += top == truth[i];
+        const float *row = scores + i * n_labels;
+        int predicted = ser_argmax(row, n_labels);
+        size_t b = ece_bin(row[predicted]);
+        out->count[b]++;
+        out->confidence[b] += (double)row[predicted];
+        out->accuracy[b] += predicted == truth[i];
     }
-    for (int b = 0; b < SER_ECE_BINS; b++) {
+    for (size_t b = 0; b < SER_ECE_BINS; b++) {
         if (!out->count[b])
             continue;
         out->ece += 100 * fabs(out->confidence[b] - out->accuracy[b]) / (double)n;
@@ -84,129 +75,79 @@ void ser_reliability_compute(ser_reliability *out, const float *scores, const in
     }
 }
 
-/* ---- intervals ---- */
-
-static int compare_doubles(const void *a, const void *b)
+static ser_status check_input(const float *scores, const int *truth, size_t n, size_t n_labels,
+                              ser_error *err)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Of sorted values, between neighbours by linear interpolation (Hyndman and Fan 1996, type 7; NumPy's
- * default). */
-static double percentile(const double *sorted, size_t n, double percent)
-{
-    double at = percent / 100 * (double)(n - 1);
-    size_t below = (size_t)at, above = below + 1 < n ? below + 1 : below;
-    return sorted[below] + (at - (double)below) * (sorted[above] - sorted[below]);
-}
-
-/* Confusion matrices of the units that are resampled: speakers, or single recordings. */
-typedef struct units {
-    size_t *confusion; /* (n, n_labels, n_labels) */
-    size_t n;
-} units;
-
-static ser_status count_units(units *u, const float *scores, const int *truth, const int *group, size_t n,
-                              size_t n_labels, ser_error *err)
-{
-    u->n = 0;
+    if (!n || !n_labels)
+        return ser_fail(err, SER_E_ARG, "no predictions to judge: test at least one recording");
     for (size_t i = 0; i < n; i++) {
-        size_t unit = group ? (size_t)group[i] : i;
-        u->n = unit >= u->n ? unit + 1 : u->n;
+        if (truth[i] < 0 || (size_t)truth[i] >= n_labels)
+            return ser_fail(err, SER_E_ARG, "the truth of prediction %zu is label %d of %zu", i, truth[i],
+                            n_labels);
+        for (size_t k = 0; k < n_labels; k++)
+            if (!isfinite(scores[i * n_labels + k]))
+                return ser_fail(err, SER_E_ARG, "a score of prediction %zu is not a finite number", i);
     }
-    u->confusion = ser_alloc(u->n, n_labels * n_labels * sizeof *u->confusion);
-    if (!u->confusion)
-        return ser_fail_nomem(err);
-    size_t n_kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t unit = group ? (size_t)group[i] : i;
-        u->confusion[(unit * n_labels + (size_t)truth[i]) * n_labels +
-                     (size_t)ser_argmax(scores + i * n_labels, n_labels)]++;
-    }
-    for (size_t unit = 0; unit < u->n; unit++) { /* numbers without a recording are no units */
-        size_t count = 0, *from = u->confusion + unit * n_labels * n_labels,
-               *to = u->confusion + n_kept * n_labels * n_labels;
-        for (size_t k = 0; k < n_labels * n_labels; k++) {
-            count += from[k];
-            to[k] = from[k];
-        }
-        n_kept += count > 0;
-    }
-    u->n = n_kept;
     return SER_OK;
 }
 
-static ser_status bootstrap(ser_figures *f, const units *u, int n_resamples, uint64_t seed, ser_error *err)
+/* From the confusion matrix: figures per label, then their means over the labels that occur. */
+static void fill_figures(ser_figures *f)
 {
-    size_t n_cells = f->n_labels * f->n_labels, n = (size_t)n_resamples;
-    double *ua = ser_alloc(n, sizeof *ua), *wa = ser_alloc(n, sizeof *wa);
-    size_t *sum = ser_alloc(n_cells, sizeof *sum);
-    ser_status st = ua && wa && sum ? SER_OK : ser_fail_nomem(err);
-    ser_random random;
-    ser_random_init(&random, seed);
-    for (size_t r = 0; r < n && st == SER_OK; r++) {
-        for (size_t k = 0; k < n_cells; k++)
-            sum[k] = 0;
-        for (size_t i = 0; i < u->n; i++) {
-            const size_t *unit = u->confusion + ser_random_below(&random, u->n) * n_cells;
-            for (size_t k = 0; k < n_cells; k++)
-                sum[k] += unit[k];
-        }
-        ua[r] = ser_ua(sum, f->n_labels);
-        wa[r] = ser_wa(sum, f->n_labels);
+    size_t n_present = 0;
+    for (size_t k = 0; k < f->n_labels; k++) {
+        size_t support = row_sum(f->confusion, f->n_labels, k), n_predicted = 0;
+        double n_right = (double)f->confusion[k * f->n_labels + k];
+        for (size_t j = 0; j < f->n_labels; j++)
+            n_predicted += f->confusion[j * f->n_labels + k];
+        ser_class_figures *c = &f->per_class[k];
+        c->support = support;
+        c->recall = support ? n_right / (double)support : 0;
+        c->precision = n_predicted ? n_right / (double)n_predicted : 0;
+        c->f1 = support + n_predicted ? 2 * n_right / (double)(support + n_predicted) : 0;
+        f->f1 += support ? 100 * c->f1 : 0;
+        n_present += support > 0;
     }
-    if (st == SER_OK) {
-        qsort(ua, n, sizeof *ua, compare_doubles);
-        qsort(wa, n, sizeof *wa, compare_doubles);
-        for (int side = 0; side < 2; side++) {
-            f->ua_ci95[side] = percentile(ua, n, side ? 97.5 : 2.5);
-            f->wa_ci95[side] = percentile(wa, n, side ? 97.5 : 2.5);
-        }
-    }
-    ser_free(ua);
-    ser_free(wa);
-    ser_free(sum);
-    return st;
+    f->f1 /= (double)n_present;
+    f->ua = ser_ua(f->confusion, f->n_labels);
+    f->wa = ser_wa(f->confusion, f->n_labels);
 }
 
 ser_status ser_figures_compute(ser_figures *out, const float *scores, const int *truth, const int *group,
                                size_t n, size_t n_labels, int n_resamples, uint64_t seed, ser_error *err)
 {
-    *out = (ser_figures){.n = n, .n_labels = n_labels};
-    units u = {0};
-    ser_status st = SER_OK;
-    if (!n || !n_labels)
-        return ser_fail(err, SER_E_ARG, "no predictions to score");
-    out->confusion = ser_alloc(n_labels * n_labels, sizeof *out->confusion);
-    out->per_class = ser_alloc(n_labels, sizeof *out->per_class);
-    if (!out->confusion || !out->per_class)
-        st = ser_fail_nomem(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        const float *s = scores + i * n_labels;
-        if (truth[i] < 0 || (size_t)truth[i] >= n_labels) {
-            st = ser_fail(err, SER_E_ARG, "prediction %zu has truth %d of %zu labels", i, truth[i], n_labels);
-            break;
-        }
-        out->confusion[(size_t)truth[i] * n_labels + (size_t)ser_argmax(s, n_labels)]++;
-        out->loss -= log(fmax((double)s[truth[i]], 1e-12)) / (double)n;
-    }
-    if (st == SER_OK) {
-        ser_reliability reliability;
-        ser_reliability_compute(&reliability, scores, truth, n, n_labels);
-        out->ua = ser_ua(out->confusion, n_labels);
-        out->wa = ser_wa(out->confusion, n_labels);
-        out->ece = reliability.ece;
-        per_class(out);
-    }
-    if (st == SER_OK && n_resamples > 0) {
-        st = count_units(&u, scores, truth, group, n, n_labels, err);
-        if (st == SER_OK)
-            st = bootstrap(out, &u, n_resamples, seed, err);
-    }
-    ser_free(u.confusion);
+    ser_status st = check_input(scores, truth, n, n_labels, err);
     if (st != SER_OK)
-        ser_figures_release(out);
+        return st;
+    ser_figures f = {.n = n, .n_labels = n_labels};
+    size_t n_cells;
+    int *predicted = ser_alloc(n, sizeof *predicted);
+    if (ser_mul_size(&n_cells, n_labels, n_labels))
+        f.confusion = ser_alloc(n_cells, sizeof *f.confusion);
+    f.per_class = ser_alloc(n_labels, sizeof *f.per_class);
+    if (!predicted || !f.confusion || !f.per_class) {
+        st = ser_fail_nomem(err);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const float *row = scores + i * n_labels;
+        predicted[i] = ser_argmax(row, n_labels);
+        f.confusion[(size_t)truth[i] * n_labels + (size_t)predicted[i]]++;
+        f.loss -= log(fmax((double)row[truth[i]], lowest_probability)) / (double)n;
+    }
+    fill_figures(&f);
+    ser_reliability reliability;
+    ser_reliability_compute(&reliability, scores, truth, n, n_labels);
+    f.ece = reliability.ece;
+    if (n_resamples > 0)
+        st =
+            ser_bootstrap(f.ua_ci95, f.wa_ci95, predicted, truth, group, n, n_labels, n_resamples, seed, err);
+done:
+    ser_free(predicted);
+    if (st == SER_OK)
+        *out = f;
+    else
+        ser_figures_release(&f);
     return st;
 }
 

@@ -22,13 +22,19 @@ typedef struct ser_figures {
     ser_class_figures *per_class; /* n_labels */
 } ser_figures;
 
-/* scores (n, n_labels), truth (n). group (n): the speaker of each, resampled whole for the intervals (NULL:
- * single recordings). n_resamples 0: no intervals; else percentiles 2.5 and 97.5 (linear interpolation). */
+/* scores (n, n_labels), truth (n). group (n): the speaker of each, any numbers, resampled whole for the
+ * intervals (NULL: single recordings). n_resamples 0: no intervals; else percentiles 2.5 and 97.5 (linear
+ * interpolation). SER_E_ARG: n is 0, a truth that is no label, a score that is not finite. */
 ser_status ser_figures_compute(ser_figures *out, const float *scores, const int *truth, const int *group,
                                size_t n, size_t n_labels, int n_resamples, uint64_t seed, ser_error *err);
 void ser_figures_release(ser_figures *f);
 
-/* UA and WA in percent of a confusion matrix (n_labels, n_labels), rows: truth. */
+/* The intervals alone: predicted (n), n_resamples > 0. */
+ser_status ser_bootstrap(double ua_ci95[2], double wa_ci95[2], const int *predicted, const int *truth,
+                         const int *group, size_t n, size_t n_labels, int n_resamples, uint64_t seed,
+                         ser_error *err);
+
+/* UA and WA in percent of a confusion matrix (n_labels, n_labels), rows: truth; 0 when it is empty. */
 double ser_ua(const size_t *confusion, size_t n_labels);
 double ser_wa(const size_t *confusion, size_t n_labels);
 
