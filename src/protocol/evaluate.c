@@ -54,12 +54,15 @@ static ser_status run_fold(ser_evaluation *out, const ser_corpus *corpus, const 
 {
     ser_rows rows = {0};
     ser_head_fit fit = {0};
+    char what[48];
+    snprintf(what, sizeof what, "fold %zu of %zu", f + 1, out->n_folds);
     const ser_fit_settings settings = {.candidates = s->candidates,
                                        .n_candidates = s->n_candidates,
                                        .n_inner_folds = s->n_inner_folds,
                                        .seed = s->seed,
                                        .n_threads = s->n_threads,
-                                       .progress = &s->progress};
+                                       .progress = &s->progress,
+                                       .what = what};
     ser_status st =
         ser_dataset_rows(&rows, store, corpus, e, folds->test_fold, (int)f, s->speaker_disjoint, err);
     if (st == SER_OK)
@@ -104,16 +107,10 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_corpus *corpus, const ser
     out->scores = ser_alloc(out->n * out->n_labels, sizeof *out->scores);
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
     ser_status st = out->scores && out->folds ? SER_OK : ser_fail_nomem(err);
-    for (size_t f = 0; f < out->n_folds && st == SER_OK; f++) {
-        if (!ser_progress_report(&settings->progress, "folds", f, out->n_folds))
-            st = ser_fail(err, SER_E_CANCELLED, "interrupted");
-        else
-            st = run_fold(out, corpus, folds, store, e, settings, f, err);
-    }
-    if (st == SER_OK) {
-        ser_progress_report(&settings->progress, "folds", out->n_folds, out->n_folds);
+    for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
+        st = run_fold(out, corpus, folds, store, e, settings, f, err);
+    if (st == SER_OK)
         st = pooled_figures(out, corpus, settings->seed, err);
-    }
     if (st != SER_OK)
         ser_evaluation_release(out);
     return st;

@@ -8,6 +8,7 @@
 #include "train/softmax_regression.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 /* What the inner cross-validation shares. */
@@ -19,7 +20,9 @@ typedef struct selection {
     int n_inner_folds;
     float *weight; /* (n): a recording and its copies count as one together */
     const ser_nn_ops *ops;
-    float **logits; /* per candidate (n, n_labels): out of fold, rows that are no copies */
+    float **logits;       /* per candidate (n, n_labels): out of fold, rows that are no copies */
+    pthread_mutex_t lock; /* guards n_done and the progress callback */
+    size_t n_done;
     size_t n_variants;
     size_t variant_first[SER_MAX_CANDIDATES + 1]; /* candidates of one variant lie together and differ in c */
 } selection;
@@ -201,6 +204,15 @@ static ser_status fit_part(ser_linear *l, const part *p, double c, ser_nn_work *
     return ser_linear_fit(l, p->z, p->label, p->weight, p->n, &fit, work, err);
 }
 
+static ser_status report_fit(selection *s, ser_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool go_on = ser_progress_report(s->settings->progress, s->settings->what, ++s->n_done,
+                                     s->n_variants * (size_t)s->n_inner_folds);
+    pthread_mutex_unlock(&s->lock);
+    return go_on ? SER_OK : ser_fail(err, SER_E_CANCELLED, "interrupted");
+}
+
 /* One variant and one inner fold: every penalty in turn, each starting from the one before. */
 static ser_status try_variant(void *context, size_t task, int worker, ser_error *err)
 {
@@ -237,9 +249,7 @@ static ser_status try_variant(void *context, size_t task, int worker, ser_error 
     ser_linear_release(&l);
     part_release(&p);
     columns_release(&c);
-    if (st == SER_OK && s->settings->progress && !ser_progress_report(s->settings->progress, NULL, 0, 0))
-        st = ser_fail(err, SER_E_CANCELLED, "interrupted");
-    return st;
+    return st == SER_OK ? report_fit(s, err) : st;
 }
 
 /* UA and calibrated loss of a candidate's out-of-fold logits; the temperature goes to *temperature. */
@@ -318,7 +328,7 @@ static ser_status refit(ser_head_fit *out, const selection *s, float temperature
     if (st == SER_OK) {
         memcpy(out->head.mean, s->mean, s->rows->dims * sizeof *s->mean);
         memcpy(out->head.bias, l.bias, n_labels * sizeof *l.bias);
-        out->head.temperature = temperature;
+        out->head.temperature = out->temperature = temperature;
         for (size_t i = 0; i < s->rows->dims; i++)
             out->head.scale[i] = 0;
         for (size_t i = 0; i < c.n; i++) {

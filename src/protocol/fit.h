@@ -33,6 +33,7 @@ typedef struct ser_rows {
 typedef struct ser_head_fit {
     ser_linear head; /* over all dims; features of unused blocks have scale 0 */
     ser_candidate chosen;
+    float temperature;
     double inner_ua, inner_loss; /* out of the inner folds: percent, nats after calibration */
 } ser_head_fit;
 
@@ -43,6 +44,7 @@ typedef struct ser_fit_settings {
     uint64_t seed;
     int n_threads;
     const ser_progress *progress;
+    const char *what; /* what the progress is called: "fold 3 of 6" */
 } ser_fit_settings;
 
 ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_settings *settings,

@@ -1,0 +1,232 @@
+/* ser info: what a model, an encoder checkpoint, a feature file or a recording is. */
+#include "audio/audio.h"
+#include "base/memory.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "encoder/encoder.h"
+#include "io/file.h"
+#include "io/npy.h"
+#include "model/builtin.h"
+#include "model/model_file.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const ser_option options[] = {{SER_OPTION_END}};
+
+static int run(int argc, char **argv);
+
+const ser_command ser_command_info = {
+    .name = "info",
+    .run = run,
+    .summary = "say what a model, a checkpoint, a feature file or a recording is",
+    .usage = "[PATH...]",
+    .description = "Without a PATH: the model built into the program.",
+    .examples = "ser info\nser info recording.wav model.safetensors features.npy whisper-base/",
+    .options = options,
+};
+
+static void print_field(const char *name, const char *format, ...) SER_PRINTF(2, 3);
+
+static void print_field(const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf("  %-12s ", name);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+static ser_status print_model(const ser_safetensors *file, ser_error *err)
+{
+    ser_linear_model m;
+    ser_text key = {0}, labels = {0};
+    ser_status st = ser_linear_model_read(&m, file, err);
+    if (st != SER_OK)
+        return st;
+    ser_feature_spec_key(&m.spec, &key);
+    for (size_t i = 0; i < m.n_labels; i++)
+        ser_text_appendf(&labels, "%s%s", i ? ", " : "", m.labels[i]);
+    printf("model, linear\n");
+    print_field("emotions", "%s", labels.s ? labels.s : "");
+    print_field("features", "%s", key.s ? key.s : "");
+    print_field("weights", "%zu features x %zu emotions", m.plain.n_in, m.n_labels);
+    print_field("temperature", "%.3f", (double)m.plain.temperature);
+    print_field("baseline", "%s",
+                m.baseline.n_in ? "yes: answers can be made relative to a voice (--baseline)" : "no");
+    print_field("voice", "%s", m.voice.n_in ? "tells sound without a voice" : "every sound gets an emotion");
+    print_field("encoder", "%s",
+                m.encoder_config      ? "in the file"
+                : m.encoder_sha256[0] ? m.encoder_sha256
+                                      : "none needed");
+    if (m.provenance)
+        print_field("provenance", "%s", m.provenance);
+    ser_text_release(&key);
+    ser_text_release(&labels);
+    ser_linear_model_release(&m);
+    return SER_OK;
+}
+
+static ser_status print_safetensors(const char *path, ser_error *err)
+{
+    ser_safetensors *file = NULL;
+    ser_status st = ser_safetensors_open(&file, path, err);
+    if (st == SER_OK && ser_safetensors_metadata(file, "ser.format_version")) {
+        st = print_model(file, err);
+    } else if (st == SER_OK) {
+        size_t n_elements = 0;
+        for (size_t i = 0; i < ser_safetensors_n(file); i++)
+            n_elements += ser_safetensors_at(file, i)->n_elements;
+        printf("tensors (safetensors), no model of ser\n");
+        print_field("tensors", "%zu, %zu values", ser_safetensors_n(file), n_elements);
+    }
+    ser_safetensors_close(&file);
+    return st;
+}
+
+static ser_status print_npy(const char *path, ser_error *err)
+{
+    ser_npy a;
+    ser_status st = ser_npy_read(&a, path, 0, err);
+    if (st != SER_OK)
+        return st;
+    double low = INFINITY, high = -INFINITY, sum = 0;
+    size_t n_odd = 0;
+    for (size_t i = 0; i < a.n_elements; i++) {
+        double x = (double)a.data[i];
+        n_odd += !isfinite(x);
+        low = fmin(low, x);
+        high = fmax(high, x);
+        sum += x;
+    }
+    printf("features, float32\n");
+    printf("  %-12s (", "shape");
+    for (int i = 0; i < a.n_dims; i++)
+        printf("%s%zu", i ? ", " : "", a.dims[i]);
+    printf(")\n");
+    if (a.n_elements)
+        print_field("values", "%g to %g, mean %g%s", low, high, sum / (double)a.n_elements,
+                    n_odd ? ", some are not finite: compute the features again" : "");
+    ser_npy_release(&a);
+    return SER_OK;
+}
+
+static ser_status print_encoder(const char *path, ser_error *err)
+{
+    ser_encoder *e = NULL;
+    ser_encoder_info info;
+    char sha256[65];
+    ser_status st = ser_encoder_open(&e, path, -1, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
+    if (st == SER_OK)
+        st = ser_encoder_sha256(e, sha256, err);
+    if (st == SER_OK) {
+        ser_encoder_get_info(e, &info);
+        printf("encoder checkpoint, %s\n", info.model_type);
+        print_field("layers", "%d, hidden states 0 to %d of %zu dims", info.n_layers, info.n_layers,
+                    info.dims);
+        print_field("window", "%.0f s", (double)info.max_samples / SER_SAMPLE_RATE_HZ);
+        print_field("weights", "%.1f million", (double)info.n_parameters / 1e6);
+        print_field("sha256", "%s", sha256);
+    }
+    ser_encoder_close(&e);
+    return st;
+}
+
+static ser_status print_audio(const char *path, ser_error *err)
+{
+    enum { N_BLOCK = 1 << 16 };
+    ser_audio *a = NULL;
+    float *pcm = NULL;
+    ser_audio_info info;
+    double peak = 0, sum = 0;
+    size_t n = 0, n_read = 0;
+    ser_status st = ser_audio_open(&a, path, err);
+    if (st == SER_OK && !(pcm = ser_alloc(N_BLOCK, sizeof *pcm)))
+        st = ser_fail_nomem(err);
+    do {
+        if (st != SER_OK || (st = ser_audio_read(a, pcm, N_BLOCK, &n_read, err)) != SER_OK)
+            break;
+        for (size_t i = 0; i < n_read; i++) {
+            peak = fmax(peak, fabs((double)pcm[i]));
+            sum += (double)pcm[i] * (double)pcm[i];
+        }
+        n += n_read;
+    } while (n_read == N_BLOCK);
+    if (st == SER_OK) {
+        ser_audio_get_info(a, &info);
+        printf("recording, %s\n", info.format);
+        print_field("duration", "%.2f s", (double)n / SER_SAMPLE_RATE_HZ);
+        print_field("rate", "%d Hz, %d channel%s: heard at 16000 Hz, one channel", info.sample_rate_hz,
+                    info.n_channels, info.n_channels == 1 ? "" : "s");
+        print_field("level", "peak %.1f dB, mean %.1f dB of full scale", 20 * log10(fmax(peak, 1e-10)),
+                    10 * log10(fmax(n ? sum / (double)n : 0, 1e-20)));
+        if (*ser_audio_warning(a))
+            print_field("warning", "%s", ser_audio_warning(a));
+    }
+    ser_free(pcm);
+    ser_audio_close(&a);
+    return st;
+}
+
+static bool begins_with(const char *path, const char *magic, size_t n, size_t at)
+{
+    char head[16] = {0};
+    FILE *file = fopen(path, "rb");
+    size_t n_read = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    return n_read >= at + n && memcmp(head + at, magic, n) == 0;
+}
+
+static ser_status print_path(const char *path, ser_error *err)
+{
+    struct stat info;
+    printf("%s: ", path);
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return print_encoder(path, err);
+    if (begins_with(path, "\x93NUMPY", 6, 0))
+        return print_npy(path, err);
+    if (begins_with(path, "{", 1, 8))
+        return print_safetensors(path, err);
+    return print_audio(path, err);
+}
+
+static ser_status print_builtin(ser_error *err)
+{
+    size_t n_bytes;
+    ser_safetensors *file = NULL;
+    const void *bytes = ser_builtin_model(&n_bytes);
+    if (!bytes)
+        return ser_fail(err, SER_E_UNSUPPORTED, "this build has no built-in model");
+    ser_status st = ser_safetensors_open_memory(&file, bytes, n_bytes, err);
+    printf("built in, %.1f MB: ", (double)n_bytes / 1e6);
+    if (st == SER_OK)
+        st = print_model(file, err);
+    ser_safetensors_close(&file);
+    return st;
+}
+
+static int run(int argc, char **argv)
+{
+    ser_option_list paths = {0};
+    ser_error err = {0};
+    int status;
+    if (ser_options_start(&ser_command_info, argc, argv, &paths, &status)) {
+        if (!paths.n && print_builtin(&err) != SER_OK) {
+            ser_say("%s", err.text);
+            status = SER_EXIT_FAILED;
+        }
+        for (size_t i = 0; i < paths.n; i++)
+            if (print_path(paths.items[i], &err) != SER_OK) {
+                printf("not understood\n");
+                ser_say("%s: %s", paths.items[i], err.text);
+                status = SER_EXIT_FAILED;
+            }
+    }
+    ser_option_list_release(&paths);
+    return status;
+}

@@ -1,0 +1,9 @@
+/* The subcommands: one file each, one row each in main.c. */
+#ifndef SER_CLI_COMMANDS_H
+#define SER_CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+extern const ser_command ser_command_evaluate, ser_command_info, ser_command_predict, ser_command_train;
+
+#endif

@@ -1,0 +1,29 @@
+/* The table of commands. */
+#include "cli/commands.h"
+#include "cli/program.h"
+
+static const ser_command *const commands[] = {
+    &ser_command_predict, &ser_command_evaluate, &ser_command_train, &ser_command_info, NULL,
+};
+
+static const ser_environment_variable environment[] = {
+    {"SER_DATA_DIR", "where EMODB and RAVDESS lie, when --data-dir is not given (default: data/raw)"},
+    {"XDG_CACHE_HOME", "computed features are kept in its folder ser/features (default: ~/.cache)"},
+    {"NO_COLOR", "when set, nothing is printed in colour or bold"},
+    {NULL, NULL},
+};
+
+static const ser_program program = {
+    .summary = "hears which emotion a voice carries",
+    .description = "ser tells the emotion of recordings, out of the box, and trains and evaluates models on "
+                   "corpora of your "
+                   "own. It runs on the processor alone and needs no network.",
+    .examples = "ser predict recording.wav\nser evaluate --data EMODB --feature-type WHISPER --protocol loso",
+    .commands = commands,
+    .environment = environment,
+};
+
+int main(int argc, char **argv)
+{
+    return ser_program_run(&program, argc, argv);
+}

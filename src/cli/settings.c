@@ -1,0 +1,88 @@
+#include "cli/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_KEY = 64 };
+
+static void key_of(char key[MAX_KEY], const ser_option *o)
+{
+    snprintf(key, MAX_KEY, "%s", o->name);
+    for (char *c = key; *c; c++)
+        if (*c == '-')
+            *c = '_';
+}
+
+static json_t *value_of(const ser_option *o)
+{
+    const char *text;
+    switch (o->kind) {
+    case SER_OPTION_FLAG:
+        return json_boolean(*(bool *)o->value);
+    case SER_OPTION_INT:
+        return json_integer(*(long *)o->value);
+    case SER_OPTION_DOUBLE:
+        return json_real(*(double *)o->value);
+    default:
+        text = *(const char **)o->value;
+        return text ? json_string(text) : json_null();
+    }
+}
+
+/* The next option that is a setting, or NULL. */
+static const ser_option *next_setting(const ser_option *o, bool *in_output)
+{
+    for (; o->kind != SER_OPTION_END; o++) {
+        if (o->kind == SER_OPTION_GROUP)
+            *in_output = strcmp(o->help, SER_OUTPUT_GROUP) == 0;
+        else if (o->kind != SER_OPTION_LIST && !*in_output)
+            return o;
+    }
+    return NULL;
+}
+
+json_t *ser_settings_to_json(const ser_command *command)
+{
+    char key[MAX_KEY];
+    bool in_output = false;
+    json_t *object = json_object();
+    for (const ser_option *o = command->options; (o = next_setting(o, &in_output)); o++) {
+        key_of(key, o);
+        if (json_object_set_new(object, key, value_of(o)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static bool set_value(const ser_option *o, const json_t *value)
+{
+    switch (o->kind) {
+    case SER_OPTION_FLAG:
+        *(bool *)o->value = json_is_true(value);
+        return json_is_boolean(value);
+    case SER_OPTION_INT:
+        *(long *)o->value = (long)json_integer_value(value);
+        return json_is_integer(value);
+    case SER_OPTION_DOUBLE:
+        *(double *)o->value = json_number_value(value);
+        return json_is_number(value);
+    default:
+        *(const char **)o->value = json_string_value(value);
+        return json_is_string(value) || json_is_null(value);
+    }
+}
+
+ser_status ser_settings_from_json(const ser_command *command, const json_t *settings, ser_error *err)
+{
+    char key[MAX_KEY];
+    bool in_output = false;
+    for (const ser_option *o = command->options; (o = next_setting(o, &in_output)); o++) {
+        key_of(key, o);
+        const json_t *value = json_object_get(settings, key);
+        if (value && !set_value(o, value))
+            return ser_fail(err, SER_E_FORMAT, "setting '%s' has a value of a wrong type", key);
+    }
+    return SER_OK;
+}

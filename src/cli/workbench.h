@@ -1,0 +1,81 @@
+/* What evaluations and trainings begin with: the corpus, the encoder, the store of features. */
+#ifndef SER_CLI_WORKBENCH_H
+#define SER_CLI_WORKBENCH_H
+
+#include "cli/common.h"
+#include "protocol/dataset.h"
+
+typedef struct ser_workbench_options {
+    const char *data, *data_dir, *feature_type, *layers, *preset, *augment, *normalize;
+    long hop_length, pad, seed, jobs;
+    ser_engine_options engine;
+} ser_workbench_options;
+
+#define SER_WORKBENCH_DEFAULTS                                                                               \
+    {                                                                                                        \
+        .feature_type = "WHISPER", .layers = "auto", .preset = "best", .normalize = "none",                  \
+        .hop_length = SER_DEFAULT_HOP, .seed = 46, .engine = SER_ENGINE_OPTIONS_FP32                         \
+    }
+
+#define SER_WORKBENCH_OPTIONS(o)                                                                              \
+    {SER_OPTION_GROUP, .help = "Data and features"},                                                          \
+        {SER_OPTION_STRING, 'd',      "data",                                                                 \
+         &(o).data,         "CORPUS", "EMODB, RAVDESS, a folder, a CSV file, or several joined with +"},      \
+        {SER_OPTION_STRING, 0,     "data-dir",                                                                \
+         &(o).data_dir,     "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"},        \
+        {SER_OPTION_STRING, 0,      "feature-type",                                                           \
+         &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"},                       \
+        {SER_OPTION_STRING, 0,      "layers",                                                                 \
+         &(o).layers,       "LIST", "hidden states such as 1,2,3; auto: chosen inside each training part"},   \
+        {SER_OPTION_INT,                                                                                      \
+         0,                                                                                                   \
+         "hop-length",                                                                                        \
+         &(o).hop_length,                                                                                     \
+         "N",                                                                                                 \
+         "samples from one frame to the next (LOGMEL, MFCC)",                                                 \
+         16,                                                                                                  \
+         16000},                                                                                              \
+        {SER_OPTION_INT,                                                                                      \
+         0,                                                                                                   \
+         "pad",                                                                                               \
+         &(o).pad,                                                                                            \
+         "SECONDS",                                                                                           \
+         "pad recordings for the encoder as the reference does (30), or not (0)",                             \
+         0,                                                                                                   \
+         30},                                                                                                 \
+        {SER_OPTION_GROUP, .help = "Training"},                                                               \
+        {SER_OPTION_CHOICE, 0,                                                                                \
+         "preset",          &(o).preset,                                                                      \
+         "original|best",   "best: what was measured to be best; original: no altered copies"},               \
+        {SER_OPTION_STRING, 0,        "augment",                                                              \
+         &(o).augment,      "none|N", "altered copies of each training recording (default: by the preset)"},  \
+        {SER_OPTION_CHOICE,     0,                                                                            \
+         "normalize",           &(o).normalize,                                                               \
+         "none|speaker|corpus", "standardise by all unlabelled recordings of each speaker (of the corpus)"},  \
+        {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
+    {                                                                                                         \
+        SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024                  \
+    }
+
+typedef struct ser_workbench {
+    ser_corpus *corpus;
+    ser_encoder *encoder; /* NULL: the features need none */
+    ser_extractor *extractor;
+    ser_store *store;
+    ser_feature_spec spec;
+    char *encoder_folder;    /* NULL likewise */
+    char encoder_sha256[65]; /* empty without an encoder */
+    const char *precision;
+    ser_candidate candidates[SER_MAX_CANDIDATES];
+    size_t n_candidates;
+    size_t n_copies;
+    int n_threads;
+} ser_workbench;
+
+/* with_copies: training needs altered copies. Prints what is in force to standard error where a person is
+ * watching. */
+ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
+                              const ser_progress *progress, ser_error *err);
+void ser_workbench_close(ser_workbench *w);
+
+#endif

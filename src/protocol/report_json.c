@@ -1,0 +1,204 @@
+#include "protocol/report_json.h"
+#include "base/memory.h"
+#include "base/sha256.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ser_cpu_name(char *name, size_t n)
+{
+    char line[256];
+    snprintf(name, n, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        line[strcspn(line, "\n")] = 0;
+        snprintf(name, n, "%s", colon + 1 + strspn(colon + 1, " \t"));
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+/* ---- hashes ---- */
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static ser_status hash_lines(char hex[65], char **lines, size_t n, ser_error *err)
+{
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    for (size_t i = 0; i < n; i++)
+        if (!lines[i])
+            return ser_fail_nomem(err);
+    qsort(lines, n, sizeof *lines, compare_lines);
+    for (size_t i = 0; i < n; i++)
+        ser_sha256_add(&h, lines[i], strlen(lines[i]));
+    ser_sha256_finish(&h, hex);
+    return SER_OK;
+}
+
+ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const ser_corpus *corpus,
+                             const ser_folds *folds, const ser_store *store, ser_error *err)
+{
+    size_t n = corpus->n_utterances;
+    char **data = ser_alloc(n, sizeof *data), **split = ser_alloc(n, sizeof *split);
+    ser_status st = data && split ? SER_OK : ser_fail_nomem(err);
+    for (size_t u = 0; u < n && st == SER_OK; u++) {
+        ser_text t = {0}, s = {0};
+        ser_text_appendf(&t, "%s\t%s\n", corpus->utterances[u].name, store->recordings[u].sha256);
+        ser_text_appendf(&s, "%s\t%s\n", corpus->utterances[u].name, folds->names[folds->test_fold[u]]);
+        data[u] = t.s;
+        split[u] = s.s;
+    }
+    if (st == SER_OK)
+        st = hash_lines(data_sha256, data, n, err);
+    if (st == SER_OK)
+        st = hash_lines(split_sha256, split, n, err);
+    for (size_t u = 0; u < n; u++) {
+        if (data)
+            ser_free(data[u]);
+        if (split)
+            ser_free(split[u]);
+    }
+    ser_free(data);
+    ser_free(split);
+    return st;
+}
+
+/* ---- parts of the object ---- */
+
+static json_t *pair(const double x[2])
+{
+    return json_pack("[f, f]", x[0], x[1]);
+}
+
+static json_t *labels_json(const ser_corpus *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->n_labels; i++)
+        json_array_append_new(list, json_string(c->labels[i]));
+    return list;
+}
+
+static json_t *confusion_json(const ser_figures *f)
+{
+    json_t *rows = json_array();
+    for (size_t t = 0; t < f->n_labels; t++) {
+        json_t *row = json_array();
+        for (size_t p = 0; p < f->n_labels; p++)
+            json_array_append_new(row, json_integer((json_int_t)f->confusion[t * f->n_labels + p]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
+{
+    json_t *list = json_array();
+    size_t block = 0;
+    for (size_t i = 0; i < spec->n_parts; i++) {
+        const ser_feature_part *p = &spec->parts[i];
+        if (!ser_feature_kind_is_encoder(p->kind)) {
+            block++;
+            continue;
+        }
+        for (size_t l = 0; l < p->n_layers; l++, block++)
+            if (blocks >> block & 1)
+                json_array_append_new(list, json_integer(p->layers[l]));
+    }
+    return list;
+}
+
+static json_t *folds_json(const ser_report_facts *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < f->evaluation->n_folds; i++) {
+        const ser_fold_result *r = &f->evaluation->folds[i];
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f}",
+                                              "fold", f->folds->names[i], "n_train", (json_int_t)r->n_train,
+                                              "n_test", (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa,
+                                              "layers", ser_chosen_layers_json(f->spec, r->chosen.blocks),
+                                              "spread_weight", r->chosen.spread_weight, "c", r->chosen.c,
+                                              "temperature", (double)r->temperature, "inner_ua", r->inner_ua,
+                                              "inner_loss", r->inner_loss));
+    }
+    return list;
+}
+
+static json_t *predictions_json(const ser_report_facts *f)
+{
+    json_t *list = json_array();
+    const ser_evaluation *e = f->evaluation;
+    for (size_t u = 0; u < e->n; u++) {
+        const ser_utterance *utterance = &f->corpus->utterances[u];
+        const float *scores = e->scores + u * e->n_labels;
+        json_t *object = json_object();
+        for (size_t k = 0; k < e->n_labels; k++)
+            json_object_set_new(object, f->corpus->labels[k], json_real((double)scores[k]));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "file", utterance->file, "label",
+                                              f->corpus->labels[utterance->label], "predicted",
+                                              f->corpus->labels[ser_argmax(scores, e->n_labels)], "scores",
+                                              object));
+    }
+    return list;
+}
+
+static json_t *counts_json(const int *counts, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(counts[i]));
+    return list;
+}
+
+static json_t *leaks_json(const ser_leaks *l)
+{
+    return json_pack("{s:o, s:o, s:o}", "speakers", counts_json(l->speakers, l->n_folds), "texts",
+                     counts_json(l->texts, l->n_folds), "duplicates", counts_json(l->duplicates, l->n_folds));
+}
+
+ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *err)
+{
+    char data_sha256[65], split_sha256[65], cpu[128];
+    const ser_figures *figures = &f->evaluation->figures;
+    ser_status st = ser_report_hashes(data_sha256, split_sha256, f->corpus, f->folds, f->store, err);
+    *out = NULL;
+    if (st != SER_OK)
+        return st;
+    ser_cpu_name(cpu, sizeof cpu);
+    bool by_speaker = true;
+    uint64_t blocks = 0;
+    for (size_t u = 0; u < f->corpus->n_utterances; u++)
+        by_speaker = by_speaker && f->corpus->utterances[u].speaker >= 0;
+    for (size_t i = 0; i < f->evaluation->n_folds; i++)
+        blocks |= f->evaluation->folds[i].chosen.blocks;
+    json_t *report = json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:s, s:f}", "corpus",
+                               f->corpus->name, "protocol", f->protocol, "feature_type", f->feature_type,
+                               "model_type", f->model_type, "n", (json_int_t)f->evaluation->n, "ua",
+                               figures->ua, "wa", figures->wa, "f1", figures->f1, "loss", figures->loss,
+                               "ua_ci95", pair(figures->ua_ci95), "wa_ci95", pair(figures->wa_ci95),
+                               "ci95_over", by_speaker ? "speakers" : "recordings", "ece", figures->ece);
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:o, s:o, s:O, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}", "labels",
+        labels_json(f->corpus), "confusion", confusion_json(figures), "folds", folds_json(f), "predictions",
+        predictions_json(f), "config", f->config, "layers", ser_chosen_layers_json(f->spec, blocks),
+        "precision", f->precision, "encoder_sha256", f->encoder_sha256, "normalize", f->normalize, "seed",
+        (json_int_t)f->seed, "jobs", f->jobs, "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256,
+        "split_sha256", split_sha256, "leaks", leaks_json(f->leaks));
+    if (!report || !rest || json_object_update(report, rest) != 0) {
+        json_decref(report);
+        report = NULL;
+        st = ser_fail_nomem(err);
+    }
+    json_decref(rest);
+    *out = report;
+    return st;
+}
