@@ -1,7 +1,6 @@
 /* One table of options per subcommand gives parsing, --help, the manual and the shell completion. Options are
- * spelled
- * --feature-type; --feature_type is read the same. Values: "--seed 5" or "--seed=5". "--" ends the options.
- */
+ * spelled --feature-type; --feature_type is read the same. Values: "--seed 5" or "--seed=5", "-m FILE" or
+ * "-mFILE". Options and other arguments may be mixed; "--" ends the options; "-" is no option. */
 #ifndef SER_CLI_OPTIONS_H
 #define SER_CLI_OPTIONS_H
 
@@ -32,22 +31,56 @@ typedef struct ser_option {
     const char *name;     /* with '-'; NULL for a group */
     void *value;          /* bool *, const char **, ser_option_list *, long *, double *: holds the default */
     const char *argument; /* "FILE"; for CHOICE the words joined by | */
-    const char *help;     /* one line; the parser appends "(default: ...)" from *value where there is one */
-    double minimum, maximum;
-    const char *alias; /* another spelling, such as "random-seed" for "seed"; or NULL */
-    bool *given;       /* set to true when the user named the option; or NULL */
+    const char *help; /* one line; "(default: ...)" is appended from *value where there is one and the text
+                         does not speak of a default itself */
+    double minimum, maximum; /* of INT and DOUBLE; both 0: any; INFINITY: no upper limit */
+    const char *alias;       /* another spelling, such as "random-seed" for "seed"; or NULL */
+    bool *given;             /* set to true when the user named the option; or NULL */
 } ser_option;
 
 typedef struct ser_command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *summary;       /* one line */
-    const char *usage;         /* what stands after "ser NAME [OPTIONS]" */
-    const char *description;   /* paragraphs for --help and the manual */
-    const char *examples;      /* lines, or NULL */
+    const char *summary;     /* one line */
+    const char *usage;       /* what stands after "ser NAME [OPTIONS]" */
+    const char *description; /* paragraphs for --help and the manual, with a newline between them; or NULL */
+    const char *examples;    /* command lines, each ended by a newline but the last; or NULL */
     const ser_option *options; /* for help, manual and completion; the same table that run parses */
 } ser_command;
 
 enum { SER_EXIT_OK = 0, SER_EXIT_FAILED = 1, SER_EXIT_USAGE = 2, SER_EXIT_INTERRUPTED = 130 };
+
+/* What the exit status is after a function returned this status: 0, 130 after SER_E_CANCELLED, else 1. */
+int ser_exit_status(ser_status status);
+
+typedef enum ser_options_outcome {
+    SER_OPTIONS_READ,
+    SER_OPTIONS_HELP, /* --help or -h was asked for; nothing was read */
+    SER_OPTIONS_WRONG /* *err says why: wrong usage, or SER_E_NOMEM */
+} ser_options_outcome;
+
+/* Reads argv[1] ... argv[argc - 1] into the values of the command's table. rest gets the other arguments in
+ * their order; all strings are argv's own. The caller releases rest and every list, whatever is returned. */
+ser_options_outcome ser_options_parse(const ser_command *command, int argc, char **argv,
+                                      ser_option_list *rest, ser_error *err);
+void ser_option_list_release(ser_option_list *list);
+
+/* What a command begins with: the above, and help to standard output or the complaint to standard error.
+ * true: go on. false: return *exit_status. */
+bool ser_options_start(const ser_command *command, int argc, char **argv, ser_option_list *rest,
+                       int *exit_status);
+
+/* Prints "ser: FORMAT..." and where to find help; returns SER_EXIT_USAGE. */
+int ser_usage_error(const ser_command *command, const char *format, ...) SER_PRINTF(2, 3);
+
+/* The words of a CHOICE or of any text joined by '|': word i as *word (not ended by 0) and its length; 0 when
+ * there are no more. */
+size_t ser_choice_word(const char **word, const char *choices, size_t i);
+
+/* How many letters are wrong, missing, too many or swapped with a neighbour (Damerau 1964, optimal string
+ * alignment), case ignored; 255 where either text is longer than 63 bytes. */
+unsigned ser_spelling_distance(const char *a, const char *b);
+/* Whether somebody who typed word may have meant candidate: few wrong letters, or its beginning. */
+bool ser_spelling_near(const char *word, const char *candidate, unsigned *distance);
 
 #endif

@@ -1,0 +1,18 @@
+/* Help on the terminal, from the tables of commands and options. */
+#ifndef SER_CLI_HELP_H
+#define SER_CLI_HELP_H
+
+#include "cli/program.h"
+#include "report/text.h"
+
+void ser_help_command(ser_text *t, const ser_command *command, ser_style style);
+void ser_help_program(ser_text *t, const ser_program *program, ser_style style);
+
+/* The above on standard output. Returns the exit status. */
+int ser_help_print(const ser_command *command);
+int ser_help_print_program(const ser_program *program);
+
+/* The option's help, and its default where that is not said already. */
+void ser_help_append_meaning(ser_text *t, const ser_option *o);
+
+#endif
