@@ -280,13 +280,11 @@ ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char
 bool ser_audio_is_audio(const char *path)
 {
     ser_source source;
-    ser_decoder *decoder = NULL;
     if (ser_source_open(&source, path, NULL) != SER_OK) {
         struct stat st;
         return stat(path, &st) == 0 && S_ISREG(st.st_mode);
     }
-    bool is_audio = ser_source_is_container(&source) || ser_decoder_open(&decoder, &source, NULL) == SER_OK;
-    ser_decoder_close(&decoder);
+    bool is_audio = ser_source_is_container(&source) || ser_source_is_mpeg(&source);
     ser_source_close(&source);
     return is_audio;
 }

@@ -103,11 +103,14 @@ ser_promise ser_source_mend_header(ser_source *s)
 
 bool ser_source_is_container(ser_source *s)
 {
-    /* "?": any byte */
+    /* Of libsndfile's formats those that begin with four bytes or more and hold recordings: WAV, RF64, W64,
+     * AIFF, SVX, CAF, AU, FLAC, Ogg, NIST, VOC, AVR, PVF, PAF. "?": any byte. */
     static const char *const beginnings[] = {
-        "RIFF????WAVE", "RIFX????WAVE", "RF64????WAVE", "FORM????AIFF", "FORM????AIFC",
-        "caff",         ".snd",         "fLaC",         "OggS",         "riff\x2e\x91\xcf\x11",
-        "NIST_1A",      "Creative Voic"};
+        "RIFF????WAVE", "RIFX????WAVE", "RF64????WAVE",  "riff\x2e\x91\xcf\x11",
+        "FORM????AIFF", "FORM????AIFC", "FORM????8SVX",  "FORM????16SV",
+        "caff",         ".snd",         "dns.",          "fLaC",
+        "OggS",         "NIST_1A",      "Creative Voic", "2BIT",
+        "PVF1",         " paf",         "fap "};
     char h[16] = {0};
     size_t n = ser_source_read_at(s, 0, h, sizeof h);
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {

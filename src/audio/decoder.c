@@ -1,6 +1,7 @@
 #include "audio/decoder.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <mpg123.h>
 #include <sndfile.h>
 #include <stdio.h>
@@ -48,31 +49,10 @@ static sf_count_t file_tell(void *user)
     return (sf_count_t)((ser_source *)user)->position;
 }
 
-static ser_status fail_not_audio(ser_error *err, ser_source *s)
+static ser_status fail_damaged(ser_error *err)
 {
-    if (ser_source_is_container(s))
-        return ser_fail(err, SER_E_FORMAT,
-                        "its header is damaged or its encoding is not known here: convert it to WAV or FLAC");
-    return ser_fail(
-        err, SER_E_FORMAT,
-        "it is not audio that can be read (WAV, FLAC, Ogg, Opus, MP3, AIFF and others can): convert "
-        "it, such as with ffmpeg -i FILE OUT.wav");
-}
-
-/* Formats whose beginning is two bytes or none, and formats for numbers of any kind: what they recognise is
- * seldom sound. */
-static bool is_doubtful(int format)
-{
-    switch (format & SF_FORMAT_TYPEMASK) {
-    case SF_FORMAT_RAW:
-    case SF_FORMAT_SD2:
-    case SF_FORMAT_MPC2K:
-    case SF_FORMAT_MAT4:
-    case SF_FORMAT_MAT5:
-        return true;
-    default:
-        return false;
-    }
+    return ser_fail(err, SER_E_FORMAT,
+                    "its header is damaged or its encoding is not known here: convert it to WAV or FLAC");
 }
 
 /* "WAV, Signed 16 bit PCM" */
@@ -92,19 +72,18 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     SF_INFO info = {0};
     ser_promise promise = ser_source_mend_header(s);
     s->position = 0;
-    /* Never by name: libsndfile would take any content for sound behind some extensions. */
     d->sndfile = sf_open_virtual(&io, SFM_READ, &info, s);
-    if (!d->sndfile || is_doubtful(info.format))
-        return fail_not_audio(err, s);
+    if (!d->sndfile)
+        return fail_damaged(err);
     d->info.sample_rate_hz = info.samplerate;
     d->info.n_channels = info.channels;
     describe(d->info.format, sizeof d->info.format, info.format);
     bool known = info.frames > 0 && info.frames < SF_COUNT_MAX;
     d->info.n_frames_stated = known ? (uint64_t)info.frames : 0;
     d->without_end = !known && (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG;
-    if (known && promise.n_held)
+    if (known && promise.n_held) /* a header can promise anything, also more than a number can hold */
         d->info.n_frames_stated =
-            (uint64_t)((double)info.frames * ((double)promise.n_stated / (double)promise.n_held));
+            (uint64_t)fmin((double)info.frames * ((double)promise.n_stated / (double)promise.n_held), 1e18);
     return SER_OK;
 }
 
@@ -134,7 +113,7 @@ static ser_status open_mpeg(ser_decoder *d, ser_source *s, ser_error *err)
         mpg123_open_handle(d->mpeg, s) != MPG123_OK ||
         mpg123_getformat(d->mpeg, &rate, &channels, &encoding) != MPG123_OK ||
         encoding != MPG123_ENC_FLOAT_32)
-        return fail_not_audio(err, s);
+        return fail_damaged(err);
     d->info = (ser_audio_info){.sample_rate_hz = (int)rate, .n_channels = channels};
     struct mpg123_frameinfo frame;
     mpg123_info(d->mpeg, &frame);
@@ -152,13 +131,18 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
     ser_decoder *d = ser_alloc(1, sizeof *d);
     if (!d)
         return ser_fail_nomem(err);
-    unsigned char sync[2] = {0};
-    ser_source_read_at(source, 0, sync, sizeof sync);
+    /* Never by name, nor whatever libsndfile takes for sound: for some formats it needs only two bytes, or
+     * none and the right name. */
     ser_status status;
-    if (sync[0] == 0xff && sync[1] >= 0xe0) /* libsndfile would believe this and complain aloud */
-        status = ser_source_is_mpeg(source) ? open_mpeg(d, source, err) : fail_not_audio(err, source);
-    else
+    if (ser_source_is_mpeg(source))
+        status = open_mpeg(d, source, err);
+    else if (ser_source_is_container(source))
         status = open_sndfile(d, source, err);
+    else
+        status = ser_fail(
+            err, SER_E_FORMAT,
+            "it is not audio that can be read (WAV, FLAC, Ogg, Opus, MP3, AIFF and others can): convert "
+            "it, such as with ffmpeg -i FILE OUT.wav");
     if (status == SER_OK)
         *out = d;
     else

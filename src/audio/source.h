@@ -38,8 +38,7 @@ typedef struct ser_promise {
  * it, the decoder is shown the true size instead. */
 ser_promise ser_source_mend_header(ser_source *s);
 
-/* The first bytes are those of an audio container, so that what does not decode is damaged, not something
- * else. */
+/* It begins like a kind of audio file, so that it is audio, be it damaged. */
 bool ser_source_is_container(ser_source *s);
 /* It begins with two MPEG audio frames (or is one). */
 bool ser_source_is_mpeg(ser_source *s);

@@ -98,6 +98,10 @@ static void test_formats(void)
         {SF_FORMAT_CAF | SF_FORMAT_ALAC_16, 70, "CAF, 16 bit ALAC"},
         {SF_FORMAT_NIST | SF_FORMAT_PCM_16, 70, "WAV, Signed 16 bit PCM"},
         {SF_FORMAT_VOC | SF_FORMAT_PCM_16, 70, "VOC, Signed 16 bit PCM"},
+        {SF_FORMAT_SVX | SF_FORMAT_PCM_16, 70, "IFF, Signed 16 bit PCM"},
+        {SF_FORMAT_PAF | SF_FORMAT_PCM_16, 70, "PAF, Signed 16 bit PCM"},
+        {SF_FORMAT_AVR | SF_FORMAT_PCM_16, 70, "AVR, Signed 16 bit PCM"},
+        {SF_FORMAT_PVF | SF_FORMAT_PCM_16, 70, "PVF, Signed 16 bit PCM"},
         {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 70, "FLAC, Signed 16 bit PCM"},
         {SF_FORMAT_FLAC | SF_FORMAT_PCM_24, 110, "FLAC, Signed 24 bit PCM"},
         {SF_FORMAT_OGG | SF_FORMAT_VORBIS, 12, "OGG, Vorbis"},
@@ -410,13 +414,10 @@ static void test_not_audio(void)
     static const struct {
         const char *name, *begin;
         size_t n_begin;
-    } cases[] = {{"text.wav", "hello, world", 12},
-                 {"zeros.vox", "", 0},
-                 {"raw.gsm", "\x12\x34", 2},
-                 {"raw.au", "\x12\x34", 2},
-                 {"sampler", "\1\4", 2},
-                 {"sync", "\xff\xfb\x90\x44", 4},
-                 {"matlab", "\0\0\0\0\1\0\0\0\1\0\0\0", 12}};
+    } cases[] = {{"text.wav", "hello, world", 12}, {"zeros.vox", "", 0},
+                 {"raw.gsm", "\x12\x34", 2},       {"raw.au", "\x12\x34", 2},
+                 {"sampler", "\1\4", 2},           {"sysex", "\xf0\x7e\0\1", 4},
+                 {"sync", "\xff\xfb\x90\x44", 4},  {"matlab", "\0\0\0\0\1\0\0\0\1\0\0\0", 12}};
     ser_error err = {0};
     ser_audio *a;
     unsigned char bytes[20000];
