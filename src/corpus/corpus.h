@@ -24,6 +24,7 @@ typedef struct ser_corpus {
     size_t n_labels, labels_capacity;
     char **speakers, **texts; /* alphabetical */
     size_t n_speakers, speakers_capacity, n_texts, texts_capacity;
+    char warning[512]; /* empty, or what was left out of it and why */
 } ser_corpus;
 
 /* spec: EMODB, RAVDESS, a folder, a CSV file, or several joined with '+'. data_dir: where named corpora lie,

@@ -290,8 +290,8 @@ static ser_status judge_candidate(const selection *s, size_t k, double *ua, doub
 static ser_status choose(ser_head_fit *out, float *temperature, const selection *s, ser_error *err)
 {
     for (size_t k = 0; k < s->settings->n_candidates; k++) {
-        double ua, loss;
-        float t;
+        double ua = 0, loss = 0;
+        float t = 1;
         ser_status st = judge_candidate(s, k, &ua, &loss, &t, err);
         if (st != SER_OK)
             return st;

@@ -1,0 +1,97 @@
+#include "corpus/leaks.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void ser_leaks_release(ser_leaks *l)
+{
+    ser_free(l->speakers);
+    ser_free(l->texts);
+    ser_free(l->duplicates);
+    ser_free(l->takes);
+    ser_free(l->examples);
+    *l = (ser_leaks){0};
+}
+
+/* Counts the values of a member of ser_utterance (speaker or text) that occur on both sides of each fold. */
+static ser_status count_shared(int *shared, const ser_corpus *c, const ser_folds *f, size_t offset,
+                               size_t n_values, ser_error *err)
+{
+    size_t *in_test = ser_alloc(n_values, sizeof *in_test), *in_all = ser_alloc(n_values, sizeof *in_all);
+    ser_status st = in_test && in_all ? SER_OK : ser_fail_nomem(err);
+    for (size_t fold = 0; fold < f->n_folds && st == SER_OK; fold++) {
+        memset(in_test, 0, n_values * sizeof *in_test);
+        memset(in_all, 0, n_values * sizeof *in_all);
+        for (size_t u = 0; u < c->n_utterances; u++) {
+            int value = *(const int *)((const char *)&c->utterances[u] + offset);
+            if (value < 0)
+                continue;
+            in_all[value]++;
+            in_test[value] += f->test_fold[u] == (int)fold;
+        }
+        for (size_t v = 0; v < n_values; v++)
+            shared[fold] += in_test[v] > 0 && in_test[v] < in_all[v];
+    }
+    ser_free(in_test);
+    ser_free(in_all);
+    return st;
+}
+
+static bool is_take(const ser_utterance *a, const ser_utterance *b)
+{
+    return a->speaker >= 0 && a->text >= 0 && a->speaker == b->speaker && a->text == b->text &&
+           a->label == b->label;
+}
+
+/* flag bits of an utterance */
+enum { HAS_COPY = 1, HAS_TAKE = 2 };
+
+static void compare_with_others(unsigned char *flags, ser_leaks *out, const ser_corpus *c, const ser_folds *f,
+                                ser_fingerprint *const *fingerprints, size_t u)
+{
+    for (size_t v = 0; v < u; v++) {
+        if (f->test_fold[u] == f->test_fold[v])
+            continue;
+        int found = is_take(&c->utterances[u], &c->utterances[v]) ? HAS_TAKE : 0;
+        if (fingerprints[u] && fingerprints[v] && ser_fingerprint_is_twin(fingerprints[u], fingerprints[v])) {
+            found |= HAS_COPY;
+            char *example = out->examples[f->test_fold[u]];
+            if (!*example)
+                snprintf(example, sizeof *out->examples, "%.120s is %.120s", c->utterances[u].file,
+                         c->utterances[v].file);
+        }
+        /* Each of the two is on the training side when the other is tested. */
+        flags[u] |= (unsigned char)found;
+        flags[v] |= (unsigned char)found;
+    }
+}
+
+ser_status ser_leaks_find(ser_leaks *out, const ser_corpus *c, const ser_folds *f,
+                          ser_fingerprint *const *fingerprints, ser_error *err)
+{
+    *out = (ser_leaks){.n_folds = f->n_folds};
+    out->speakers = ser_alloc(f->n_folds, sizeof *out->speakers);
+    out->texts = ser_alloc(f->n_folds, sizeof *out->texts);
+    out->duplicates = ser_alloc(f->n_folds, sizeof *out->duplicates);
+    out->takes = ser_alloc(f->n_folds, sizeof *out->takes);
+    out->examples = ser_alloc(f->n_folds, sizeof *out->examples);
+    unsigned char *flags = ser_alloc(c->n_utterances, 1);
+    ser_status st = out->speakers && out->texts && out->duplicates && out->takes && out->examples && flags
+                        ? SER_OK
+                        : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = count_shared(out->speakers, c, f, offsetof(ser_utterance, speaker), c->n_speakers, err);
+    if (st == SER_OK)
+        st = count_shared(out->texts, c, f, offsetof(ser_utterance, text), c->n_texts, err);
+    for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++)
+        compare_with_others(flags, out, c, f, fingerprints, u);
+    for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++) {
+        out->duplicates[f->test_fold[u]] += (flags[u] & HAS_COPY) != 0;
+        out->takes[f->test_fold[u]] += (flags[u] & HAS_TAKE) != 0;
+    }
+    ser_free(flags);
+    if (st != SER_OK)
+        ser_leaks_release(out);
+    return st;
+}
