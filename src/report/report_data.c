@@ -75,16 +75,17 @@ static int label_index(const ser_report_data *d, const char *label)
     return -1;
 }
 
-/* false where a score is missing or the truth is none of the labels. */
+/* false where a score is missing or no probability, or the truth is none of the labels. */
 static bool read_scores(const ser_report_data *d, const json_t *prediction, float *scores, int *truth)
 {
     const json_t *object = json_object_get(prediction, "scores");
     *truth = label_index(d, json_string_value(json_object_get(prediction, "label")));
     for (size_t i = 0; i < d->n_labels; i++) {
         const json_t *score = json_object_get(object, d->labels[i]);
-        if (!json_is_number(score))
+        double x = json_number_value(score);
+        if (!json_is_number(score) || x < 0 || x > 1)
             return false;
-        scores[i] = (float)json_number_value(score);
+        scores[i] = (float)x;
     }
     return *truth >= 0;
 }

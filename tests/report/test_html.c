@@ -124,6 +124,23 @@ static void test_broken(void)
     ser_text_release(&page);
 }
 
+/* The picture of the calibration needs every score; one that is no probability would draw nonsense. */
+static void test_odd_scores(void)
+{
+    static const char *const odd[] = {"1e300", "-0.1", "null", "\"0.9\""};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "{\"labels\": [\"a\", \"b\"], \"confusion\": [[1, 0], [0, 0]], \"predictions\": [{\"file\": "
+                 "\"x\","
+                 " \"label\": \"a\", \"predicted\": \"a\", \"scores\": {\"a\": %s, \"b\": 0.1}}]}",
+                 odd[i]);
+        ser_text page = page_of(parse(text));
+        CHECK(!has(&page, "probabilities"));
+        ser_text_release(&page);
+    }
+}
+
 static void test_save(void)
 {
     char folder[] = "/tmp/ser-test-html-XXXXXX", path[64];
@@ -162,6 +179,7 @@ int main(void)
     test_self_contained();
     test_smallest();
     test_broken();
+    test_odd_scores();
     test_save();
     test_out_of_memory();
     return test_summary();
