@@ -1,8 +1,9 @@
-/* Times an encoder on noise of 3.7, 10 and 30 s.
- * Usage: bench-encoder FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS
+/* Times an encoder on noise, of 3.7, 10 and 30 s unless lengths are given.
+ * Usage: bench-encoder FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]
  * Prints what opening and the first 3 s cost in this process, then for each length the fastest round of one
  * recording on N_THREADS threads, and of N_THREADS recordings side by side, one thread each, as RTF (seconds
- * of computing for a second of sound) and times real time. */
+ * of computing for a second of sound) and times real time; then the processor's time that a recording took,
+ * which counts on a machine that has other work, too. */
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/threads.h"
@@ -16,10 +17,10 @@
 
 enum { N_SECONDS_MAX = 30, RECORDINGS_EACH = 4 };
 
-static double now_s(void)
+static double now_s(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -72,25 +73,38 @@ static ser_status init(bench *b, const char *folder, const char *precision, ser_
                                       err);
     if (status != SER_OK)
         return status;
-    size_t n_works = (size_t)b->n_threads + 1, n_samples = (size_t)N_SECONDS_MAX * SER_SAMPLE_RATE_HZ;
-    ser_encoder_info info;
-    ser_encoder_get_info(b->encoder, &info);
+    size_t n_works = (size_t)b->n_threads + 1;
     b->works = ser_alloc(n_works, sizeof *b->works);
     b->hidden = ser_alloc(n_works, sizeof *b->hidden);
-    b->pcm = ser_alloc(n_samples, sizeof *b->pcm);
-    if (!b->works || !b->hidden || !b->pcm)
+    if (!b->works || !b->hidden)
         return ser_fail_nomem(err);
-    for (size_t i = 0; i < n_works && status == SER_OK; i++) {
-        b->hidden[i] = ser_alloc(ser_encoder_n_frames(b->encoder, n_samples) * info.dims, sizeof(float));
-        status = b->hidden[i] ? ser_encoder_work_new(&b->works[i], b->encoder,
-                                                     (int)i == b->n_threads ? b->n_threads : 1, err)
-                              : ser_fail_nomem(err);
-    }
+    for (size_t i = 0; i < n_works && status == SER_OK; i++)
+        status =
+            ser_encoder_work_new(&b->works[i], b->encoder, (int)i == b->n_threads ? b->n_threads : 1, err);
+    return status;
+}
+
+/* Noise of this length, and room for what comes out. */
+static ser_status prepare(bench *b, double length_s, ser_error *err)
+{
+    ser_encoder_info info;
+    ser_encoder_get_info(b->encoder, &info);
+    b->n_samples = (size_t)(length_s * SER_SAMPLE_RATE_HZ);
+    ser_free(b->pcm);
+    b->pcm = ser_alloc(b->n_samples, sizeof *b->pcm);
+    if (!b->pcm)
+        return ser_fail_nomem(err);
     ser_random r;
     ser_random_init(&r, 46);
-    for (size_t i = 0; i < n_samples; i++)
-        b->pcm[i] = (float)(0.05 * ser_random_normal(&r));
-    return status;
+    for (size_t i = 0; i < b->n_samples; i++)
+        b->pcm[i] = (float)ser_random_between(&r, -0.1, 0.1);
+    for (int i = 0; i <= b->n_threads; i++) {
+        ser_free(b->hidden[i]);
+        b->hidden[i] = ser_alloc(ser_encoder_n_frames(b->encoder, b->n_samples) * info.dims, sizeof(float));
+        if (!b->hidden[i])
+            return ser_fail_nomem(err);
+    }
+    return SER_OK;
 }
 
 static void release(bench *b)
@@ -107,52 +121,63 @@ static void release(bench *b)
     ser_encoder_close(&b->encoder);
 }
 
-static ser_status measure(bench *b, int n_rounds, ser_error *err)
+static ser_status measure(bench *b, double length_s, int n_rounds, ser_error *err)
 {
-    static const double lengths_s[] = {3.7, 10, 30};
-    ser_status status = SER_OK;
-    for (size_t i = 0; i < sizeof lengths_s / sizeof *lengths_s && status == SER_OK; i++) {
-        size_t n_side_by_side = (size_t)(b->n_threads * RECORDINGS_EACH);
-        double one_s = 1e9, many_s = 1e9;
-        b->n_samples = (size_t)(lengths_s[i] * SER_SAMPLE_RATE_HZ);
-        for (int k = 0; k < n_rounds && status == SER_OK; k++) {
-            double start = now_s();
-            status = run(b, 0, b->n_threads, err);
-            double middle = now_s();
-            if (status == SER_OK)
-                status = ser_parallel_for(b->n_threads, n_side_by_side, run, b, err);
-            double end = now_s();
-            one_s = middle - start < one_s ? middle - start : one_s;
-            many_s = end - middle < many_s ? end - middle : many_s;
-        }
-        double rtf_one = one_s / lengths_s[i], rtf_many = many_s / (double)n_side_by_side / lengths_s[i];
-        printf("%4.1f s  one recording: %7.2f ms, RTF %.5f, %6.1f x   side by side: RTF %.5f, %6.1f x\n",
-               lengths_s[i], one_s * 1e3, rtf_one, 1 / rtf_one, rtf_many, 1 / rtf_many);
+    ser_status status = prepare(b, length_s, err);
+    size_t n_side_by_side = (size_t)(b->n_threads * RECORDINGS_EACH);
+    double one_s = 1e9, many_s = 1e9, cpu_s = 1e9;
+    for (int k = 0; k < n_rounds && status == SER_OK; k++) {
+        double start = now_s(CLOCK_MONOTONIC);
+        status = run(b, 0, b->n_threads, err);
+        double middle = now_s(CLOCK_MONOTONIC), cpu_middle = now_s(CLOCK_PROCESS_CPUTIME_ID);
+        if (status == SER_OK)
+            status = ser_parallel_for(b->n_threads, n_side_by_side, run, b, err);
+        double end = now_s(CLOCK_MONOTONIC), cpu_end = now_s(CLOCK_PROCESS_CPUTIME_ID);
+        cpu_s = cpu_end - cpu_middle < cpu_s ? cpu_end - cpu_middle : cpu_s;
+        one_s = middle - start < one_s ? middle - start : one_s;
+        many_s = end - middle < many_s ? end - middle : many_s;
     }
+    double rtf_one = one_s / length_s, rtf_many = many_s / (double)n_side_by_side / length_s;
+    printf(
+        "%4.1f s  one: %7.2f ms, RTF %.5f, %5.1f x   side by side: RTF %.5f, %5.1f x   processor: %.2f ms\n",
+        length_s, one_s * 1e3, rtf_one, 1 / rtf_one, rtf_many, 1 / rtf_many,
+        cpu_s / (double)n_side_by_side * 1e3);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fprintf(stderr, "usage: %s FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS\n", argv[0]);
+    static const char *const usual_lengths[] = {"3.7", "10", "30"};
+    if (argc < 6) {
+        fprintf(stderr, "usage: %s FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]\n",
+                argv[0]);
         return 2;
     }
     ser_error err = {0};
     bench b = {.last_layer = atoi(argv[3]), .n_threads = atoi(argv[4])};
-    double start = now_s();
+    double start = now_s(CLOCK_MONOTONIC);
     ser_status status = init(&b, argv[1], argv[2], &err);
-    double opened = now_s();
-    b.n_samples = 3 * SER_SAMPLE_RATE_HZ;
+    double opened = now_s(CLOCK_MONOTONIC), cpu_opened = now_s(CLOCK_PROCESS_CPUTIME_ID);
+    if (status == SER_OK)
+        status = prepare(&b, 3, &err);
+    double prepared = now_s(CLOCK_MONOTONIC), cpu_prepared = now_s(CLOCK_PROCESS_CPUTIME_ID);
     if (status == SER_OK)
         status = run(&b, 0, b.n_threads, &err);
-    double first = now_s();
+    double first = now_s(CLOCK_MONOTONIC), cpu_first = now_s(CLOCK_PROCESS_CPUTIME_ID);
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    printf("opening %.1f ms, first 3 s %.1f ms, since the process started %.0f ms, peak memory %.0f MB\n",
-           (opened - start) * 1e3, (first - opened) * 1e3, age_s() * 1e3, (double)use.ru_maxrss / 1024);
-    if (status == SER_OK)
-        status = measure(&b, atoi(argv[5]), &err);
+    printf("opening %.1f ms (processor, with the loader: %.1f), first 3 s %.1f ms (processor: %.1f), since "
+           "the process "
+           "started %.0f ms, peak memory %.0f MB\n",
+           (opened - start) * 1e3, cpu_opened * 1e3, (first - prepared) * 1e3,
+           (cpu_first - cpu_prepared) * 1e3, age_s() * 1e3, (double)use.ru_maxrss / 1024);
+    int n_lengths = argc > 6 ? argc - 6 : (int)(sizeof usual_lengths / sizeof *usual_lengths);
+    for (int i = 0; i < n_lengths && status == SER_OK; i++) {
+        double length_s = atof(argc > 6 ? argv[6 + i] : usual_lengths[i]);
+        status = length_s > 0 && length_s <= N_SECONDS_MAX
+                     ? measure(&b, length_s, atoi(argv[5]), &err)
+                     : ser_fail(&err, SER_E_ARG, "lengths are above 0 and at most %d s", (int)N_SECONDS_MAX);
+    }
     if (status != SER_OK)
         fprintf(stderr, "bench-encoder: %s\n", err.text);
     release(&b);

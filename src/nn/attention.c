@@ -3,13 +3,14 @@
 
 #include <math.h>
 
-/* Query rows whose scores are in memory at once: products want many, the cache few. */
-enum { MAX_ROWS = 256, BLOCK_ROWS = 128, SCORES_SLOT = 1 };
+/* BLOCK_ROWS: queries whose scores are in memory at once; products want many, the cache few. */
+enum { BLOCK_ROWS = 128, SCORES_SLOT = 1 };
 
 typedef struct attention {
     const ser_nn_attention *shape;
-    size_t n_rows, n_block, n_blocks; /* query rows: all, in a block; blocks */
-    size_t ld;                        /* floats from one row of scores to the next: whole lanes */
+    size_t n_block, n_blocks; /* queries in a block; blocks */
+    size_t n_keys;            /* n_frames, rounded up */
+    size_t ld;                /* floats from one row of scores to the next: whole lanes */
     ser_dtype type;
     float scale;
     unsigned char *y;
@@ -83,7 +84,7 @@ static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_erro
 {
     const attention *a = context;
     size_t head_dims = a->shape->head_dims, dims = a->shape->n_heads * head_dims;
-    size_t first = item % a->n_blocks * a->n_block, n = a->n_rows - first;
+    size_t first = item % a->n_blocks * a->n_block, n = a->shape->n_queries - first;
     n = n < a->n_block ? n : a->n_block;
     float *scores = ser_nn_scratch(work, SCORES_SLOT, a->n_block * (a->ld + head_dims + 1) * sizeof *scores);
     if (!scores)
@@ -92,7 +93,7 @@ static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_erro
     bool half = a->type == SER_BF16;
     size_t size = ser_dtype_size(a->type), head = item / a->n_blocks * head_dims * size;
     size_t rows = first * dims * size + head;
-    ser_gemm products = {.n_batch = 1, .m = n, .n = a->n_rows, .k = head_dims, .b_transposed = true};
+    ser_gemm products = {.n_batch = 1, .m = n, .n = a->n_keys, .k = head_dims, .b_transposed = true};
     products.lda = products.ldb = dims;
     products.ldc = a->ld;
     products.ab_type = a->type;
@@ -101,7 +102,7 @@ static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_erro
         return status;
     (half ? exponentials_bf16 : exponentials_f32)(scores, inverse_sums, n, a->shape->n_frames, a->ld,
                                                   a->scale);
-    ser_gemm sums = {.n_batch = 1, .m = n, .n = head_dims, .k = a->n_rows, .ab_type = a->type};
+    ser_gemm sums = {.n_batch = 1, .m = n, .n = head_dims, .k = a->n_keys, .ab_type = a->type};
     sums.lda = half ? 2 * a->ld : a->ld;
     sums.ldb = dims;
     sums.ldc = head_dims;
@@ -118,9 +119,9 @@ ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, c
 {
     attention a = {.shape = shape, .type = ser_nn_work_type(work), .y = y, .q = q, .k = k, .v = v};
     a.scale = 1 / sqrtf((float)shape->head_dims);
-    a.n_rows = ser_nn_round_rows(shape->n_frames);
-    a.n_block = a.n_rows <= MAX_ROWS ? a.n_rows : BLOCK_ROWS;
-    a.n_blocks = (a.n_rows + a.n_block - 1) / a.n_block;
-    a.ld = (a.n_rows + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
+    a.n_keys = ser_nn_round_rows(shape->n_frames);
+    a.n_block = shape->n_queries < BLOCK_ROWS ? shape->n_queries : BLOCK_ROWS;
+    a.n_blocks = a.n_block ? (shape->n_queries + a.n_block - 1) / a.n_block : 0;
+    a.ld = (a.n_keys + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
     return ser_nn_parallel_for(work, shape->n_heads * a.n_blocks, attend, &a, err);
 }

@@ -47,13 +47,13 @@ void ser_nn_conv1d_release(ser_nn_conv1d *c)
     ser_nn_linear_free(&c->linear);
 }
 
-/* rows (n_rows, 3, n_in): row t is x[stride t - 1 ... stride t + 1], zeros beyond the ends. size: of an
- * element. */
+/* rows (n_rows, 3, n_in): row t is x[at - 1 ... at + 1] where at = stride (first_row + t), zeros beyond the
+ * ends. size: of an element. */
 static void gather_rows(unsigned char *rows, const unsigned char *x, const ser_nn_conv1d *c, size_t n_frames,
-                        size_t n_rows, size_t size)
+                        size_t first_row, size_t n_rows, size_t size)
 {
     size_t n_bytes = c->n_in * size;
-    for (size_t t = 0; t < n_rows; t++)
+    for (size_t t = first_row; t < first_row + n_rows; t++)
         for (size_t j = 0; j < K; j++, rows += n_bytes) {
             size_t at = c->stride * t + j; /* counted from the zero frame before x */
             if (at >= 1 && at <= n_frames)
@@ -64,15 +64,14 @@ static void gather_rows(unsigned char *rows, const unsigned char *x, const ser_n
 }
 
 ser_status ser_nn_conv1d_forward(const ser_nn_conv1d *c, ser_nn_work *work, void *y, ser_dtype y_type,
-                                 const void *x, ser_dtype x_type, size_t n_frames, size_t n_rows,
-                                 ser_error *err)
+                                 const void *x, ser_dtype x_type, size_t n_frames, size_t first_row,
+                                 size_t n_rows, ser_error *err)
 {
     size_t size = ser_dtype_size(x_type), n_bytes;
-    if (!ser_mul_size(&n_bytes, n_rows, K * c->n_in * size))
-        return ser_fail_nomem(err);
-    void *rows = ser_nn_scratch(work, ROWS_SLOT, n_bytes);
+    void *rows =
+        ser_mul_size(&n_bytes, n_rows, K * c->n_in * size) ? ser_nn_scratch(work, ROWS_SLOT, n_bytes) : NULL;
     if (!rows)
         return ser_fail_nomem(err);
-    gather_rows(rows, x, c, n_frames, n_rows, size);
+    gather_rows(rows, x, c, n_frames, first_row, n_rows, size);
     return ser_nn_linear_forward(c->linear, work, y, y_type, rows, x_type, n_rows, false, err);
 }

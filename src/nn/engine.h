@@ -14,9 +14,9 @@ typedef struct ser_nn_engine {
     /* Sizes, activation and bias are there already. */
     ser_status (*linear_init)(ser_nn_linear *l, const ser_tensor *w, const float *scales, ser_error *err);
     void (*linear_release)(ser_nn_linear *l);
+    /* Both use one thread. gemm computes one product: n_batch and its strides do not count. */
     ser_status (*linear_forward)(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                  const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
-    /* One product: n_batch and its strides do not count. */
     ser_status (*gemm)(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                        ser_error *err);
 } ser_nn_engine;
@@ -43,14 +43,19 @@ typedef struct ser_nn_buffer {
     size_t n_bytes;
 } ser_nn_buffer;
 
+typedef struct ser_nn_pool ser_nn_pool; /* the threads of a work, and a work of one thread for each */
+
 struct ser_nn_work {
     const ser_nn_ops *ops;
     int n_threads;
-    ser_nn_work **workers; /* n_threads works of one thread each; NULL with one thread */
+    ser_nn_pool *pool; /* NULL with one thread */
     ser_nn_buffer slots[SER_NN_SLOTS];
     ser_nn_buffer engine_slots[2]; /* the engine's own */
     void *engine_data;
 };
+
+ser_status ser_nn_pool_new(ser_nn_pool **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
+void ser_nn_pool_free(ser_nn_pool **pool);
 
 /* At least n_bytes; what was there is lost. NULL: out of memory. */
 void *ser_nn_buffer_reserve(ser_nn_buffer *b, size_t n_bytes);

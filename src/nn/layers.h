@@ -8,6 +8,8 @@
 
 /* y = bf16(x), rounded to nearest even; n elements. */
 void ser_nn_to_bf16(uint16_t *y, const float *x, size_t n);
+/* y = x as this type, fp32 or bf16. */
+void ser_nn_convert(void *y, ser_dtype y_type, const float *x, size_t n);
 
 /* Layer normalisation (Ba et al. 2016, arXiv:1607.06450): x (n_rows, dims) -> y (n_rows, dims):
  * y[t,i] = (x[t,i] - mean_t) / sqrt(var_t + epsilon) * scale[i] + shift[i], var_t divided by dims. y may be x
@@ -20,11 +22,11 @@ void ser_nn_layernorm_forward(void *y, ser_dtype y_type, const float *x, const f
 void ser_nn_gelu_forward(float *x, size_t n);
 
 /* Self-attention without a mask (Vaswani et al. 2017, arXiv:1706.03762, section 3.2), each head on its own
- * columns: y = softmax(q k^T / sqrt(head_dims)) v over frames 0 ... n_frames-1. q, k, v, y (n_rows, n_heads *
- * head_dims) are activations of the work's type, n_rows = ser_nn_round_rows(n_frames): rows from n_frames on
- * must be finite in v, and mean nothing in y. */
+ * columns: y = softmax(q k^T / sqrt(head_dims)) v. q, y (n_queries, n_heads * head_dims); k, v (n_frames, the
+ * same), with room for ser_nn_round_rows(n_frames) rows, those beyond n_frames finite and without effect. All
+ * are activations of the work's type; y may be q. */
 typedef struct ser_nn_attention {
-    size_t n_frames, n_heads, head_dims;
+    size_t n_queries, n_frames, n_heads, head_dims;
 } ser_nn_attention;
 ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, const void *k, const void *v,
                                     const ser_nn_attention *shape, ser_error *err);
@@ -44,9 +46,10 @@ ser_status ser_nn_conv1d_init(ser_nn_conv1d *c, const ser_nn_ops *ops, const ser
                               const float *scales, const float *bias, size_t n_out, size_t n_in,
                               size_t stride, ser_activation act, ser_error *err);
 void ser_nn_conv1d_release(ser_nn_conv1d *c);
-/* Writes n_rows >= ceil(n_frames / stride) rows of y; those beyond are what silence after x gives. */
+/* Rows first_row ... first_row + n_rows - 1 of y, written to y; beyond the last, what silence after x gives.
+ */
 ser_status ser_nn_conv1d_forward(const ser_nn_conv1d *c, ser_nn_work *work, void *y, ser_dtype y_type,
-                                 const void *x, ser_dtype x_type, size_t n_frames, size_t n_rows,
-                                 ser_error *err);
+                                 const void *x, ser_dtype x_type, size_t n_frames, size_t first_row,
+                                 size_t n_rows, ser_error *err);
 
 #endif

@@ -39,17 +39,6 @@ ser_dtype ser_nn_ops_type(const ser_nn_ops *ops)
     return ops->type;
 }
 
-static ser_status make_workers(ser_nn_work *w, ser_error *err)
-{
-    w->workers = ser_alloc((size_t)w->n_threads, sizeof *w->workers);
-    if (!w->workers)
-        return ser_fail_nomem(err);
-    ser_status status = SER_OK;
-    for (int i = 0; i < w->n_threads && status == SER_OK; i++)
-        status = ser_nn_work_new(&w->workers[i], w->ops, 1, err);
-    return status;
-}
-
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err)
 {
     *out = NULL;
@@ -60,7 +49,7 @@ ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threa
     w->n_threads = n_threads > 0 ? n_threads : ser_n_cores();
     ser_status status = ops->engine->work_init(w, err);
     if (status == SER_OK && w->n_threads > 1)
-        status = make_workers(w, err);
+        status = ser_nn_pool_new(&w->pool, ops, w->n_threads, err);
     if (status == SER_OK)
         *out = w;
     else
@@ -73,9 +62,7 @@ void ser_nn_work_free(ser_nn_work **work)
     ser_nn_work *w = *work;
     if (!w)
         return;
-    for (int i = 0; w->workers && i < w->n_threads; i++)
-        ser_nn_work_free(&w->workers[i]);
-    ser_free(w->workers);
+    ser_nn_pool_free(&w->pool);
     w->ops->engine->work_release(w);
     for (int i = 0; i < SER_NN_SLOTS; i++)
         ser_free(w->slots[i].data);
@@ -88,6 +75,11 @@ void ser_nn_work_free(ser_nn_work **work)
 ser_dtype ser_nn_work_type(const ser_nn_work *work)
 {
     return work->ops->type;
+}
+
+int ser_nn_n_threads(const ser_nn_work *work)
+{
+    return work->n_threads;
 }
 
 void *ser_nn_buffer_reserve(ser_nn_buffer *b, size_t n_bytes)
@@ -162,13 +154,41 @@ void ser_nn_linear_free(ser_nn_linear **l)
     *l = NULL;
 }
 
+/* Of n rows or columns, what one thread takes: an equal share, unless that is too small to be worth it. */
+static size_t part_size(const ser_nn_work *work, size_t n)
+{
+    enum { SMALLEST = 32 };
+    size_t size = ser_nn_round_rows((n + (size_t)work->n_threads - 1) / (size_t)work->n_threads);
+    return size < SMALLEST ? SMALLEST : size;
+}
+
+typedef struct linear_job {
+    const ser_nn_linear *l;
+    unsigned char *y;
+    const unsigned char *x;
+    ser_dtype y_type, x_type;
+    size_t n_rows, part;
+    bool add;
+} linear_job;
+
+static ser_status run_linear_part(void *context, size_t item, ser_nn_work *work, ser_error *err)
+{
+    const linear_job *j = context;
+    size_t first = item * j->part, n = j->n_rows - first < j->part ? j->n_rows - first : j->part;
+    return j->l->ops->engine->linear_forward(
+        j->l, work, j->y + first * j->l->n_out * ser_dtype_size(j->y_type), j->y_type,
+        j->x + first * j->l->n_in * ser_dtype_size(j->x_type), j->x_type, n, j->add, err);
+}
+
 ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                  const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
 {
     if ((x_type != SER_F32 && x_type != l->ops->type) || (y_type != SER_F32 && y_type != l->ops->type) ||
         (add && (y_type != SER_F32 || l->act != SER_ACT_NONE)))
         return ser_fail(err, SER_E_ARG, "a linear layer cannot read, write or add these types");
-    return n_rows ? l->ops->engine->linear_forward(l, work, y, y_type, x, x_type, n_rows, add, err) : SER_OK;
+    linear_job j = {.l = l, .y = y, .x = x, .y_type = y_type, .x_type = x_type, .n_rows = n_rows, .add = add};
+    j.part = part_size(work, n_rows);
+    return ser_nn_parallel_for(work, (n_rows + j.part - 1) / j.part, run_linear_part, &j, err);
 }
 
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
@@ -177,18 +197,32 @@ ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y
     return ser_nn_linear_forward(l, work, y, SER_F32, x, SER_F32, n_rows, add, err);
 }
 
-typedef struct batch {
+/* Each product is cut along its rows or its columns, whichever are more; never along the sum, so that the
+ * threads do not show in the result. */
+typedef struct gemm_job {
     const ser_gemm *g;
     float *c;
-    const char *a, *b;
-} batch;
+    const unsigned char *a, *b;
+    bool by_rows;
+    size_t part, n_parts;
+} gemm_job;
 
-static ser_status gemm_item(void *context, size_t item, ser_nn_work *work, ser_error *err)
+static ser_status run_gemm_part(void *context, size_t item, ser_nn_work *work, ser_error *err)
 {
-    const batch *j = context;
-    size_t size = ser_dtype_size(j->g->ab_type);
-    return work->ops->engine->gemm(work, j->c + item * j->g->stride_c, j->a + item * j->g->stride_a * size,
-                                   j->b + item * j->g->stride_b * size, j->g, err);
+    const gemm_job *j = context;
+    ser_gemm g = *j->g;
+    size_t batch = item / j->n_parts, first = item % j->n_parts * j->part, size = ser_dtype_size(g.ab_type);
+    size_t *n = j->by_rows ? &g.m : &g.n;
+    *n = *n - first < j->part ? *n - first : j->part;
+    size_t a = batch * g.stride_a, b = batch * g.stride_b, c = batch * g.stride_c;
+    if (j->by_rows) {
+        a += g.a_transposed ? first : first * g.lda;
+        c += first * g.ldc;
+    } else {
+        b += g.b_transposed ? first * g.ldb : first;
+        c += first;
+    }
+    return work->ops->engine->gemm(work, j->c + c, j->a + a * size, j->b + b * size, &g, err);
 }
 
 ser_status ser_nn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
@@ -196,13 +230,11 @@ ser_status ser_nn_gemm(ser_nn_work *work, float *c, const void *a, const void *b
 {
     if (g->ab_type != SER_F32 && g->ab_type != work->ops->type)
         return ser_fail(err, SER_E_ARG, "a product cannot read this type");
-    batch j = {.g = g, .c = c, .a = a, .b = b};
     if (!g->n_batch || !g->m || !g->n || !g->k)
         return ser_fail(err, SER_E_ARG, "a product of empty matrices");
-    if (g->n_batch >= (size_t)work->n_threads)
-        return ser_nn_parallel_for(work, g->n_batch, gemm_item, &j, err);
-    ser_status status = SER_OK;
-    for (size_t i = 0; i < g->n_batch && status == SER_OK; i++)
-        status = gemm_item(&j, i, work, err);
-    return status;
+    gemm_job j = {.g = g, .c = c, .a = a, .b = b, .by_rows = g->m >= g->n};
+    size_t n = j.by_rows ? g->m : g->n;
+    j.part = g->n_batch < (size_t)work->n_threads ? part_size(work, n) : n;
+    j.n_parts = (n + j.part - 1) / j.part;
+    return ser_nn_parallel_for(work, g->n_batch * j.n_parts, run_gemm_part, &j, err);
 }

@@ -23,8 +23,8 @@ ser_precision ser_nn_ops_precision(const ser_nn_ops *ops);
  * else SER_F32. Below, "activations" are of this type or SER_F32. */
 ser_dtype ser_nn_ops_type(const ser_nn_ops *ops);
 
-/* n_threads: how many threads each product may use (1 where many recordings run side by side; 0: all cores).
- * ops must outlive *out. */
+/* n_threads: how many threads each call may use (1 where many recordings run side by side; 0: all cores).
+ * They live as long as the work, asleep while there is nothing to do. ops must outlive *out. */
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
 void ser_nn_work_free(ser_nn_work **work);
 ser_dtype ser_nn_work_type(const ser_nn_work *work); /* ser_nn_ops_type of its engine */
@@ -37,17 +37,20 @@ ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const s
 void ser_nn_linear_free(ser_nn_linear **l);
 
 /* x (n_rows, n_in) -> y (n_rows, n_out), activations of the types x_type and y_type, contiguous; add: y +=
- * instead of y = (act NONE and an fp32 y only). A first call with a new n_rows costs a fraction of a
- * millisecond, so callers with rows of any number do well to round it up. */
+ * instead of y = (act NONE and an fp32 y only). With oneDNN, the first call with a new n_rows (up to
+ * SER_NN_PIECE, longer inputs go in pieces) costs half a millisecond and 0.1 MB, so callers with any number
+ * of rows do well to round it up. */
 ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                  const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
 /* The same with fp32 on both sides. */
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
                              size_t n_rows, bool add, ser_error *err);
 
+enum { SER_NN_PIECE = 128 };
+
 static inline size_t ser_nn_round_rows(size_t n_rows)
 {
-    return (n_rows + 7) / 8 * 8;
+    return (n_rows + 3) / 4 * 4;
 }
 
 /* n_batch products C = A B (or A B^T): A (m, k) with row stride lda, and so on, counted in elements; stride_x
@@ -64,12 +67,17 @@ typedef struct ser_gemm {
 ser_status ser_nn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                        ser_error *err);
 
-/* For layers: n_bytes of memory that stay until the next call with this slot; NULL: out of memory. */
-enum { SER_NN_SLOTS = 4 };
+/* n_bytes of memory that stay until the next call with this slot; NULL: out of memory. Layers use the slots
+ * below SER_NN_FREE_SLOT, their callers the others. */
+enum { SER_NN_FREE_SLOT = 2, SER_NN_SLOTS = 3 };
 void *ser_nn_scratch(ser_nn_work *work, int slot, size_t n_bytes);
 
-/* For layers: calls task for items 0 ... n_items-1 on the work's threads, each with a work of its own that
- * uses one thread. The failure of the lowest item is returned. */
+int ser_nn_n_threads(const ser_nn_work *work);
+
+/* Calls task for items 0 ... n_items-1 on the work's threads, each with a work of its own for one thread;
+ * with one thread or item, with work itself. After a failure no further item is started; that of the lowest
+ * item is returned. Waits for nobody who has no item, so that a busy machine does no more harm than it must.
+ */
 typedef ser_status (*ser_nn_task)(void *context, size_t item, ser_nn_work *work, ser_error *err);
 ser_status ser_nn_parallel_for(ser_nn_work *work, size_t n_items, ser_nn_task task, void *context,
                                ser_error *err);

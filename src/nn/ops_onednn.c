@@ -8,15 +8,13 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
 
-/* Debian's oneDNN computes with libgomp's threads, as many as this setting of the calling thread says. omp.h
- * comes with the compiler, and not with every clang. */
+/* Debian's oneDNN computes with libgomp's threads, as many as this setting of the calling thread says: here
+ * always one, because those threads spin while they wait, which is slow where they have to share the cores.
+ * omp.h comes with the compiler, and not with every clang. */
 int omp_get_max_threads(void);
 void omp_set_num_threads(int n_threads);
 
 enum {
-    /* Longer inputs of a linear layer go in pieces: so their number of rows costs no further primitives,
-     * which take 0.1 MB each. */
-    MAX_ROWS = 256,
     MAX_PRIMITIVES = 64, /* in one work: those of five lengths of recordings */
     MAX_ARGS = 5,
     CONVERTED_SLOT = 0,
@@ -254,42 +252,21 @@ static ser_status run(cached *item, ser_nn_work *work, void *c, const void *a, d
     return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
 }
 
-/* Rows lie a little more than n_in apart: at multiples of 4 KiB, the columns that the packing reads together
- * would fall into the same few lines of the cache. */
-static size_t padded_row(size_t n_in)
-{
-    return n_in + 64;
-}
-
-/* w in the products' type, as rows that lie padded_row(n_in) apart; the caller frees it. */
-static ser_status convert_rows(void **out, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
-                               ser_error *err)
-{
-    bool half = l->ops->type == SER_BF16;
-    size_t ld = padded_row(l->n_in), size = ser_dtype_size(l->ops->type), n;
-    unsigned char *rows = ser_mul_size(&n, l->n_out, ld) ? ser_alloc(n, size) : NULL;
-    float *row = ser_alloc(l->n_in, sizeof *row);
-    ser_status status = rows && row ? SER_OK : ser_fail_nomem(err);
-    for (size_t o = 0; o < l->n_out && status == SER_OK; o++) {
-        void *to = rows + o * ld * size;
-        status = ser_nn_weight_row(half ? row : to, w, scales, o, l->n_in, err);
-        if (half && status == SER_OK)
-            ser_nn_to_bf16(to, row, l->n_in);
-    }
-    ser_free(row);
-    if (status != SER_OK) {
-        ser_free(rows);
-        rows = NULL;
-    }
-    *out = rows;
-    return status;
-}
+/* Weights are packed in panels of some output rows, so that what lies between the file and the packed form
+ * stays in the cache. In a panel, rows lie a little more than n_in apart: at multiples of 4 KiB, the columns
+ * that are read together would fall into the same few lines of the cache. */
+typedef struct panel {
+    size_t n_rows, ld; /* at most n_rows, ld apart */
+    void *rows;        /* in the products' type */
+    float *row;        /* one row, before it is rounded */
+    dnnl_stream_t stream;
+} panel;
 
 /* The layout that the kernels want, which does not depend on the number of rows. */
 static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *l)
 {
     dnnl_primitive_desc_t pd = NULL;
-    product key = {.m = MAX_ROWS, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
+    product key = {.m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
     key.a_type = l->ops->type;
     key.c_type = SER_F32;
     dnnl_status_t status = make_product(&pd, l->ops->engine_data, &key, NULL);
@@ -299,52 +276,118 @@ static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *
     return status;
 }
 
-static dnnl_status_t reorder(dnnl_memory_t to, const dnnl_memory_desc_t *to_md, void *rows,
-                             const ser_nn_linear *l)
+/* Output rows that the layout keeps together: 1 in a plain one. */
+static size_t rows_in_block(const dnnl_memory_desc_t *md)
 {
-    dnnl_engine_t engine = l->ops->engine_data;
-    dnnl_memory_desc_t rows_md;
-    dnnl_memory_t from = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t primitive = NULL;
-    dnnl_stream_t stream = NULL;
-    dnnl_status_t status = matrix(&rows_md, l->n_in, l->n_out, 1, padded_row(l->n_in), l->ops->type);
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&from, &rows_md, engine, rows);
-    if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&pd, &rows_md, engine, to_md, engine, NULL);
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&primitive, pd);
-    if (status == dnnl_success)
-        status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    if (status == dnnl_success)
-        status = dnnl_primitive_execute(primitive, stream, 2, args);
-    if (status == dnnl_success)
-        status = dnnl_stream_wait(stream);
-    dnnl_stream_destroy(stream);
-    dnnl_primitive_destroy(primitive);
-    dnnl_primitive_desc_destroy(pd);
-    dnnl_memory_destroy(from);
+    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    size_t n = 1;
+    for (int i = 0; i < b->inner_nblks; i++)
+        n *= b->inner_idxs[i] == 1 ? (size_t)b->inner_blks[i] : 1;
+    return n;
+}
+
+static dnnl_status_t panel_init(panel *p, const ser_nn_linear *l, const dnnl_memory_desc_t *md)
+{
+    enum { WANTED = 64, GAP = 64 };
+    size_t block = rows_in_block(md);
+    *p = (panel){.n_rows = (WANTED + block - 1) / block * block, .ld = l->n_in + GAP};
+    p->rows = ser_alloc(p->n_rows * p->ld, ser_dtype_size(l->ops->type));
+    p->row = ser_alloc(l->n_in, sizeof *p->row);
+    if (!p->rows || !p->row)
+        return dnnl_out_of_memory;
+    return dnnl_stream_create(&p->stream, l->ops->engine_data, dnnl_stream_default_flags);
+}
+
+static void panel_release(panel *p)
+{
+    dnnl_stream_destroy(p->stream);
+    ser_free(p->rows);
+    ser_free(p->row);
+}
+
+static ser_status read_rows(panel *p, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                            size_t first, size_t n, ser_error *err)
+{
+    bool half = l->ops->type == SER_BF16;
+    ser_status status = SER_OK;
+    for (size_t o = 0; o < n && status == SER_OK; o++) {
+        void *to = (unsigned char *)p->rows + o * p->ld * ser_dtype_size(l->ops->type);
+        status = ser_nn_weight_row(half ? p->row : to, w, scales, first + o, l->n_in, err);
+        if (half && status == SER_OK)
+            ser_nn_to_bf16(to, p->row, l->n_in);
+    }
     return status;
 }
 
-static dnnl_status_t pack(packed_weights *p, void *rows, const ser_nn_linear *l)
+/* The panel's n rows -> rows first ... first + n - 1 of the packed weights, which are whole blocks of them.
+ */
+static dnnl_status_t pack_rows(const panel *p, const packed_weights *w, const ser_nn_linear *l, size_t first,
+                               size_t n)
 {
     dnnl_engine_t engine = l->ops->engine_data;
+    dnnl_memory_desc_t from_md, to_md = w->md;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    size_t block = rows_in_block(&w->md), size = ser_dtype_size(l->ops->type);
+    size_t at = first / block * (size_t)w->md.format_desc.blocking.strides[1] * size;
+    to_md.dims[1] = (dnnl_dim_t)n;
+    to_md.padded_dims[1] = (dnnl_dim_t)((n + block - 1) / block * block);
+    dnnl_status_t status = matrix(&from_md, l->n_in, n, 1, p->ld, l->ops->type);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&from, &from_md, engine, p->rows);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&to, &to_md, engine, (unsigned char *)w->data + at);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&pd, &from_md, engine, &to_md, engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&primitive, pd);
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(primitive, p->stream, 2, args);
+    if (status == dnnl_success)
+        status = dnnl_stream_wait(p->stream);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(pd);
+    dnnl_memory_destroy(from);
+    dnnl_memory_destroy(to);
+    return status;
+}
+
+static ser_status pack(packed_weights *p, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                       ser_error *err)
+{
+    panel rows;
+    dnnl_status_t failed = panel_init(&rows, l, &p->md);
+    ser_status status = SER_OK;
+    for (size_t o = 0; o < l->n_out && status == SER_OK && failed == dnnl_success; o += rows.n_rows) {
+        size_t n = l->n_out - o < rows.n_rows ? l->n_out - o : rows.n_rows;
+        status = read_rows(&rows, l, w, scales, o, n, err);
+        if (status == SER_OK)
+            failed = pack_rows(&rows, p, l, o, n);
+    }
+    panel_release(&rows);
+    return failed == dnnl_success ? status : fail_dnnl(err, failed);
+}
+
+/* Memory for the weights, and descriptions of them and of the bias. */
+static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
+{
     dnnl_memory_desc_t bias;
     dnnl_status_t status = choose_layout(&p->md, l);
+    if (status == dnnl_success && p->md.format_kind != dnnl_blocked)
+        status = dnnl_unimplemented;
     if (status == dnnl_success)
         p->data = ser_alloc(dnnl_memory_desc_get_size(&p->md), 1);
     if (status == dnnl_success && !p->data)
         status = dnnl_out_of_memory;
     if (status == dnnl_success)
-        status = dnnl_memory_create(&p->memory, &p->md, engine, p->data);
+        status = dnnl_memory_create(&p->memory, &p->md, l->ops->engine_data, p->data);
     if (status == dnnl_success)
         status = matrix(&bias, 1, l->n_out, l->n_out, 1, SER_F32);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&p->bias, &bias, engine, l->bias);
-    return status == dnnl_success ? reorder(p->memory, &p->md, rows, l) : status;
+        status = dnnl_memory_create(&p->bias, &bias, l->ops->engine_data, l->bias);
+    return status;
 }
 
 static ser_status onednn_linear_init(ser_nn_linear *l, const ser_tensor *w, const float *scales,
@@ -353,16 +396,12 @@ static ser_status onednn_linear_init(ser_nn_linear *l, const ser_tensor *w, cons
     packed_weights *p = l->weights = ser_alloc(1, sizeof *p);
     if (!p)
         return ser_fail_nomem(err);
-    void *rows;
-    ser_status status = convert_rows(&rows, l, w, scales, err);
-    if (status != SER_OK)
-        return status;
     int n_threads = omp_get_max_threads();
-    omp_set_num_threads(1); /* layers are packed side by side */
-    dnnl_status_t dnnl_status = pack(p, rows, l);
+    omp_set_num_threads(1);
+    dnnl_status_t failed = describe(p, l);
+    ser_status status = failed == dnnl_success ? pack(p, l, w, scales, err) : fail_dnnl(err, failed);
     omp_set_num_threads(n_threads);
-    ser_free(rows);
-    return dnnl_status == dnnl_success ? SER_OK : fail_dnnl(err, dnnl_status);
+    return status;
 }
 
 static void onednn_linear_release(ser_nn_linear *l)
@@ -410,9 +449,9 @@ static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     ser_status status = SER_OK;
     size_t x_row = l->n_in * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
     int n_threads = omp_get_max_threads();
-    omp_set_num_threads(work->n_threads);
-    for (size_t t = 0; t < n_rows && status == SER_OK; t += MAX_ROWS) {
-        size_t n = n_rows - t < MAX_ROWS ? n_rows - t : MAX_ROWS;
+    omp_set_num_threads(1);
+    for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_NN_PIECE) {
+        size_t n = n_rows - t < SER_NN_PIECE ? n_rows - t : SER_NN_PIECE;
         status = forward_piece(l, work, (unsigned char *)y + t * y_row, y_type,
                                (const unsigned char *)x + t * x_row, x_type, n, add, err);
     }
@@ -454,7 +493,7 @@ static ser_status onednn_gemm(ser_nn_work *work, float *c, const void *a, const 
                               ser_error *err)
 {
     int n_threads = omp_get_max_threads();
-    omp_set_num_threads(work->n_threads);
+    omp_set_num_threads(1);
     ser_status status = g->ab_type == SER_BF16 ? gemm_bf16(work, c, a, b, g, err) : gemm_f32(c, a, b, g, err);
     omp_set_num_threads(n_threads);
     return status;

@@ -432,8 +432,8 @@ static void attention_case(const engine *e, const ser_nn_attention *s)
 static void test_attention(const engine *e)
 {
     for (int i = 0; i < N_LENGTHS; i++) {
-        attention_case(e, &(ser_nn_attention){.n_frames = lengths[i], .n_heads = 2, .head_dims = 64});
-        attention_case(e, &(ser_nn_attention){.n_frames = lengths[i], .n_heads = 3, .head_dims = 20});
+        attention_case(e, &(ser_nn_attention){lengths[i], lengths[i], 2, 64});
+        attention_case(e, &(ser_nn_attention){lengths[i], lengths[i], 3, 20});
     }
 }
 
@@ -460,7 +460,7 @@ static void conv_case(const engine *e, size_t n_frames, size_t stride, ser_activ
                 sum += (double)w[(o * N_IN + d) * K + j] * (double)x[(out * stride + j - 1) * N_IN + d];
         expected[i] = (float)(act == SER_ACT_GELU ? gelu(sum) : sum);
     }
-    CHECK_OK(ser_nn_conv1d_forward(&c, e->work, y, SER_F32, x, SER_F32, n_frames, n_rows, &err), &err);
+    CHECK_OK(ser_nn_conv1d_forward(&c, e->work, y, SER_F32, x, SER_F32, n_frames, 0, n_rows, &err), &err);
     check_close(e->name, y, expected, n_rows * N_OUT, 1e-5, 1e-5);
     check_guard(y, n_rows * N_OUT);
     ser_nn_conv1d_release(&c);
@@ -548,7 +548,7 @@ static ser_status use_everything(ser_engine kind, ser_error *err)
     ser_nn_work *work = NULL;
     ser_nn_linear *l = NULL;
     ser_nn_conv1d conv = {0};
-    ser_nn_attention shape = {.n_frames = N, .n_heads = 1, .head_dims = N};
+    ser_nn_attention shape = {N, N, 1, N};
     ser_gemm g = {.n_batch = 1, .m = N, .n = N, .k = N, .lda = N, .ldb = N, .ldc = N, .a_transposed = true};
     ser_status status = ser_nn_ops_new(&ops, kind, SER_PRECISION_FP32, err);
     if (status == SER_OK)
@@ -560,7 +560,7 @@ static ser_status use_everything(ser_engine kind, ser_error *err)
     if (status == SER_OK)
         status = ser_nn_linear_run(l, work, y, x, N, false, err);
     if (status == SER_OK)
-        status = ser_nn_conv1d_forward(&conv, work, y, SER_F32, x, SER_F32, N, N, err);
+        status = ser_nn_conv1d_forward(&conv, work, y, SER_F32, x, SER_F32, N, 0, N, err);
     if (status == SER_OK)
         status = ser_nn_gemm(work, y, x, x, &g, err);
     if (status == SER_OK)

@@ -1,0 +1,282 @@
+#include "encoder/encoder.h"
+#include "base/memory.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "encoder/kind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const ser_encoder_kind *const kinds[] = {&ser_encoder_whisper};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+/* The kind that model_type names. */
+static ser_status find_kind(const ser_encoder_kind **out, const json_t *config, ser_error *err)
+{
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    char supported[128] = "";
+    if (!type)
+        return ser_fail(err, SER_E_FORMAT, "'model_type' is missing: is it an encoder's config.json?");
+    for (int i = 0; i < N_KINDS; i++) {
+        if (strcmp(type, kinds[i]->model_type) == 0) {
+            *out = kinds[i];
+            return SER_OK;
+        }
+        size_t n = strlen(supported);
+        snprintf(supported + n, sizeof supported - n, "%s%s", i ? ", " : "", kinds[i]->model_type);
+    }
+    return ser_fail(err, SER_E_UNSUPPORTED, "encoders of the type '%.40s' cannot be used: supported: %s",
+                    type, supported);
+}
+
+static size_t count_parameters(const ser_encoder_plan *p)
+{
+    size_t n_parameters = 0, dims[3];
+    char name[80];
+    for (size_t k = 0; k < p->n_specs * SER_MODULE_TENSORS; k++) {
+        int n_dims =
+            ser_module_tensor(&p->specs[k / SER_MODULE_TENSORS], (int)(k % SER_MODULE_TENSORS), name, dims);
+        size_t n = n_dims > 0;
+        for (int i = 0; i < n_dims; i++)
+            n *= dims[i];
+        n_parameters += n;
+    }
+    return n_parameters;
+}
+
+static ser_status make_plan(ser_encoder_plan *p, const ser_encoder_kind **kind, const json_t *config,
+                            int last_layer, ser_error *err)
+{
+    ser_status status = find_kind(kind, config, err);
+    if (status == SER_OK)
+        status = (*kind)->plan(p, config, last_layer, err);
+    if (status != SER_OK)
+        return status;
+    snprintf(p->info.model_type, sizeof p->info.model_type, "%s", (*kind)->model_type);
+    p->info.n_parameters = count_parameters(p);
+    return SER_OK;
+}
+
+static ser_status check_preprocessor(const ser_encoder_plan *p, const ser_encoder_kind *kind,
+                                     const char *folder, ser_error *err)
+{
+    json_t *preprocessor;
+    ser_error inner = {0};
+    ser_status status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", &inner);
+    if (status == SER_E_IO) /* it may be missing */
+        return SER_OK;
+    if (status == SER_OK && (status = kind->check_inputs(p, preprocessor, &inner)) != SER_OK)
+        ser_fail_within(&inner, status, "preprocessor_config.json: ");
+    json_decref(preprocessor);
+    if (status != SER_OK && err)
+        *err = inner;
+    return status;
+}
+
+ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kind **kind, const char *folder,
+                                   int last_layer, ser_error *err)
+{
+    json_t *config;
+    ser_status status = ser_config_read(&config, folder, "config.json", err);
+    if (status != SER_OK)
+        return status;
+    status = make_plan(plan, kind, config, last_layer, err);
+    json_decref(config);
+    if (status != SER_OK)
+        return ser_fail_within(err, status, "config.json: ");
+    return check_preprocessor(plan, *kind, folder, err);
+}
+
+ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const char *folder, ser_error *err)
+{
+    *out = NULL;
+    char *joined = ser_io_join(folder, "model.safetensors");
+    if (!joined)
+        return ser_fail_nomem(err);
+    ser_status status = ser_safetensors_open(out, joined, err);
+    if (path)
+        *path = joined;
+    else
+        ser_free(joined);
+    return status == SER_OK ? SER_OK : ser_fail_within(err, status, "model.safetensors: ");
+}
+
+static ser_status load(ser_encoder *e, const ser_safetensors *file, const char *prefix, ser_error *err)
+{
+    const ser_encoder_plan *p = &e->plan;
+    ser_weights w;
+    ser_status status;
+    if ((status = ser_weights_init(&w, file, prefix, p->specs, err)) != SER_OK ||
+        (status = ser_modules_check(p->specs, p->n_specs, &w, err)) != SER_OK)
+        return status;
+    e->modules = ser_alloc(p->n_specs, sizeof *e->modules);
+    if (!e->modules)
+        return ser_fail_nomem(err);
+    status = ser_modules_load(e->modules, p->specs, p->n_specs, &w, e->ops, err);
+    return status == SER_OK ? e->kind->init(e, err) : status;
+}
+
+ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_layer, ser_engine engine,
+                            ser_precision precision, ser_error *err)
+{
+    *out = NULL;
+    ser_safetensors *file = NULL;
+    ser_encoder *e = ser_alloc(1, sizeof *e);
+    if (!e)
+        return ser_fail_nomem(err);
+    ser_status status = ser_encoder_plan_folder(&e->plan, &e->kind, folder, last_layer, err);
+    if (status == SER_OK)
+        status = ser_nn_ops_new(&e->ops, engine, precision, err);
+    if (status == SER_OK)
+        status = ser_encoder_open_weights(&file, &e->weights_path, folder, err);
+    if (status == SER_OK && (status = load(e, file, "", err)) != SER_OK)
+        ser_fail_within(err, status, "model.safetensors: ");
+    ser_safetensors_close(&file);
+    if (status == SER_OK)
+        *out = e;
+    else
+        ser_encoder_close(&e);
+    return status;
+}
+
+ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *file, const char *prefix,
+                                    const char *config_json, int last_layer, ser_engine engine,
+                                    ser_precision precision, ser_error *err)
+{
+    *out = NULL;
+    json_t *config;
+    ser_status status = ser_config_parse(&config, config_json, err);
+    if (status != SER_OK)
+        return status;
+    ser_encoder *e = ser_alloc(1, sizeof *e);
+    status = e ? make_plan(&e->plan, &e->kind, config, last_layer, err) : ser_fail_nomem(err);
+    json_decref(config);
+    if (status == SER_OK)
+        status = ser_nn_ops_new(&e->ops, engine, precision, err);
+    if (status == SER_OK)
+        status = load(e, file, prefix, err);
+    if (status == SER_OK)
+        *out = e;
+    else
+        ser_encoder_close(&e);
+    return status;
+}
+
+void ser_encoder_close(ser_encoder **encoder)
+{
+    ser_encoder *e = *encoder;
+    if (!e)
+        return;
+    if (e->kind)
+        e->kind->release(e);
+    ser_modules_release(e->modules, e->plan.n_specs);
+    ser_free(e->modules);
+    ser_free(e->plan.specs);
+    ser_nn_ops_free(&e->ops);
+    ser_free(e->weights_path);
+    ser_free(e);
+    *encoder = NULL;
+}
+
+void ser_encoder_get_info(const ser_encoder *e, ser_encoder_info *info)
+{
+    *info = e->plan.info;
+}
+
+ser_precision ser_encoder_precision(const ser_encoder *e)
+{
+    return ser_nn_ops_precision(e->ops);
+}
+
+ser_status ser_encoder_sha256(const ser_encoder *e, char hex[65], ser_error *err)
+{
+    if (!e->weights_path)
+        return ser_fail(err, SER_E_UNSUPPORTED, "this encoder came from no file of its own: it has no hash");
+    ser_bytes bytes = {0};
+    ser_status status = ser_io_map(&bytes, e->weights_path, 0, err);
+    if (status == SER_OK) {
+        ser_sha256 h;
+        ser_sha256_init(&h);
+        ser_sha256_add(&h, bytes.data, bytes.n);
+        ser_sha256_finish(&h, hex);
+    }
+    ser_bytes_release(&bytes);
+    return status;
+}
+
+ser_status ser_encoder_work_new(ser_encoder_work **out, const ser_encoder *e, int n_threads, ser_error *err)
+{
+    *out = NULL;
+    ser_encoder_work *w = ser_alloc(1, sizeof *w);
+    if (!w)
+        return ser_fail_nomem(err);
+    w->encoder = e;
+    ser_status status = ser_nn_work_new(&w->nn, e->ops, n_threads, err);
+    if (status == SER_OK)
+        status = e->kind->work_init(w, err);
+    if (status == SER_OK)
+        *out = w;
+    else
+        ser_encoder_work_free(&w);
+    return status;
+}
+
+void ser_encoder_work_free(ser_encoder_work **work)
+{
+    ser_encoder_work *w = *work;
+    if (!w)
+        return;
+    w->encoder->kind->work_release(w);
+    ser_nn_work_free(&w->nn);
+    ser_free(w->padded);
+    ser_free(w);
+    *work = NULL;
+}
+
+size_t ser_encoder_n_frames(const ser_encoder *e, size_t n_samples)
+{
+    return e->kind->n_frames(n_samples);
+}
+
+static ser_status check_run(const ser_encoder_info *info, size_t n_samples, size_t pad_samples,
+                            const int *wanted, size_t n_wanted, ser_error *err)
+{
+    if (n_samples > info->max_samples || pad_samples > info->max_samples)
+        return ser_fail(err, SER_E_ARG, "%zu samples in one window: this encoder takes at most %zu",
+                        n_samples > pad_samples ? n_samples : pad_samples, info->max_samples);
+    for (size_t i = 0; i < n_wanted; i++)
+        if (wanted[i] < 0 || wanted[i] > info->n_loaded)
+            return ser_fail(err, SER_E_ARG, "hidden state %d: 0 to %d can be computed", wanted[i],
+                            info->n_loaded);
+    return SER_OK;
+}
+
+/* pcm with silence behind it, up to n_padded samples. */
+static const float *pad(ser_encoder_work *w, const float *pcm, size_t n_samples, size_t n_padded)
+{
+    if (!w->padded)
+        w->padded = ser_alloc(w->encoder->plan.info.max_samples, sizeof *w->padded);
+    if (w->padded) {
+        memcpy(w->padded, pcm, n_samples * sizeof *pcm);
+        memset(w->padded + n_samples, 0, (n_padded - n_samples) * sizeof *pcm);
+    }
+    return w->padded;
+}
+
+ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                           size_t n_samples, size_t pad_samples, const int *wanted, size_t n_wanted,
+                           ser_error *err)
+{
+    ser_status status = check_run(&e->plan.info, n_samples, pad_samples, wanted, n_wanted, err);
+    if (status != SER_OK)
+        return status;
+    if (pad_samples > n_samples) {
+        pcm = pad(w, pcm, n_samples, pad_samples);
+        if (!pcm)
+            return ser_fail_nomem(err);
+        n_samples = pad_samples;
+    }
+    if (!ser_encoder_n_frames(e, n_samples))
+        return ser_fail(err, SER_E_ARG, "%zu samples are too few for a frame", n_samples);
+    return e->kind->run(e, w, hidden, pcm, n_samples, wanted, n_wanted, err);
+}

@@ -1,0 +1,75 @@
+/* What encoder.c asks of one family of encoders. */
+#ifndef SER_ENCODER_KIND_H
+#define SER_ENCODER_KIND_H
+
+#include "encoder/encoder.h"
+#include "encoder/modules.h"
+
+#include <jansson.h>
+
+/* What config.json says about a transformer encoder. */
+typedef struct ser_encoder_sizes {
+    size_t dims, n_heads, n_ffn, n_layers;
+    size_t n_mels, n_positions; /* of inputs that are log-mel spectrograms, with a table of positions */
+} ser_encoder_sizes;
+
+/* The modules that hidden states up to info.n_loaded need. */
+typedef struct ser_encoder_plan {
+    ser_encoder_info info;
+    ser_encoder_sizes sizes;
+    ser_module_spec *specs;
+    size_t n_specs;
+} ser_encoder_plan;
+
+typedef struct ser_encoder_kind {
+    const char *model_type;
+    /* Fills the zeroed plan; last_layer -1: all. */
+    ser_status (*plan)(ser_encoder_plan *plan, const json_t *config, int last_layer, ser_error *err);
+    /* SER_E_UNSUPPORTED when preprocessor_config.json asks for other inputs than this program makes. */
+    ser_status (*check_inputs)(const ser_encoder_plan *plan, const json_t *preprocessor, ser_error *err);
+    ser_status (*init)(ser_encoder *e, ser_error *err); /* what belongs to no module, in e->own */
+    void (*release)(ser_encoder *e);
+    ser_status (*work_init)(ser_encoder_work *w, ser_error *err); /* in w->own */
+    void (*work_release)(ser_encoder_work *w);
+    size_t (*n_frames)(size_t n_samples);
+    /* As ser_encoder_run, whose arguments have been checked and padded. */
+    ser_status (*run)(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                      size_t n_samples, const int *wanted, size_t n_wanted, ser_error *err);
+} ser_encoder_kind;
+
+extern const ser_encoder_kind ser_encoder_whisper;
+
+struct ser_encoder {
+    const ser_encoder_kind *kind;
+    ser_encoder_plan plan;
+    char *weights_path; /* NULL: opened from tensors */
+    ser_nn_ops *ops;
+    ser_module *modules; /* one for each spec of the plan */
+    void *own;
+};
+
+struct ser_encoder_work {
+    const ser_encoder *encoder;
+    ser_nn_work *nn;
+    float *padded; /* max_samples; NULL until a recording is padded */
+    void *own;
+};
+
+/* The plan for a folder's config.json, checked against preprocessor_config.json where there is one. Fills the
+ * zeroed plan, whose specs the caller frees in any case. */
+ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kind **kind, const char *folder,
+                                   int last_layer, ser_error *err);
+
+/* A folder's model.safetensors; path (or NULL) receives its path, which the caller frees. */
+ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const char *folder, ser_error *err);
+
+/* A whole number minimum ... maximum of a JSON object. SER_E_FORMAT: it is missing or none;
+ * SER_E_UNSUPPORTED: out of range. */
+ser_status ser_config_size(size_t *out, const json_t *config, const char *key, size_t minimum, size_t maximum,
+                           ser_error *err);
+
+/* The JSON object in a text or file; the caller does json_decref. */
+ser_status ser_config_parse(json_t **out, const char *text, ser_error *err);
+ser_status ser_config_read(json_t **out, const char *folder, const char *name, ser_error *err);
+
+#endif

@@ -1,0 +1,207 @@
+#include "encoder/modules.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "base/threads.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_NAME = 256, MAX_NAMES_IN_MESSAGE = 3 };
+
+int ser_module_tensor(const ser_module_spec *spec, int i, char name[80], size_t dims[3])
+{
+    if (i == 1 && !spec->has_bias)
+        return 0;
+    snprintf(name, 80, "%s.%s", spec->name, i == 0 ? "weight" : "bias");
+    dims[0] = spec->n_out;
+    dims[1] = spec->n_in;
+    dims[2] = SER_NN_CONV_KERNEL;
+    if (i == 1 || spec->kind == SER_MODULE_NORM)
+        return 1;
+    return spec->kind == SER_MODULE_CONV ? 3 : 2;
+}
+
+static const ser_tensor *find(const ser_weights *w, const char *name, const char *suffix)
+{
+    char full[MAX_NAME];
+    int n = snprintf(full, sizeof full, "%s%s%s", w->prefix, name, suffix);
+    return n > 0 && n < MAX_NAME ? ser_safetensors_find(w->file, full) : NULL;
+}
+
+/* The names that transformers writes for a whole model, for its bare variant, and for the encoder alone. */
+ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
+                            const ser_module_spec *spec, ser_error *err)
+{
+    static const char *const usual[] = {"model.encoder.", "encoder.", ""};
+    char name[80];
+    size_t dims[3];
+    ser_module_tensor(spec, 0, name, dims);
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        *w = (ser_weights){.file = file};
+        int n = snprintf(w->prefix, sizeof w->prefix, "%s%s", prefix, usual[i]);
+        if (n >= 0 && n < (int)sizeof w->prefix && find(w, name, ""))
+            return SER_OK;
+    }
+    return ser_fail(err, SER_E_FORMAT, "tensor '%s%s%s' is missing: it holds no encoder of this kind", prefix,
+                    usual[0], name);
+}
+
+static bool holds_numbers(ser_dtype t)
+{
+    return t == SER_F32 || t == SER_F16 || t == SER_BF16 || t == SER_F64;
+}
+
+static void append_shape(ser_text *t, const size_t *dims, int n_dims)
+{
+    for (int i = 0; i < n_dims; i++)
+        ser_text_appendf(t, "%s%zu", i ? ", " : "(", dims[i]);
+    ser_text_append(t, n_dims ? ")" : "()");
+}
+
+static ser_status fail_shape(const ser_tensor *t, const size_t *dims, int n_dims, ser_error *err)
+{
+    ser_text is = {0}, wanted = {0};
+    append_shape(&is, t->dims, t->n_dims);
+    append_shape(&wanted, dims, n_dims);
+    ser_status status =
+        is.failed || wanted.failed
+            ? ser_fail_nomem(err)
+            : ser_fail(err, SER_E_FORMAT,
+                       "tensor '%s' has the shape %s, and config.json asks for %s: they belong to "
+                       "different models",
+                       t->name, is.s, wanted.s);
+    ser_text_release(&is);
+    ser_text_release(&wanted);
+    return status;
+}
+
+static ser_status check_tensor(const ser_tensor *t, const size_t *dims, int n_dims, ser_error *err)
+{
+    bool same = t->n_dims == n_dims;
+    for (int i = 0; same && i < n_dims; i++)
+        same = t->dims[i] == dims[i];
+    return same ? SER_OK : fail_shape(t, dims, n_dims, err);
+}
+
+static ser_status check_type(const ser_module_spec *spec, int i, const ser_tensor *t, const ser_tensor *scale,
+                             ser_error *err)
+{
+    if (holds_numbers(t->dtype))
+        return SER_OK;
+    bool may_be_quantised = i == 0 && (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV);
+    if (t->dtype != SER_I8 || !may_be_quantised)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "tensor '%s' has a type that cannot be used here: convert it to F32, F16 or BF16",
+                        t->name);
+    if (!scale || !holds_numbers(scale->dtype))
+        return ser_fail(err, SER_E_FORMAT, "tensor '%s' has 8 bits and no scales beside it: fetch it again",
+                        t->name);
+    return check_tensor(scale, &spec->n_out, 1, err);
+}
+
+ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_weights *w, ser_error *err)
+{
+    ser_text missing = {0};
+    size_t n_missing = 0;
+    ser_status status = SER_OK;
+    for (size_t k = 0; k < n * SER_MODULE_TENSORS && status == SER_OK; k++) {
+        const ser_module_spec *spec = &specs[k / SER_MODULE_TENSORS];
+        int i = (int)(k % SER_MODULE_TENSORS);
+        char name[80];
+        size_t dims[3];
+        int n_dims = ser_module_tensor(spec, i, name, dims);
+        if (n_dims == 0)
+            continue;
+        const ser_tensor *t = find(w, name, "");
+        if (!t) {
+            if (n_missing++ < MAX_NAMES_IN_MESSAGE)
+                ser_text_appendf(&missing, "%s'%s%s'", n_missing > 1 ? ", " : "", w->prefix, name);
+            continue;
+        }
+        status = check_tensor(t, dims, n_dims, err);
+        if (status == SER_OK)
+            status = check_type(spec, i, t, find(w, name, ".scale"), err);
+    }
+    if (status == SER_OK && missing.failed)
+        status = ser_fail_nomem(err);
+    else if (status == SER_OK && n_missing)
+        status = ser_fail(err, SER_E_FORMAT, "%zu tensors are missing: %s%s: fetch it again", n_missing,
+                          missing.s, n_missing > MAX_NAMES_IN_MESSAGE ? ", ..." : "");
+    ser_text_release(&missing);
+    return status;
+}
+
+ser_status ser_weights_read(float *out, const ser_weights *w, const ser_tensor *t, size_t first, size_t n,
+                            ser_error *err)
+{
+    ser_status status = ser_tensor_to_f32(out, t, first, n, err);
+    if (status != SER_OK || t->dtype != SER_I8)
+        return status;
+    float scale = 0;
+    const ser_tensor *scales = find(w, t->name + strlen(w->prefix), ".scale");
+    status = ser_tensor_to_f32(&scale, scales, first / (t->n_elements / t->dims[0]), 1, err);
+    for (size_t i = 0; i < n; i++)
+        out[i] *= scale;
+    return status;
+}
+
+/* A whole tensor as floats; *out is the caller's. NULL where t is NULL. */
+static ser_status read_whole(float **out, const ser_tensor *t, ser_error *err)
+{
+    *out = NULL;
+    if (!t)
+        return SER_OK;
+    *out = ser_alloc(t->n_elements, sizeof **out);
+    return *out ? ser_tensor_to_f32(*out, t, 0, t->n_elements, err) : ser_fail_nomem(err);
+}
+
+typedef struct loading {
+    ser_module *modules;
+    const ser_module_spec *specs;
+    const ser_weights *w;
+    const ser_nn_ops *ops;
+} loading;
+
+static ser_status load_module(void *context, size_t item, int worker, ser_error *err)
+{
+    (void)worker;
+    const loading *l = context;
+    const ser_module_spec *spec = &l->specs[item];
+    ser_module *m = &l->modules[item];
+    const ser_tensor *weight = find(l->w, spec->name, ".weight");
+    const ser_tensor *bias_tensor = spec->has_bias ? find(l->w, spec->name, ".bias") : NULL;
+    if (spec->kind == SER_MODULE_NORM || spec->kind == SER_MODULE_TABLE) {
+        ser_status status = read_whole(&m->weight, weight, err);
+        return status == SER_OK ? read_whole(&m->bias, bias_tensor, err) : status;
+    }
+    float *bias = NULL, *scales = NULL;
+    ser_status status = read_whole(&bias, bias_tensor, err);
+    if (status == SER_OK && weight->dtype == SER_I8)
+        status = read_whole(&scales, find(l->w, spec->name, ".weight.scale"), err);
+    if (status == SER_OK && spec->kind == SER_MODULE_CONV)
+        status = ser_nn_conv1d_init(&m->conv, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
+                                    spec->stride, spec->act, err);
+    else if (status == SER_OK)
+        status = ser_nn_linear_new(&m->linear, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
+                                   spec->act, err);
+    ser_free(bias);
+    ser_free(scales);
+    return status;
+}
+
+ser_status ser_modules_load(ser_module *modules, const ser_module_spec *specs, size_t n, const ser_weights *w,
+                            const ser_nn_ops *ops, ser_error *err)
+{
+    loading l = {.modules = modules, .specs = specs, .w = w, .ops = ops};
+    return ser_parallel_for(0, n, load_module, &l, err);
+}
+
+void ser_modules_release(ser_module *modules, size_t n)
+{
+    for (size_t i = 0; modules && i < n; i++) {
+        ser_nn_linear_free(&modules[i].linear);
+        ser_nn_conv1d_release(&modules[i].conv);
+        ser_free(modules[i].weight);
+        ser_free(modules[i].bias);
+    }
+}

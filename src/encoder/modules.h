@@ -1,0 +1,61 @@
+/* The weights of an encoder as a list of modules: one description serves the checks of a checkpoint, loading,
+ * counting and export. */
+#ifndef SER_ENCODER_MODULES_H
+#define SER_ENCODER_MODULES_H
+
+#include "io/safetensors.h"
+#include "nn/layers.h"
+
+typedef enum ser_module_kind {
+    SER_MODULE_LINEAR, /* weight (n_out, n_in), bias (n_out) */
+    SER_MODULE_CONV,   /* weight (n_out, n_in, 3), bias (n_out) */
+    SER_MODULE_NORM,   /* weight (n_out), bias (n_out) */
+    SER_MODULE_TABLE   /* weight (n_out, n_in), read row by row */
+} ser_module_kind;
+
+typedef struct ser_module_spec {
+    char name[64]; /* its tensors are called name.weight and name.bias */
+    ser_module_kind kind;
+    size_t n_out, n_in, stride; /* stride: CONV only */
+    bool has_bias;
+    ser_activation act; /* LINEAR and CONV only */
+} ser_module_spec;
+
+/* A loaded one: what its kind has, the rest empty. */
+typedef struct ser_module {
+    ser_nn_linear *linear;
+    ser_nn_conv1d conv;
+    float *weight, *bias; /* of NORM and TABLE */
+} ser_module;
+
+/* Where tensors are looked up: their names start with prefix. */
+typedef struct ser_weights {
+    const ser_safetensors *file;
+    char prefix[160];
+} ser_weights;
+
+enum { SER_MODULE_TENSORS = 2 }; /* weight and bias */
+
+/* Finds out which of the usual prefixes stands behind prefix in this file, by the tensors of spec. */
+ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
+                            const ser_module_spec *spec, ser_error *err);
+
+/* Tensor i of a module: its name without the file's prefix, its shape. Returns the number of dimensions; 0:
+ * the module has no such tensor. */
+int ser_module_tensor(const ser_module_spec *spec, int i, char name[80], size_t dims[3]);
+
+/* SER_E_FORMAT: tensors are missing (the text names the first), or have another shape or type. */
+ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_weights *w, ser_error *err);
+
+/* Elements first ... first + n - 1 of the tensor as floats, times the scale of their row where it has 8 bits.
+ * They must lie in one row. */
+ser_status ser_weights_read(float *out, const ser_weights *w, const ser_tensor *t, size_t first, size_t n,
+                            ser_error *err);
+
+/* modules (n) zeroed; what was loaded before a failure is left for ser_modules_release. The specs must have
+ * been checked. */
+ser_status ser_modules_load(ser_module *modules, const ser_module_spec *specs, size_t n, const ser_weights *w,
+                            const ser_nn_ops *ops, ser_error *err);
+void ser_modules_release(ser_module *modules, size_t n);
+
+#endif

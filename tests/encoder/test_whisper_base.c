@@ -1,0 +1,71 @@
+/* Whisper base against transformers; skipped where the checkpoint is missing. */
+#include "base/memory.h"
+#include "golden.h"
+
+#include <unistd.h>
+
+enum { SKIPPED = 77, DIMS = 512, N_LAYERS = 6, N_SAMPLES = 59200, WINDOW = 480000 };
+
+/* As in tools/make_golden_encoder.py. */
+static const size_t padded_rows[] = {0, 1, 100, 184, 185, 700, 1498, 1499};
+static const size_t unpadded_rows[] = {0, 1, 64, 127, 128, 183, 184};
+
+static const int all[] = {0, 1, 2, 3, 4, 5, 6};
+
+/* hidden (n_frames, 7, DIMS) */
+static void compare(const char *name, const float *hidden, const size_t *rows, size_t n_rows,
+                    double tolerance, double lowest_cosine)
+{
+    for (int i = 0; i <= N_LAYERS; i++) {
+        float *golden = read_golden(name, i, n_rows * DIMS);
+        for (size_t k = 0; k < n_rows; k++) {
+            const float *row = hidden + (rows[k] * (N_LAYERS + 1) + (size_t)i) * DIMS;
+            if (tolerance > 0)
+                check_close(name, row, golden + k * DIMS, DIMS, tolerance, tolerance);
+            double similarity = cosine(row, golden + k * DIMS, DIMS);
+            if (similarity < lowest_cosine)
+                fprintf(stderr, "%s, hidden state %d, frame %zu: cosine %.6f\n", name, i, rows[k],
+                        similarity);
+            CHECK(similarity >= lowest_cosine);
+        }
+        ser_free(golden);
+    }
+}
+
+static void check_engine(const char *folder, ser_engine engine, ser_precision precision, double tolerance,
+                         double lowest_cosine, bool padded)
+{
+    ser_error err = {0};
+    ser_encoder *e;
+    ser_encoder_work *w;
+    CHECK_OK(ser_encoder_open(&e, folder, -1, engine, precision, &err), &err);
+    CHECK_OK(ser_encoder_work_new(&w, e, 0, &err), &err);
+    float *pcm = make_signal(N_SAMPLES);
+    float *hidden = ser_alloc(ser_encoder_n_frames(e, WINDOW) * (N_LAYERS + 1) * DIMS, sizeof *hidden);
+    if (padded) {
+        CHECK_OK(ser_encoder_run(e, w, hidden, pcm, N_SAMPLES, WINDOW, all, N_LAYERS + 1, &err), &err);
+        compare("base_padded", hidden, padded_rows, sizeof padded_rows / sizeof *padded_rows, tolerance,
+                lowest_cosine);
+    }
+    CHECK_OK(ser_encoder_run(e, w, hidden, pcm, N_SAMPLES, 0, all, N_LAYERS + 1, &err), &err);
+    compare("base_unpadded", hidden, unpadded_rows, sizeof unpadded_rows / sizeof *unpadded_rows, tolerance,
+            lowest_cosine);
+    ser_encoder_work_free(&w);
+    ser_encoder_close(&e);
+    ser_free(pcm);
+    ser_free(hidden);
+}
+
+int main(void)
+{
+    char folder[1024], path[1100];
+    const char *shared = getenv("SER_SHARED");
+    snprintf(folder, sizeof folder, "%s/models/whisper-base", shared ? shared : ".");
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    if (access(path, R_OK) != 0)
+        return SKIPPED;
+    check_engine(folder, SER_ENGINE_REF, SER_PRECISION_FP32, 1e-3, 0.999999, false);
+    check_engine(folder, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1e-3, 0.999999, true);
+    check_engine(folder, SER_ENGINE_ONEDNN, SER_PRECISION_AUTO, 0, 0.999, true);
+    return test_summary();
+}

@@ -1,0 +1,503 @@
+/* The layers with a backward pass, against PyTorch (tools/make_golden_timnet.py) and against finite differences
+ * of their own forward pass. */
+#include "base/random.h"
+#include "golden_tensors.h"
+#include "nn/trainable.h"
+
+static const double relative = 1e-4, absolute = 2e-5;
+
+static ser_safetensors *file;
+
+static float *get(const char *layer, const char *name, size_t *dims)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.%s", layer, name);
+    return golden(file, full, NULL, dims);
+}
+
+static void compare(const char *layer, const char *name, const float *x, double tolerance)
+{
+    char full[96];
+    size_t n;
+    snprintf(full, sizeof full, "%s.%s", layer, name);
+    float *expected = golden(file, full, &n, NULL);
+    if (expected)
+        check_close(full, x, expected, n, relative * tolerance, absolute * tolerance);
+    ser_free(expected);
+}
+
+static float *zeros(size_t n)
+{
+    return ser_alloc(n, sizeof(float));
+}
+
+/* x (n, n_columns) as the last of n_groups groups of columns, typed, rows rounded up. */
+static void *as_last_tap(const float *x, size_t n, size_t n_columns, size_t n_groups, ser_dtype type)
+{
+    size_t size = ser_dtype_size(type);
+    char *y = ser_alloc(ser_nn_padded_rows(n) * n_columns * n_groups, size);
+    for (size_t t = 0; t < n; t++)
+        ser_nn_convert(y + (t * n_groups + n_groups - 1) * n_columns * size, type, x + t * n_columns, n_columns);
+    return y;
+}
+
+/* What the rows beyond the frames hold must not show. */
+static void spoil(float *x, size_t n_frames, size_t n_columns)
+{
+    for (size_t i = n_frames * n_columns; i < ser_nn_padded_rows(n_frames) * n_columns; i++)
+        x[i] = 1e30f;
+}
+
+static void test_conv(ser_nn_work *work, size_t n, size_t dilation, size_t kernel, double tolerance)
+{
+    enum { N_IN = 5, N_OUT = 7 };
+    char layer[32];
+    snprintf(layer, sizeof layer, "conv.%zu.%zu.%zu", n, dilation, kernel);
+    ser_error err = {0};
+    ser_dtype type = ser_nn_work_type(work);
+    size_t n_rows = ser_nn_padded_rows(n), n_kernel = kernel * N_IN * N_OUT;
+    ser_nn_causal_conv s = {n, N_IN, N_OUT, kernel, dilation};
+    float *x = get(layer, "x", NULL), *w = get(layer, "w", NULL), *dy = get(layer, "dy", NULL);
+    float *y = zeros(n_rows * N_OUT), *dx = zeros(n_rows * N_IN), *dw = zeros(n_kernel), *dw_by_input = zeros(n_kernel);
+    void *unfolded = as_last_tap(x, n, N_IN, kernel, type), *rows = as_last_tap(x, n, N_IN, 1, type);
+    void *typed_w = ser_alloc(n_kernel, sizeof(float)), *by_input = ser_alloc(n_kernel, sizeof(float));
+    void *unfolded_dy = as_last_tap(dy, n, N_OUT, kernel, type);
+    ser_nn_convert(typed_w, type, w, n_kernel);
+    ser_nn_kernel_by_input(by_input, type, w, &s);
+    spoil(y, n, N_OUT);
+    CHECK_OK(ser_nn_causal_conv1d_forward(work, y, unfolded, typed_w, &s, &err), &err);
+    compare(layer, "y", y, tolerance);
+    for (int i = 0; i < 2; i++) { /* set, then added to; the kernel's gradient adds both times */
+        CHECK_OK(ser_nn_causal_conv1d_backward(work, dx, i > 0, dw_by_input, unfolded_dy, rows, N_IN, by_input, &s, &err),
+                 &err);
+        if (i == 0)
+            compare(layer, "dx", dx, tolerance);
+    }
+    ser_nn_kernel_add_by_input(dw, dw_by_input, &s);
+    for (size_t i = 0; i < n_rows * N_IN; i++)
+        dx[i] /= 2;
+    for (size_t i = 0; i < n_kernel; i++)
+        dw[i] /= 2;
+    compare(layer, "dx", dx, tolerance);
+    compare(layer, "dw", dw, tolerance);
+    void *all[] = {x, w, dy, y, dx, dw, dw_by_input, unfolded, rows, typed_w, by_input, unfolded_dy};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ser_free(all[i]);
+}
+
+static void test_dense(ser_nn_work *work)
+{
+    enum { N = 11, N_IN = 5, N_OUT = 7 };
+    ser_error err = {0};
+    float *x = get("dense", "x", NULL), *w = get("dense", "w", NULL), *b = get("dense", "b", NULL);
+    float *dy = get("dense", "dy", NULL), y[N * N_OUT], dx[N * N_IN], dw[N_IN * N_OUT] = {0}, db[N_OUT] = {0};
+    CHECK_OK(ser_nn_dense_forward(work, y, x, w, b, N, N_IN, N_OUT, SER_F32, &err), &err);
+    CHECK_OK(ser_nn_dense_backward(work, dx, dw, dy, x, w, N, N_IN, N_OUT, SER_F32, &err), &err);
+    ser_nn_add_rows(db, dy, N, N_OUT);
+    compare("dense", "y", y, 1);
+    compare("dense", "dx", dx, 1);
+    compare("dense", "dw", dw, 1);
+    compare("dense", "db", db, 1);
+    ser_free(x);
+    ser_free(w);
+    ser_free(b);
+    ser_free(dy);
+}
+
+/* As one recording and as three: the statistics do not know. */
+static void test_batch_norm(size_t n_first)
+{
+    enum { N = 41, C = 19 };
+    ser_error err = {0};
+    ser_nn_batch_norm n;
+    CHECK_OK(ser_nn_batch_norm_init(&n, C, &err), &err);
+    float *x = get("norm", "x", NULL), *dy = get("norm", "dy", NULL);
+    float *gamma = get("norm", "gamma", NULL), *beta = get("norm", "beta", NULL);
+    float mean[C] = {0}, variance[C], bias[C] = {0}, keep[C], y[N * C], du[N * C], dx[(N + 1) * C] = {0};
+    float dgamma[C] = {0}, dbeta[C] = {0}, a[C], b[C], c[C];
+    for (size_t i = 0; i < C; i++)
+        variance[i] = keep[i] = 1;
+    ser_nn_batch_norm_clear(&n);
+    ser_nn_batch_norm_count(&n, x, n_first);
+    if (n_first < N)
+        ser_nn_batch_norm_count(&n, x + n_first * C, N - n_first);
+    ser_nn_batch_norm_finish(&n, gamma, beta, bias, mean, variance);
+    for (size_t i = 0; i < N * C; i++)
+        y[i] = x[i] * n.scale[i % C] + n.shift[i % C];
+    compare("norm", "y", y, 1);
+    compare("norm", "mean", mean, 1);
+    compare("norm", "variance", variance, 1);
+    /* An activation that lets all through hands dy on and adds up the sums. */
+    float ones[C], far_up[C];
+    for (size_t i = 0; i < C; i++)
+        ones[i] = 0, far_up[i] = 1;
+    ser_nn_norm_act p = {C, SER_RELU, ones, far_up, keep, n.centre, n.inverse};
+    ser_nn_norm_act_backward(du, n.du, n.du_x, dy, x, SER_F32, &p, N);
+    ser_nn_batch_norm_backward_sums(&n, gamma, dgamma, dbeta, a, b, c);
+    ser_nn_batch_norm_backward(dx, C, du, x, a, b, c, N, N + 1, C, SER_F32);
+    compare("norm", "dx", dx, 1);
+    compare("norm", "dgamma", dgamma, 1);
+    compare("norm", "dbeta", dbeta, 1);
+    CHECK(dx[N * C] == 0 && dx[N * C + C - 1] == 0);
+    /* The running averages are what inference uses; a bias before moves the mean and nothing else. */
+    for (size_t i = 0; i < C; i++)
+        bias[i] = 5, mean[i] += 5;
+    float scale = 1 / sqrtf(variance[3] + 1e-3f) * gamma[3];
+    ser_nn_batch_norm_use_running(&n, gamma, beta, bias, mean, variance);
+    float shift = beta[3] - (mean[3] - 5) * scale;
+    check_close("running scale", &n.scale[3], &scale, 1, 1e-5, 0);
+    check_close("running shift", &n.shift[3], &shift, 1, 1e-5, 1e-5);
+    ser_free(x);
+    ser_free(dy);
+    ser_free(gamma);
+    ser_free(beta);
+    ser_nn_batch_norm_release(&n);
+}
+
+static void test_activation(const char *name)
+{
+    enum { N = 23, C = 19, N_ROWS = 24, STRIDE = 40 };
+    char layer[32];
+    snprintf(layer, sizeof layer, "act.%s", name);
+    ser_nn_norm_act p = {.n_channels = C};
+    CHECK(ser_nonlinearity_parse(&p.f, name) && strcmp(ser_nonlinearity_name(p.f), name) == 0);
+    float *x = get(layer, "x", NULL), *scale = get(layer, "scale", NULL), *shift = get(layer, "shift", NULL);
+    float *keep = get(layer, "keep", NULL), *dz = get(layer, "dz", NULL), z[N_ROWS * STRIDE], centre[C], inverse[C];
+    float close[N * C];
+    double sum[C] = {0}, sum_x[C] = {0}, expected = 0, expected_x = 0;
+    for (size_t i = 0; i < C; i++)
+        centre[i] = 2, inverse[i] = 0.5f;
+    p.scale = scale, p.shift = shift, p.keep = keep, p.centre = centre, p.inverse = inverse;
+    ser_nn_norm_act_forward(z, STRIDE, SER_F32, x, SER_F32, &p, N, N_ROWS);
+    CHECK(z[N * STRIDE] == 0 && z[N * STRIDE + C - 1] == 0);
+    for (size_t t = 0; t < N; t++)
+        memcpy(close + t * C, z + t * STRIDE, C * sizeof *z);
+    compare(layer, "z", close, 1);
+    ser_nn_norm_act_backward(dz, sum, sum_x, dz, x, SER_F32, &p, N); /* in place */
+    compare(layer, "du", dz, 1);
+    for (size_t t = 0; t < N; t++) {
+        expected += (double)dz[t * C + 17];
+        expected_x += (double)dz[t * C + 17] * (double)(x[t * C + 17] - 2) * 0.5;
+    }
+    CHECK(fabs(sum[17] - expected) < 1e-4 && fabs(sum_x[17] - expected_x) < 1e-4);
+    ser_free(x);
+    ser_free(scale);
+    ser_free(shift);
+    ser_free(keep);
+    ser_free(dz);
+}
+
+static void test_gate(void)
+{
+    enum { N = 23 * 19 };
+    float *x = get("gate", "x", NULL), *z = get("gate", "z", NULL), *dy = get("gate", "dy", NULL), y[N];
+    ser_nn_gate_forward(y, x, z, N, SER_F32);
+    compare("gate", "y", y, 1);
+    ser_nn_gate_backward(dy, z, x, N, SER_F32);
+    compare("gate", "dx", dy, 1);
+    compare("gate", "dz", z, 1);
+    ser_free(x);
+    ser_free(z);
+    ser_free(dy);
+    float far[2] = {-1000, 1000}, one[2] = {1, 1}, out[2];
+    ser_nn_gate_forward(out, one, far, 2, SER_F32);
+    CHECK(out[0] >= 0 && out[0] < 1e-30f && out[1] == 1);
+}
+
+static void test_sums(void)
+{
+    enum { N_PARTS = 6, N = 19, N_LABELS = 7 };
+    float *x = get("weighted", "x", NULL), *w = get("weighted", "w", NULL), *dy = get("weighted", "dy", NULL);
+    float y[N], dx[N_PARTS * N], dw[N_PARTS] = {0};
+    ser_nn_weighted_sum_forward(y, x, w, N_PARTS, N);
+    ser_nn_weighted_sum_backward(dx, dw, dy, x, w, N_PARTS, N);
+    compare("weighted", "y", y, 1);
+    compare("weighted", "dx", dx, 1);
+    compare("weighted", "dw", dw, 1);
+    float mean[N] = {0}, expected[N] = {0};
+    ser_nn_time_mean_forward(mean, x, N_PARTS, N, SER_F32);
+    ser_nn_add_rows(expected, x, N_PARTS, N);
+    for (size_t i = 0; i < N; i++)
+        expected[i] /= N_PARTS;
+    check_close("time mean", mean, expected, N, 1e-6, 1e-7);
+    memset(dx, 0, sizeof dx);
+    ser_nn_time_mean_backward(dx, dy, N_PARTS, N);
+    CHECK(dx[0] == dy[0] / N_PARTS && dx[N_PARTS * N - 1] == dy[N - 1] / N_PARTS);
+    ser_free(x);
+    ser_free(w);
+    ser_free(dy);
+    float *logits = get("loss", "logits", NULL), *target = get("loss", "target", NULL), losses[5], dlogits[5 * N_LABELS];
+    for (size_t i = 0; i < 5; i++)
+        losses[i] = (float)ser_nn_softmax_cross_entropy(dlogits + i * N_LABELS, logits + i * N_LABELS,
+                                                        target + i * N_LABELS, N_LABELS, 0.1, 1.5);
+    compare("loss", "loss", losses, 1);
+    compare("loss", "dlogits", dlogits, 1);
+    CHECK((float)ser_nn_softmax_cross_entropy(NULL, logits, target, N_LABELS, 0.1, 1.5) == losses[0]);
+    ser_free(logits);
+    ser_free(target);
+}
+
+static void test_dropout(void)
+{
+    enum { N = 1000, C = 21, T = 3, COLUMNS = 16 };
+    uint16_t kept[N], again[N];
+    size_t n = ser_nn_dropout_draw(kept, N, 0.4, 46);
+    CHECK(n > 550 && n < 650 && kept[n - 1] < N);
+    CHECK(ser_nn_dropout_draw(again, N, 0.4, 46) == n && memcmp(kept, again, n * sizeof *kept) == 0);
+    CHECK(ser_nn_dropout_draw(again, N, 0.4, 47) != n || memcmp(kept, again, n * sizeof *kept) != 0);
+    CHECK(ser_nn_dropout_draw(again, N, 0, 46) == N);
+    n = ser_nn_dropout_draw(kept, C, 0.4, 46);
+    float keep[C], x[T * C], columns[T * COLUMNS], back[T * C];
+    uint16_t half[T * C];
+    ser_nn_dropout_factors(keep, C, kept, n, 0.5);
+    for (size_t i = 0; i < T * C; i++)
+        x[i] = (float)i;
+    ser_nn_convert(half, SER_BF16, x, T * C);
+    for (int type = 0; type < 2; type++) {
+        ser_nn_channels_gather(columns, COLUMNS, type ? (void *)half : x, type ? SER_BF16 : SER_F32, C, kept, n, T);
+        CHECK(n < COLUMNS && columns[n] == 0 && columns[2 * COLUMNS + n - 1] == x[2 * C + kept[n - 1]]);
+        ser_nn_channels_scatter(back, C, columns, COLUMNS, kept, n, T);
+        ser_nn_multiply(back + C, keep, C);
+        for (size_t i = 0; i < C; i++)
+            CHECK(back[C + i] == (keep[i] > 0 ? 2 * x[C + i] : 0));
+    }
+}
+
+/* ---- finite differences ---- */
+
+enum { T = 19, C = 18, OUT = 5, KERNEL = 3 };
+
+/* sum over i of r[i] y[i]: a loss whose gradient by y is r. */
+typedef struct probe {
+    ser_nn_work *work;
+    float x[T * C], w[KERNEL * C * C], gamma[C], beta[C];
+    float r[24 * C];
+} probe;
+
+static double weigh(const probe *p, const float *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)p->r[i] * (double)y[i];
+    return sum;
+}
+
+/* gradient of loss by x (n values inside p), three places of it, by central differences. */
+static void check_gradient(const char *what, double (*loss)(const probe *p), probe *p, float *x, const float *gradient,
+                           size_t n)
+{
+    for (size_t i = n / 7; i < n; i += n / 3 + 1) {
+        float before = x[i];
+        const float step = 4e-3f;
+        x[i] = before + step;
+        double up = loss(p);
+        x[i] = before - step;
+        double down = loss(p);
+        x[i] = before;
+        double expected = (up - down) / (2 * (double)step);
+        if (fabs(expected - (double)gradient[i]) > 3e-3 * (1 + fabs(expected)))
+            fprintf(stderr, "%s[%zu]: %g, by differences %g\n", what, i, (double)gradient[i], expected);
+        CHECK(fabs(expected - (double)gradient[i]) <= 3e-3 * (1 + fabs(expected)));
+    }
+}
+
+static const ser_nn_causal_conv probe_conv = {T, C, C, KERNEL, 2};
+
+static double conv_loss(const probe *p)
+{
+    ser_error err = {0};
+    float y[24 * C];
+    void *unfolded = as_last_tap(p->x, T, C, KERNEL, SER_F32);
+    CHECK_OK(ser_nn_causal_conv1d_forward(p->work, y, unfolded, p->w, &probe_conv, &err), &err);
+    ser_free(unfolded);
+    return weigh(p, y, T * C);
+}
+
+static double dense_loss(const probe *p)
+{
+    ser_error err = {0};
+    float y[T * OUT];
+    CHECK_OK(ser_nn_dense_forward(p->work, y, p->x, p->w, p->beta, T, C, OUT, SER_F32, &err), &err);
+    return weigh(p, y, T * OUT);
+}
+
+static double norm_loss(const probe *p)
+{
+    ser_error err = {0};
+    ser_nn_batch_norm n;
+    float none[C] = {0}, mean[C] = {0}, variance[C] = {0}, keep[C], z[T * C];
+    CHECK_OK(ser_nn_batch_norm_init(&n, C, &err), &err);
+    ser_nn_batch_norm_clear(&n);
+    ser_nn_batch_norm_count(&n, p->x, T);
+    ser_nn_batch_norm_finish(&n, p->gamma, p->beta, none, mean, variance);
+    for (size_t i = 0; i < C; i++)
+        keep[i] = i % 3 ? 1.5f : 0;
+    ser_nn_norm_act act = {C, SER_SWISH, n.scale, n.shift, keep, n.centre, n.inverse};
+    ser_nn_norm_act_forward(z, C, SER_F32, p->x, SER_F32, &act, T, T);
+    ser_nn_batch_norm_release(&n);
+    return weigh(p, z, T * C);
+}
+
+static double gate_loss(const probe *p)
+{
+    float y[T * C];
+    ser_nn_gate_forward(y, p->x, p->w, T * C, SER_F32);
+    return weigh(p, y, T * C);
+}
+
+static double weighted_loss(const probe *p)
+{
+    float y[C];
+    ser_nn_weighted_sum_forward(y, p->x, p->w, T, C);
+    return weigh(p, y, C);
+}
+
+static double mean_loss(const probe *p)
+{
+    float mean[C] = {0};
+    ser_nn_time_mean_forward(mean, p->x, T, C, SER_F32);
+    return weigh(p, mean, C);
+}
+
+static double softmax_loss(const probe *p)
+{
+    float target[OUT] = {0, 0.25f, 0.75f};
+    return ser_nn_softmax_cross_entropy(NULL, p->x, target, OUT, 0.1, 2);
+}
+
+static double relu_loss(const probe *p)
+{
+    float y[C];
+    memcpy(y, p->x, sizeof y);
+    ser_nn_relu_forward(y, C);
+    return weigh(p, y, C);
+}
+
+static void check_conv_and_dense(probe *p)
+{
+    ser_error err = {0};
+    float dx[24 * C] = {0}, dw[KERNEL * C * C] = {0}, dw_by_input[KERNEL * C * C] = {0}, by_input[KERNEL * C * C];
+    void *unfolded = as_last_tap(p->r, T, C, KERNEL, SER_F32), *rows = as_last_tap(p->x, T, C, 1, SER_F32);
+    ser_nn_kernel_by_input(by_input, SER_F32, p->w, &probe_conv);
+    CHECK_OK(ser_nn_causal_conv1d_backward(p->work, dx, false, dw_by_input, unfolded, rows, C, by_input, &probe_conv, &err),
+             &err);
+    ser_nn_kernel_add_by_input(dw, dw_by_input, &probe_conv);
+    check_gradient("conv dx", conv_loss, p, p->x, dx, T * C);
+    check_gradient("conv dw", conv_loss, p, p->w, dw, KERNEL * C * C);
+    float dense_dw[C * OUT] = {0}, db[C] = {0};
+    CHECK_OK(ser_nn_dense_backward(p->work, dx, dense_dw, p->r, p->x, p->w, T, C, OUT, SER_F32, &err), &err);
+    ser_nn_add_rows(db, p->r, T, OUT);
+    check_gradient("dense dx", dense_loss, p, p->x, dx, T * C);
+    check_gradient("dense dw", dense_loss, p, p->w, dense_dw, C * OUT);
+    check_gradient("dense db", dense_loss, p, p->beta, db, OUT);
+    ser_free(unfolded);
+    ser_free(rows);
+}
+
+static void check_norm(probe *p)
+{
+    ser_error err = {0};
+    ser_nn_batch_norm n;
+    float none[C] = {0}, mean[C] = {0}, variance[C] = {0}, keep[C], du[T * C], dx[T * C];
+    float dgamma[C] = {0}, dbeta[C] = {0}, a[C], b[C], c[C];
+    CHECK_OK(ser_nn_batch_norm_init(&n, C, &err), &err);
+    ser_nn_batch_norm_clear(&n);
+    ser_nn_batch_norm_count(&n, p->x, T);
+    ser_nn_batch_norm_finish(&n, p->gamma, p->beta, none, mean, variance);
+    for (size_t i = 0; i < C; i++)
+        keep[i] = i % 3 ? 1.5f : 0;
+    ser_nn_norm_act act = {C, SER_SWISH, n.scale, n.shift, keep, n.centre, n.inverse};
+    ser_nn_norm_act_backward(du, n.du, n.du_x, p->r, p->x, SER_F32, &act, T);
+    ser_nn_batch_norm_backward_sums(&n, p->gamma, dgamma, dbeta, a, b, c);
+    ser_nn_batch_norm_backward(dx, C, du, p->x, a, b, c, T, T, C, SER_F32);
+    check_gradient("norm dx", norm_loss, p, p->x, dx, T * C);
+    check_gradient("norm dgamma", norm_loss, p, p->gamma, dgamma, C);
+    check_gradient("norm dbeta", norm_loss, p, p->beta, dbeta, C);
+    ser_nn_batch_norm_release(&n);
+}
+
+static void check_the_rest(probe *p)
+{
+    float dy[T * C], z[T * C], dx[T * C], dw[T] = {0};
+    memcpy(dy, p->r, sizeof dy);
+    memcpy(z, p->w, sizeof z);
+    ser_nn_gate_backward(dy, z, p->x, T * C, SER_F32);
+    check_gradient("gate dx", gate_loss, p, p->x, dy, T * C);
+    check_gradient("gate dz", gate_loss, p, p->w, z, T * C);
+    ser_nn_weighted_sum_backward(dx, dw, p->r, p->x, p->w, T, C);
+    check_gradient("weighted dx", weighted_loss, p, p->x, dx, T * C);
+    check_gradient("weighted dw", weighted_loss, p, p->w, dw, T);
+    memset(dx, 0, sizeof dx);
+    ser_nn_time_mean_backward(dx, p->r, T, C);
+    check_gradient("mean dx", mean_loss, p, p->x, dx, T * C);
+    float target[OUT] = {0, 0.25f, 0.75f};
+    ser_nn_softmax_cross_entropy(dx, p->x, target, OUT, 0.1, 2);
+    check_gradient("loss dlogits", softmax_loss, p, p->x, dx, OUT);
+    memcpy(dx, p->r, C * sizeof *dx);
+    memcpy(z, p->x, C * sizeof *z);
+    ser_nn_relu_forward(z, C);
+    ser_nn_relu_backward(dx, z, C);
+    check_gradient("relu dx", relu_loss, p, p->x, dx, C);
+}
+
+static void test_differences(ser_nn_work *work)
+{
+    static probe p;
+    ser_random random;
+    ser_random_init(&random, 46);
+    p.work = work;
+    float *parts[] = {p.x, p.w, p.gamma, p.beta, p.r};
+    const size_t sizes[] = {T * C, KERNEL * C * C, C, C, T * C};
+    for (size_t i = 0; i < 5; i++)
+        for (size_t j = 0; j < sizes[i]; j++)
+            parts[i][j] = (float)ser_random_normal(&random);
+    check_conv_and_dense(&p);
+    check_norm(&p);
+    check_the_rest(&p);
+}
+
+static void test_with(ser_engine engine, ser_precision precision, double tolerance)
+{
+    ser_error err = {0};
+    ser_nn_ops *ops;
+    ser_nn_work *work = NULL;
+    if (ser_nn_ops_new(&ops, engine, precision, &err) != SER_OK) {
+        CHECK(precision == SER_PRECISION_BF16); /* which not every processor has */
+        return;
+    }
+    CHECK_OK(ser_nn_work_new(&work, ops, 1, &err), &err);
+    test_conv(work, 37, 4, 3, tolerance);
+    test_conv(work, 64, 16, 3, tolerance);
+    test_conv(work, 45, 32, 3, tolerance);
+    test_conv(work, 40, 64, 3, tolerance);
+    test_conv(work, 9, 1, 2, tolerance);
+    if (precision == SER_PRECISION_FP32) {
+        test_dense(work);
+        test_differences(work);
+    }
+    ser_nn_work_free(&work);
+    ser_nn_ops_free(&ops);
+}
+
+int main(void)
+{
+    file = open_golden("timnet/layers.safetensors");
+    if (!file)
+        return test_summary();
+    test_with(SER_ENGINE_REF, SER_PRECISION_FP32, 1);
+    test_with(SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1);
+    test_with(SER_ENGINE_ONEDNN, SER_PRECISION_BF16, 2500);
+    test_batch_norm(41);
+    test_batch_norm(13);
+    test_activation("relu");
+    test_activation("elu");
+    test_activation("swish");
+    test_activation("tanh");
+    ser_nonlinearity f;
+    CHECK(!ser_nonlinearity_parse(&f, "gelu"));
+    test_gate();
+    test_sums();
+    test_dropout();
+    ser_safetensors_close(&file);
+    return test_summary();
+}
