@@ -140,18 +140,20 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
     ser_text_append(t, "\n");
 }
 
-/* "angry 93 %", or why there is no label; in fields, so that lines for many recordings stand in columns. */
+/* "angry 93 %", or the note where there is no label, in a field as wide where padded. */
 static void append_label(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
-                         const char *note, size_t width)
+                         size_t width, const char *note, bool padded)
 {
+    enum { PERCENT = 6 };
     const char *name = label_of(form, label, scores);
+    if (!name) {
+        ser_append_left(t, note, padded ? width + PERCENT : 0, form->style);
+        return;
+    }
     ser_append_bold(t, form->style);
-    ser_append_left(t, name ? name : "-", width, form->style);
+    ser_append_left(t, name, width, form->style);
     ser_append_plain(t, form->style);
-    if (name)
-        ser_text_appendf(t, " %3.0f %%", 100.0 * (double)scores[label]);
-    else
-        ser_text_appendf(t, "  %s", note ? note : "no voice");
+    ser_text_appendf(t, " %3.0f %%", 100.0 * (double)scores[label]);
 }
 
 static void append_bars(ser_text *t, const ser_prediction_form *form, const ser_result *r, size_t width)
@@ -190,7 +192,8 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
     for (size_t i = 0; i < form->n_labels; i++)
         width = ser_columns(form->labels[i]) > width ? ser_columns(form->labels[i]) : width;
     width = width < LONGEST ? width : LONGEST;
-    append_label(t, form, r->label, r->scores, ser_note_text(r->note), width);
+    const char *note = ser_note_text(r->note);
+    append_label(t, form, r->label, r->scores, width, note ? note : "no label", true);
     ser_text_appendf(t, "  %7.2f s  ", r->duration_s);
     ser_append_line(t, file, 0, form->style.utf8);
     ser_text_append(t, "\n");
@@ -203,7 +206,7 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
         ser_text_append(t, form->style.utf8 ? " – " : " - ");
         append_time(t, s->end_s);
         ser_text_append(t, "  ");
-        append_label(t, form, s->label, s->scores, NULL, width);
+        append_label(t, form, s->label, s->scores, width, "no voice", false);
         ser_text_append(t, "\n");
     }
 }

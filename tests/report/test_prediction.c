@@ -135,10 +135,10 @@ static void test_text(void)
                       "  happy     █████████████▎       70.0 %\n"
                       "  sad       █▉                   10.0 %\n"
                       "      0:00.0 –     0:01.5  happy      70 %\n"
-                      "      0:01.5 –     0:03.2  -          no voice\n") == 0);
+                      "      0:01.5 –     0:03.2  no voice\n") == 0);
     ser_text_clear(&t);
     ser_prediction_text(&t, &f, "s.wav", &silent);
-    CHECK(strcmp(t.s, "-          silence     1.00 s  s.wav\n") == 0);
+    CHECK(strcmp(t.s, "silence             1.00 s  s.wav\n") == 0);
     ser_text_release(&t);
 }
 
