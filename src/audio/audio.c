@@ -284,7 +284,7 @@ bool ser_audio_is_audio(const char *path)
         struct stat st;
         return stat(path, &st) == 0 && S_ISREG(st.st_mode);
     }
-    bool is_audio = ser_source_is_container(&source) || ser_source_is_mpeg(&source);
+    bool is_audio = ser_source_is_container(&source) || ser_source_find_mpeg(&source);
     ser_source_close(&source);
     return is_audio;
 }

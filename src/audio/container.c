@@ -45,8 +45,8 @@ static size_field find_chunk(ser_source *s, uint64_t offset, const char *name, i
                                 .found = true,
                                 .unknown =
                                     n_size == 8 ? size == UINT64_MAX : !rf64_size && is_placeholder(size)};
-        unsigned char
-            sizes[16]; /* RF64 keeps the true sizes here (EBU Tech 3306): of the file, of the sound */
+        unsigned char sizes[16];
+        /* RF64 keeps the true sizes here (EBU Tech 3306): of the file, then of the sound. */
         if (memcmp(h, "ds64", 4) == 0 && ser_source_read_at(s, begin, sizes, sizeof sizes) == sizeof sizes)
             rf64_size = number(sizes + 8, 8, true);
         if (size > s->n)
@@ -91,10 +91,11 @@ ser_promise ser_source_mend_header(ser_source *s)
         return (ser_promise){0};
     uint64_t held = s->n - f.begin;
     if (f.unknown || (f.n_bytes == 8 && f.stated > held)) {
+        uint64_t size = f.n_bytes == 4 && held > UINT32_MAX ? UINT32_MAX : held;
         s->patch_at = f.at;
         s->n_patch = (size_t)f.n_bytes;
         for (int i = 0; i < f.n_bytes; i++)
-            s->patch[f.little ? i : f.n_bytes - 1 - i] = (unsigned char)(held >> 8 * i);
+            s->patch[f.little ? i : f.n_bytes - 1 - i] = (unsigned char)(size >> 8 * i);
     }
     if (f.unknown || f.stated <= held)
         return (ser_promise){0};
@@ -147,13 +148,33 @@ static size_t mpeg_frame_size(const unsigned char h[4])
     return (size_t)((layer == 3 && !is_first ? 72 : 144) * bits_per_s / rate_hz + padding);
 }
 
-bool ser_source_is_mpeg(ser_source *s)
+/* Whether this many frames of one kind follow each other from offset on. */
+static bool has_mpeg_frames(ser_source *s, uint64_t offset, int n_frames)
 {
-    unsigned char h[4], next[4];
-    size_t n = ser_source_read_at(s, 0, h, sizeof h) == sizeof h ? mpeg_frame_size(h) : 0;
-    if (!n || n > s->n)
-        return false;
-    /* Four bytes are found in any data; another frame of the same kind right behind is not. */
-    return ser_source_read_at(s, n, next, sizeof next) < sizeof next ||
-           (mpeg_frame_size(next) && ((h[1] ^ next[1]) & 0xfe) == 0 && ((h[2] ^ next[2]) & 0x0c) == 0);
+    unsigned char first[4] = {0}, h[4] = {0};
+    for (int i = 0; i < n_frames; i++) {
+        size_t n = ser_source_read_at(s, offset, h, sizeof h) == sizeof h ? mpeg_frame_size(h) : 0;
+        if (i == 0)
+            memcpy(first, h, sizeof first);
+        /* The same version, layer and sampling rate; bit rate and padding may change. */
+        if (!n || n > s->n - offset || ((h[1] ^ first[1]) & 0xfe) != 0 || ((h[2] ^ first[2]) & 0x0c) != 0)
+            return false;
+        offset += n;
+    }
+    return true;
+}
+
+bool ser_source_find_mpeg(ser_source *s)
+{
+    enum { MAX_SKIPPED = 4096 };
+    unsigned char bytes[MAX_SKIPPED];
+    size_t n = ser_source_read_at(s, 0, bytes, sizeof bytes);
+    for (size_t i = 0; i < n; i++)
+        /* Four bytes that look like a frame are found in any data, several in the right places are not. */
+        if (bytes[i] == 0xff && has_mpeg_frames(s, i, i ? 4 : 2)) {
+            s->start += i;
+            s->n -= i;
+            return true;
+        }
+    return false;
 }

@@ -134,10 +134,10 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
     /* Never by name, nor whatever libsndfile takes for sound: for some formats it needs only two bytes, or
      * none and the right name. */
     ser_status status;
-    if (ser_source_is_mpeg(source))
-        status = open_mpeg(d, source, err);
-    else if (ser_source_is_container(source))
+    if (ser_source_is_container(source))
         status = open_sndfile(d, source, err);
+    else if (ser_source_find_mpeg(source))
+        status = open_mpeg(d, source, err);
     else
         status = ser_fail(
             err, SER_E_FORMAT,

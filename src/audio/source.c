@@ -119,18 +119,18 @@ ser_status ser_source_open(ser_source *out, const char *path, ser_error *err)
     if (fd < 0)
         return fail_open(err);
     /* Somebody else may have read a part of standard input, when that is a file: what is left counts. */
-    off_t start = is_stdin ? lseek(fd, 0, SEEK_CUR) : 0, end = 0;
+    off_t start = is_stdin ? lseek(fd, 0, SEEK_CUR) : 0;
+    struct stat st = {0};
     ser_status status = make_regular(&fd, is_stdin, err);
-    if (status == SER_OK && (end = lseek(fd, 0, SEEK_END)) < 0)
+    if (status == SER_OK && fstat(fd, &st) != 0)
         status = fail_open(err);
     if (status != SER_OK) {
         close(fd);
         return status;
     }
-    if (is_stdin && start > 0) /* put it back, as a duplicate shares it */
-        lseek(fd, start, SEEK_SET);
-    *out = (ser_source){.fd = fd, .start = start > 0 ? (uint64_t)start : 0};
-    out->n = (uint64_t)end > out->start ? (uint64_t)end - out->start : 0;
+    if (start < 0 || start > st.st_size)
+        start = 0;
+    *out = (ser_source){.fd = fd, .start = (uint64_t)start, .n = (uint64_t)(st.st_size - start)};
     skip_tags(out);
     return SER_OK;
 }

@@ -27,10 +27,9 @@ void ser_source_close(ser_source *s); /* also on a zeroed struct */
 /* Up to n bytes from offset; fewer at the end or when reading fails. */
 size_t ser_source_read_at(ser_source *s, uint64_t offset, void *out, size_t n);
 
-/* What of the sound a container's header promises. */
+/* Bytes of sound: by a container's header, and in the file. 0, 0: the header does not say, or is right. */
 typedef struct ser_promise {
-    uint64_t n_stated,
-        n_held; /* bytes of sound by the header, and in the file; 0, 0: the header does not say */
+    uint64_t n_stated, n_held;
 } ser_promise;
 
 /* Finds the sound's size in the headers of WAV, RF64, AIFF, AU and CAF. Streams state 0 or a placeholder
@@ -40,7 +39,8 @@ ser_promise ser_source_mend_header(ser_source *s);
 
 /* It begins like a kind of audio file, so that it is audio, be it damaged. */
 bool ser_source_is_container(ser_source *s);
-/* It begins with two MPEG audio frames (or is one). */
-bool ser_source_is_mpeg(ser_source *s);
+/* It begins with MPEG audio frames, or does after at most some thousand bytes, which are then skipped: parts
+ * of streams begin within a frame. */
+bool ser_source_find_mpeg(ser_source *s);
 
 #endif
