@@ -110,9 +110,9 @@ static void draw(const char *what, size_t done, size_t total)
     if (strncmp(what, line.what, sizeof line.what - 1) != 0) {
         snprintf(line.what, sizeof line.what, "%s", what);
         line.started_s = now;
-    } else if (now - line.last_drawn_s < DRAW_EVERY_S) {
-        return;
     }
+    if (line.drawn && now - line.last_drawn_s < DRAW_EVERY_S)
+        return;
     ser_text t = {0};
     ser_text_append(&t, ERASE_LINE);
     ser_progress_line(&t, what, done, total, now - line.started_s, style);

@@ -85,7 +85,7 @@ ser_status ser_chart_new(ser_chart **out, ser_chart_format format, double width,
         start_svg(c, width, height, title);
     }
     if (format != SER_CHART_HTML) /* a page brings its own background */
-        ser_chart_rect(c, 0, 0, width, height, SER_PAPER, NULL);
+        ser_chart_rect(c, 0, 0, width, height, ser_paper, NULL);
     *out = c;
     return SER_OK;
 }

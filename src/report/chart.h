@@ -19,12 +19,12 @@ typedef struct ser_colour {
     const char *variable; /* the page's variable to use instead in SER_CHART_HTML; or NULL */
 } ser_colour;
 
-extern const ser_colour SER_INK, SER_MUTED, SER_GRID, SER_PAPER, SER_WHITE, SER_BLUE, SER_RED;
+extern const ser_colour ser_ink, ser_muted, ser_grid, ser_paper, ser_white, ser_blue, ser_red;
 
 /* The colour that an emotion has in every picture; other labels get one by index. label NULL: no voice. */
 ser_colour ser_colour_of_label(const char *label, size_t index);
 ser_colour ser_colour_faded(ser_colour c, double alpha);
-/* SER_INK's fixed dark or white, whichever can be read better on c (opaque). */
+/* ser_ink's fixed dark or white, whichever can be read better on c (opaque). */
 ser_colour ser_colour_on(ser_colour c);
 
 typedef struct ser_chart ser_chart;

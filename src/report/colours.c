@@ -12,10 +12,10 @@
         r, g, b, 1, NULL                                                                                     \
     }
 
-const ser_colour SER_INK = THEMED(0x1d, 0x21, 0x29, "--ink"), SER_MUTED = THEMED(0x5d, 0x66, 0x73, "--muted"),
-                 SER_GRID = THEMED(0xd5, 0xd9, 0xe0, "--grid"),
-                 SER_PAPER = THEMED(0xff, 0xff, 0xff, "--paper"), SER_WHITE = FIXED(0xff, 0xff, 0xff),
-                 SER_BLUE = FIXED(0x1a, 0x66, 0xc2), SER_RED = FIXED(0xd8, 0x4a, 0x3c);
+const ser_colour ser_ink = THEMED(0x1d, 0x21, 0x29, "--ink"), ser_muted = THEMED(0x5d, 0x66, 0x73, "--muted"),
+                 ser_grid = THEMED(0xd5, 0xd9, 0xe0, "--grid"),
+                 ser_paper = THEMED(0xff, 0xff, 0xff, "--paper"), ser_white = FIXED(0xff, 0xff, 0xff),
+                 ser_blue = FIXED(0x1a, 0x66, 0xc2), ser_red = FIXED(0xd8, 0x4a, 0x3c);
 
 /* Hues far apart where emotions are mistaken for each other (angry and happy, sad and neutral), with
  * different lightness too, so that they can be told apart without seeing red or green. */
@@ -64,7 +64,7 @@ ser_colour ser_colour_on(ser_colour c)
 {
     double luminance = 0.2126 * linear(c.red) + 0.7152 * linear(c.green) + 0.0722 * linear(c.blue);
     double with_white = 1.05 / (luminance + 0.05), with_ink = (luminance + 0.05) / (0.015 + 0.05);
-    ser_colour ink = SER_INK;
+    ser_colour ink = ser_ink;
     ink.variable = NULL;
-    return with_white >= with_ink ? SER_WHITE : ink;
+    return with_white >= with_ink ? ser_white : ink;
 }

@@ -55,12 +55,12 @@ static void draw_cell(ser_chart *c, const ser_confusion_picture *p, const confus
     snprintf(tip, sizeof tip, "%.80s taken for %.80s: %zu of %zu (%.1f %%)", p->labels[i], p->labels[j],
              count, n_row, 100 * share);
     ser_chart_rect(c, x + 1, y + 1, l->cell - 2, l->cell - 2,
-                   count ? ser_colour_faded(SER_BLUE, 0.06 + 0.94 * share) : ser_colour_faded(SER_GRID, 0.25),
+                   count ? ser_colour_faded(ser_blue, 0.06 + 0.94 * share) : ser_colour_faded(ser_grid, 0.25),
                    tip);
     if (!count || l->cell < 24)
         return;
     ser_text_look look = {.size = fmin(15, l->cell * 0.3), .anchor = SER_ANCHOR_MIDDLE, .bold = i == j};
-    look.colour = share > 0.7 ? SER_WHITE : SER_INK; /* where white on blue reads better than dark */
+    look.colour = share > 0.7 ? ser_white : ser_ink; /* where white on blue reads better than dark */
     double middle = x + l->cell / 2;
     if (l->cell < 44) {
         snprintf(text, sizeof text, "%zu", count);
@@ -78,7 +78,7 @@ static void draw_cell(ser_chart *c, const ser_confusion_picture *p, const confus
 
 static void draw_labels(ser_chart *c, const ser_confusion_picture *p, const confusion_layout *l)
 {
-    ser_text_look look = {.size = l->label_size, .colour = SER_INK, .max_width = 180};
+    ser_text_look look = {.size = l->label_size, .colour = ser_ink, .max_width = 180};
     for (size_t i = 0; i < p->n_labels; i++) {
         double middle = l->cell * ((double)i + 0.5);
         look.anchor = SER_ANCHOR_END;
@@ -89,7 +89,7 @@ static void draw_labels(ser_chart *c, const ser_confusion_picture *p, const conf
         ser_chart_text(c, l->x + middle, l->y - 9, p->labels[i], look);
     }
     double side = l->cell * (double)p->n_labels;
-    ser_text_look axis = {.size = 12.5, .colour = SER_MUTED, .anchor = SER_ANCHOR_MIDDLE};
+    ser_text_look axis = {.size = 12.5, .colour = ser_muted, .anchor = SER_ANCHOR_MIDDLE};
     double heading = ser_chart_heading_height(p->title, p->subtitle);
     ser_chart_text(c, l->x + side / 2, heading + 13, "Predicted", axis);
     axis.angle = 90;
@@ -111,7 +111,7 @@ ser_status ser_draw_confusion(ser_chart **out, ser_chart_format format, const se
         return st;
     ser_chart_heading(c, 24, l.width - 48, p->title, p->subtitle);
     draw_labels(c, p, &l);
-    ser_text_look support = {.size = 11.5, .colour = SER_MUTED};
+    ser_text_look support = {.size = 11.5, .colour = ser_muted};
     for (size_t i = 0; i < p->n_labels; i++) {
         size_t n_row = row_sum(p, i);
         for (size_t j = 0; j < p->n_labels; j++)

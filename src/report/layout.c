@@ -47,10 +47,10 @@ void ser_chart_heading(ser_chart *c, double x, double width, const char *title, 
     if (title)
         ser_chart_text(
             c, x, ABOVE_HEADING + TITLE, title,
-            (ser_text_look){.size = 17, .colour = SER_INK, .bold = true, .max_width = width * 0.9});
+            (ser_text_look){.size = 17, .colour = ser_ink, .bold = true, .max_width = width * 0.9});
     if (subtitle)
         ser_chart_text(c, x, ABOVE_HEADING + (title ? TITLE : 0) + SUBTITLE, subtitle,
-                       (ser_text_look){.size = 12.5, .colour = SER_MUTED, .max_width = width});
+                       (ser_text_look){.size = 12.5, .colour = ser_muted, .max_width = width});
 }
 
 double ser_chart_heading_height(const char *title, const char *subtitle)

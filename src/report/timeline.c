@@ -146,12 +146,12 @@ static double time_step(double duration_s)
 static void draw_time_axis(ser_chart *c, double duration_s, double top, double bottom)
 {
     double step = time_step(duration_s);
-    ser_text_look look = {.size = 11.5, .colour = SER_MUTED, .anchor = SER_ANCHOR_MIDDLE};
+    ser_text_look look = {.size = 11.5, .colour = ser_muted, .anchor = SER_ANCHOR_MIDDLE};
     for (int i = 0; i * step <= duration_s * (1 + 1e-9); i++) {
         char text[32];
         double x = LEFT + WIDTH * i * step / duration_s;
         format_time(text, i * step, step, duration_s);
-        ser_chart_line(c, x, top, x, bottom + 5, 1, ser_colour_faded(SER_GRID, 0.7), false);
+        ser_chart_line(c, x, top, x, bottom + 5, 1, ser_colour_faded(ser_grid, 0.7), false);
         ser_chart_text(c, x, bottom + 20, text, look);
     }
 }
@@ -244,9 +244,9 @@ static void draw_score(ser_chart *c, const ser_timeline_picture *p, const timeli
 static void draw_score_axis(ser_chart *c, double top)
 {
     ser_chart_line(c, LEFT, top + SCORES / 2.0, LEFT + WIDTH, top + SCORES / 2.0, 1,
-                   ser_colour_faded(SER_WHITE, 0.5), false);
-    ser_chart_line(c, LEFT, top + SCORES, LEFT + WIDTH, top + SCORES, 1, SER_MUTED, false);
-    ser_text_look look = {.size = 11.5, .colour = SER_MUTED, .anchor = SER_ANCHOR_END};
+                   ser_colour_faded(ser_white, 0.5), false);
+    ser_chart_line(c, LEFT, top + SCORES, LEFT + WIDTH, top + SCORES, 1, ser_muted, false);
+    ser_text_look look = {.size = 11.5, .colour = ser_muted, .anchor = SER_ANCHOR_END};
     for (int percent = 0; percent <= 100; percent += 50) {
         char text[16];
         double y = top + SCORES * (1 - percent / 100.0);
@@ -272,7 +272,7 @@ static double legend(ser_chart *c, const ser_timeline_picture *p, const double *
         }
         if (c) {
             ser_chart_rect(c, x, y, 13, 13, ser_colour_of_label(name, k), NULL);
-            ser_chart_text(c, x + 20, y + 11, text, (ser_text_look){.size = 12, .colour = SER_INK});
+            ser_chart_text(c, x + 20, y + 11, text, (ser_text_look){.size = 12, .colour = ser_ink});
         }
         x += width;
     }
@@ -295,7 +295,7 @@ static ser_status draw(ser_chart **out, ser_chart_format format, const ser_timel
     ser_chart_heading(c, 24, width - 48, p->title, p->subtitle);
     legend(c, p, d->shares, heading);
     draw_time_axis(c, p->duration_s, top, bottom);
-    ser_text_look name = {.size = 12, .colour = SER_MUTED, .anchor = SER_ANCHOR_MIDDLE, .angle = 90};
+    ser_text_look name = {.size = 12, .colour = ser_muted, .anchor = SER_ANCHOR_MIDDLE, .angle = 90};
     if (p->n_peaks) {
         draw_loudness(c, p, d, top);
         ser_chart_text(c, 24, top + LOUDNESS / 2.0, "Loudness", name);
