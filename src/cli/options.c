@@ -14,7 +14,9 @@ int ser_exit_status(ser_status status)
 {
     if (status == SER_OK)
         return SER_EXIT_OK;
-    return status == SER_E_CANCELLED ? SER_EXIT_INTERRUPTED : SER_EXIT_FAILED;
+    return status == SER_E_CANCELLED ? SER_EXIT_INTERRUPTED
+           : status == SER_E_ARG     ? SER_EXIT_USAGE
+                                     : SER_EXIT_FAILED;
 }
 
 void ser_option_list_release(ser_option_list *list)

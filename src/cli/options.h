@@ -50,7 +50,8 @@ typedef struct ser_command {
 
 enum { SER_EXIT_OK = 0, SER_EXIT_FAILED = 1, SER_EXIT_USAGE = 2, SER_EXIT_INTERRUPTED = 130 };
 
-/* What the exit status is after a function returned this status: 0, 130 after SER_E_CANCELLED, else 1. */
+/* What the exit status is after a function returned this status: 0; 130 after SER_E_CANCELLED; 2 after
+ * SER_E_ARG, because arguments come from the command line; else 1. */
 int ser_exit_status(ser_status status);
 
 typedef enum ser_options_outcome {

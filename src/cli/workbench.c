@@ -44,7 +44,7 @@ static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encod
 /* What the inner cross-validation tries. The grid was chosen on EMO-DB's and RAVDESS's training parts. */
 static void list_candidates(ser_workbench *w, bool layers_are_free)
 {
-    static const double spread_weights[] = {0.25, 0.5, 1}, penalties[] = {30, 100, 300};
+    static const double spread_weights[] = {0.25, 0.5, 1}, penalties[] = {100, 300, 1000};
     size_t n_blocks = ser_extractor_n_blocks(w->extractor);
     uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1,
              sets[2] = {all, all & ~UINT64_C(1)};

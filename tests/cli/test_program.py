@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+"""Runs the program `ser` as users do, on good and on broken input. Needs nothing but Python's own library.
+
+Usage: test_program.py PATH_OF_SER        (the environment: SER_SHARED, optional, the folder of real recordings)
+"""
+import csv, io, json, math, os, random, shutil, struct, subprocess, sys, tempfile, unittest, wave
+
+SER = os.path.abspath(sys.argv.pop(1))
+SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
+NOISE = "/usr/share/sounds/alsa/Noise.wav"
+HAS_MODEL = subprocess.run([SER, "info"], capture_output=True).returncode == 0
+
+
+def write_wav(path, samples, rate=16000, channels=1):
+    with wave.open(path, "wb") as f:
+        f.setnchannels(channels)
+        f.setsampwidth(2)
+        f.setframerate(rate)
+        data = b"".join(struct.pack("<h", max(-32768, min(32767, int(32767 * s)))) * channels for s in samples)
+        f.writeframes(data)
+
+
+def write_float_wav(path, samples, rate=16000):
+    data = struct.pack("<%df" % len(samples), *samples)
+    head = b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 3, 1, rate, 4 * rate, 4, 32)
+    with open(path, "wb") as f:
+        f.write(head + b"data" + struct.pack("<I", len(data)) + data)
+
+
+def tone(frequency, seconds, rate=16000, level=0.3, seed=0):
+    r = random.Random(seed)
+    return [level * math.sin(2 * math.pi * frequency * i / rate) + 0.01 * r.gauss(0, 1) for i in range(int(seconds * rate))]
+
+
+def safetensors(metadata, tensors=()):
+    header, data = {"__metadata__": metadata}, b""
+    for name, values in tensors:
+        raw = struct.pack("<%df" % len(values), *values)
+        header[name] = {"dtype": "F32", "shape": [len(values)], "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp()
+        self.env = dict(os.environ, XDG_CACHE_HOME=os.path.join(self.dir, "cache"), LC_ALL="C.UTF-8")
+
+    def tearDown(self):
+        shutil.rmtree(self.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def ser(self, *args, status=0, stdin=None, stdout=subprocess.PIPE):
+        p = subprocess.run([SER, *args], env=self.env, input=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=self.dir, timeout=600)
+        out, err = (p.stdout or b"").decode(), p.stderr.decode()
+        self.assertEqual(p.returncode, status, "%s\nstdout: %s\nstderr: %s" % (args, out, err))
+        return out, err
+
+    def make_corpus(self, name="corpus", per_class=6):
+        """Tones: one pitch per emotion."""
+        for emotion, frequency in (("anger", 900), ("sadness", 200), ("neutral", 450)):
+            os.makedirs(self.path(f"{name}/{emotion}"))
+            for i in range(per_class):
+                write_wav(self.path(f"{name}/{emotion}/{emotion}{i}.wav"), tone(frequency * (1 + 0.03 * i), 0.5, seed=i + frequency))
+        return self.path(name)
+
+
+class Usage(Case):
+    def test_help_and_version(self):
+        out, _ = self.ser("--help")
+        for command in ("predict", "evaluate", "train", "info"):
+            self.assertIn(command, out)
+            self.assertIn("Usage: ser " + command, self.ser(command, "--help")[0])
+        self.assertRegex(self.ser("--version")[0], r"^ser \d+\.\d+\.\d+\n$")
+
+    def test_wrong_usage_is_2(self):
+        for args in ((), ("predcit",), ("predict",), ("predict", "--formt", "json", "x"), ("predict", "--format", "xml", "x"),
+                     ("predict", "--min-confidence", "2", "x"), ("evaluate",), ("evaluate", "--data", "EMODB"), ("train",)):
+            _, err = self.ser(*args, status=2)
+            self.assertTrue(err.startswith("ser: "), err)
+
+    def test_spelling_is_suggested(self):
+        self.assertIn("predict", self.ser("predcit", status=2)[1])
+        self.assertIn("--format", self.ser("predict", "--formt", "json", "x", status=2)[1])
+
+    def test_underscores_are_read_as_hyphens(self):
+        corpus = self.make_corpus()
+        self.ser("evaluate", "--data", corpus, "--feature_type", "LOGMEL", "--protocol", "kfold=2", "--random_seed", "3")
+
+    def test_full_disk_is_reported(self):
+        with open("/dev/full", "wb") as full:
+            self.assertIn("standard output", self.ser("--help", status=1, stdout=full)[1])
+
+
+@unittest.skipUnless(HAS_MODEL and os.path.exists(SPEECH), "no built-in model, or no recordings of alsa-utils")
+class Predict(Case):
+    def rows(self, *args, **kw):
+        out, err = self.ser("predict", "--format", "json", *args, **kw)
+        return [json.loads(line) for line in out.splitlines()], err
+
+    def test_speech(self):
+        (row,), _ = self.rows(SPEECH)
+        self.assertAlmostEqual(sum(row["scores"].values()), 1, delta=1e-5)
+        self.assertEqual(row["confidence"], max(row["scores"].values()))
+        self.assertEqual(row["label"], max(row["scores"], key=row["scores"].get))
+        self.assertEqual(sorted(row["scores"]), ["angry", "boredom", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprised"])
+        self.assertAlmostEqual(row["duration"], 1.43, delta=0.01)
+
+    def test_no_voice(self):
+        rng = random.Random(1)
+        write_wav(self.path("zeros.wav"), [0] * 16000)
+        write_wav(self.path("white.wav"), [0.1 * rng.gauss(0, 1) for _ in range(32000)])
+        write_wav(self.path("hum.wav"), [0.2 * math.sin(2 * math.pi * 50 * i / 16000) for i in range(32000)])
+        rows, _ = self.rows(*[self.path(n) for n in ("zeros.wav", "white.wav", "hum.wav")], NOISE)
+        self.assertEqual([r["label"] for r in rows], [None] * 4)
+        self.assertEqual([r["note"] for r in rows], ["silence"] + ["no voice"] * 3)
+        self.assertEqual([r["scores"] for r in rows], [None] * 4)
+
+    def test_broken_recordings_do_not_stop_the_others(self):
+        with open(SPEECH, "rb") as f:
+            speech = f.read()
+        broken = {"empty.wav": b"", "text.wav": b"this is no recording\n" * 99, "header.wav": speech[:30], "nothing.wav": speech[:44]}
+        for name, data in broken.items():
+            with open(self.path(name), "wb") as f:
+                f.write(data)
+        write_wav(self.path("short.wav"), tone(300, 0.01))
+        write_float_wav(self.path("nan.wav"), [0.1, float("nan")] * 8000)
+        names = [self.path(n) for n in (*broken, "short.wav", "nan.wav", "missing.wav")]
+        rows, err = self.rows(*names, SPEECH, status=1)
+        self.assertEqual([r["file"] for r in rows], names + [SPEECH])
+        for name, row in zip(names, rows):
+            self.assertIn("error", row, name)
+            self.assertIn("ser: %s: " % name, err)
+        self.assertIn("label", rows[-1])
+
+    def test_truncated_recording_gives_an_answer_and_a_warning(self):
+        with open(SPEECH, "rb") as f:
+            speech = f.read()
+        with open(self.path("cut.wav"), "wb") as f:
+            f.write(speech[: len(speech) // 2])
+        (row,), err = self.rows(self.path("cut.wav"))
+        self.assertIn("label", row)
+        self.assertIn("cut.wav: ", err)
+
+    def test_any_rate_and_channel_count(self):
+        with wave.open(SPEECH) as f:
+            rate, data = f.getframerate(), f.readframes(f.getnframes())
+        samples = [s / 32768 for s in struct.unpack("<%dh" % (len(data) // 2), data)]
+        write_wav(self.path("32.wav"), samples, rate, 32)
+        write_wav(self.path("192k.wav"), [s for s in samples for _ in range(4)], 4 * rate)
+        write_wav(self.path("8k.wav"), samples[:: rate // 8000], 8000)
+        (one, many, fast, slow), _ = self.rows(SPEECH, self.path("32.wav"), self.path("192k.wav"), self.path("8k.wav"))
+        for label, score in one["scores"].items():
+            self.assertAlmostEqual(score, many["scores"][label], delta=2e-3)
+        self.assertEqual(one["label"], fast["label"])
+        self.assertIsNotNone(slow["label"])
+
+    def test_neighbours_and_threads_change_nothing(self):
+        files = [f"/usr/share/sounds/alsa/{n}.wav" for n in ("Front_Center", "Front_Left", "Rear_Right", "Side_Left")]
+        alone = [self.rows("--precision", "fp32", "--jobs", "1", f)[0][0] for f in files]
+        two, _ = self.rows("--precision", "fp32", "--jobs", "2", *files)
+        both, _ = self.rows("--precision", "fp32", "--jobs", "2", files[0])
+        for a, b in zip(alone + alone[:1], two + both):
+            self.assertEqual(a["file"], b["file"])
+            for label in a["scores"]:
+                self.assertAlmostEqual(a["scores"][label], b["scores"][label], delta=1e-6)
+        self.assertEqual(self.rows("--jobs", "2", *files)[0], self.rows("--jobs", "2", *files)[0])
+
+    def test_engines_agree(self):
+        (a,), _ = self.rows("--precision", "fp32", SPEECH)
+        (b,), _ = self.rows("--engine", "ref", "--precision", "fp32", SPEECH)
+        for label in a["scores"]:
+            self.assertAlmostEqual(a["scores"][label], b["scores"][label], delta=1e-4)
+
+    def test_standard_input_equals_the_file(self):
+        with open(SPEECH, "rb") as f:
+            (row,), _ = self.rows("-", stdin=f.read())
+        (same,), _ = self.rows(SPEECH)
+        self.assertEqual(row["file"], "-")
+        self.assertEqual(row["scores"], same["scores"])
+
+    def test_folder(self):
+        os.makedirs(self.path("in/b"))
+        for name in ("in/b/z.wav", "in/a.wav", "in/B.wav"):
+            shutil.copy(SPEECH, self.path(name))
+        with open(self.path("in/notes.txt"), "w") as f:
+            f.write("not audio")
+        os.symlink(self.path("in"), self.path("in/b/loop"))
+        rows, err = self.rows(self.path("in"))
+        self.assertEqual([r["file"] for r in rows], [self.path(n) for n in ("in/B.wav", "in/a.wav", "in/b/z.wav")])
+        self.assertIn("1 file", err)
+        os.makedirs(self.path("none"))
+        self.assertIn("no audio", self.ser("predict", self.path("none"), status=1)[1])
+
+    def test_csv(self):
+        out, _ = self.ser("predict", "--format", "csv", SPEECH, NOISE, self.path("missing.wav"), status=1)
+        rows = list(csv.reader(io.StringIO(out)))
+        self.assertEqual(rows[0][:4] + rows[0][-2:], ["file", "duration", "label", "confidence", "note", "error"])
+        self.assertTrue(all(len(r) == len(rows[0]) for r in rows))
+        self.assertEqual(rows[2][-2], "no voice")
+        self.assertTrue(rows[3][-1])
+
+    def test_min_confidence(self):
+        (row,), _ = self.rows("--min-confidence", "1", SPEECH)
+        self.assertEqual(row["label"], "uncertain")
+
+    def test_timeline_covers_the_recording(self):
+        with wave.open(SPEECH) as f:
+            rate, data = f.getframerate(), f.readframes(f.getnframes())
+        with wave.open(self.path("long.wav"), "wb") as f:
+            f.setnchannels(1), f.setsampwidth(2), f.setframerate(rate)
+            f.writeframes(data * 30)
+        (row,), _ = self.rows("--timeline", self.path("long.wav"))
+        segments = row["segments"]
+        self.assertEqual(segments[0]["start"], 0)
+        self.assertAlmostEqual(segments[-1]["end"], row["duration"], delta=1e-3)
+        for a, b in zip(segments, segments[1:]):
+            self.assertEqual(a["end"], b["start"])
+            self.assertNotEqual(a["label"], b["label"])
+        self.ser("predict", "--picture", self.path("p.png"), self.path("long.wav"))
+        with open(self.path("p.png"), "rb") as f:
+            self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def test_baseline(self):
+        os.makedirs(self.path("voice"))
+        for n in ("Front_Left", "Front_Right", "Rear_Center", "Side_Left"):
+            shutil.copy(f"/usr/share/sounds/alsa/{n}.wav", self.path("voice"))
+        (row,), _ = self.rows("--baseline", self.path("voice"), SPEECH)
+        self.assertAlmostEqual(sum(row["scores"].values()), 1, delta=1e-5)
+        self.assertNotEqual(row["scores"], self.rows(SPEECH)[0][0]["scores"])
+        os.makedirs(self.path("one"))
+        shutil.copy(SPEECH, self.path("one"))
+        self.assertIn("at least 3", self.ser("predict", "--baseline", self.path("one"), SPEECH, status=1)[1])
+
+
+class Models(Case):
+    def check(self, data, words):
+        with open(self.path("m.safetensors"), "wb") as f:
+            f.write(data)
+        write_wav(self.path("a.wav"), tone(300, 1))
+        _, err = self.ser("predict", "--model", self.path("m.safetensors"), self.path("a.wav"), status=1)
+        self.assertIn(words, err)
+        self.assertEqual(len(err.splitlines()), 1, err)
+
+    def test_damaged_models_are_refused(self):
+        good = {"ser.format_version": "1", "ser.model_type": "linear", "ser.labels": '["a", "b"]',
+                "ser.features": '{"type": "LOGMEL", "layers": [], "hop_length": 320, "pad": 0}'}
+        self.check(b"", "m.safetensors")
+        self.check(b"\xff" * 100, "m.safetensors")
+        self.check(safetensors({"format": "pt"}), "no model of ser")
+        self.check(safetensors(dict(good, **{"ser.format_version": "2"})), "newer")
+        self.check(safetensors(dict(good, **{"ser.features": "{"})), "JSON")
+        self.check(safetensors(dict(good, **{"ser.labels": '["b", "a"]'})), "alphabetical")
+        self.check(safetensors(good), "plain.weight")
+        self.check(safetensors(good)[:-20], "m.safetensors")
+        self.check(safetensors(good, [("plain.weight", [0.0] * 4)]), "plain.weight")
+
+    def test_train_predict_and_same_bits(self):
+        corpus = self.make_corpus()
+        args = ("train", "--data", corpus, "--feature-type", "LOGMEL", "--augment", "1")
+        out, _ = self.ser(*args, "--run", self.path("r1"))
+        self.assertEqual(out.splitlines()[-1], self.path("r1"))
+        shutil.rmtree(self.path("cache"))
+        self.ser(*args, "--run", self.path("r2"), "--jobs", "1")
+        with open(self.path("r1/model.safetensors"), "rb") as a, open(self.path("r2/model.safetensors"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        self.assertIn("LOGMEL", self.ser("info", self.path("r1/model.safetensors"))[0])
+        out, _ = self.ser("predict", "--format", "json", "--model", self.path("r1/model.safetensors"), corpus)
+        self.assertEqual(len(out.splitlines()), 18)
+
+
+class Evaluate(Case):
+    def evaluate(self, *args, status=0):
+        return self.ser("evaluate", "--feature-type", "LOGMEL", "--augment", "none", "--inner-folds", "2", *args, status=status)
+
+    def test_report_and_reproduce(self):
+        corpus = self.make_corpus()
+        out, _ = self.evaluate("--data", corpus, "--protocol", "kfold=3", "--json", self.path("r.json"), "--html", self.path("r.html"),
+                               "--picture", self.path("c.svg"), "--reliability", self.path("r.png"))
+        with open(self.path("r.json")) as f:
+            report = json.load(f)
+        self.assertEqual(report["labels"], ["angry", "neutral", "sad"])
+        self.assertEqual(report["n"], 18)
+        self.assertEqual(sum(map(sum, report["confusion"])), 18)
+        self.assertEqual(sum(f["n_test"] for f in report["folds"]), 18)
+        self.assertAlmostEqual(report["ua"], 100 * sum(row[i] / sum(row) for i, row in enumerate(report["confusion"])) / 3, delta=1e-6)
+        self.assertIn("UA %.1f %%" % report["ua"], out)
+        for p in report["predictions"]:
+            self.assertAlmostEqual(sum(p["scores"].values()), 1, delta=1e-5)
+        self.assertIn("Reproduced", self.ser("evaluate", "--reproduce", self.path("r.json"))[0])
+        report["ua"] += 3
+        with open(self.path("wrong.json"), "w") as f:
+            json.dump(report, f)
+        self.assertIn("ua differs", self.ser("evaluate", "--reproduce", self.path("wrong.json"), status=1)[1])
+        write_wav(os.path.join(corpus, "anger/anger0.wav"), tone(901, 0.5))
+        self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
+        self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
+
+    def test_copies_are_found(self):
+        corpus = self.make_corpus()
+        for i in range(3):
+            shutil.copy(os.path.join(corpus, f"anger/anger{i}.wav"), os.path.join(corpus, f"anger/copy{i}.wav"))
+        self.evaluate("--data", corpus, "--protocol", "kfold=9", "--json", self.path("r.json"))
+        with open(self.path("r.json")) as f:
+            self.assertGreater(sum(json.load(f)["leaks"]["duplicates"]), 0)
+
+    def test_speakers_and_csv(self):
+        corpus = self.make_corpus()
+        rows = ["file,emotion,speaker,fold"]
+        for e in ("anger", "sadness", "neutral"):
+            rows += [f"corpus/{e}/{e}{i}.wav,{e},s{i % 3},{i % 2}" for i in range(6)]
+        with open(self.path("c.csv"), "w") as f:
+            f.write("\n".join(rows) + "\n")
+        for protocol in ("loso", "emobox", "group-kfold=3"):
+            self.evaluate("--data", self.path("c.csv"), "--protocol", protocol, "--normalize", "speaker", "--json", self.path("r.json"))
+            with open(self.path("r.json")) as f:
+                report = json.load(f)
+            self.assertEqual(sum(report["leaks"]["speakers"]) > 0, protocol == "emobox")
+            self.assertEqual(report["normalize"], "speaker")
+        self.assertIn("speakers", self.evaluate("--data", self.path("c.csv"), "--protocol", "group-kfold=4", status=2)[1])
+        self.assertIn("speaker", self.evaluate("--data", corpus, "--protocol", "loso", status=2)[1])
+        self.assertIn("fold list", self.evaluate("--data", corpus, "--protocol", "emobox", status=2)[1])
+
+    def test_bad_corpora(self):
+        os.makedirs(self.path("empty"))
+        self.evaluate("--data", self.path("empty"), "--protocol", "kfold=2", status=1)
+        self.evaluate("--data", self.path("nowhere"), "--protocol", "kfold=2", status=1)
+        corpus = self.make_corpus(per_class=2)
+        self.assertIn("recordings", self.evaluate("--data", corpus, "--protocol", "kfold=7", status=2)[1])
+        with open(os.path.join(corpus, "anger/anger0.wav"), "r+b") as f:
+            f.truncate(44)
+        self.evaluate("--data", corpus, "--protocol", "kfold=2", status=1)
+
+    def test_altered_test_recordings(self):
+        corpus = self.make_corpus()
+        for condition in ("noise", "telephone", "echo", "quiet", "clipped"):
+            self.evaluate("--data", corpus, "--protocol", "kfold=2", "--test-condition", condition)
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False, verbosity=1).result
+    print("%d passed, %d failed" % (result.testsRun - len(result.failures) - len(result.errors) - len(result.skipped),
+                                    len(result.failures) + len(result.errors)))
+    sys.exit(not result.wasSuccessful())
