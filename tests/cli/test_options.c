@@ -48,6 +48,9 @@ static void test_values(void)
     CHECK(!demo.seed_given && demo.seed == 46);
     CHECK(PARSE(&err, "--model=", "-") == SER_OPTIONS_READ && demo.model && !*demo.model && rest.n == 1);
     CHECK(PARSE(&err, "--model=a=b") == SER_OPTIONS_READ && strcmp(demo.model, "a=b") == 0);
+    CHECK(PARSE(&err, "--jobs", "1024", "--lr", "1") == SER_OPTIONS_READ && demo.jobs == 1024 &&
+          demo.rate == 1);
+    CHECK(PARSE(&err, "--jobs", "0", "--lr", "0") == SER_OPTIONS_READ && demo.jobs == 0 && demo.rate == 0);
     CHECK(PARSE(&err, "--seed", "1", "--seed", "2") == SER_OPTIONS_READ && demo.seed == 2);
 }
 

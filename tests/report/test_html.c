@@ -52,7 +52,7 @@ static void test_page(void)
     CHECK(page.n == again.n && memcmp(page.s, again.s, page.n) == 0);
     CHECK(has(&page, "<h1>EMODB &lt;b&gt;</h1>") && has(&page, ">75.0<small> %</small>"));
     CHECK(has(&page, "60.1 to 89.9") && has(&page, "by resampling recordings"));
-    CHECK(has(&page, "Training and test parts are not independent") &&
+    CHECK(has(&page, "class=\"box bad\"><h2>Training and test parts are not independent") &&
           has(&page, "<b>speakers</b> shared in 1 of 2 folds, up to 3") &&
           has(&page, "<b>sentences</b> shared in 2 of 2 folds") && !has(&page, "<b>recordings</b> shared"));
     /* precision 2/3, recall 1, F1 0.8 of the first emotion */
@@ -86,7 +86,8 @@ static void test_smallest(void)
               "\"excluded\": {\"calm\": 192}, \"ua_mean\": 60, \"ua_sd\": 1.25, \"seeds\": [1, 2],"
               "\"leaks\": {\"speakers\": [0], \"texts\": [0], \"duplicates\": [0]}}"));
     CHECK(has(&page, "Across corpora") && has(&page, "calm: 192") && has(&page, "61.9"));
-    CHECK(has(&page, "Over 2 seeds UA is 60.0 %") && has(&page, "share no speaker and no recording"));
+    CHECK(has(&page, "Over 2 seeds UA is 60.0 %") &&
+          has(&page, "class=\"box good\"><h2>Training and test parts share no speaker and no recording"));
     ser_text_release(&page);
 }
 
@@ -141,6 +142,20 @@ static void test_odd_scores(void)
     }
 }
 
+static void test_order_of_mistakes(void)
+{
+    ser_text page = page_of(parse(
+        "{\"labels\": [\"a\", \"b\"], \"confusion\": [[0, 3], [0, 0]], \"predictions\": ["
+        "{\"file\": \"low\", \"label\": \"a\", \"predicted\": \"b\", \"scores\": {\"a\": 0.4, \"b\": 0.6}},"
+        "{\"file\": \"top2\", \"label\": \"a\", \"predicted\": \"b\", \"scores\": {\"a\": 0.1, \"b\": 0.9}},"
+        "{\"file\": \"top1\", \"label\": \"a\", \"predicted\": \"b\", \"scores\": {\"a\": 0.1, \"b\": "
+        "0.9}}]}"));
+    const char *low = strstr(page.s, ">low<"), *first = strstr(page.s, ">top1<"),
+               *second = strstr(page.s, ">top2<");
+    CHECK(low && first && second && first < second && second < low);
+    ser_text_release(&page);
+}
+
 static void test_save(void)
 {
     char folder[] = "/tmp/ser-test-html-XXXXXX", path[64];
@@ -180,6 +195,7 @@ int main(void)
     test_smallest();
     test_broken();
     test_odd_scores();
+    test_order_of_mistakes();
     test_save();
     test_out_of_memory();
     return test_summary();

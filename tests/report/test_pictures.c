@@ -205,6 +205,47 @@ static void test_timeline(void)
     ser_text_release(&svg);
 }
 
+/* The corners of the n-th polygon: two numbers each. */
+static size_t n_corners(const char *svg, int n)
+{
+    const char *path = svg;
+    for (; n >= 0 && path; n--)
+        path = strstr(path + 1, "<path d=");
+    size_t n_spaces = 0;
+    for (path = path ? path + 9 : ""; *path && *path != 'Z'; path++)
+        n_spaces += *path == ' ';
+    return (n_spaces + 1) / 2;
+}
+
+/* A border between two segments is one step, also where it lies inside a pixel: two runs above, two below. */
+static void test_sharp_borders(void)
+{
+    ser_segment two[] = {{.start_s = 0, .end_s = 4.9973, .label = 0, .scores = {1, 0, 0}},
+                         {.start_s = 4.9973, .end_s = 10, .label = 1, .scores = {0, 1, 0}}};
+    ser_timeline_picture p = timeline;
+    p.segments = two;
+    p.n_segments = 2;
+    p.n_peaks = 0;
+    for (int order = 0; order < 2; order++) {
+        two[order].label = 0;
+        two[!order].label = 1;
+        two[order].scores[0] = two[!order].scores[1] = 1;
+        two[order].scores[1] = two[!order].scores[0] = 0;
+        ser_text svg = timeline_in(SER_CHART_SVG, &p);
+        CHECK(n_corners(svg.s, 0) == 8);
+        ser_text_release(&svg);
+    }
+}
+
+static void test_colours(void)
+{
+    CHECK(ser_colour_on(ser_white).red == ser_ink.red && ser_colour_on(ser_ink).red == 0xFF &&
+          ser_colour_on(ser_blue).red == 0xFF &&
+          ser_colour_on(ser_colour_of_label("happy", 0)).red == ser_ink.red);
+    CHECK(ser_colour_of_label("angry", 0).red == ser_colour_of_label("angry", 5).red);
+    CHECK(ser_colour_of_label("x", 0).green != ser_colour_of_label("x", 1).green);
+}
+
 /* A day of ten thousand segments is as large a picture as a minute, and says the same shares. */
 static void test_long_timeline(void)
 {
@@ -322,6 +363,8 @@ int main(void)
     test_confusion_sizes();
     test_reliability();
     test_timeline();
+    test_sharp_borders();
+    test_colours();
     test_long_timeline();
     test_odd_timelines();
     test_peaks();

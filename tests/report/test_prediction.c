@@ -72,6 +72,15 @@ static void test_json(void)
     o = parse_line(&t);
     CHECK(strcmp(string(o, "label"), "uncertain") == 0 && (float)number(o, "confidence") == 0.7f);
     json_decref(o);
+    f.min_confidence = 0;
+    for (int i = 0; i < 3; i++)
+        r.scores[i] = 1.0f / 3;
+    ser_prediction_json(&t, &f, "a.wav", &r);
+    o = parse_line(&t);
+    scores = json_object_get(o, "scores");
+    CHECK((float)number(scores, "angry") == 1.0f / 3);
+    CHECK(fabs(number(scores, "angry") + number(scores, "happy") + number(scores, "sad") - 1) < 1e-6);
+    json_decref(o);
 }
 
 static void test_json_without_label(void)
