@@ -51,12 +51,16 @@ void ser_pool_add(ser_pool *p, const float *frames, size_t n_frames, size_t row_
     p->n_frames += n_frames;
 }
 
+/* What is left of a constant after rounding, relative to its square: more than any sum of a day's frames. */
+static const double rounding = 1e-12;
+
 void ser_pool_finish(const ser_pool *p, float *pooled)
 {
     double n = (double)p->n_frames;
     for (size_t i = 0; i < p->dims; i++) {
-        double mean = p->sum[i] / n, variance = p->sum_of_squares[i] / n - mean * mean;
+        double mean = p->sum[i] / n, mean_square = p->sum_of_squares[i] / n;
+        double variance = mean_square - mean * mean;
         pooled[i] = (float)mean;
-        pooled[p->dims + i] = (float)sqrt(fmax(variance, 0));
+        pooled[p->dims + i] = variance > rounding * mean_square ? (float)sqrt(variance) : 0;
     }
 }

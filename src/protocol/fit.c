@@ -200,7 +200,7 @@ static ser_status part_init(part *p, const selection *s, const columns *c, int l
 
 static ser_status fit_part(ser_linear *l, const part *p, double c, ser_nn_work *work, ser_error *err)
 {
-    const ser_softmax_fit fit = {.c = c, .tolerance = 1e-5, .max_iterations = 500};
+    const ser_softmax_fit fit = ser_softmax_fit_default(c);
     return ser_linear_fit(l, p->z, p->label, p->weight, p->n, &fit, work, err);
 }
 

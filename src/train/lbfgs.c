@@ -1,123 +1,147 @@
+#include "train/lbfgs.h"
 #include "base/memory.h"
-#include "train/softmax_regression.h"
+#include "base/vector.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdbool.h>
 
-enum { N_HISTORY = 10, MAX_HALVINGS = 30 };
+enum { N_PAIRS = 10, MAX_TRIALS = 20 };
 
-typedef struct history {
-    double *s, *y; /* (N_HISTORY, n): steps and changes of the gradient, a ring */
-    double rho[N_HISTORY];
-    int n_pairs;
-} history;
+typedef struct search {
+    size_t n;
+    ser_objective objective;
+    ser_inner_product inner;
+    void *context;
+    double *x, *gradient, *direction, *x_new, *gradient_new; /* n each */
+    double value, value_new;
+    double *s, *y; /* (N_PAIRS, n): steps and changes of the gradient, a ring */
+    double rho[N_PAIRS];
+    size_t n_pairs; /* ever made */
+} search;
 
-static double dot(const double *a, const double *b, size_t n)
+/* Eight sums side by side: a vector register wide, and in the same order on every processor. */
+SER_FAST double ser_dot(const double *a, const double *b, size_t n)
 {
-    double sum[4] = {0}; /* four sums side by side: faster, and still in a fixed order */
+    double sums[8] = {0};
     size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t j = 0; j < 4; j++)
-            sum[j] += a[i + j] * b[i + j];
-    for (; i < n; i++)
-        sum[0] += a[i] * b[i];
-    return sum[0] + sum[1] + sum[2] + sum[3];
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            sums[j] += a[i + j] * b[i + j];
+    for (size_t j = 0; i + j < n; j++)
+        sums[j] += a[i + j] * b[i + j];
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-static void add_scaled(double *a, double factor, const double *b, size_t n)
+/* y += factor * x */
+SER_FAST static void add_scaled(double *y, double factor, const double *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        a[i] += factor * b[i];
+        y[i] += factor * x[i];
 }
 
-static double max_abs(const double *a, size_t n)
+static double product(const search *s, const double *a, const double *b)
 {
-    double max = 0;
-    for (size_t i = 0; i < n; i++)
-        max = fmax(max, fabs(a[i]));
-    return max;
+    return s->inner ? s->inner(s->context, a, b) : ser_dot(a, b, s->n);
 }
 
-/* Nocedal and Wright, algorithm 7.4: direction = - H gradient. */
-static void find_direction(double *direction, const double *gradient, const history *h, size_t n)
+/* Algorithm 7.4: direction = - H gradient. */
+static void find_direction(search *s)
 {
-    double alpha[N_HISTORY];
-    int n_used = h->n_pairs < N_HISTORY ? h->n_pairs : N_HISTORY;
+    size_t n = s->n, n_used = s->n_pairs < N_PAIRS ? s->n_pairs : N_PAIRS;
+    double alpha[N_PAIRS];
     for (size_t i = 0; i < n; i++)
-        direction[i] = -gradient[i];
-    for (int k = 1; k <= n_used; k++) {
-        int at = (h->n_pairs - k) % N_HISTORY;
-        alpha[at] = h->rho[at] * dot(h->s + (size_t)at * n, direction, n);
-        add_scaled(direction, -alpha[at], h->y + (size_t)at * n, n);
+        s->direction[i] = -s->gradient[i];
+    for (size_t k = 1; k <= n_used; k++) {
+        size_t at = (s->n_pairs - k) % N_PAIRS;
+        alpha[at] = s->rho[at] * product(s, s->s + at * n, s->direction);
+        add_scaled(s->direction, -alpha[at], s->y + at * n, n);
     }
     if (n_used) {
-        int at = (h->n_pairs - 1) % N_HISTORY;
-        const double *y = h->y + (size_t)at * n;
-        double gamma = 1 / (h->rho[at] * dot(y, y, n));
+        size_t at = (s->n_pairs - 1) % N_PAIRS;
+        const double *y = s->y + at * n;
+        double scale = 1 / (s->rho[at] * product(s, y, y)); /* equation 7.20 */
         for (size_t i = 0; i < n; i++)
-            direction[i] *= gamma;
+            s->direction[i] *= scale;
     }
-    for (int k = n_used; k >= 1; k--) {
-        int at = (h->n_pairs - k) % N_HISTORY;
-        double beta = h->rho[at] * dot(h->y + (size_t)at * n, direction, n);
-        add_scaled(direction, alpha[at] - beta, h->s + (size_t)at * n, n);
+    for (size_t k = n_used; k >= 1; k--) {
+        size_t at = (s->n_pairs - k) % N_PAIRS;
+        double beta = s->rho[at] * product(s, s->y + at * n, s->direction);
+        add_scaled(s->direction, alpha[at] - beta, s->s + at * n, n);
     }
 }
 
-/* Keeps the pair unless its curvature is lost in rounding. */
-static void remember(history *h, const double *x, const double *x_old, const double *g, const double *g_old,
-                     size_t n)
+/* Backtracking, which is enough for convex functions. A step is taken when the value falls enough, or, where
+ * the change is lost in the value's rounding, when the slope does not rise beyond its mirror image (the
+ * approximate condition of Hager and Zhang 2005, SIAM J. Optim. 16, equation 4.1). *found: there was such a
+ * step; it is in x_new, gradient_new and value_new. */
+static ser_status find_step(search *s, double first_step, bool *found, ser_error *err)
 {
-    int at = h->n_pairs % N_HISTORY;
-    double *s = h->s + (size_t)at * n, *y = h->y + (size_t)at * n;
-    for (size_t i = 0; i < n; i++) {
-        s[i] = x[i] - x_old[i];
-        y[i] = g[i] - g_old[i];
+    double slope = product(s, s->gradient, s->direction), step = first_step;
+    *found = false;
+    for (int trial = 0; trial < MAX_TRIALS && slope < 0; trial++) {
+        for (size_t i = 0; i < s->n; i++)
+            s->x_new[i] = s->x[i] + step * s->direction[i];
+        ser_status st = s->objective(s->context, s->x_new, s->gradient_new, &s->value_new, err);
+        if (st != SER_OK)
+            return st;
+        double rise = s->value_new - s->value;
+        if (rise <= 1e-4 * step * slope ||
+            (rise <= 1e-6 * fabs(s->value) && product(s, s->gradient_new, s->direction) <= -0.8 * slope)) {
+            *found = true;
+            return SER_OK;
+        }
+        /* The minimum of the parabola through value, slope and new value, kept within bounds. */
+        double shrink = -slope * step / (2 * (rise - slope * step));
+        step *= shrink > 0.1 && shrink < 0.5 ? shrink : 0.3;
     }
-    double curvature = dot(s, y, n);
-    if (curvature <= 1e-12 * dot(y, y, n))
-        return;
-    h->rho[at] = 1 / curvature;
-    h->n_pairs++;
+    return SER_OK;
 }
 
-ser_status ser_lbfgs(double *x, size_t n, ser_objective objective, void *context, int max_iterations,
-                     double gradient_tolerance, int *n_iterations, ser_error *err)
+/* Goes on from the new point, and remembers what the step told about the curvature. */
+static void advance(search *s)
 {
-    ser_status st = SER_OK;
-    double *memory = ser_alloc(n, (2 * N_HISTORY + 4) * sizeof *memory);
+    size_t at = s->n_pairs % N_PAIRS;
+    double *step = s->s + at * s->n, *change = s->y + at * s->n;
+    for (size_t i = 0; i < s->n; i++) {
+        step[i] = s->x_new[i] - s->x[i];
+        change[i] = s->gradient_new[i] - s->gradient[i];
+        s->x[i] = s->x_new[i];
+        s->gradient[i] = s->gradient_new[i];
+    }
+    s->value = s->value_new;
+    double curvature = product(s, step, change);
+    if (curvature > 1e-12 * product(s, step, step)) {
+        s->rho[at] = 1 / curvature;
+        s->n_pairs++;
+    }
+}
+
+ser_status ser_lbfgs(double *x, size_t n, ser_objective objective, ser_inner_product inner, void *context,
+                     int max_iterations, double tolerance, int *n_iterations, ser_error *err)
+{
+    double *memory = ser_alloc(n, (2 * N_PAIRS + 4) * sizeof *memory);
     if (!memory)
         return ser_fail_nomem(err);
-    history h = {.s = memory, .y = memory + N_HISTORY * n};
-    double *gradient = memory + 2 * N_HISTORY * n, *direction = gradient + n, *x_old = direction + n,
-           *g_old = x_old + n;
-    double value;
+    search s = {.n = n, .objective = objective, .inner = inner, .context = context, .x = x};
+    s.gradient = memory;
+    s.direction = s.gradient + n;
+    s.x_new = s.direction + n;
+    s.gradient_new = s.x_new + n;
+    s.s = s.gradient_new + n;
+    s.y = s.s + N_PAIRS * n;
     int iteration = 0;
-    if ((st = objective(context, x, gradient, &value, err)) != SER_OK)
-        goto done;
-    for (; iteration < max_iterations && max_abs(gradient, n) > gradient_tolerance; iteration++) {
-        find_direction(direction, gradient, &h, n);
-        double slope = dot(gradient, direction, n);
-        double step = h.n_pairs ? 1 : fmin(1, 1 / fmax(sqrt(dot(gradient, gradient, n)), 1e-12)), old = value;
-        memcpy(x_old, x, n * sizeof *x);
-        memcpy(g_old, gradient, n * sizeof *x);
-        int halvings = 0;
-        for (; halvings < MAX_HALVINGS;
-             halvings++, step /= 2) { /* the objective is convex: backtracking is enough */
-            for (size_t i = 0; i < n; i++)
-                x[i] = x_old[i] + step * direction[i];
-            if ((st = objective(context, x, gradient, &value, err)) != SER_OK)
-                goto done;
-            if (value <= old + 1e-4 * step * slope)
-                break;
-        }
-        if (halvings == MAX_HALVINGS) { /* as far as rounding allows */
-            memcpy(x, x_old, n * sizeof *x);
+    bool found = true;
+    ser_status st = objective(context, x, s.gradient, &s.value, err);
+    for (; st == SER_OK && iteration < max_iterations; iteration++) {
+        double length = sqrt(product(&s, s.gradient, s.gradient));
+        if (!(length > tolerance * fmax(1, sqrt(product(&s, x, x)))))
             break;
-        }
-        remember(&h, x, x_old, gradient, g_old, n);
+        find_direction(&s);
+        st = find_step(&s, s.n_pairs ? 1 : fmin(1, 1 / length), &found, err);
+        if (st != SER_OK || !found)
+            break;
+        advance(&s);
     }
-done:
     if (n_iterations)
         *n_iterations = iteration;
     ser_free(memory);

@@ -1,0 +1,369 @@
+#include "train/select.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "metrics/metrics.h"
+#include "model/linear.h"
+#include "train/softmax_regression.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+enum { PANEL = 256 /* rows of the Gram matrix computed at once */ };
+
+/* Candidates with the same features and different penalties, and what the threads share about them. */
+typedef struct variant {
+    const ser_select_data *data;
+    const ser_select_candidate *candidates;
+    size_t first, end; /* candidates */
+    ser_selection *out;
+    const size_t *scored_as; /* (n): place of a row that is no copy among the scored ones */
+    ser_nn_work **works;     /* one for each thread, of one thread */
+    size_t n_columns;
+    size_t *column; /* (n_columns): features that are used */
+    float *factor;  /* (n_columns): scale times emphasis */
+    float *z;       /* (n, n_columns): features, or NULL when gram is there instead */
+    float *gram;    /* (n, n): inner products of the rows */
+    int n_folds;
+    const ser_select_settings *settings;
+    pthread_mutex_t lock; /* guards n_done and the calls of progress */
+    size_t n_done;
+} variant;
+
+static bool is_scored(const ser_select_data *d, size_t row)
+{
+    return !d->is_copy || !d->is_copy[row];
+}
+
+/* ---- features of a variant ---- */
+
+static ser_status choose_columns(variant *v, ser_error *err)
+{
+    const float *emphasis = v->candidates[v->first].emphasis;
+    v->n_columns = 0;
+    for (size_t i = 0; i < v->data->n_in; i++) {
+        float factor = v->data->scale[i] * emphasis[i];
+        if (factor == 0)
+            continue;
+        v->column[v->n_columns] = i;
+        v->factor[v->n_columns++] = factor;
+    }
+    if (!v->n_columns)
+        return ser_fail(err, SER_E_ARG, "candidate %zu uses no feature that varies", v->first);
+    return SER_OK;
+}
+
+static ser_status fill_row(void *context, size_t row, int worker, ser_error *err)
+{
+    variant *v = context;
+    const float *x = v->data->x[row], *mean = v->data->mean;
+    float *z = v->z + row * v->n_columns;
+    (void)worker, (void)err;
+    for (size_t i = 0; i < v->n_columns; i++)
+        z[i] = (x[v->column[i]] - mean[v->column[i]]) * v->factor[i];
+    return SER_OK;
+}
+
+/* Rows first ... of the upper triangle, and their mirror image. */
+static ser_status fill_panel(void *context, size_t panel, int worker, ser_error *err)
+{
+    variant *v = context;
+    size_t n = v->data->n, width = v->n_columns, first = panel * PANEL;
+    size_t m = n - first < PANEL ? n - first : PANEL;
+    float *corner = v->gram + first * n + first;
+    const float *z = v->z + first * width;
+    const ser_gemm g = {.n_batch = 1,
+                        .m = m,
+                        .n = n - first,
+                        .k = width,
+                        .lda = width,
+                        .ldb = width,
+                        .ldc = n,
+                        .b_transposed = true};
+    ser_status st = ser_nn_gemm(v->works[worker], corner, z, z, &g, err);
+    for (size_t j = m; j < n - first && st == SER_OK; j++)
+        for (size_t i = 0; i < m; i++)
+            corner[j * n + i] = corner[i * n + j];
+    return st;
+}
+
+/* With more features than rows, the rows' inner products are fewer, and each fold's are a part of them. */
+static ser_status fill_features(variant *v, ser_error *err)
+{
+    size_t n = v->data->n, n_values;
+    ser_status st = choose_columns(v, err);
+    if (st != SER_OK)
+        return st;
+    if (!ser_mul_size(&n_values, n, v->n_columns) || !(v->z = ser_alloc(n_values, sizeof *v->z)))
+        return ser_fail_nomem(err);
+    st = ser_parallel_for(v->settings->n_threads, n, fill_row, v, err);
+    if (st != SER_OK || n >= v->n_columns)
+        return st;
+    if (!(v->gram = ser_alloc(n, n * sizeof *v->gram)))
+        return ser_fail_nomem(err);
+    st = ser_parallel_for(v->settings->n_threads, (n + PANEL - 1) / PANEL, fill_panel, v, err);
+    ser_free(v->z);
+    v->z = NULL;
+    return st;
+}
+
+static void release_features(variant *v)
+{
+    ser_free(v->z);
+    ser_free(v->gram);
+    v->z = v->gram = NULL;
+}
+
+/* ---- one fold ---- */
+
+typedef struct fold {
+    size_t *train, *test; /* rows */
+    size_t n_train, n_test, width;
+    float *z, *z_test; /* (n_train, width), (n_test, width) */
+    int *label;
+    float *weight; /* (n_train) each */
+    float *theta;  /* (n_labels, width) */
+    float *bias;   /* (n_labels) */
+    float *logits; /* (n_test, n_labels) */
+} fold;
+
+static void fold_release(fold *f)
+{
+    ser_free(f->train);
+    ser_free(f->test);
+    ser_free(f->z);
+    ser_free(f->z_test);
+    ser_free(f->label);
+    ser_free(f->weight);
+    ser_free(f->theta);
+    ser_free(f->bias);
+    ser_free(f->logits);
+}
+
+/* The features of some rows, or their inner products with the training rows. */
+static void gather(float *to, const variant *v, const fold *f, const size_t *rows, size_t n)
+{
+    for (size_t r = 0; r < n; r++, to += f->width) {
+        if (v->z) {
+            memcpy(to, v->z + rows[r] * f->width, f->width * sizeof *to);
+            continue;
+        }
+        const float *products = v->gram + rows[r] * v->data->n;
+        for (size_t i = 0; i < f->width; i++)
+            to[i] = products[f->train[i]];
+    }
+}
+
+static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *err)
+{
+    const ser_select_data *d = v->data;
+    *f = (fold){.train = ser_alloc(d->n, sizeof *f->train), .test = ser_alloc(d->n, sizeof *f->test)};
+    if (!f->train || !f->test)
+        return ser_fail_nomem(err);
+    for (size_t r = 0; r < d->n; r++)
+        if (d->fold[r] != left_out)
+            f->train[f->n_train++] = r;
+        else if (is_scored(d, r))
+            f->test[f->n_test++] = r;
+    f->width = v->z ? v->n_columns : f->n_train;
+    f->z = ser_alloc(f->n_train, f->width * sizeof *f->z); /* no larger than the variant's own */
+    f->z_test = ser_alloc(f->n_test, f->width * sizeof *f->z_test);
+    f->label = ser_alloc(f->n_train, sizeof *f->label);
+    f->weight = ser_alloc(f->n_train, sizeof *f->weight);
+    f->theta = ser_alloc(f->width, d->n_labels * sizeof *f->theta);
+    f->bias = ser_alloc(d->n_labels, sizeof *f->bias);
+    f->logits = ser_alloc(f->n_test, d->n_labels * sizeof *f->logits);
+    if (!f->z || !f->z_test || !f->label || !f->weight || !f->theta || !f->bias || !f->logits)
+        return ser_fail_nomem(err);
+    gather(f->z, v, f, f->train, f->n_train);
+    gather(f->z_test, v, f, f->test, f->n_test);
+    for (size_t i = 0; i < f->n_train; i++) {
+        f->label[i] = d->label[f->train[i]];
+        f->weight[i] = d->weight ? d->weight[f->train[i]] : 1;
+    }
+    return SER_OK;
+}
+
+static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser_nn_work *work,
+                                ser_error *err)
+{
+    size_t n_labels = v->data->n_labels;
+    const ser_softmax_data data = {.z = f->z,
+                                   .n = f->n_train,
+                                   .width = f->width,
+                                   .gram = !v->z,
+                                   .label = f->label,
+                                   .weight = f->weight,
+                                   .n_labels = n_labels};
+    const ser_softmax_fit fit = ser_softmax_fit_default(v->candidates[candidate].c);
+    const ser_gemm g = {.n_batch = 1,
+                        .m = f->n_test,
+                        .n = n_labels,
+                        .k = f->width,
+                        .lda = f->width,
+                        .ldb = f->width,
+                        .ldc = n_labels,
+                        .b_transposed = true};
+    ser_status st = ser_softmax_minimise(f->theta, f->bias, &data, &fit, work, NULL, err);
+    if (st == SER_OK)
+        st = ser_nn_gemm(work, f->logits, f->z_test, f->theta, &g, err);
+    float *out = v->out->logits + candidate * v->out->n_scored * n_labels;
+    for (size_t i = 0; i < f->n_test && st == SER_OK; i++)
+        for (size_t k = 0; k < n_labels; k++)
+            out[v->scored_as[f->test[i]] * n_labels + k] = f->logits[i * n_labels + k] + f->bias[k];
+    return st;
+}
+
+static ser_status report(variant *v, ser_error *err)
+{
+    pthread_mutex_lock(&v->lock);
+    bool go_on = ser_progress_report(v->settings->progress, v->settings->what, ++v->n_done,
+                                     v->out->n_candidates * (size_t)v->n_folds);
+    pthread_mutex_unlock(&v->lock);
+    return go_on ? SER_OK : ser_fail(err, SER_E_CANCELLED, "interrupted");
+}
+
+/* All penalties in turn, each fit starting from the one before. */
+static ser_status try_fold(void *context, size_t left_out, int worker, ser_error *err)
+{
+    variant *v = context;
+    fold f;
+    ser_status st = fold_init(&f, v, (int)left_out, err);
+    for (size_t c = v->first; c < v->end && st == SER_OK; c++) {
+        if (f.n_test)
+            st = try_candidate(&f, v, c, v->works[worker], err);
+        if (st == SER_OK)
+            st = report(v, err);
+    }
+    fold_release(&f);
+    return st;
+}
+
+/* ---- verdicts ---- */
+
+static ser_status judge(ser_selection *s, const ser_select_data *d, ser_error *err)
+{
+    size_t n_labels = d->n_labels;
+    int *truth = ser_alloc(s->n_scored, sizeof *truth);
+    size_t *confusion = ser_alloc(n_labels, n_labels * sizeof *confusion);
+    float *scores = ser_alloc(n_labels, sizeof *scores);
+    ser_status st = truth && confusion && scores ? SER_OK : ser_fail_nomem(err);
+    for (size_t r = 0, at = 0; r < d->n && st == SER_OK; r++)
+        if (is_scored(d, r))
+            truth[at++] = d->label[r];
+    for (size_t c = 0; c < s->n_candidates && st == SER_OK; c++) {
+        const float *logits = s->logits + c * s->n_scored * n_labels;
+        ser_select_verdict *verdict = &s->verdicts[c];
+        verdict->temperature = ser_temperature_fit(logits, truth, s->n_scored, n_labels);
+        memset(confusion, 0, n_labels * n_labels * sizeof *confusion);
+        for (size_t i = 0; i < s->n_scored; i++) {
+            memcpy(scores, logits + i * n_labels, n_labels * sizeof *scores);
+            ser_softmax(scores, n_labels, verdict->temperature);
+            confusion[(size_t)truth[i] * n_labels + (size_t)ser_argmax(scores, n_labels)]++;
+            verdict->loss -= log(fmax((double)scores[truth[i]], 1e-12)) / (double)s->n_scored;
+        }
+        verdict->ua = ser_ua(confusion, n_labels);
+        if (verdict->loss < s->verdicts[s->best].loss)
+            s->best = c;
+    }
+    ser_free(truth);
+    ser_free(confusion);
+    ser_free(scores);
+    return st;
+}
+
+/* ---- all of it ---- */
+
+static ser_status check(const ser_select_data *d, size_t n_candidates, int *n_folds, ser_error *err)
+{
+    *n_folds = 0;
+    if (!n_candidates)
+        return ser_fail(err, SER_E_ARG, "no candidates to choose from");
+    for (size_t r = 0; r < d->n; r++) {
+        if (d->fold[r] < 0 || (size_t)d->fold[r] >= d->n)
+            return ser_fail(err, SER_E_ARG, "row %zu is in fold %d", r, d->fold[r]);
+        if (d->label[r] < 0 || (size_t)d->label[r] >= d->n_labels)
+            return ser_fail(err, SER_E_ARG, "row %zu has label %d of %zu", r, d->label[r], d->n_labels);
+        *n_folds = d->fold[r] >= *n_folds ? d->fold[r] + 1 : *n_folds;
+    }
+    if (*n_folds < 2)
+        return ser_fail(err, SER_E_ARG, "%zu recordings in one fold: choosing takes two folds", d->n);
+    return SER_OK;
+}
+
+static ser_status selection_init(ser_selection *s, size_t *scored_as, const ser_select_data *d,
+                                 size_t n_candidates, ser_error *err)
+{
+    size_t n_values;
+    *s = (ser_selection){.n_candidates = n_candidates};
+    for (size_t r = 0; r < d->n; r++)
+        if (is_scored(d, r))
+            scored_as[r] = s->n_scored++;
+    if (ser_mul_size(&n_values, s->n_scored, n_candidates))
+        s->logits = ser_alloc(n_values, d->n_labels * sizeof *s->logits);
+    s->verdicts = ser_alloc(n_candidates, sizeof *s->verdicts);
+    return s->logits && s->verdicts ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status run_variants(variant *v, size_t n_candidates, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (v->first = 0; v->first < n_candidates && st == SER_OK; v->first = v->end) {
+        for (v->end = v->first + 1;
+             v->end < n_candidates && v->candidates[v->end].emphasis == v->candidates[v->first].emphasis;
+             v->end++)
+            ;
+        st = fill_features(v, err);
+        if (st == SER_OK)
+            st = ser_parallel_for(v->settings->n_threads, (size_t)v->n_folds, try_fold, v, err);
+        release_features(v);
+    }
+    return st;
+}
+
+ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser_select_candidate *candidates,
+                      size_t n_candidates, const ser_select_settings *settings, ser_error *err)
+{
+    ser_selection s = {0};
+    ser_select_settings own = *settings;
+    own.n_threads = settings->n_threads > 0 ? settings->n_threads : ser_n_cores();
+    variant v = {.data = data, .candidates = candidates, .out = &s, .settings = &own};
+    ser_status st = check(data, n_candidates, &v.n_folds, err);
+    if (st != SER_OK)
+        return st;
+    pthread_mutex_init(&v.lock, NULL);
+    size_t *scored_as = ser_alloc(data->n, sizeof *scored_as);
+    v.scored_as = scored_as;
+    v.column = ser_alloc(data->n_in, sizeof *v.column);
+    v.factor = ser_alloc(data->n_in, sizeof *v.factor);
+    v.works = ser_alloc((size_t)own.n_threads, sizeof *v.works);
+    if (!scored_as || !v.column || !v.factor || !v.works)
+        st = ser_fail_nomem(err);
+    for (int i = 0; i < own.n_threads && st == SER_OK; i++)
+        st = ser_nn_work_new(&v.works[i], own.ops, 1, err);
+    if (st == SER_OK)
+        st = selection_init(&s, scored_as, data, n_candidates, err);
+    if (st == SER_OK)
+        st = run_variants(&v, n_candidates, err);
+    if (st == SER_OK)
+        st = judge(&s, data, err);
+    for (int i = 0; i < own.n_threads && v.works; i++)
+        ser_nn_work_free(&v.works[i]);
+    ser_free(v.works);
+    ser_free(v.column);
+    ser_free(v.factor);
+    ser_free(scored_as);
+    pthread_mutex_destroy(&v.lock);
+    if (st == SER_OK)
+        *out = s;
+    else
+        ser_selection_release(&s);
+    return st;
+}
+
+void ser_selection_release(ser_selection *s)
+{
+    ser_free(s->logits);
+    ser_free(s->verdicts);
+    *s = (ser_selection){0};
+}

@@ -1,0 +1,36 @@
+/* Reading numbers from tests/golden/train. */
+#ifndef SER_TESTS_TRAIN_GOLDEN_H
+#define SER_TESTS_TRAIN_GOLDEN_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static inline FILE *golden_open(const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/golden/train/%s", getenv("SER_TEST_DIR"), name);
+    FILE *f = fopen(path, "r");
+    if (!f) {
+        perror(path);
+        exit(EXIT_FAILURE);
+    }
+    return f;
+}
+
+static inline double golden_next(FILE *f)
+{
+    double x;
+    if (fscanf(f, "%lf", &x) != 1) {
+        fprintf(stderr, "a golden file ends early\n");
+        exit(EXIT_FAILURE);
+    }
+    return x;
+}
+
+static inline void golden_floats(FILE *f, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)golden_next(f);
+}
+
+#endif

@@ -1,0 +1,273 @@
+#include "base/memory.h"
+#include "base/random.h"
+#include "test.h"
+#include "train/select.h"
+#include "train/softmax_regression.h"
+#include "train/standardise.h"
+
+/* 60 recordings of 6 speakers, each with one altered copy behind it. Features 0 ... 9 tell the label, the
+ * other 190 are noise. */
+enum { N_RECORDINGS = 60, N = 2 * N_RECORDINGS, N_IN = 200, N_TELLING = 10, N_LABELS = 3, N_FOLDS = 3 };
+
+static float values[N][N_IN], mean[N_IN], scale[N_IN], weight[N];
+static float all[N_IN], telling[N_IN], noise[N_IN], nothing[N_IN];
+static const float *rows[N];
+static int label[N], fold[N];
+static unsigned char is_copy[N];
+static ser_nn_ops *ops;
+
+static ser_select_data make_data(void)
+{
+    ser_random r;
+    ser_random_init(&r, 7);
+    for (size_t i = 0; i < N; i++) {
+        rows[i] = values[i];
+        is_copy[i] = i % 2;
+        label[i] = i % 2 ? label[i - 1] : (int)ser_random_below(&r, N_LABELS);
+        fold[i] = (int)(i / 2 % 6 / 2);
+        weight[i] = 0.5f;
+        for (size_t j = 0; j < N_IN; j++)
+            values[i][j] = 5 + (i % 2 ? values[i - 1][j] - 5 + 0.1f * (float)ser_random_normal(&r)
+                                      : (float)ser_random_normal(&r) +
+                                            (j < N_TELLING && (int)(j % N_LABELS) == label[i] ? 1.5f : 0));
+    }
+    for (size_t j = 0; j < N_IN; j++) {
+        all[j] = 1 / sqrtf(N_IN);
+        telling[j] = j < N_TELLING ? 1 / sqrtf(N_TELLING) : 0;
+        noise[j] = j < N_TELLING ? 0 : 1 / sqrtf(N_IN - N_TELLING);
+    }
+    ser_error err = {0};
+    CHECK_OK(ser_standardise(mean, scale, rows, N, N_IN, &err), &err);
+    return (ser_select_data){.x = rows,
+                             .mean = mean,
+                             .scale = scale,
+                             .label = label,
+                             .weight = weight,
+                             .fold = fold,
+                             .is_copy = is_copy,
+                             .n = N,
+                             .n_in = N_IN,
+                             .n_labels = N_LABELS};
+}
+
+static ser_select_settings settings_for(int n_threads)
+{
+    return (ser_select_settings){.ops = ops, .n_threads = n_threads, .what = "candidates"};
+}
+
+/* Candidate by candidate what ser_linear_fit says about the rows left out. */
+static void check_against_fits(const ser_selection *s, const ser_select_candidate *candidate, size_t index)
+{
+    static float z[N][N_IN], zt[N][N_IN], expected[N_RECORDINGS * N_LABELS];
+    int labels[N];
+    float weights[N];
+    ser_error err = {0};
+    ser_nn_work *work = NULL;
+    CHECK_OK(ser_nn_work_new(&work, ops, 1, &err), &err);
+    for (int f = 0; f < N_FOLDS; f++) {
+        size_t n = 0;
+        for (size_t i = 0; i < N; i++) {
+            for (size_t j = 0; j < N_IN; j++)
+                zt[i][j] = (values[i][j] - mean[j]) * scale[j] * candidate->emphasis[j];
+            if (fold[i] == f)
+                continue;
+            memcpy(z[n], zt[i], sizeof *z);
+            labels[n] = label[i];
+            weights[n++] = weight[i];
+        }
+        ser_linear l = {0};
+        const ser_softmax_fit fit = {.c = candidate->c, .tolerance = 1e-5, .max_iterations = 1000};
+        CHECK_OK(ser_linear_init(&l, N_IN, N_LABELS, &err), &err);
+        CHECK_OK(ser_linear_fit(&l, z[0], labels, weights, n, &fit, work, &err), &err);
+        for (size_t i = 0; i < N; i += 2)
+            if (fold[i] == f)
+                ser_linear_logits(&l, expected + i / 2 * N_LABELS, zt[i]);
+        ser_linear_release(&l);
+    }
+    check_close("logits", s->logits + index * s->n_scored * N_LABELS, expected, N_RECORDINGS * N_LABELS, 0.03,
+                0.03); /* the default tolerance of the fits */
+    ser_nn_work_free(&work);
+}
+
+static void check_verdict(const ser_selection *s, size_t index)
+{
+    float scores[N_RECORDINGS * N_LABELS];
+    int truth[N_RECORDINGS];
+    double loss = 0;
+    memcpy(scores, s->logits + index * s->n_scored * N_LABELS, sizeof scores);
+    for (size_t i = 0; i < N_RECORDINGS; i++)
+        truth[i] = label[2 * i];
+    float t = ser_temperature_fit(scores, truth, N_RECORDINGS, N_LABELS);
+    for (size_t i = 0; i < N_RECORDINGS; i++) {
+        ser_softmax(scores + i * N_LABELS, N_LABELS, t);
+        loss -= log((double)scores[i * N_LABELS + (size_t)truth[i]]) / N_RECORDINGS;
+    }
+    CHECK(s->verdicts[index].temperature == t && fabs(s->verdicts[index].loss - loss) < 1e-9);
+}
+
+static void test_choice(const ser_select_data *data)
+{
+    const ser_select_candidate candidates[] = {{noise, 1}, {noise, 30},  {all, 1},     {all, 10},
+                                               {all, 100}, {telling, 1}, {telling, 30}};
+    const size_t n = sizeof candidates / sizeof *candidates;
+    ser_selection s = {0}, threads = {0};
+    ser_error err = {0};
+    ser_select_settings settings = settings_for(1);
+    CHECK_OK(ser_select(&s, data, candidates, n, &settings, &err), &err);
+    CHECK(s.n_scored == N_RECORDINGS && s.n_candidates == n && candidates[s.best].emphasis == telling);
+    CHECK(s.verdicts[s.best].ua > 80 && s.verdicts[0].ua < 60);
+    for (size_t i = 0; i < n; i++) {
+        CHECK(s.verdicts[s.best].loss <= s.verdicts[i].loss);
+        check_against_fits(&s, &candidates[i], i);
+        check_verdict(&s, i);
+    }
+    settings = settings_for(3);
+    CHECK_OK(ser_select(&threads, data, candidates, n, &settings, &err), &err);
+    CHECK(memcmp(s.logits, threads.logits, n * N_RECORDINGS * N_LABELS * sizeof *s.logits) == 0);
+    CHECK(s.best == threads.best);
+    ser_selection_release(&s);
+    ser_selection_release(&threads);
+}
+
+/* Copies of the rows in one's own fold must neither train nor be scored: poison them. */
+static void test_copies(const ser_select_data *data)
+{
+    const ser_select_candidate candidate = {all, 10};
+    const ser_select_settings settings = settings_for(1);
+    ser_selection a = {0}, b = {0};
+    ser_error err = {0};
+    CHECK_OK(ser_select(&a, data, &candidate, 1, &settings, &err), &err);
+    for (size_t i = 1; i < N; i += 2)
+        if (fold[i] == 0)
+            for (size_t j = 0; j < N_IN; j++)
+                values[i][j] += 100;
+    CHECK_OK(ser_select(&b, data, &candidate, 1, &settings, &err), &err);
+    for (size_t i = 0; i < N_RECORDINGS; i++) {
+        bool same =
+            memcmp(a.logits + i * N_LABELS, b.logits + i * N_LABELS, N_LABELS * sizeof *a.logits) == 0;
+        CHECK(same == (fold[2 * i] == 0));
+    }
+    for (size_t i = 1; i < N; i += 2)
+        if (fold[i] == 0)
+            for (size_t j = 0; j < N_IN; j++)
+                values[i][j] -= 100;
+    ser_selection_release(&a);
+    ser_selection_release(&b);
+}
+
+/* A label that a fold's training rows lack, features that are constant, a fold without recordings. */
+static void test_degenerate(ser_select_data data)
+{
+    const ser_select_candidate candidates[] = {{all, 10}, {telling, 10}};
+    const ser_select_settings settings = settings_for(2);
+    ser_selection s = {0};
+    ser_error err = {0};
+    int rare[N], gap[N];
+    float kept = scale[3];
+    for (size_t i = 0; i < N; i++) {
+        rare[i] = label[i] == 2 ? 0 : label[i];
+        gap[i] = fold[i] == 1 ? 7 : fold[i];
+    }
+    for (size_t i = 0; i < N; i++)
+        if (fold[i] == 1)
+            rare[i] = i / 6 % 2 ? 2 : rare[i]; /* label 2 in fold 1 only */
+    data.label = rare;
+    scale[3] = 0;
+    CHECK_OK(ser_select(&s, &data, candidates, 2, &settings, &err), &err);
+    for (size_t i = 0; i < 2 * N_RECORDINGS * N_LABELS; i++)
+        CHECK(isfinite(s.logits[i]));
+    ser_selection_release(&s);
+    scale[3] = kept;
+    data.label = label;
+    data.fold = gap;
+    CHECK_OK(ser_select(&s, &data, candidates, 2, &settings, &err), &err);
+    CHECK(s.n_scored == N_RECORDINGS && s.verdicts[0].ua > 40);
+    ser_selection_release(&s);
+    data.weight = NULL;
+    data.is_copy = NULL;
+    CHECK_OK(ser_select(&s, &data, candidates, 1, &settings, &err), &err);
+    CHECK(s.n_scored == N);
+    ser_selection_release(&s);
+}
+
+static void test_bad_input(ser_select_data data)
+{
+    const ser_select_candidate candidates[] = {{telling, 10}, {nothing, 10}, {all, -1}};
+    const ser_select_settings settings = settings_for(2);
+    ser_selection s = {0};
+    ser_error err = {0};
+    int one_fold[N] = {0}, bad[N];
+    CHECK_FAILS(ser_select(&s, &data, candidates, 0, &settings, &err), SER_E_ARG, &err, "no candidates");
+    CHECK_FAILS(ser_select(&s, &data, candidates, 2, &settings, &err), SER_E_ARG, &err,
+                "candidate 1 uses no feature");
+    CHECK_FAILS(ser_select(&s, &data, candidates + 2, 1, &settings, &err), SER_E_ARG, &err,
+                "c must be positive");
+    data.fold = one_fold;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "two folds");
+    for (size_t i = 0; i < N; i++)
+        one_fold[i] = 1;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "no recordings");
+    memcpy(bad, fold, sizeof bad);
+    bad[5] = -1;
+    data.fold = bad;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "fold -1");
+    bad[5] = N;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "fold 120");
+    data.fold = fold;
+    memcpy(bad, label, sizeof bad);
+    bad[5] = N_LABELS;
+    data.label = bad;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "label 3 of 3");
+    data.label = label;
+    float kept = values[8][2];
+    values[8][2] = NAN;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_FORMAT, &err, "not a finite");
+    values[8][2] = kept;
+    data.n = 0;
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "two folds");
+    CHECK(!s.logits && !s.verdicts);
+}
+
+static bool stop_at_third(void *context, const char *what, size_t done, size_t total)
+{
+    size_t *n_calls = context;
+    CHECK(strcmp(what, "candidates") == 0 && total == 2 * N_FOLDS && done == ++*n_calls);
+    return done < 3;
+}
+
+static void test_interruption(const ser_select_data *data)
+{
+    const ser_select_candidate candidates[] = {{all, 1}, {all, 10}};
+    size_t n_calls = 0;
+    const ser_progress progress = {stop_at_third, &n_calls};
+    ser_select_settings settings = settings_for(1);
+    ser_selection s = {0};
+    ser_error err = {0};
+    settings.progress = &progress;
+    CHECK_FAILS(ser_select(&s, data, candidates, 2, &settings, &err), SER_E_CANCELLED, &err, "interrupted");
+    CHECK(n_calls == 3 && !s.logits);
+    settings.progress = NULL;
+    ser_status st = SER_E_NOMEM;
+    for (long at = 0; st != SER_OK && at < 10000; at++) {
+        ser_alloc_fail_at(at);
+        st = ser_select(&s, data, candidates, 1, &settings, &err);
+        CHECK(st == SER_OK || (st == SER_E_NOMEM && !s.logits));
+    }
+    ser_alloc_fail_at(-1);
+    CHECK(st == SER_OK);
+    ser_selection_release(&s);
+}
+
+int main(void)
+{
+    ser_error err = {0};
+    CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
+    ser_select_data data = make_data();
+    test_choice(&data);
+    test_copies(&data);
+    test_degenerate(data);
+    test_bad_input(data);
+    test_interruption(&data);
+    ser_nn_ops_free(&ops);
+    return test_summary();
+}
