@@ -1,194 +1,194 @@
-#include "corpus/corpus.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "corpus/builder.h"
-#include "corpus/layouts.h"
+#include "corpus/draft.h"
 #include "io/file.h"
 
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
-static const struct {
-    const char *name, *folder;
-    ser_layout_fn load;
-} named_corpora[] = {
-    {"EMODB", "emodb", ser_layout_emodb},
-    {"RAVDESS", "ravdess", ser_layout_ravdess},
-};
-enum { N_NAMED = sizeof named_corpora / sizeof *named_corpora };
+/* ---- where things lie ---- */
 
-void ser_corpus_free(ser_corpus **c)
+typedef struct named_corpus {
+    const char *name, *folders[2]; /* of the data folder */
+    ser_layout layout;
+} named_corpus;
+
+static const named_corpus named_corpora[] = {
+    {"EMODB", {"EMODB", "emodb"}, SER_LAYOUT_EMODB},
+    {"RAVDESS", {"RAVDESS", "ravdess"}, SER_LAYOUT_RAVDESS},
+};
+
+static bool exists(const char *path)
 {
-    if (!c || !*c)
-        return;
-    for (size_t i = 0; i < (*c)->n_utterances; i++) {
-        ser_free((*c)->utterances[i].name);
-        ser_free((*c)->utterances[i].file);
-        ser_free((*c)->utterances[i].path);
-    }
-    char **lists[] = {(*c)->labels, (*c)->speakers, (*c)->texts};
-    const size_t n[] = {(*c)->n_labels, (*c)->n_speakers, (*c)->n_texts};
-    for (size_t l = 0; l < 3; l++) {
-        for (size_t i = 0; i < n[l]; i++)
-            ser_free(lists[l][i]);
-        ser_free(lists[l]);
-    }
-    ser_free((*c)->utterances);
-    ser_free((*c)->name);
-    ser_free(*c);
-    *c = NULL;
+    struct stat st;
+    return stat(path, &st) == 0;
 }
 
 static bool is_folder(const char *path)
 {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool exists(const char *path)
+/* The name as it is written here; in other cases ("emodb") unless something else is called so. */
+static const named_corpus *find_named(const char *part)
 {
-    struct stat info;
-    return stat(path, &info) == 0;
+    for (size_t i = 0; i < sizeof named_corpora / sizeof *named_corpora; i++) {
+        const named_corpus *c = &named_corpora[i];
+        if (strcmp(part, c->name) == 0 || (strcasecmp(part, c->name) == 0 && !exists(part)))
+            return c;
+    }
+    return NULL;
 }
 
-static ser_status load_folder(ser_corpus *c, const char *root, ser_layout_fn load, ser_error *err)
+static ser_status read_named(ser_draft *d, const named_corpus *c, const char *data_dir, ser_error *err)
 {
-    ser_folder f = {.root = root};
-    ser_status st = ser_io_list_files(&f.files, &f.n_files, root, err);
-    if (st != SER_OK)
-        return st;
-    st = (load ? load : ser_layout_recognise(&f))(c, &f, err);
-    if (st == SER_OK && f.n_ignored)
-        snprintf(c->warning, sizeof c->warning,
-                 "%s: %zu recordings whose names do not follow the corpus's scheme were left out", c->name,
-                 f.n_ignored);
-    ser_io_free_list(f.files, f.n_files);
-    return st;
-}
-
-/* DIR/EMODB or DIR/emodb. */
-static ser_status load_named(ser_corpus *c, size_t which, const char *data_dir, ser_error *err)
-{
-    const char *from_environment = getenv("SER_DATA_DIR");
+    const char *variable = getenv("SER_DATA_DIR");
     if (!data_dir)
-        data_dir = from_environment && *from_environment ? from_environment : "data/raw";
-    const char *const folders[] = {named_corpora[which].name, named_corpora[which].folder};
-    for (size_t i = 0; i < 2; i++) {
-        char *root = ser_io_join(data_dir, folders[i]);
-        if (!root)
+        data_dir = variable && *variable ? variable : "data/raw";
+    for (int i = 0; i < 2; i++) {
+        char *path = ser_io_join(data_dir, c->folders[i]);
+        if (!path)
             return ser_fail_nomem(err);
-        ser_status st = is_folder(root) ? load_folder(c, root, named_corpora[which].load, err) : SER_E_IO;
-        bool found = is_folder(root);
-        ser_free(root);
+        bool found = is_folder(path);
+        ser_status st = found ? ser_draft_read_folder(d, path, c->layout, err) : SER_OK;
+        ser_free(path);
         if (found)
             return st;
     }
     return ser_fail(
         err, SER_E_IO,
-        "neither %s/%s nor %s/%s is there: say where the corpus lies with --data-dir or SER_DATA_DIR",
-        data_dir, folders[0], data_dir, folders[1]);
+        "the corpus %s is neither in '%s/%s' nor in '%s/%s': name the folder above it with --data-dir "
+        "or SER_DATA_DIR, or fetch it with 'ser pull %s'",
+        c->name, data_dir, c->folders[0], data_dir, c->folders[1], c->name);
 }
 
-/* The last part of a path, without ".csv". */
-static char *name_of(const char *spec)
+/* "/data/mine/" -> "mine", "lists/mine.csv" -> "mine", "." -> what the current folder is called. */
+static char *name_of_path(const char *path)
 {
-    size_t end = strlen(spec);
-    while (end > 1 && spec[end - 1] == '/')
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
         end--;
     size_t start = end;
-    while (start && spec[start - 1] != '/')
+    while (start > 0 && path[start - 1] != '/')
         start--;
-    if (end - start > 4 && strncasecmp(spec + end - 4, ".csv", 4) == 0)
-        end -= 4;
-    return ser_strndup(spec + start, end - start);
+    const char *base = path + start;
+    size_t n = end - start;
+    if ((n == 1 && base[0] == '.') || (n == 2 && strncmp(base, "..", 2) == 0)) {
+        char *resolved = realpath(path, NULL);
+        char *name = ser_strdup(resolved ? strrchr(resolved, '/') + 1 : "corpus");
+        free(resolved);
+        return name;
+    }
+    if (n > 4 && strncasecmp(base + n - 4, ".csv", 4) == 0 && !is_folder(path))
+        n -= 4;
+    return ser_strndup(base, n);
 }
 
-static ser_status open_one(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err)
+/* ---- parts of a specification ---- */
+
+typedef struct part {
+    char *spec, *name;
+} part;
+
+typedef struct part_list {
+    part *items;
+    size_t n, capacity;
+} part_list;
+
+static void release_parts(part_list *l)
 {
-    size_t which = 0;
-    while (which < N_NAMED && strcasecmp(named_corpora[which].name, spec) != 0)
-        which++;
-    ser_corpus *c = ser_alloc(1, sizeof *c);
-    *out = c;
-    if (!c || !(c->name = which < N_NAMED ? ser_strdup(named_corpora[which].name) : name_of(spec)))
+    for (size_t i = 0; i < l->n; i++) {
+        ser_free(l->items[i].spec);
+        ser_free(l->items[i].name);
+    }
+    ser_free(l->items);
+}
+
+/* The longest piece from the front of spec that ends at a '+' or its end and is a corpus or a path; else the
+ * piece before the first '+'. */
+static char *first_part(const char *spec)
+{
+    for (size_t n = strlen(spec);;) {
+        char *piece = ser_strndup(spec, n);
+        const char *plus = piece ? strrchr(piece, '+') : NULL;
+        if (!plus || exists(piece) || find_named(piece))
+            return piece;
+        n = (size_t)(plus - piece);
+        ser_free(piece);
+    }
+}
+
+static ser_status add_part(part_list *l, char *spec, ser_error *err)
+{
+    if (!spec || !ser_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items)) {
+        ser_free(spec);
         return ser_fail_nomem(err);
-    if (which < N_NAMED)
-        return load_named(c, which, data_dir, err);
-    if (is_folder(spec))
-        return load_folder(c, spec, NULL, err);
-    if (exists(spec))
-        return ser_layout_csv(c, spec, err);
-    return ser_fail(err, SER_E_IO, "there is no such corpus: give EMODB, RAVDESS, a folder or a CSV file");
+    }
+    const named_corpus *named = find_named(spec);
+    part *p = &l->items[l->n++];
+    *p = (part){.spec = spec, .name = named ? ser_strdup(named->name) : name_of_path(spec)};
+    if (!p->name)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i + 1 < l->n; i++)
+        if (strcmp(l->items[i].name, p->name) == 0)
+            return ser_fail(err, SER_E_ARG, "two of the corpora joined are called '%s': rename one", p->name);
+    return SER_OK;
 }
 
-/* One of the corpora that '+' joins. A path may hold a '+' itself, so the longest part that exists is taken.
- */
-static size_t part_length(const char *spec)
+static ser_status split_spec(part_list *l, const char *spec, ser_error *err)
 {
-    for (size_t n = strlen(spec); n > 0; n--) {
-        if (spec[n] && spec[n] != '+')
-            continue;
-        char *part = ser_strndup(spec, n);
-        bool there = part && exists(part);
-        ser_free(part);
-        if (there)
-            return n;
+    for (;;) {
+        if (!*spec || *spec == '+')
+            return ser_fail(err, SER_E_ARG,
+                            "a corpus is missing: name EMODB, RAVDESS, a folder or a CSV file, or several "
+                            "joined with '+'");
+        char *piece = first_part(spec);
+        spec += piece ? strlen(piece) : 0;
+        ser_status st = add_part(l, piece, err);
+        if (st != SER_OK || !*spec)
+            return st;
+        spec++;
     }
-    return strcspn(spec, "+");
 }
 
-static ser_status append_part(ser_corpus *all, const char *spec, const char *data_dir, ser_error *err)
+static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, ser_error *err)
 {
-    ser_corpus *one;
-    ser_status st = open_one(&one, spec, data_dir, err);
-    if (st == SER_OK)
-        st = ser_builder_finish(one, err);
-    if (st != SER_OK)
-        ser_fail_within(err, st, "%s: ", spec);
-    ser_text name = {0};
-    if (st == SER_OK) {
-        ser_text_appendf(&name, "%s%s%s", all->name ? all->name : "", all->name ? "+" : "", one->name);
-        st = name.failed ? ser_fail_nomem(err) : ser_builder_join(all, one, err);
-    }
-    if (st == SER_OK) {
-        ser_free(all->name);
-        all->name = name.s;
-        if (*one->warning)
-            memcpy(all->warning, one->warning, sizeof all->warning);
-    }
-    ser_corpus_free(&one);
-    return st;
+    const named_corpus *named = find_named(p->spec);
+    if (named)
+        return read_named(d, named, data_dir, err);
+    if (is_folder(p->spec))
+        return ser_draft_read_folder(d, p->spec, SER_LAYOUT_BY_CONTENT, err);
+    if (!exists(p->spec))
+        return ser_fail(err, SER_E_IO,
+                        "there is no such corpus: name EMODB, RAVDESS, a folder or a CSV file");
+    return ser_draft_read_csv(d, p->spec, err);
 }
 
 ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err)
 {
     *out = NULL;
-    ser_status st = SER_OK;
-    ser_corpus *c = NULL;
-    if (part_length(spec) == strlen(spec)) {
-        st = open_one(&c, spec, data_dir, err);
-        if (st == SER_OK)
-            st = ser_builder_finish(c, err);
+    part_list parts = {0};
+    ser_draft draft = {0};
+    ser_text name = {0};
+    ser_status st = split_spec(&parts, spec, err);
+    for (size_t i = 0; i < parts.n && st == SER_OK; i++) {
+        const part *p = &parts.items[i];
+        draft.part = parts.n > 1 ? p->name : NULL;
+        ser_text_appendf(&name, "%s%s", i ? "+" : "", p->name);
+        st = read_part(&draft, p, data_dir, err);
         if (st != SER_OK)
-            ser_fail_within(err, st, "%s: ", spec);
-    } else {
-        c = ser_alloc(1, sizeof *c);
-        st = c ? SER_OK : ser_fail_nomem(err);
-        while (*spec && st == SER_OK) {
-            size_t n = part_length(spec);
-            char *part = ser_strndup(spec, n);
-            st = part ? append_part(c, part, data_dir, err) : ser_fail_nomem(err);
-            ser_free(part);
-            spec += n + (spec[n] == '+');
-        }
-        if (st == SER_OK)
-            st = ser_builder_finish(c, err);
+            ser_fail_within(err, st, "%s: ", p->spec);
     }
-    if (st != SER_OK)
-        ser_corpus_free(&c);
-    *out = c;
+    if (st == SER_OK && name.failed)
+        st = ser_fail_nomem(err);
+    if (st == SER_OK && (st = ser_draft_finish(out, &draft, name.s, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", spec);
+    ser_text_release(&name);
+    ser_draft_release(&draft);
+    release_parts(&parts);
     return st;
 }

@@ -18,22 +18,26 @@ typedef struct ser_utterance {
 
 typedef struct ser_corpus {
     char *name;                /* "EMODB", "EMODB+RAVDESS", the folder's or CSV's base name */
-    ser_utterance *utterances; /* sorted by name */
-    size_t n_utterances, capacity;
-    char **labels; /* alphabetical */
-    size_t n_labels, labels_capacity;
-    char **speakers, **texts; /* alphabetical */
-    size_t n_speakers, speakers_capacity, n_texts, texts_capacity;
-    char warning[512]; /* empty, or what was left out of it and why */
+    ser_utterance *utterances; /* sorted by name; no name twice */
+    size_t n_utterances;
+    char **labels; /* alphabetical; 2 ... SER_MAX_LABELS */
+    size_t n_labels;
+    /* Alphabetical; prefixed "CORPUS/" where corpora are joined. EMO-DB: "03", "a01"; RAVDESS: "01" (the
+     * actor), "02" (the statement). */
+    char **speakers, **texts;
+    size_t n_speakers, n_texts;
+    char **warnings; /* one line each: recordings that were left out, and why */
+    size_t n_warnings;
 } ser_corpus;
 
-/* spec: EMODB, RAVDESS, a folder, a CSV file, or several joined with '+'. data_dir: where named corpora lie,
- * or NULL
- * ($SER_DATA_DIR, else data/raw). */
+/* spec: EMODB, RAVDESS, a folder, a CSV file, or several joined with '+' (a path that itself contains '+' is
+ * taken whole where it exists). data_dir: where named corpora lie, or NULL ($SER_DATA_DIR, else data/raw).
+ * The error's text begins with the part of spec that it is about. */
 ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err);
 void ser_corpus_free(ser_corpus **c);
 
-/* The project's name for an emotion ("anger" -> "angry"), or NULL when the spelling is not a known one. */
+/* The project's name for an emotion ("Anger" -> "angry"), or NULL when the spelling is not a known one. Upper
+ * and lower case are the same, and so are '_', '-' and a blank. */
 const char *ser_emotion_from_spelling(const char *spelling);
 
 #endif

@@ -21,53 +21,60 @@ enum {
     N_BANDS = N_MELS - 2,
     FRAMES_APART = 4,
     MIN_FRAMES = 20,
-    MAX_FRAMES_CUT = 150,        /* 2 s of silence at the ends, at most */
-    FRAMES_BEYOND = 10,          /* 200 ms cut off both, at most */
-    COARSE_STEP = 12,            /* every 12th band first, to rule out most pairs */
-    N_COARSE = N_BANDS / COARSE_STEP
+    MAX_FRAMES_CUT = 150, /* 3 s of silence, at most */
+    FRAMES_BEYOND = 10,   /* cut off a on one side and off b on the other: 200 ms, at most */
+    COARSE_STEP = 12,     /* every 12th band rules out most pairs */
+    N_COARSE = N_BANDS / COARSE_STEP,
+    SHIFT_STEP = 2 /* frames; the true shift is then at most one frame away */
 };
-static const float silence_power = 1e-3f;   /* of the loudest band: -30 dB */
-static const float max_change = 2;          /* nepers of power; becomes 127 */
-static const double coarse_similarity = 0.4; /* of the coarse codes of twins, at least */
+static const float silence_power = 1e-3f;     /* of the loudest band: -30 dB */
+static const float max_change = 2;            /* nepers of power; becomes 127 */
+static const double coarse_similarity = 0.35; /* twins have more, next to their true shift already */
 
 struct ser_fingerprint {
     uint32_t version, n_frames;
     double fine_energy, coarse_energy; /* sums of squares of the codes */
-    char sha256[65];
-    int8_t codes[]; /* fine (n_frames, N_BANDS), then coarse (n_frames, N_COARSE) */
+    char sha256[72];                   /* 64 digits; a multiple of 8, so that coarse ends without padding */
+    int16_t codes[]; /* coarse (n_frames, N_COARSE); then fine (n_frames, N_BANDS), in bytes */
 };
 
 static const int8_t *fine_code(const ser_fingerprint *f)
 {
-    return f->codes;
-}
-
-static const int8_t *coarse_code(const ser_fingerprint *f)
-{
-    return f->codes + (size_t)f->n_frames * N_BANDS;
+    return (const int8_t *)(f->codes + (size_t)f->n_frames * N_COARSE);
 }
 
 static size_t size_in_bytes(size_t n_frames)
 {
-    return sizeof(ser_fingerprint) + n_frames * (N_BANDS + N_COARSE);
+    return sizeof(ser_fingerprint) + n_frames * (N_BANDS + N_COARSE * sizeof(int16_t));
 }
 
-/* Up to 65,536 products of two bytes fit in 31 bits. */
-SER_FAST static int32_t dot_block(const int8_t *restrict a, const int8_t *restrict b, int n)
+/* Up to BLOCK products of two bytes fit in 31 bits. */
+enum { BLOCK = 65536 };
+
+SER_INLINE double dot_coarse(const int16_t *a, const int16_t *b, size_t n)
 {
-    int32_t sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
+    double total = 0;
+    for (size_t from = 0; from < n; from += BLOCK) {
+        int32_t sum = 0;
+        size_t end = n - from < BLOCK ? n : from + BLOCK;
+        for (size_t i = from; i < end; i++)
+            sum += a[i] * b[i];
+        total += sum;
+    }
+    return total;
 }
 
-static double dot(const int8_t *a, const int8_t *b, size_t n)
+SER_FAST static double dot_fine(const int8_t *a, const int8_t *b, size_t n)
 {
-    enum { BLOCK = 65536 };
-    double sum = 0;
-    for (; n > BLOCK; n -= BLOCK, a += BLOCK, b += BLOCK)
-        sum += dot_block(a, b, BLOCK);
-    return sum + dot_block(a, b, (int)n);
+    double total = 0;
+    for (size_t from = 0; from < n; from += BLOCK) {
+        int32_t sum = 0;
+        size_t end = n - from < BLOCK ? n : from + BLOCK;
+        for (size_t i = from; i < end; i++)
+            sum += a[i] * b[i];
+        total += sum;
+    }
+    return total;
 }
 
 /* mel (n_frames, N_MELS) becomes log-mel, all but silence at the same floor. false: no sound, or samples so
@@ -86,10 +93,11 @@ static bool take_logarithm(float *mel, size_t n)
 }
 
 /* Frames early and late, N_MELS each. */
-static void code_frame(int8_t *fine, int8_t *coarse, const float *early, const float *late)
+static void code_frame(int8_t *fine, int16_t *coarse, const float *early, const float *late)
 {
     for (int b = 0; b < N_BANDS; b++) {
-        float change = (late[b] - 2 * late[b + 1] + late[b + 2]) - (early[b] - 2 * early[b + 1] + early[b + 2]);
+        float change =
+            (late[b] - 2 * late[b + 1] + late[b + 2]) - (early[b] - 2 * early[b + 1] + early[b + 2]);
         change = fminf(fmaxf(change, -max_change), max_change);
         fine[b] = (int8_t)lrintf(change * (127 / max_change));
         if (b % COARSE_STEP == COARSE_STEP / 2)
@@ -99,8 +107,8 @@ static void code_frame(int8_t *fine, int8_t *coarse, const float *early, const f
 
 static void measure_energy(ser_fingerprint *f)
 {
-    f->fine_energy = dot(fine_code(f), fine_code(f), (size_t)f->n_frames * N_BANDS);
-    f->coarse_energy = dot(coarse_code(f), coarse_code(f), (size_t)f->n_frames * N_COARSE);
+    f->coarse_energy = dot_coarse(f->codes, f->codes, (size_t)f->n_frames * N_COARSE);
+    f->fine_energy = dot_fine(fine_code(f), fine_code(f), (size_t)f->n_frames * N_BANDS);
 }
 
 static ser_status log_mel(float **out, size_t *n_frames, const float *pcm, size_t n_samples, ser_error *err)
@@ -148,9 +156,10 @@ ser_status ser_fingerprint_new(ser_fingerprint **out, const float *pcm, size_t n
     }
     f->version = VERSION;
     f->n_frames = (uint32_t)n_frames;
-    int8_t *fine = f->codes, *coarse = f->codes + n_frames * N_BANDS;
-    for (size_t t = 0; t < n_frames; t++, fine += N_BANDS, coarse += N_COARSE)
-        code_frame(fine, coarse, mel + t * N_MELS, mel + (t + FRAMES_APART) * N_MELS);
+    int8_t *fine = (int8_t *)(f->codes + n_frames * N_COARSE);
+    for (size_t t = 0; t < n_frames; t++)
+        code_frame(fine + t * N_BANDS, f->codes + t * N_COARSE, mel + t * N_MELS,
+                   mel + (t + FRAMES_APART) * N_MELS);
     measure_energy(f);
     ser_sha256 hash;
     ser_sha256_init(&hash);
@@ -197,25 +206,46 @@ ser_status ser_fingerprint_from_bytes(ser_fingerprint **out, const void *bytes, 
     return SER_OK;
 }
 
-/* The best cosine over all shifts that leave the shorter one (n_b frames) within the longer (n_a), or up to
- * FRAMES_BEYOND outside it. Codes (frames, width). */
-static double best_cosine(const int8_t *a, size_t n_a, const int8_t *b, size_t n_b, size_t width,
-                          double energies)
+/* Where two codes overlap when b's first frame lies over frame shift of a. */
+typedef struct overlap {
+    size_t from_a, from_b, n; /* frames */
+} overlap;
+
+SER_INLINE overlap overlap_at(ptrdiff_t shift, const ser_fingerprint *a, const ser_fingerprint *b)
 {
-    double best = 0;
-    if (!(energies > 0))
-        return 0;
-    for (size_t shift = 0; shift <= n_a - n_b + 2 * FRAMES_BEYOND; shift++) {
-        size_t skip_a = shift > FRAMES_BEYOND ? shift - FRAMES_BEYOND : 0;
-        size_t skip_b = shift < FRAMES_BEYOND ? FRAMES_BEYOND - shift : 0;
-        size_t n = n_a - skip_a < n_b - skip_b ? n_a - skip_a : n_b - skip_b;
-        double cosine = dot(a + skip_a * width, b + skip_b * width, n * width) / sqrt(energies);
-        best = fmax(best, cosine);
-    }
-    return best;
+    overlap o = {.from_a = shift > 0 ? (size_t)shift : 0, .from_b = shift < 0 ? (size_t)-shift : 0};
+    size_t n_a = a->n_frames - o.from_a, n_b = b->n_frames - o.from_b;
+    o.n = n_a < n_b ? n_a : n_b;
+    return o;
 }
 
-static double similarity(const ser_fingerprint *a, const ser_fingerprint *b, double at_least_coarse)
+/* The shift with the largest product of the coarse codes, and its cosine. */
+SER_FAST static double find_shift(ptrdiff_t *shift, const ser_fingerprint *a, const ser_fingerprint *b)
+{
+    double best = 0;
+    ptrdiff_t last = (ptrdiff_t)a->n_frames - (ptrdiff_t)b->n_frames + FRAMES_BEYOND;
+    *shift = 0;
+    for (ptrdiff_t s = -FRAMES_BEYOND; s <= last; s += SHIFT_STEP) {
+        overlap o = overlap_at(s, a, b);
+        double product =
+            dot_coarse(a->codes + o.from_a * N_COARSE, b->codes + o.from_b * N_COARSE, o.n * N_COARSE);
+        if (product > best) {
+            best = product;
+            *shift = s;
+        }
+    }
+    return best > 0 ? best / sqrt(a->coarse_energy * b->coarse_energy) : 0;
+}
+
+static double fine_cosine(ptrdiff_t shift, const ser_fingerprint *a, const ser_fingerprint *b)
+{
+    overlap o = overlap_at(shift, a, b);
+    double product =
+        dot_fine(fine_code(a) + o.from_a * N_BANDS, fine_code(b) + o.from_b * N_BANDS, o.n * N_BANDS);
+    return product > 0 ? product / sqrt(a->fine_energy * b->fine_energy) : 0;
+}
+
+float ser_fingerprint_similarity(const ser_fingerprint *a, const ser_fingerprint *b)
 {
     if (strcmp(a->sha256, b->sha256) == 0)
         return 1;
@@ -224,21 +254,12 @@ static double similarity(const ser_fingerprint *a, const ser_fingerprint *b, dou
         a = b;
         b = t;
     }
-    if (b->n_frames < MIN_FRAMES || a->n_frames - b->n_frames > MAX_FRAMES_CUT)
+    ptrdiff_t shift;
+    if (b->n_frames < MIN_FRAMES || a->n_frames - b->n_frames > MAX_FRAMES_CUT ||
+        find_shift(&shift, a, b) < coarse_similarity)
         return 0;
-    if (at_least_coarse > 0 && best_cosine(coarse_code(a), a->n_frames, coarse_code(b), b->n_frames, N_COARSE,
-                                           a->coarse_energy * b->coarse_energy) < at_least_coarse)
-        return 0;
-    return best_cosine(fine_code(a), a->n_frames, fine_code(b), b->n_frames, N_BANDS,
-                       a->fine_energy * b->fine_energy);
-}
-
-float ser_fingerprint_similarity(const ser_fingerprint *a, const ser_fingerprint *b)
-{
-    return (float)similarity(a, b, 0);
-}
-
-bool ser_fingerprint_is_twin(const ser_fingerprint *a, const ser_fingerprint *b)
-{
-    return similarity(a, b, coarse_similarity) >= (double)SER_TWIN_SIMILARITY;
+    double best = 0;
+    for (ptrdiff_t s = shift - SHIFT_STEP; s <= shift + SHIFT_STEP; s++)
+        best = fmax(best, fine_cosine(s, a, b));
+    return (float)best;
 }

@@ -47,6 +47,14 @@ static bool is_take(const ser_utterance *a, const ser_utterance *b)
 /* flag bits of an utterance */
 enum { HAS_COPY = 1, HAS_TAKE = 2 };
 
+static void note_copy(ser_leaks *out, const ser_folds *f, const ser_corpus *c, size_t tested, size_t trained)
+{
+    char *example = out->examples[f->test_fold[tested]];
+    if (!*example)
+        snprintf(example, sizeof *out->examples, "%.120s is %.120s", c->utterances[tested].file,
+                 c->utterances[trained].file);
+}
+
 static void compare_with_others(unsigned char *flags, ser_leaks *out, const ser_corpus *c, const ser_folds *f,
                                 ser_fingerprint *const *fingerprints, size_t u)
 {
@@ -54,14 +62,13 @@ static void compare_with_others(unsigned char *flags, ser_leaks *out, const ser_
         if (f->test_fold[u] == f->test_fold[v])
             continue;
         int found = is_take(&c->utterances[u], &c->utterances[v]) ? HAS_TAKE : 0;
-        if (fingerprints[u] && fingerprints[v] && ser_fingerprint_is_twin(fingerprints[u], fingerprints[v])) {
+        if (fingerprints[u] && fingerprints[v] &&
+            ser_fingerprint_similarity(fingerprints[u], fingerprints[v]) >= SER_TWIN_SIMILARITY) {
             found |= HAS_COPY;
-            char *example = out->examples[f->test_fold[u]];
-            if (!*example)
-                snprintf(example, sizeof *out->examples, "%.120s is %.120s", c->utterances[u].file,
-                         c->utterances[v].file);
+            /* Each of the two is on the training side when the other is tested. */
+            note_copy(out, f, c, u, v);
+            note_copy(out, f, c, v, u);
         }
-        /* Each of the two is on the training side when the other is tested. */
         flags[u] |= (unsigned char)found;
         flags[v] |= (unsigned char)found;
     }
