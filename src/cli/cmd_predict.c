@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
+#include "report/escape.h"
 #include "report/pictures.h"
 #include "report/prediction.h"
 
@@ -97,10 +98,20 @@ static ser_status get_session(job *j, int worker, ser_session **session, ser_err
     return st;
 }
 
+/* A file name must not move the cursor. */
+static void write_message(answer *a, const char *name, const char *text)
+{
+    ser_text_append(&a->messages, "ser: ");
+    ser_append_line(&a->messages, name, 0, true);
+    ser_text_append(&a->messages, ": ");
+    ser_append_line(&a->messages, text, 0, true);
+    ser_text_append(&a->messages, "\n");
+}
+
 static void write_error(answer *a, const ser_prediction_form *form, const char *name, const char *text)
 {
     a->failed = true;
-    ser_text_appendf(&a->messages, "ser: %s: %s\n", name, text);
+    write_message(a, name, text);
     if (is_format("json"))
         ser_prediction_json_error(&a->out, name, text);
     else if (is_format("csv"))
@@ -110,7 +121,7 @@ static void write_error(answer *a, const ser_prediction_form *form, const char *
 static void write_result(answer *a, const ser_prediction_form *form, const char *name, const ser_result *r)
 {
     if (r->warning[0])
-        ser_text_appendf(&a->messages, "ser: %s: %s\n", name, r->warning);
+        write_message(a, name, r->warning);
     if (is_format("json"))
         ser_prediction_json(&a->out, form, name, r);
     else if (is_format("csv"))
@@ -276,7 +287,8 @@ static int run(int argc, char **argv)
             n_failed++;
         }
     if (inputs.n_skipped)
-        ser_say("%zu files in the folders are not audio and were left out", inputs.n_skipped);
+        ser_say("%zu file%s in the folders %s not audio and left out", inputs.n_skipped,
+                inputs.n_skipped == 1 ? "" : "s", inputs.n_skipped == 1 ? "is" : "are");
     ser_status st = SER_OK;
     if (baseline_folder && (st = ser_inputs_add(&baseline, baseline_folder, &err)) != SER_OK)
         ser_fail_within(&err, st, "%s: ", baseline_folder);

@@ -1,6 +1,7 @@
 #include "cli/workbench.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "cli/progress.h"
 #include "io/file.h"
 
 #include <stdlib.h>
@@ -114,6 +115,8 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
     ser_status st = read_copies(&w->n_copies, o, err);
     if (st == SER_OK)
         st = ser_corpus_open(&w->corpus, o->data, o->data_dir, err);
+    for (size_t i = 0; st == SER_OK && i < w->corpus->n_warnings; i++)
+        ser_say("%s", w->corpus->warnings[i]);
     if (st == SER_OK)
         st = open_features(w, o, err);
     if (st == SER_OK)

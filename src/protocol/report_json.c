@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "report/escape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,17 @@ ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const 
 
 /* ---- parts of the object ---- */
 
+/* File names and labels may be any bytes, JSON strings may not. */
+static json_t *text_json(const char *s)
+{
+    ser_text t = {0};
+    while (*s)
+        ser_utf8_append(&t, ser_utf8_next(&s));
+    json_t *json = t.failed ? NULL : json_string(t.s ? t.s : "");
+    ser_text_release(&t);
+    return json;
+}
+
 static json_t *pair(const double x[2])
 {
     return json_pack("[f, f]", x[0], x[1]);
@@ -84,7 +96,7 @@ static json_t *labels_json(const ser_corpus *c)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < c->n_labels; i++)
-        json_array_append_new(list, json_string(c->labels[i]));
+        json_array_append_new(list, text_json(c->labels[i]));
     return list;
 }
 
@@ -122,32 +134,35 @@ static json_t *folds_json(const ser_report_facts *f)
     json_t *list = json_array();
     for (size_t i = 0; i < f->evaluation->n_folds; i++) {
         const ser_fold_result *r = &f->evaluation->folds[i];
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f}",
-                                              "fold", f->folds->names[i], "n_train", (json_int_t)r->n_train,
-                                              "n_test", (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa,
-                                              "layers", ser_chosen_layers_json(f->spec, r->chosen.blocks),
-                                              "spread_weight", r->chosen.spread_weight, "c", r->chosen.c,
-                                              "temperature", (double)r->temperature, "inner_ua", r->inner_ua,
-                                              "inner_loss", r->inner_loss));
+        json_array_append_new(
+            list, json_pack("{s:o, s:I, s:I, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f}", "fold",
+                            text_json(f->folds->names[i]), "n_train", (json_int_t)r->n_train, "n_test",
+                            (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa, "layers",
+                            ser_chosen_layers_json(f->spec, r->chosen.blocks), "spread_weight",
+                            r->chosen.spread_weight, "c", r->chosen.c, "temperature", (double)r->temperature,
+                            "inner_ua", r->inner_ua, "inner_loss", r->inner_loss));
     }
     return list;
 }
 
 static json_t *predictions_json(const ser_report_facts *f)
 {
-    json_t *list = json_array();
+    json_t *list = json_array(), *labels = labels_json(f->corpus);
     const ser_evaluation *e = f->evaluation;
     for (size_t u = 0; u < e->n; u++) {
         const ser_utterance *utterance = &f->corpus->utterances[u];
         const float *scores = e->scores + u * e->n_labels;
         json_t *object = json_object();
         for (size_t k = 0; k < e->n_labels; k++)
-            json_object_set_new(object, f->corpus->labels[k], json_real((double)scores[k]));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "file", utterance->file, "label",
-                                              f->corpus->labels[utterance->label], "predicted",
-                                              f->corpus->labels[ser_argmax(scores, e->n_labels)], "scores",
-                                              object));
+            json_object_set_new(object, json_string_value(json_array_get(labels, k)),
+                                json_real((double)scores[k]));
+        size_t predicted = (size_t)ser_argmax(scores, e->n_labels);
+        json_array_append_new(list,
+                              json_pack("{s:o, s:O, s:O, s:o}", "file", text_json(utterance->file), "label",
+                                        json_array_get(labels, (size_t)utterance->label), "predicted",
+                                        json_array_get(labels, predicted), "scores", object));
     }
+    json_decref(labels);
     return list;
 }
 
@@ -161,8 +176,9 @@ static json_t *counts_json(const int *counts, size_t n)
 
 static json_t *leaks_json(const ser_leaks *l)
 {
-    return json_pack("{s:o, s:o, s:o}", "speakers", counts_json(l->speakers, l->n_folds), "texts",
-                     counts_json(l->texts, l->n_folds), "duplicates", counts_json(l->duplicates, l->n_folds));
+    return json_pack("{s:o, s:o, s:o, s:o}", "speakers", counts_json(l->speakers, l->n_folds), "texts",
+                     counts_json(l->texts, l->n_folds), "duplicates", counts_json(l->duplicates, l->n_folds),
+                     "takes", counts_json(l->takes, l->n_folds));
 }
 
 ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *err)
