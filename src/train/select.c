@@ -55,12 +55,18 @@ static ser_status choose_columns(variant *v, ser_error *err)
 
 static ser_status fill_row(void *context, size_t row, int worker, ser_error *err)
 {
+    (void)worker;
     variant *v = context;
     const float *x = v->data->x[row], *mean = v->data->mean;
     float *z = v->z + row * v->n_columns;
-    (void)worker, (void)err;
-    for (size_t i = 0; i < v->n_columns; i++)
+    bool finite = true;
+    for (size_t i = 0; i < v->n_columns; i++) {
         z[i] = (x[v->column[i]] - mean[v->column[i]]) * v->factor[i];
+        finite = finite && isfinite(z[i]);
+    }
+    if (!finite)
+        return ser_fail(err, SER_E_FORMAT,
+                        "row %zu has features that are not finite numbers: compute the features again", row);
     return SER_OK;
 }
 
@@ -281,7 +287,7 @@ static ser_status check(const ser_select_data *d, size_t n_candidates, int *n_fo
         return ser_fail(err, SER_E_ARG, "no candidates to choose from");
     for (size_t r = 0; r < d->n; r++) {
         if (d->fold[r] < 0 || (size_t)d->fold[r] >= d->n)
-            return ser_fail(err, SER_E_ARG, "row %zu is in fold %d", r, d->fold[r]);
+            return ser_fail(err, SER_E_ARG, "row %zu is in fold %d of at most %zu", r, d->fold[r], d->n);
         if (d->label[r] < 0 || (size_t)d->label[r] >= d->n_labels)
             return ser_fail(err, SER_E_ARG, "row %zu has label %d of %zu", r, d->label[r], d->n_labels);
         *n_folds = d->fold[r] >= *n_folds ? d->fold[r] + 1 : *n_folds;

@@ -1,5 +1,6 @@
 #include "train/softmax_regression.h"
 #include "base/memory.h"
+#include "base/vector.h"
 #include "train/lbfgs.h"
 
 #include <math.h>
@@ -180,27 +181,37 @@ static ser_status check(const ser_softmax_data *d, const ser_softmax_fit *fit, s
     }
     if (!(sum > 0))
         return ser_fail(err, SER_E_ARG, "all rows have weight 0");
-    for (size_t i = 0; i < d->n * d->width; i++)
-        if (!isfinite(d->z[i]))
-            return ser_fail(err, SER_E_FORMAT,
-                            "feature %zu of row %zu is not a finite number: compute the features again",
-                            i % d->width, i / d->width);
     return SER_OK;
 }
 
-/* Root mean square length of the rows; 1 when all features are 0. */
-static double row_length(const ser_softmax_data *d)
+SER_FAST static double sum_of_squares(const float *x, size_t n)
+{
+    double sums[8] = {0}; /* as in ser_dot */
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            sums[j] += (double)x[i + j] * (double)x[i + j];
+    for (size_t j = 0; i + j < n; j++)
+        sums[j] += (double)x[i + j] * (double)x[i + j];
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+/* Root mean square length of the rows; 1 when all features are 0. Squares of finite floats are finite in
+ * double, so a row of features that are not shows by its length. */
+static ser_status measure(double *length, const ser_softmax_data *d, ser_error *err)
 {
     double sum = 0;
     for (size_t r = 0; r < d->n; r++) {
         const float *z = d->z + r * d->width;
-        if (d->gram)
-            sum += (double)z[r];
-        else
-            for (size_t i = 0; i < d->width; i++)
-                sum += (double)z[i] * (double)z[i];
+        double square = d->gram ? (double)z[r] : sum_of_squares(z, d->width);
+        if (!isfinite(square))
+            return ser_fail(err, SER_E_FORMAT,
+                            "row %zu has features that are not finite numbers: compute the features again",
+                            r);
+        sum += square;
     }
-    return sum > 0 ? sqrt(sum / (double)d->n) : 1;
+    *length = sum > 0 ? sqrt(sum / (double)d->n) : 1;
+    return SER_OK;
 }
 
 static void problem_release(problem *q)
@@ -259,11 +270,12 @@ ser_status ser_softmax_minimise(float *theta, float *bias, const ser_softmax_dat
                                 ser_error *err)
 {
     problem q = {0};
-    double *x = NULL;
+    double *x = NULL, length = 1;
     ser_status st = check(data, fit, err);
+    if (st == SER_OK)
+        st = measure(&length, data, err);
     if (st != SER_OK)
         return st;
-    double length = row_length(data);
     if ((st = problem_init(&q, data, fit, length, work, err)) != SER_OK)
         goto done;
     size_t n_vector = (data->gram ? 2 : 1) * q.n_theta;

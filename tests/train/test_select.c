@@ -221,7 +221,8 @@ static void test_bad_input(ser_select_data data)
     data.label = label;
     float kept = values[8][2];
     values[8][2] = NAN;
-    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_FORMAT, &err, "not a finite");
+    CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_FORMAT, &err,
+                "row 8 has features");
     values[8][2] = kept;
     data.n = 0;
     CHECK_FAILS(ser_select(&s, &data, candidates, 1, &settings, &err), SER_E_ARG, &err, "two folds");

@@ -373,9 +373,9 @@ static void test_bad_input(void)
 #define CHECK_REFUSED(status, words)                                                                         \
     CHECK_FAILS(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err), status, &err, words)
     s.z[3 * 3 + 1] = NAN;
-    CHECK_REFUSED(SER_E_FORMAT, "feature 1 of row 3");
+    CHECK_REFUSED(SER_E_FORMAT, "row 3 has features");
     s.z[3 * 3 + 1] = INFINITY;
-    CHECK_REFUSED(SER_E_FORMAT, "feature 1 of row 3");
+    CHECK_REFUSED(SER_E_FORMAT, "row 3 has features");
     s.z[3 * 3 + 1] = 0;
     s.label[9] = 2;
     CHECK_REFUSED(SER_E_ARG, "label 2 of 2");
