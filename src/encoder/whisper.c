@@ -338,11 +338,15 @@ static ser_status run_layer(void *context, size_t item, ser_nn_work *work, ser_e
     return finish(p, &b, work, p->layer + 1, err);
 }
 
-/* An equal share for each thread, but neither too few rows to be fast nor too many for the cache. */
-static size_t block_size(size_t n_rows, int n_threads)
+/* Equal blocks for the threads, neither too small to be fast nor larger than what linear layers take at once.
+ */
+static size_t block_size(size_t n_rows, size_t n_threads)
 {
-    size_t n = ser_nn_round_rows((n_rows + (size_t)n_threads - 1) / (size_t)n_threads);
-    return n < MIN_BLOCK ? MIN_BLOCK : n > SER_NN_PIECE ? SER_NN_PIECE : n;
+    size_t n_blocks = (n_rows + SER_NN_PIECE - 1) / SER_NN_PIECE;
+    if (n_blocks < n_threads)
+        n_blocks = n_threads;
+    size_t n = ser_nn_round_rows((n_rows + n_blocks - 1) / n_blocks);
+    return n < MIN_BLOCK ? MIN_BLOCK : n;
 }
 
 static ser_status run_blocks(pass *p, ser_nn_work *nn, ser_error *err)
@@ -365,7 +369,7 @@ static ser_status whisper_run(const ser_encoder *e, ser_encoder_work *w, float *
     p.size = ser_dtype_size(p.type);
     p.n_frames = whisper_n_frames(n_samples);
     p.n_rows = ser_nn_round_rows(p.n_frames);
-    p.n_block = block_size(p.n_rows, ser_nn_n_threads(w->nn));
+    p.n_block = block_size(p.n_rows, (size_t)ser_nn_n_threads(w->nn));
     for (size_t j = 0; j < n_wanted; j++)
         p.last = wanted[j] > p.last ? wanted[j] : p.last;
     ser_status status = reserve(b, e, p.n_rows, err);

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* BLOCK_ROWS: queries whose scores are in memory at once; products want many, the cache few. */
-enum { BLOCK_ROWS = 128, SCORES_SLOT = 1 };
+/* Products want many queries at once; but the scores of more than so many would leave the cache. */
+enum { MAX_SCORES = 1 << 17, SMALL_BLOCK = 128, SCORES_SLOT = 1 };
 
 typedef struct attention {
     const ser_nn_attention *shape;
@@ -120,8 +120,10 @@ ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, c
     attention a = {.shape = shape, .type = ser_nn_work_type(work), .y = y, .q = q, .k = k, .v = v};
     a.scale = 1 / sqrtf((float)shape->head_dims);
     a.n_keys = ser_nn_round_rows(shape->n_frames);
-    a.n_block = shape->n_queries < BLOCK_ROWS ? shape->n_queries : BLOCK_ROWS;
-    a.n_blocks = a.n_block ? (shape->n_queries + a.n_block - 1) / a.n_block : 0;
     a.ld = (a.n_keys + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
+    a.n_block = shape->n_queries;
+    if (a.n_block > SMALL_BLOCK && a.n_block * a.ld > MAX_SCORES)
+        a.n_block = SMALL_BLOCK;
+    a.n_blocks = a.n_block ? (shape->n_queries + a.n_block - 1) / a.n_block : 0;
     return ser_nn_parallel_for(work, shape->n_heads * a.n_blocks, attend, &a, err);
 }

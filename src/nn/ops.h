@@ -1,6 +1,6 @@
 /* The seam between the numerics and the rest: matrix products, by plain C (ops_ref.c) or by oneDNN
  * (ops_onednn.c). Layers include this header and no engine's. Results depend neither on the number of threads
- * nor on how many rows are computed together (fp32: to 1e-6 relative). */
+ * nor on how many rows are computed together (fp32: to 1e-6 of the magnitudes that are added up). */
 #ifndef SER_NN_OPS_H
 #define SER_NN_OPS_H
 
@@ -46,7 +46,7 @@ ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
                              size_t n_rows, bool add, ser_error *err);
 
-enum { SER_NN_PIECE = 128 };
+enum { SER_NN_PIECE = 256 };
 
 static inline size_t ser_nn_round_rows(size_t n_rows)
 {
