@@ -111,18 +111,23 @@ static bool lies_as_published(const publisher *p, const char *file)
 
 /* By the extension where it is a usual one, so that a damaged recording is an error later and not passed
  * over; else by content. */
-static bool is_recording(const char *root, const char *file)
+static ser_status find_out_if_recording(bool *is_recording, const char *root, const char *file,
+                                        ser_error *err)
 {
     static const char *const extensions[] = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
                                              ".aif", ".aiff", ".au",  ".caf", ".w64"};
     const char *dot = strrchr(file, '.');
+    *is_recording = false;
     for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
-        if (strcasecmp(dot, extensions[i]) == 0)
-            return true;
+        *is_recording = *is_recording || strcasecmp(dot, extensions[i]) == 0;
+    if (*is_recording)
+        return SER_OK;
     char *path = ser_io_join(root, file);
-    bool is_audio = path && ser_audio_is_audio(path);
+    if (!path)
+        return ser_fail_nomem(err);
+    *is_recording = ser_audio_is_audio(path);
     ser_free(path);
-    return is_audio;
+    return SER_OK;
 }
 
 /* Hidden files, and what archives made on other systems leave beside each recording ("._03a01Fa.wav"). */
@@ -146,10 +151,7 @@ static void leave_out(left_out *l, const char *file)
 
 static ser_status warn_of(const left_out *l, ser_draft *d, const char *what, ser_error *err)
 {
-    if (!l->n)
-        return SER_OK;
-    return ser_draft_warn(d, err, "left out %zu recording%s %s (the first: %s)", l->n, l->n == 1 ? "" : "s",
-                          what, l->first);
+    return l->n ? ser_draft_warn(d, err, "%s left out: %zu, the first is %s", what, l->n, l->first) : SER_OK;
 }
 
 static ser_status read_published(ser_draft *d, const char *root, const publisher *p, char **files, size_t n,
@@ -179,9 +181,9 @@ static ser_status read_published(ser_draft *d, const char *root, const publisher
                         "check the folder",
                         n, root, p->name, p->example);
     if (st == SER_OK)
-        st = warn_of(&songs, d, "that are songs", err);
+        st = warn_of(&songs, d, "songs", err);
     char what[80];
-    snprintf(what, sizeof what, "not named as %s's are, such as %s", p->name, p->example);
+    snprintf(what, sizeof what, "recordings not named as %s's, such as %s,", p->name, p->example);
     return st == SER_OK ? warn_of(&strangers, d, what, err) : st;
 }
 
@@ -207,7 +209,7 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
             "its %zu recordings lie in no subfolder: sort them into one subfolder per emotion, or list "
             "them in a CSV file with the columns file,emotion",
             n);
-    return st == SER_OK ? warn_of(&beside, d, "that lie in no subfolder", err) : st;
+    return st == SER_OK ? warn_of(&beside, d, "recordings in no subfolder", err) : st;
 }
 
 /* The publisher whose names and folders more than half of the recordings have. */
@@ -226,6 +228,24 @@ static const publisher *recognise(char **files, size_t n)
     return NULL;
 }
 
+/* Removes what is no recording from files. */
+static ser_status keep_recordings(char **files, size_t *n, const char *root, ser_error *err)
+{
+    size_t n_kept = 0;
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < *n; i++) {
+        bool keep = false;
+        if (st == SER_OK && !is_hidden(files[i]))
+            st = find_out_if_recording(&keep, root, files[i], err);
+        if (keep)
+            files[n_kept++] = files[i];
+        else
+            ser_free(files[i]);
+    }
+    *n = n_kept;
+    return st;
+}
+
 ser_status ser_draft_read_folder(ser_draft *d, const char *root, ser_layout layout, ser_error *err)
 {
     char **files;
@@ -233,20 +253,14 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, ser_layout layo
     ser_status st = ser_io_list_files(&files, &n, root, err);
     if (st != SER_OK)
         return st;
-    size_t n_files = n;
-    n = 0;
-    for (size_t i = 0; i < n_files; i++)
-        if (!is_hidden(files[i]) && is_recording(root, files[i]))
-            files[n++] = files[i];
-        else
-            ser_free(files[i]);
+    st = keep_recordings(files, &n, root, err);
     const publisher *p = layout == SER_LAYOUT_BY_CONTENT ? recognise(files, n) : &publishers[layout];
-    if (!n)
+    if (st == SER_OK && !n)
         st = ser_fail(err, SER_E_FORMAT,
                       "there is no recording in the folder '%s': name one with audio files", root);
-    else if (p)
+    else if (st == SER_OK && p)
         st = read_published(d, root, p, files, n, err);
-    else
+    else if (st == SER_OK)
         st = read_subfolders(d, root, files, n, err);
     ser_io_free_list(files, n);
     return st;

@@ -140,9 +140,6 @@ static ser_status deal_groups(int *fold, int *k, const int *label, const int *gr
         for (size_t i = 0; i < n; i++)
             if (!g.n_groups || names[g.n_groups - 1] != names[i])
                 names[g.n_groups++] = names[i];
-        if (g.n_groups < 2)
-            st = ser_fail(err, SER_E_ARG,
-                          "only one speaker to learn from: at least two are needed to keep speakers apart");
         if ((size_t)*k > g.n_groups)
             *k = (int)g.n_groups;
     }
@@ -178,16 +175,26 @@ static ser_status deal_groups(int *fold, int *k, const int *label, const int *gr
     return st;
 }
 
+static bool has_two_groups(const int *group, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (group[i] != group[0])
+            return true;
+    return false;
+}
+
 ser_status ser_folds_split(int *fold, int *n_folds, const int *label, const int *group, size_t n, int k,
                            uint64_t seed, ser_error *err)
 {
     ser_random r;
     ser_random_init(&r, ser_random_derive(seed, "folds"));
-    if (n < 2)
-        return ser_fail(err, SER_E_ARG, "%zu recordings cannot be split: at least two are needed", n);
+    if (n < 2 || k < 2)
+        return ser_fail(err, SER_E_ARG,
+                        "%zu recordings cannot be split into %d folds: at least two of each are needed", n,
+                        k);
     *n_folds = (size_t)k > n ? (int)n : k;
-    return group ? deal_groups(fold, n_folds, label, group, n, &r, err)
-                 : deal(fold, label, n, *n_folds, &r, err);
+    return group && has_two_groups(group, n) ? deal_groups(fold, n_folds, label, group, n, &r, err)
+                                             : deal(fold, label, n, *n_folds, &r, err);
 }
 
 /* ---- protocols ---- */
@@ -291,6 +298,24 @@ static int compare_to_utterance(const void *name, const void *utterance)
     return strcmp(name, ((const ser_utterance *)utterance)->name);
 }
 
+/* By its name; of joined corpora also by the name without the corpus, where only one has it. NULL: none. */
+static const ser_utterance *find_utterance(const ser_corpus *c, const char *name)
+{
+    const ser_utterance *found =
+        bsearch(name, c->utterances, c->n_utterances, sizeof *found, compare_to_utterance);
+    if (found)
+        return found;
+    for (size_t u = 0; u < c->n_utterances; u++) {
+        const char *slash = strrchr(c->utterances[u].name, '/');
+        if (!slash || strcmp(slash + 1, name) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = &c->utterances[u];
+    }
+    return found;
+}
+
 static ser_status read_fold(long *fold, const char *text, size_t row, ser_error *err)
 {
     char *end;
@@ -311,19 +336,24 @@ static ser_status read_list(long *fold, const ser_corpus *c, const char *path, s
     if (name < 0 || test_fold < 0)
         st = ser_fail(err, SER_E_FORMAT, "it has no column '%s': a fold list has utterance,test_fold",
                       name < 0 ? "utterance" : "test_fold");
+    size_t n_unknown = 0;
+    const char *unknown = NULL;
     for (size_t row = 1; row < csv.n_rows && st == SER_OK; row++) {
         const char *wanted = csv.rows[row][name];
-        const ser_utterance *u =
-            bsearch(wanted, c->utterances, c->n_utterances, sizeof *u, compare_to_utterance);
+        const ser_utterance *u = find_utterance(c, wanted);
         if (!u)
-            st = ser_fail(err, SER_E_FORMAT,
-                          "row %zu: %s has no recording '%.100s': is it the list of another corpus?", row + 1,
-                          c->name, wanted);
+            unknown = n_unknown++ ? unknown : wanted;
         else if (fold[u - c->utterances] >= 0)
             st = ser_fail(err, SER_E_FORMAT, "row %zu: '%.100s' is listed twice", row + 1, wanted);
         else
             st = read_fold(&fold[u - c->utterances], csv.rows[row][test_fold], row, err);
     }
+    if (st == SER_OK && n_unknown)
+        st =
+            ser_fail(err, SER_E_FORMAT,
+                     "%zu of its %zu utterances have no recording in %s, the first is '%.100s': complete the "
+                     "corpus, or take its own list",
+                     n_unknown, csv.n_rows - 1, c->name, unknown);
     ser_csv_release(&csv);
     return st;
 }
@@ -332,13 +362,18 @@ static ser_status check_list(const long *fold, long *first, size_t *n_folds, con
                              ser_error *err)
 {
     long low = MAX_FOLDS, high = -1;
+    size_t n_without = 0, first_without = 0;
     for (size_t u = 0; u < c->n_utterances; u++) {
         if (fold[u] < 0)
-            return ser_fail(err, SER_E_FORMAT, "'%s' has no fold: every recording needs one",
-                            c->utterances[u].name);
+            first_without = n_without++ ? first_without : u;
         low = fold[u] < low ? fold[u] : low;
         high = fold[u] > high ? fold[u] : high;
     }
+    if (n_without)
+        return ser_fail(
+            err, SER_E_FORMAT,
+            "%zu of the %zu recordings of %s have no fold, the first is '%.100s': list each of them",
+            n_without, c->n_utterances, c->name, c->utterances[first_without].name);
     for (long f = low; f <= high; f++) {
         size_t n = 0;
         for (size_t u = 0; u < c->n_utterances; u++)

@@ -25,20 +25,23 @@ ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err)
 typedef struct ser_folds {
     int *test_fold; /* of each utterance, 0 ... n_folds-1 */
     char **names;   /* of each fold: "1", or the speaker left out */
-    size_t n_folds;
+    size_t n_folds; /* at least 2; each has recordings */
     size_t n_utterances;
 } ser_folds;
 
 /* KFOLD: random, stratified by label. GROUP_KFOLD: no speaker in two folds, folds of similar size and label
- * mix. Both depend on seed alone. SER_E_ARG: more folds than recordings or speakers, speakers unknown, a
- * recording without a fold, a fold without recordings. */
+ * mix. Both depend on seed alone. A fold list names utterances as the corpus does or, where corpora are
+ * joined, without the corpus's name in front. SER_E_ARG: more folds than recordings or speakers, speakers
+ * unknown, no fold list. SER_E_FORMAT: a recording without a fold, an utterance or a fold without recordings.
+ */
 ser_status ser_folds_new(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,
                          ser_error *err);
 void ser_folds_free(ser_folds **f);
 
 /* The same for any subset inside a training part: labels and groups (speakers) of n items, k folds into
- * fold[n]. group NULL: stratified by label alone. Used for choosing hyper-parameters and calibration. k is
- * lowered to what the groups allow; returns the number of folds made (at least 2), or an error. */
+ * fold[n]. group NULL, or one group only: stratified by label alone. Used for choosing hyper-parameters and
+ * calibration. k is lowered to what items and groups allow; *n_folds is what was made, at least 2. SER_E_ARG:
+ * fewer than 2 items or folds asked for. */
 ser_status ser_folds_split(int *fold, int *n_folds, const int *label, const int *group, size_t n, int k,
                            uint64_t seed, ser_error *err);
 
