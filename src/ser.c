@@ -165,12 +165,12 @@ void ser_session_free(ser_session **session)
 /* ---- prediction ---- */
 
 /* ser_judge_fn: context is the session. */
-static ser_status judge(void *context, const ser_pool *stretch, float *scores, int *label, ser_error *err)
+static ser_status judge(void *context, const ser_pooling *stretch, float *scores, int *label, ser_error *err)
 {
     (void)err;
     ser_session *s = context;
     const ser_linear_model *m = &s->model->data;
-    ser_pooled_finish(s->model->extractor, stretch, s->pooled, s->scratch);
+    ser_pooling_finish(s->model->extractor, stretch, s->pooled, s->scratch);
     if (m->voice.n_in) {
         float voice[2];
         ser_linear_logits(&m->voice, voice, s->pooled);
@@ -193,14 +193,14 @@ static ser_status judge(void *context, const ser_pool *stretch, float *scores, i
 }
 
 typedef struct listener {
-    ser_pool whole;
+    ser_pooling whole;
     ser_timeline timeline;
 } listener;
 
 static ser_status listen(void *context, const ser_frames *frames, ser_error *err)
 {
     listener *l = context;
-    ser_pooled_add(&l->whole, frames);
+    ser_pooling_add(&l->whole, frames);
     return ser_timeline_add(&l->timeline, frames, err);
 }
 
@@ -228,7 +228,7 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
     listener l = {0};
     ser_hearing hearing;
     ser_pcm_source source = ser_hearing_source(&hearing, from);
-    ser_status st = ser_pool_init(&l.whole, ser_extractor_dims(e), err);
+    ser_status st = ser_pooling_init(&l.whole, ser_extractor_dims(e), err);
     if (st == SER_OK)
         st = ser_timeline_init(&l.timeline, ser_extractor_dims(e), s->model->data.n_labels,
                                ser_extractor_frames_per_s(e), judge, s, err);
@@ -236,7 +236,7 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
         st = ser_extract(e, s->work, &source, listen, &l, err);
     if (st != SER_OK)
         goto done;
-    if (hearing.n_samples < SER_MIN_SAMPLES || !l.whole.n_frames) {
+    if (hearing.n_samples < SER_MIN_SAMPLES || !l.whole.active.n_frames) {
         st = ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
                       1000.0 * (double)hearing.n_samples / SER_SAMPLE_RATE_HZ);
         goto done;
@@ -258,7 +258,7 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
         l.timeline.segments = NULL;
     }
 done:
-    ser_pool_release(&l.whole);
+    ser_pooling_release(&l.whole);
     ser_timeline_release(&l.timeline);
     return st;
 }
@@ -298,7 +298,7 @@ void ser_result_release(ser_result *r)
 static ser_status listen_whole(void *context, const ser_frames *frames, ser_error *err)
 {
     (void)err;
-    ser_pooled_add(context, frames);
+    ser_pooling_add(context, frames);
     return SER_OK;
 }
 
@@ -306,20 +306,20 @@ static ser_status listen_whole(void *context, const ser_frames *frames, ser_erro
 static ser_status pool_file(ser_session *s, const char *path, ser_error *err)
 {
     ser_audio *audio = NULL;
-    ser_pool whole = {0};
-    ser_status st = ser_pool_init(&whole, ser_extractor_dims(s->model->extractor), err);
+    ser_pooling whole = {0};
+    ser_status st = ser_pooling_init(&whole, ser_extractor_dims(s->model->extractor), err);
     if (st == SER_OK)
         st = ser_audio_open(&audio, path, err);
     if (st == SER_OK) {
         ser_pcm_source source = ser_pcm_from_audio(audio);
         st = ser_extract(s->model->extractor, s->work, &source, listen_whole, &whole, err);
     }
-    if (st == SER_OK && !whole.n_frames)
+    if (st == SER_OK && !whole.active.n_frames)
         st = ser_fail(err, SER_E_FORMAT, "holds less than 25 ms of sound");
     if (st == SER_OK)
-        ser_pooled_finish(s->model->extractor, &whole, s->pooled, s->scratch);
+        ser_pooling_finish(s->model->extractor, &whole, s->pooled, s->scratch);
     ser_audio_close(&audio);
-    ser_pool_release(&whole);
+    ser_pooling_release(&whole);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
 }
 

@@ -109,7 +109,7 @@ static void print_summary(const ser_workbench *w, const ser_folds *folds, const 
         json_t *layers = ser_chosen_layers_json(&w->spec, r->chosen.blocks);
         char *list = json_dumps(layers, JSON_COMPACT);
         ser_text_appendf(
-            &t, "fold %-4s %5zu train %4zu test   UA %6.2f   WA %6.2f   layers %s  deviations x %g  c %g\n",
+            &t, "fold %-4s %5zu train %4zu test   UA %6.2f   WA %6.2f   layers %s  spread %g  c %g\n",
             folds->names[i], r->n_train, r->n_test, r->ua, r->wa, list ? list : "", r->chosen.spread_weight,
             r->chosen.c);
         free(list);

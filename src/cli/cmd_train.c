@@ -201,6 +201,8 @@ static ser_status train(ser_error *err)
     ser_status st = ser_workbench_open(&w, &bench, SER_CONDITION_NONE, &progress, err);
     const ser_train_settings settings = {.candidates = w.candidates,
                                          .n_candidates = w.n_candidates,
+                                         .baseline_candidates = w.baseline_candidates,
+                                         .n_baseline_candidates = w.n_baseline_candidates,
                                          .n_inner_folds = (int)n_inner_folds,
                                          .seed = (uint64_t)bench.seed,
                                          .n_threads = w.n_threads,

@@ -42,19 +42,25 @@ static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encod
     return st;
 }
 
-/* What the inner cross-validation tries. The grid was chosen on EMO-DB's and RAVDESS's training parts. */
-static void list_candidates(ser_workbench *w, bool layers_are_free)
+/* What the inner cross-validation tries; c 0: several. Of free layers: all, all but the first, all but the
+ * last. */
+static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool layers_are_free, bool active,
+                              double c)
 {
-    static const double spread_weights[] = {0.25, 0.5, 1}, penalties[] = {100, 300, 1000};
-    size_t n_blocks = ser_extractor_n_blocks(w->extractor);
-    uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1,
-             sets[2] = {all, all & ~UINT64_C(1)};
-    size_t n_sets = layers_are_free && n_blocks > 2 ? 2 : 1;
+    static const double spread_weights[] = {0, 0.5, 1}, penalties[] = {100, 300, 1000};
+    size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
+    uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
+    const uint64_t sets[] = {all, all & ~UINT64_C(1), all >> 1};
+    size_t n_sets = layers_are_free && n_blocks > 2 ? 3 : 1,
+           n_penalties = c > 0 ? 1 : sizeof penalties / sizeof *penalties;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t i = 0; i < sizeof spread_weights / sizeof *spread_weights; i++)
-            for (size_t k = 0; k < sizeof penalties / sizeof *penalties; k++)
-                w->candidates[w->n_candidates++] =
-                    (ser_candidate){.blocks = sets[s], .spread_weight = spread_weights[i], .c = penalties[k]};
+            for (size_t k = 0; k < n_penalties; k++)
+                out[n++] = (ser_candidate){.blocks = sets[s],
+                                           .active = active,
+                                           .spread_weight = spread_weights[i],
+                                           .c = c > 0 ? c : penalties[k]};
+    return n;
 }
 
 static ser_status open_features(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
@@ -80,9 +86,13 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     }
     if (st == SER_OK)
         st = ser_extractor_new(&w->extractor, &w->spec, w->encoder, err);
-    if (st == SER_OK)
-        list_candidates(w, layers_are_free);
-    return st;
+    if (st != SER_OK)
+        return st;
+    w->n_candidates =
+        list_candidates(w->candidates, w->extractor, layers_are_free, strcmp(o->pooling, "both") == 0, o->c);
+    w->n_baseline_candidates =
+        list_candidates(w->baseline_candidates, w->extractor, layers_are_free, true, 0);
+    return SER_OK;
 }
 
 static ser_status open_store(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,

@@ -7,55 +7,36 @@
 
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *feature_type, *layers, *preset, *augment, *normalize;
+    const char *pooling;
     long hop_length, pad, seed, jobs;
+    double c;
     ser_engine_options engine;
 } ser_workbench_options;
 
 #define SER_WORKBENCH_DEFAULTS                                                                               \
     {                                                                                                        \
         .feature_type = "WHISPER", .layers = "auto", .preset = "best", .normalize = "none",                  \
-        .hop_length = SER_DEFAULT_HOP, .seed = 46, .engine = SER_ENGINE_OPTIONS_FP32                         \
+        .pooling = "both", .hop_length = SER_DEFAULT_HOP, .seed = 46, .engine = SER_ENGINE_OPTIONS_FP32      \
     }
 
-#define SER_WORKBENCH_OPTIONS(o)                                                                              \
-    {SER_OPTION_GROUP, .help = "Data and features"},                                                          \
-        {SER_OPTION_STRING, 'd',      "data",                                                                 \
-         &(o).data,         "CORPUS", "EMODB, RAVDESS, a folder, a CSV file, or several joined with +"},      \
-        {SER_OPTION_STRING, 0,     "data-dir",                                                                \
-         &(o).data_dir,     "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"},        \
-        {SER_OPTION_STRING, 0,      "feature-type",                                                           \
-         &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"},                       \
-        {SER_OPTION_STRING, 0,      "layers",                                                                 \
-         &(o).layers,       "LIST", "hidden states such as 1,2,3; auto: chosen inside each training part"},   \
-        {SER_OPTION_INT,                                                                                      \
-         0,                                                                                                   \
-         "hop-length",                                                                                        \
-         &(o).hop_length,                                                                                     \
-         "N",                                                                                                 \
-         "samples from one frame to the next (LOGMEL, MFCC)",                                                 \
-         16,                                                                                                  \
-         16000},                                                                                              \
-        {SER_OPTION_INT,                                                                                      \
-         0,                                                                                                   \
-         "pad",                                                                                               \
-         &(o).pad,                                                                                            \
-         "SECONDS",                                                                                           \
-         "pad recordings for the encoder as the reference does (30), or not (0)",                             \
-         0,                                                                                                   \
-         30},                                                                                                 \
-        {SER_OPTION_GROUP, .help = "Training"},                                                               \
-        {SER_OPTION_CHOICE, 0,                                                                                \
-         "preset",          &(o).preset,                                                                      \
-         "original|best",   "best: what was measured to be best; original: no altered copies"},               \
-        {SER_OPTION_STRING, 0,        "augment",                                                              \
-         &(o).augment,      "none|N", "altered copies of each training recording (default: by the preset)"},  \
-        {SER_OPTION_CHOICE,     0,                                                                            \
-         "normalize",           &(o).normalize,                                                               \
-         "none|speaker|corpus", "standardise by all unlabelled recordings of each speaker (of the corpus)"},  \
-        {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
-    {                                                                                                         \
-        SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024                  \
-    }
+/* clang-format off */
+#define SER_WORKBENCH_OPTIONS(o) \
+    {SER_OPTION_GROUP, .help = "Data and features"}, \
+    {SER_OPTION_STRING, 'd', "data", &(o).data, "CORPUS", "EMODB, RAVDESS, a folder, a CSV file, or several joined with +"}, \
+    {SER_OPTION_STRING, 0, "data-dir", &(o).data_dir, "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"}, \
+    {SER_OPTION_STRING, 0, "feature-type", &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"}, \
+    {SER_OPTION_STRING, 0, "layers", &(o).layers, "LIST", "hidden states such as 1,2,3; auto: chosen inside each training part"}, \
+    {SER_OPTION_INT, 0, "hop-length", &(o).hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)", 16, 16000}, \
+    {SER_OPTION_INT, 0, "pad", &(o).pad, "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)", 0, 30}, \
+    {SER_OPTION_CHOICE, 0, "pooling", &(o).pooling, "all|both", "statistics of all frames, or of the active ones besides"}, \
+    {SER_OPTION_GROUP, .help = "Training"}, \
+    {SER_OPTION_CHOICE, 0, "preset", &(o).preset, "original|best", "best: what was measured to be best; original: no altered copies"}, \
+    {SER_OPTION_STRING, 0, "augment", &(o).augment, "none|N", "altered copies of each training recording (default: by the preset)"}, \
+    {SER_OPTION_CHOICE, 0, "normalize", &(o).normalize, SER_NORMALIZE_WORDS, "standardise by all unlabelled recordings of each speaker (of the corpus)"}, \
+    {SER_OPTION_DOUBLE, 0, "c", &(o).c, "C", "weight of the data against the penalty (default: chosen inside each training part)", 0, 1e6}, \
+    {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
+    {SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024}
+/* clang-format on */
 
 typedef struct ser_workbench {
     ser_corpus *corpus;
@@ -68,6 +49,9 @@ typedef struct ser_workbench {
     const char *precision;
     ser_candidate candidates[SER_MAX_CANDIDATES];
     size_t n_candidates;
+    /* Of a head for a voice's own baseline, where the shift between corpora does not matter. */
+    ser_candidate baseline_candidates[SER_MAX_CANDIDATES];
+    size_t n_baseline_candidates;
     size_t n_copies;
     int n_threads;
 } ser_workbench;

@@ -13,9 +13,9 @@ ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, doub
                         .n_labels = n_labels,
                         .frames_per_s = frames_per_s,
                         .frames_per_cell = (size_t)(frames_per_s * SER_TIMELINE_CELL_S + 0.5)};
-    ser_status st = ser_pool_init(&t->stretch, dims, err);
+    ser_status st = ser_pooling_init(&t->stretch, dims, err);
     for (int i = 0; i < N_RING && st == SER_OK; i++)
-        st = ser_pool_init(&t->cells[i], dims, err);
+        st = ser_pooling_init(&t->cells[i], dims, err);
     if (st != SER_OK)
         ser_timeline_release(t);
     return st;
@@ -23,9 +23,9 @@ ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, doub
 
 void ser_timeline_release(ser_timeline *t)
 {
-    ser_pool_release(&t->stretch);
+    ser_pooling_release(&t->stretch);
     for (int i = 0; i < N_RING; i++)
-        ser_pool_release(&t->cells[i]);
+        ser_pooling_release(&t->cells[i]);
     ser_free(t->segments);
     *t = (ser_timeline){0};
 }
@@ -59,13 +59,13 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
            to = c + SER_TIMELINE_RADIUS + 1;
     if (to > n_available)
         to = n_available;
-    ser_pool_clear(&t->stretch);
+    ser_pooling_clear(&t->stretch);
     for (size_t i = from; i < to; i++)
-        ser_pool_merge(&t->stretch, &t->cells[i % N_RING]);
+        ser_pooling_merge(&t->stretch, &t->cells[i % N_RING]);
     float scores[SER_MAX_LABELS];
     int label = -1;
     ser_status st = SER_OK;
-    if (t->stretch.n_frames)
+    if (t->stretch.active.n_frames)
         st = t->judge(t->judge_context, &t->stretch, scores, &label, err);
     if (st == SER_OK)
         st = append_cell(t, label, scores, err);
@@ -76,12 +76,12 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
 ser_status ser_timeline_add(ser_timeline *t, const ser_frames *frames, ser_error *err)
 {
     for (size_t at = 0; at < frames->n;) {
-        ser_pool *cell = &t->cells[t->n_cells % N_RING];
+        ser_pooling *cell = &t->cells[t->n_cells % N_RING];
         size_t n = t->frames_per_cell - t->n_in_cell;
         if (n > frames->n - at)
             n = frames->n - at;
-        ser_pooled_add(
-            cell, &(ser_frames){.x = frames->x + at * cell->dims, .active = frames->active + at, .n = n});
+        ser_pooling_add(
+            cell, &(ser_frames){.x = frames->x + at * cell->all.dims, .active = frames->active + at, .n = n});
         at += n;
         t->n_in_cell += n;
         if (t->n_in_cell < t->frames_per_cell)
@@ -93,7 +93,7 @@ ser_status ser_timeline_add(ser_timeline *t, const ser_frames *frames, ser_error
             if (st != SER_OK)
                 return st;
         }
-        ser_pool_clear(&t->cells[t->n_cells % N_RING]); /* the oldest, judged by now */
+        ser_pooling_clear(&t->cells[t->n_cells % N_RING]); /* the oldest, judged by now */
     }
     return SER_OK;
 }

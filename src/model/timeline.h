@@ -10,7 +10,7 @@ enum { SER_TIMELINE_RADIUS = 3 /* cells on each side */ };
 #define SER_TIMELINE_CELL_S 0.5
 
 /* Judges pooled statistics of a stretch: scores (n_labels), or label -1 when there is no voice. */
-typedef ser_status (*ser_judge_fn)(void *context, const ser_pool *stretch, float *scores, int *label,
+typedef ser_status (*ser_judge_fn)(void *context, const ser_pooling *stretch, float *scores, int *label,
                                    ser_error *err);
 
 typedef struct ser_timeline {
@@ -18,8 +18,8 @@ typedef struct ser_timeline {
     void *judge_context;
     size_t n_labels, frames_per_cell;
     double frames_per_s;
-    ser_pool cells[2 * SER_TIMELINE_RADIUS + 1]; /* a ring: cell c lies at c modulo its size */
-    ser_pool stretch;
+    ser_pooling cells[2 * SER_TIMELINE_RADIUS + 1]; /* a ring: cell c lies at c modulo its size */
+    ser_pooling stretch;
     size_t n_in_cell;         /* frames of the cell under way, active or not */
     size_t n_cells, n_judged; /* full cells so far, and how many of them have been judged */
     ser_segment *segments;    /* with sums of scores until finished */

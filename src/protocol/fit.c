@@ -1,6 +1,7 @@
 #include "protocol/fit.h"
 #include "base/memory.h"
 #include "corpus/folds.h"
+#include "model/pooled.h"
 #include "train/select.h"
 #include "train/softmax_regression.h"
 #include "train/standardise.h"
@@ -47,9 +48,12 @@ static ser_status new_emphasis(float **out, const ser_rows *rows, const ser_cand
     for (size_t b = 0; b < rows->n_blocks; b++) {
         if (!(candidate->blocks >> b & 1))
             continue;
-        size_t at = 2 * rows->block_offset[b], dims = rows->block_dims[b];
-        for (size_t i = 0; i < 2 * dims; i++) {
-            double weight = i < dims ? 1 : candidate->spread_weight;
+        size_t at = SER_N_STATISTICS * rows->block_offset[b], dims = rows->block_dims[b];
+        for (size_t i = 0; i < SER_N_STATISTICS * dims; i++) {
+            size_t statistic = i / dims;
+            double weight = ser_statistic_is_spread(statistic) ? candidate->spread_weight : 1;
+            if (ser_statistic_is_active(statistic) && !candidate->active)
+                weight = 0;
             emphasis[at + i] = (float)weight;
             sum_of_squares += weight * weight;
         }
@@ -63,7 +67,8 @@ static ser_status list_variants(fitting *f, ser_error *err)
 {
     const ser_candidate *c = f->settings->candidates;
     for (size_t k = 0; k < f->settings->n_candidates; k++) {
-        if (!k || c[k].blocks != c[k - 1].blocks || c[k].spread_weight != c[k - 1].spread_weight) {
+        if (!k || c[k].blocks != c[k - 1].blocks || c[k].spread_weight != c[k - 1].spread_weight ||
+            c[k].active != c[k - 1].active) {
             ser_status st = new_emphasis(&f->emphasis[f->n_variants], f->rows, &c[k], err);
             f->n_variants++;
             if (st != SER_OK)

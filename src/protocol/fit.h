@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "extract/extract.h"
 #include "model/linear.h"
+#include <stdbool.h>
 
 enum { SER_MAX_CANDIDATES = 64, SER_MAX_BLOCKS = 64 };
 
@@ -15,6 +16,7 @@ enum { SER_MAX_CANDIDATES = 64, SER_MAX_BLOCKS = 64 };
  * features. */
 typedef struct ser_candidate {
     uint64_t blocks; /* bit b: block b is used */
+    bool active;     /* statistics of active frames are used beside those of all frames */
     double spread_weight;
     double c; /* weighted sum of losses + |w|^2 / (2 c) */
 } ser_candidate;

@@ -17,7 +17,7 @@ typedef struct noise_work {
 static ser_status add_frames(void *context, const ser_frames *frames, ser_error *err)
 {
     (void)err;
-    ser_pooled_add(context, frames);
+    ser_pooling_add(context, frames);
     return SER_OK;
 }
 
@@ -42,7 +42,7 @@ static ser_status pool_noise(void *context, size_t i, int worker, ser_error *err
     char stream[32];
     ser_random random;
     ser_extractor_work *work = NULL;
-    ser_pool pool = {0};
+    ser_pooling pool = {0};
     size_t dims = ser_pooled_dims(w->e);
     snprintf(stream, sizeof stream, "noise %zu", i);
     ser_random_init(&random, ser_random_derive(w->seed, stream));
@@ -52,7 +52,7 @@ static ser_status pool_noise(void *context, size_t i, int worker, ser_error *err
     ser_status st =
         pcm && other && scratch ? ser_extractor_work_new(&work, w->e, 1, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        st = ser_pool_init(&pool, ser_extractor_dims(w->e), err);
+        st = ser_pooling_init(&pool, ser_extractor_dims(w->e), err);
     if (st == SER_OK) {
         make_noise(pcm, other, n, i, &random);
         ser_pcm_memory memory = {.pcm = pcm, .n_samples = n};
@@ -60,8 +60,8 @@ static ser_status pool_noise(void *context, size_t i, int worker, ser_error *err
         st = ser_extract(w->e, work, &source, add_frames, &pool, err);
     }
     if (st == SER_OK)
-        ser_pooled_finish(w->e, &pool, w->pooled + i * dims, scratch);
-    ser_pool_release(&pool);
+        ser_pooling_finish(w->e, &pool, w->pooled + i * dims, scratch);
+    ser_pooling_release(&pool);
     ser_extractor_work_free(&work);
     ser_free(pcm);
     ser_free(other);

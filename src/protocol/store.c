@@ -14,12 +14,12 @@
 #include <string.h>
 
 enum {
-    STORE_VERSION = 1
+    STORE_VERSION = 2
 }; /* part of every key: raise it when values change without any parameter changing */
 
 typedef struct thread_memory {
     ser_extractor_work *work;
-    ser_pool pool;
+    ser_pooling pool;
     float *scratch;
 } thread_memory;
 
@@ -163,7 +163,7 @@ done:
 static ser_status add_to_pool(void *context, const ser_frames *frames, ser_error *err)
 {
     (void)err;
-    ser_pooled_add(context, frames);
+    ser_pooling_add(context, frames);
     return SER_OK;
 }
 
@@ -172,10 +172,10 @@ static ser_status pool_samples(const ser_extractor *e, thread_memory *t, float *
 {
     ser_pcm_memory memory = {.pcm = pcm, .n_samples = n_samples};
     ser_pcm_source source = ser_pcm_from_memory(&memory);
-    ser_pool_clear(&t->pool);
+    ser_pooling_clear(&t->pool);
     ser_status st = ser_extract(e, t->work, &source, add_to_pool, &t->pool, err);
     if (st == SER_OK)
-        ser_pooled_finish(e, &t->pool, pooled, t->scratch);
+        ser_pooling_finish(e, &t->pool, pooled, t->scratch);
     return st;
 }
 
@@ -280,7 +280,7 @@ static void free_threads(thread_memory *threads, int n)
 {
     for (int i = 0; threads && i < n; i++) {
         ser_extractor_work_free(&threads[i].work);
-        ser_pool_release(&threads[i].pool);
+        ser_pooling_release(&threads[i].pool);
         ser_free(threads[i].scratch);
     }
     ser_free(threads);
@@ -296,7 +296,7 @@ static ser_status new_threads(thread_memory **out, int n, const ser_extractor *e
         thread_memory *t = &(*out)[i];
         st = ser_extractor_work_new(&t->work, e, 1, err);
         if (st == SER_OK)
-            st = ser_pool_init(&t->pool, ser_extractor_dims(e), err);
+            st = ser_pooling_init(&t->pool, ser_extractor_dims(e), err);
         if (st == SER_OK && !(t->scratch = ser_alloc(ser_pooled_dims(e), sizeof *t->scratch)))
             st = ser_fail_nomem(err);
     }

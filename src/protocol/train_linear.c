@@ -7,6 +7,10 @@
 
 enum { N_NOISES = 420 };
 
+/* How far on the side of the voice (in logits) sound must be. Speech of unseen speakers lies above 5, noises
+ * of kinds that were left out of the training below 0. */
+static const float voice_margin = 2;
+
 void ser_training_release(ser_training *t)
 {
     ser_linear_model_release(&t->model);
@@ -16,12 +20,12 @@ void ser_training_release(ser_training *t)
 }
 
 static ser_status fit_all(ser_head_fit *out, const ser_store *store, const ser_corpus *corpus,
-                          const ser_extractor *e, const ser_train_settings *s, const char *what,
-                          ser_error *err)
+                          const ser_extractor *e, const ser_train_settings *s, bool baseline,
+                          const char *what, ser_error *err)
 {
     ser_rows rows = {0};
-    const ser_fit_settings settings = {.candidates = s->candidates,
-                                       .n_candidates = s->n_candidates,
+    const ser_fit_settings settings = {.candidates = baseline ? s->baseline_candidates : s->candidates,
+                                       .n_candidates = baseline ? s->n_baseline_candidates : s->n_candidates,
                                        .n_inner_folds = s->n_inner_folds,
                                        .seed = s->seed,
                                        .n_threads = s->n_threads,
@@ -42,7 +46,7 @@ static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser
                             const ser_train_settings *s, uint64_t blocks, ser_error *err)
 {
     size_t n_store = store->n * store->n_rows, n = n_store + N_NOISES;
-    const ser_candidate candidate = {.blocks = blocks, .spread_weight = 1, .c = 100};
+    const ser_candidate candidate = {.blocks = blocks, .spread_weight = 1, .c = 10};
     const ser_fit_settings settings = {.candidates = &candidate,
                                        .n_candidates = 1,
                                        .n_inner_folds = s->n_inner_folds,
@@ -67,6 +71,11 @@ static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser
             is_copy[i] = i < n_store && i % store->n_rows > 0;
         }
         st = ser_fit_head(out, &rows, &settings, err);
+    }
+    if (st == SER_OK) {
+        out->head.temperature = 1;
+        out->head.bias[0] += voice_margin / 2;
+        out->head.bias[1] -= voice_margin / 2;
     }
     ser_free(noises);
     ser_free(x);
@@ -116,8 +125,8 @@ static void compress(float *to, const float *from, const ser_extractor *e, uint6
         ser_extractor_block(e, b, &offset, &dims);
         if (!(blocks >> b & 1))
             continue;
-        memcpy(to, from + 2 * offset, 2 * dims * sizeof *to);
-        to += 2 * dims;
+        memcpy(to, from + SER_N_STATISTICS * offset, SER_N_STATISTICS * dims * sizeof *to);
+        to += SER_N_STATISTICS * dims;
     }
 }
 
@@ -157,7 +166,7 @@ static ser_status assemble(ser_training *t, const ser_linear *voice, const float
     for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
         size_t offset, dims;
         ser_extractor_block(e, b, &offset, &dims);
-        n_in += blocks >> b & 1 ? 2 * dims : 0;
+        n_in += blocks >> b & 1 ? SER_N_STATISTICS * dims : 0;
     }
     m->spec = *ser_extractor_spec(e);
     keep_layers(&m->spec, blocks);
@@ -185,14 +194,14 @@ ser_status ser_train_linear(ser_training *out, const ser_corpus *corpus, ser_sto
     for (size_t u = 0; u < corpus->n_utterances; u++)
         has_speakers = has_speakers && corpus->utterances[u].speaker >= 0;
     float *spread = ser_alloc(store->dims, sizeof *spread);
-    ser_status st =
-        spread ? fit_all(&out->plain, store, corpus, e, settings, "plain head", err) : ser_fail_nomem(err);
+    ser_status st = spread ? fit_all(&out->plain, store, corpus, e, settings, false, "plain head", err)
+                           : ser_fail_nomem(err);
     if (st == SER_OK)
         st = fit_voice(&voice, store, e, settings, out->plain.chosen.blocks, err);
     if (st == SER_OK && has_speakers) {
         st = ser_dataset_normalize(store, corpus, SER_NORMALIZE_SPEAKER, spread, err);
         if (st == SER_OK)
-            st = fit_all(&out->baseline, store, corpus, e, settings, "baseline head", err);
+            st = fit_all(&out->baseline, store, corpus, e, settings, true, "baseline head", err);
     }
     if (st == SER_OK)
         st = assemble(out, &voice.head, spread, corpus, e, err);

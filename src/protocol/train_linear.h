@@ -9,6 +9,8 @@
 typedef struct ser_train_settings {
     const ser_candidate *candidates;
     size_t n_candidates;
+    const ser_candidate *baseline_candidates;
+    size_t n_baseline_candidates;
     int n_inner_folds;
     uint64_t seed;
     int n_threads;
