@@ -322,7 +322,7 @@ static void test_published(const char *shared)
         CHECK(f && f->n_folds == corpora[i].n_folds && strcmp(f->names[0], "1") == 0);
         for (size_t k = 0; f && k < f->n_folds; k++)
             CHECK(fold_size(f, k) == corpora[i].n_each);
-        /* The first and the third line of each list. */
+        /* The lists begin with "03a01Fa,5" and "03-01-01-01-01-01-01,1". */
         CHECK(f && f->test_fold[0] == (i ? 0 : 4));
         ser_folds_free(&f);
         f = new_folds(c, "loso", NULL, 1);
