@@ -15,7 +15,7 @@ FOLDS = {c: os.path.join(DATA, "emobox", c + "_test_folds.csv") for c in ("emodb
 
 EMODB = ["--data", "EMODB", "--feature-type", "WHISPER"]
 RAVDESS = ["--data", "RAVDESS", "--feature-type", "WHISPER"]
-BOTH = ["--data", "EMODB+RAVDESS", "--feature-type", "WHISPER"]
+BOTH = ["--data", "EMODB+RAVDESS", "--feature-type", "WHISPER", "--layers", "2,3,4", "--pooling", "all", "--c", "30"]
 EMOBOX = {"EMODB": ["--protocol", "emobox", "--folds", FOLDS["emodb"]], "RAVDESS": ["--protocol", "emobox", "--folds", FOLDS["ravdess"]]}
 
 # name, arguments, what it is, the figure to reach (UA), the best published
@@ -31,6 +31,8 @@ RESULTS = [
     ("emodb-logmel", ["--data", "EMODB", "--feature-type", "LOGMEL"] + EMOBOX["EMODB"], "EMO-DB, emobox, LOGMEL", None, ""),
     ("ravdess-logmel", ["--data", "RAVDESS", "--feature-type", "LOGMEL"] + EMOBOX["RAVDESS"], "RAVDESS, emobox, LOGMEL", None, ""),
 ]
+TRAVEL = [("1,2,3", "all", "30"), ("2,3,4", "all", "30"), ("1,2,3,4", "all", "30"), ("3,4", "all", "30"), ("2,3,4", "all", "10"),
+          ("2,3,4", "all", "300"), ("2,3,4", "both", "30"), ("2,3,4", "both", "300")]
 CONDITIONS = [("none", "as recorded"), ("noise", "pink noise at 10 dB"), ("telephone", "telephone band, 8 kHz"), ("echo", "room echo, 0.5 s"),
               ("quiet", "30 dB quieter, 16 bit"), ("clipped", "5 % of the samples clipped")]
 
@@ -80,6 +82,34 @@ def conditions_table():
     return lines + ["", "Command: " + command(args) + ", with `--test-condition`."]
 
 
+def shared_corpus():
+    """A CSV of both corpora's six shared emotions, with the corpus as fold: who is trained on one is tested on the other."""
+    letters = dict(W="angry", E="disgust", A="fear", F="happy", T="sad", N="neutral")
+    numbers = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust"}
+    rows = []
+    for folder, _, files in sorted(os.walk(os.path.join(DATA, "emodb"))):
+        rows += [(os.path.join(folder, f), letters[f[5]], "EMODB/" + f[:2], 1) for f in sorted(files) if len(f) > 7 and f[5] in letters]
+    for folder, _, files in sorted(os.walk(os.path.join(DATA, "ravdess"))):
+        rows += [(os.path.join(folder, f), numbers[f[6:8]], "RAVDESS/" + f[18:20], 2) for f in sorted(files) if f[6:8] in numbers]
+    path = os.path.join(OUT, "shared.csv")
+    with open(path, "w") as f:
+        f.write("file,emotion,speaker,fold\n")
+        f.writelines("%s,%s,%s,%d\n" % row for row in rows)
+    return path
+
+
+def travel_table():
+    path = shared_corpus()
+    lines = ["| layers | statistics of | c | RAVDESS to EMO-DB | EMO-DB to RAVDESS | mean |", "| --- | --- | --- | --- | --- | --- |"]
+    for layers, pooling, c in TRAVEL:
+        args = ["--data", path, "--feature-type", "WHISPER", "--protocol", "emobox", "--layers", layers, "--pooling", pooling, "--c", c]
+        r = evaluate("travel-%s-%s-%s" % (layers.replace(",", ""), pooling, c), args)
+        ua = [f["ua"] for f in r["folds"]]
+        lines.append("| %s | %s frames | %s | %.1f | %.1f | %.1f |" % (layers, "all" if pooling == "all" else "all and active", c, ua[0], ua[1], sum(ua) / 2))
+    return lines + ["", "Command: `ser evaluate --data shared.csv --feature-type WHISPER --protocol emobox --layers L --pooling P --c C`,"
+                    " where the fold of `shared.csv` is the corpus."]
+
+
 def per_class_table():
     r = evaluate("both-none", BOTH + ["--protocol", "group-kfold=6"])
     lines = ["| emotion | recall | precision | recordings |", "| --- | --- | --- | --- |"]
@@ -112,4 +142,4 @@ machine = evaluate(RESULTS[0][0], RESULTS[0][1])
 facts = ["Measured with ser %s on %s, precision %s, %d threads, seed %d." % (
     machine["version"], machine["cpu"], machine["precision"], machine["jobs"], machine["seed"])]
 fill(os.path.join(ROOT, "docs/results.md"), {"results": results_table(), "machine": facts})
-fill(os.path.join(ROOT, "docs/model-card.md"), {"conditions": conditions_table(), "per class": per_class_table(), "machine": facts})
+fill(os.path.join(ROOT, "docs/model-card.md"), {"conditions": conditions_table(), "per class": per_class_table(), "travel": travel_table(), "machine": facts})
