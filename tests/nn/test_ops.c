@@ -237,10 +237,11 @@ static void test_weight_types(const engine *e)
     }
 }
 
-static void gemm_case(const engine *e, size_t m, size_t n, size_t k, int flags, ser_dtype type)
+static void gemm_case(const engine *e, size_t n_batch, const size_t size[3], int flags, ser_dtype type)
 {
     ser_error err = {0};
-    ser_gemm g = {.n_batch = 3, .m = m, .n = n, .k = k, .ab_type = type};
+    size_t m = size[0], n = size[1], k = size[2];
+    ser_gemm g = {.n_batch = n_batch, .m = m, .n = n, .k = k, .ab_type = type};
     g.a_transposed = flags & 1;
     g.b_transposed = flags & 2;
     g.beta = flags & 4 ? 1 : 0;
@@ -252,7 +253,7 @@ static void gemm_case(const engine *e, size_t m, size_t n, size_t k, int flags, 
     g.stride_a = a_rows * g.lda;
     g.stride_b = b_rows * g.ldb;
     g.stride_c = m * g.ldc;
-    size_t n_a = 3 * g.stride_a, n_b = 3 * g.stride_b, n_c = 3 * g.stride_c;
+    size_t n_a = n_batch * g.stride_a, n_b = n_batch * g.stride_b, n_c = n_batch * g.stride_c;
     float *a = random_floats(n_a, 1, m), *b = random_floats(n_b, 1, n + 1), *c = random_floats(n_c, 1, k);
     float *again = random_floats(n_c, 1, k), *expected = random_floats(n_c, 1, k);
     uint16_t *a16 = ser_alloc(n_a, 2), *b16 = ser_alloc(n_b, 2);
@@ -262,7 +263,7 @@ static void gemm_case(const engine *e, size_t m, size_t n, size_t k, int flags, 
         round_to_bf16(a, n_a);
         round_to_bf16(b, n_b);
     }
-    for (size_t i = 0; i < 3 * m * n; i++) {
+    for (size_t i = 0; i < n_batch * m * n; i++) {
         size_t batch = i / (m * n), row = i / n % m, column = i % n;
         const float *p = a + batch * g.stride_a, *q = b + batch * g.stride_b;
         double sum = 0;
@@ -292,10 +293,11 @@ static void test_gemm(const engine *e)
     static const size_t sizes[][3] = {{1, 1, 1},   {3, 2, 17},   {16, 16, 16},
                                       {7, 33, 64}, {65, 64, 31}, {40, 5, 130}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (int flags = 0; flags < 8; flags++) {
-            gemm_case(e, sizes[i][0], sizes[i][1], sizes[i][2], flags, SER_F32);
+        for (int flags = 0; flags < 16; flags++) {
+            size_t n_batch = flags & 8 ? 3 : 1; /* one product for two threads, and several */
+            gemm_case(e, n_batch, sizes[i], flags, SER_F32);
             if (ser_nn_ops_type(e->ops) == SER_BF16)
-                gemm_case(e, sizes[i][0], sizes[i][1], sizes[i][2], flags, SER_BF16);
+                gemm_case(e, n_batch, sizes[i], flags, SER_BF16);
         }
 }
 
