@@ -47,7 +47,7 @@ static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encod
 static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool layers_are_free, bool active,
                               double c)
 {
-    static const double spread_weights[] = {0, 0.5, 1}, penalties[] = {100, 300, 1000};
+    static const double spread_weights[] = {0, 0.5, 1}, penalties[] = {100, 300};
     size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
     uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
     const uint64_t sets[] = {all, all & ~UINT64_C(1), all >> 1};
@@ -99,8 +99,7 @@ static ser_status open_store(ser_workbench *w, const ser_workbench_options *o, s
                              const ser_progress *progress, ser_error *err)
 {
     ser_text key = {0};
-    ser_feature_spec_key(&w->spec, &key);
-    ser_text_appendf(&key, " encoder %s precision %s engine %s", w->encoder_sha256, w->precision,
+    ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256, w->precision,
                      o->engine.engine);
     char *folder = ser_io_cache_folder("features");
     ser_store_settings settings = {.extractor = w->extractor,

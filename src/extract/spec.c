@@ -134,3 +134,16 @@ void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out)
         }
     }
 }
+
+void ser_feature_spec_block_key(const ser_feature_spec *spec, size_t block, ser_text *out)
+{
+    const ser_feature_part *p = spec->parts;
+    for (; ser_feature_kind_is_encoder(p->kind) ? block >= p->n_layers : block >= 1; p++)
+        block -= ser_feature_kind_is_encoder(p->kind) ? p->n_layers : 1;
+    if (ser_feature_kind_is_encoder(p->kind))
+        ser_text_appendf(out, "%s(layer=%d;pad=%d) of ", ser_feature_kind_name(p->kind), p->layers[block],
+                         spec->pad_s);
+    else
+        ser_text_appendf(out, "%s(hop=%d) of ", ser_feature_kind_name(p->kind), spec->hop_samples);
+    ser_feature_spec_type(spec, out);
+}

@@ -36,6 +36,9 @@ void ser_feature_spec_type(const ser_feature_spec *spec, ser_text *out);
 /* Everything that decides the frames' values, in a fixed spelling:
  * "LOGMEL(hop=320)+WHISPER(layers=2,3;pad=0)". */
 void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out);
+/* What decides the values of one block (a hidden state, LOGMEL, MFCC): "WHISPER(layer=3;pad=0) of
+ * LOGMEL+WHISPER", because the parts of a specification are cut to the same length. */
+void ser_feature_spec_block_key(const ser_feature_spec *spec, size_t block, ser_text *out);
 /* The encoder part, or NULL. */
 const ser_feature_part *ser_feature_spec_encoder(const ser_feature_spec *spec);
 

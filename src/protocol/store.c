@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    STORE_VERSION = 2
+    STORE_VERSION = 3
 }; /* part of every key: raise it when values change without any parameter changing */
 
 typedef struct thread_memory {
@@ -221,30 +221,61 @@ static ser_status compute_row(const ser_store_settings *s, thread_memory *t, flo
     return st;
 }
 
+/* Blocks are kept one by one, so that another choice of layers finds what is there. */
+static char *block_path(const ser_store_settings *s, const item *it, const char *recipe, size_t block)
+{
+    ser_text parameters = {0};
+    ser_text_appendf(&parameters, "%s %s ", s->features_key, recipe);
+    ser_feature_spec_block_key(ser_extractor_spec(s->extractor), block, &parameters);
+    char *path = parameters.failed ? NULL : entry_path(s->folder, "pooled", it->file_sha256, parameters.s);
+    ser_text_release(&parameters);
+    return path;
+}
+
+/* Calls use with the path and the place of every block; stops at the first that is false. */
+static bool for_each_block(const ser_store_settings *s, const item *it, const char *recipe, float *pooled,
+                           bool (*use)(const char *path, float *values, size_t n))
+{
+    bool ok = true;
+    for (size_t b = 0; b < ser_extractor_n_blocks(s->extractor) && ok; b++) {
+        size_t offset, dims;
+        ser_extractor_block(s->extractor, b, &offset, &dims);
+        char *path = block_path(s, it, recipe, b);
+        ok = use(path, pooled + SER_N_STATISTICS * offset, SER_N_STATISTICS * dims);
+        ser_free(path);
+    }
+    return ok;
+}
+
+static bool read_block(const char *path, float *values, size_t n)
+{
+    ser_safetensors *file;
+    const ser_tensor *tensor;
+    if (!read_entry(&file, &tensor, path, SER_F32, n))
+        return false;
+    bool ok = ser_tensor_to_f32(values, tensor, 0, n, NULL) == SER_OK;
+    ser_safetensors_close(&file);
+    return ok;
+}
+
+static bool write_block(const char *path, float *values, size_t n)
+{
+    write_entry(path, SER_F32, values, n, "", 0);
+    return true;
+}
+
 /* Sets *computed when the row was not on disk. */
 static ser_status fill_row(const ser_store_settings *s, thread_memory *t, float *pooled,
                            const ser_recording *r, item *it, size_t row, bool *computed, ser_error *err)
 {
     char recipe[64];
-    ser_text parameters = {0};
     row_recipe(s, row, recipe, sizeof recipe);
-    ser_text_appendf(&parameters, "%s %s", s->features_key, recipe);
-    char *path = parameters.failed ? NULL : entry_path(s->folder, "pooled", it->file_sha256, parameters.s);
-    size_t dims = ser_pooled_dims(s->extractor);
-    ser_safetensors *file;
-    const ser_tensor *tensor;
-    ser_status st = SER_OK;
-    if (read_entry(&file, &tensor, path, SER_F32, dims)) {
-        st = ser_tensor_to_f32(pooled, tensor, 0, dims, err);
-        ser_safetensors_close(&file);
-    } else {
-        *computed = true;
-        st = compute_row(s, t, pooled, r, it, row, recipe, err);
-        if (st == SER_OK)
-            write_entry(path, SER_F32, pooled, dims, r->sha256, r->n_samples);
-    }
-    ser_free(path);
-    ser_text_release(&parameters);
+    if (for_each_block(s, it, recipe, pooled, read_block))
+        return SER_OK;
+    *computed = true;
+    ser_status st = compute_row(s, t, pooled, r, it, row, recipe, err);
+    if (st == SER_OK)
+        for_each_block(s, it, recipe, pooled, write_block);
     return st;
 }
 

@@ -12,13 +12,13 @@
 
 typedef struct ser_store_settings {
     const ser_extractor *extractor;
-    const char
-        *features_key; /* everything that decides the features' values: specification, encoder, precision */
-    size_t n_copies;   /* altered copies of each recording */
-    ser_condition condition; /* not NONE: one row more per recording, under this condition */
-    uint64_t seed;           /* of the copies and the condition */
-    int n_threads;           /* 0: all cores; one recording each */
-    const char *folder;      /* where to keep what was computed; NULL: nowhere */
+    const char *features_key; /* what decides the features' values beside the specification: encoder,
+                                 precision, engine */
+    size_t n_copies;          /* altered copies of each recording */
+    ser_condition condition;  /* not NONE: one row more per recording, under this condition */
+    uint64_t seed;            /* of the copies and the condition */
+    int n_threads;            /* 0: all cores; one recording each */
+    const char *folder;       /* where to keep what was computed; NULL: nowhere */
     ser_progress progress;
 } ser_store_settings;
 
