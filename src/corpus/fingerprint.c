@@ -15,7 +15,7 @@
  * which no speaker repeats. What is 30 dB below the loudest counts as silence, where a codec does as it
  * likes. */
 enum {
-    VERSION = 1,
+    VERSION = 2,
     HOP_SAMPLES = 320,
     N_MELS = 98,
     N_BANDS = N_MELS - 2,
@@ -93,21 +93,23 @@ static bool take_logarithm(float *mel, size_t n)
 }
 
 /* Frames early and late, N_MELS each. */
-static void code_frame(int8_t *fine, int16_t *coarse, const float *early, const float *late)
+static void code_frame(int8_t *fine, const float *early, const float *late)
 {
     for (int b = 0; b < N_BANDS; b++) {
         float change =
             (late[b] - 2 * late[b + 1] + late[b + 2]) - (early[b] - 2 * early[b + 1] + early[b + 2]);
         change = fminf(fmaxf(change, -max_change), max_change);
         fine[b] = (int8_t)lrintf(change * (127 / max_change));
-        if (b % COARSE_STEP == COARSE_STEP / 2)
-            coarse[b / COARSE_STEP] = fine[b];
     }
 }
 
-static void measure_energy(ser_fingerprint *f)
+/* All that follows from the fine code. */
+static void complete(ser_fingerprint *f)
 {
-    f->coarse_energy = dot_coarse(f->codes, f->codes, (size_t)f->n_frames * N_COARSE);
+    size_t n_coarse = (size_t)f->n_frames * N_COARSE;
+    for (size_t i = 0; i < n_coarse; i++)
+        f->codes[i] = fine_code(f)[i * COARSE_STEP + COARSE_STEP / 2];
+    f->coarse_energy = dot_coarse(f->codes, f->codes, n_coarse);
     f->fine_energy = dot_fine(fine_code(f), fine_code(f), (size_t)f->n_frames * N_BANDS);
 }
 
@@ -133,7 +135,7 @@ static ser_status log_mel(float **out, size_t *n_frames, const float *pcm, size_
     if (st == SER_OK) {
         ser_mel_run(mel, work, *out, pcm, n_samples);
         if (*n_frames < MIN_FRAMES + FRAMES_APART || !take_logarithm(*out, *n_frames * N_MELS))
-            *n_frames = FRAMES_APART;
+            *n_frames = FRAMES_APART; /* no code: only equal samples will be the same */
     }
     ser_mel_work_free(&work);
     ser_mel_free(&mel);
@@ -158,9 +160,8 @@ ser_status ser_fingerprint_new(ser_fingerprint **out, const float *pcm, size_t n
     f->n_frames = (uint32_t)n_frames;
     int8_t *fine = (int8_t *)(f->codes + n_frames * N_COARSE);
     for (size_t t = 0; t < n_frames; t++)
-        code_frame(fine + t * N_BANDS, f->codes + t * N_COARSE, mel + t * N_MELS,
-                   mel + (t + FRAMES_APART) * N_MELS);
-    measure_energy(f);
+        code_frame(fine + t * N_BANDS, mel + t * N_MELS, mel + (t + FRAMES_APART) * N_MELS);
+    complete(f);
     ser_sha256 hash;
     ser_sha256_init(&hash);
     ser_sha256_add(&hash, pcm, n_samples * sizeof *pcm);
@@ -201,7 +202,7 @@ ser_status ser_fingerprint_from_bytes(ser_fingerprint **out, const void *bytes, 
         ser_free(f);
         return ser_fail(err, SER_E_FORMAT, "it is no fingerprint of this version: compute it again");
     }
-    measure_energy(f);
+    complete(f);
     *out = f;
     return SER_OK;
 }

@@ -1,4 +1,4 @@
-/* What a recording sounds like, in some 5 kB per second: to find copies of it. */
+/* What a recording sounds like, in some 6 kB per second: to find copies of it. */
 #ifndef SER_CORPUS_FINGERPRINT_H
 #define SER_CORPUS_FINGERPRINT_H
 
