@@ -172,7 +172,7 @@ int main(int argc, char **argv)
            (opened - start) * 1e3, cpu_opened * 1e3, (first - prepared) * 1e3,
            (cpu_first - cpu_prepared) * 1e3, age_s() * 1e3, (double)use.ru_maxrss / 1024);
     int n_lengths = argc > 6 ? argc - 6 : (int)(sizeof usual_lengths / sizeof *usual_lengths);
-    for (int i = 0; i < n_lengths && status == SER_OK; i++) {
+    for (int i = 0; i < n_lengths && atoi(argv[5]) > 0 && status == SER_OK; i++) {
         double length_s = atof(argc > 6 ? argv[6 + i] : usual_lengths[i]);
         status = length_s > 0 && length_s <= N_SECONDS_MAX
                      ? measure(&b, length_s, atoi(argv[5]), &err)
