@@ -112,6 +112,21 @@ static void test_info(void)
     ser_encoder_close(&e);
 }
 
+/* Without any transformer layer. */
+static void test_stem_only(void)
+{
+    ser_error err = {0};
+    ser_encoder *e;
+    static const int stem = 0;
+    float *pcm = make_signal(9500), *golden = read_golden("tiny_9500", 0, 30 * DIMS), hidden[30 * DIMS];
+    CHECK_OK(ser_encoder_open(&e, tiny, 0, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
+    CHECK_OK(run_once(e, 2, hidden, pcm, 9500, 0, &stem, 1, &err), &err);
+    check_close("stem", hidden, golden, 30 * DIMS, 1e-4, 1e-4);
+    ser_encoder_close(&e);
+    ser_free(pcm);
+    ser_free(golden);
+}
+
 /* Several hidden states side by side, in any order, twice the same. */
 static void test_wanted(void)
 {
@@ -578,6 +593,7 @@ int main(void)
         return EXIT_FAILURE;
     test_golden();
     test_info();
+    test_stem_only();
     test_wanted();
     test_run_refusals();
     test_crowd();
