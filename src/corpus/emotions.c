@@ -16,7 +16,7 @@ static const emotion emotions[] = {
     {"disgust", {"disgust", "disgusted", "dis", "ekel"}},
     {"fear", {"fear", "fearful", "fea", "afraid", "scared", "anxiety", "anxious", "angst"}},
     {"happy", {"happy", "happiness", "hap", "joy", "joyful", "freude"}},
-    {"neutral", {"neutral", "neu", "neutrality"}},
+    {"neutral", {"neutral", "neu", "neutrality", "normal"}},
     {"sad", {"sad", "sadness", "trauer"}},
     {"surprised",
      {"surprised", "surprise", "sur", "ps", "pleasant surprise", "pleasant surprised", "surprising"}},
