@@ -71,7 +71,7 @@ class Case(unittest.TestCase):
 class Usage(Case):
     def test_help_and_version(self):
         out, _ = self.ser("--help")
-        for command in ("predict", "evaluate", "train", "info"):
+        for command in ("predict", "evaluate", "train", "extract", "info"):
             self.assertIn(command, out)
             self.assertIn("Usage: ser " + command, self.ser(command, "--help")[0])
         self.assertRegex(self.ser("--version")[0], r"^ser \d+\.\d+\.\d+\n$")
@@ -270,6 +270,34 @@ class Models(Case):
         self.assertIn("LOGMEL", self.ser("info", self.path("r1/model.safetensors"))[0])
         out, _ = self.ser("predict", "--format", "json", "--model", self.path("r1/model.safetensors"), corpus)
         self.assertEqual(len(out.splitlines()), 18)
+
+
+class Extract(Case):
+    def read_npy(self, path):
+        with open(path, "rb") as f:
+            data = f.read()
+        n = struct.unpack("<H", data[8:10])[0]
+        header = eval(data[10:10 + n])
+        self.assertEqual((data[:6], header["descr"], header["fortran_order"]), (b"\x93NUMPY", "<f4", False))
+        return header["shape"], data[10 + n:]
+
+    def test_shapes(self):
+        write_wav(self.path("a.wav"), tone(300, 1.0))
+        for args, shape in ((("LOGMEL",), (51, 128)), (("MFCC",), (51, 96)), (("LOGMEL+MFCC",), (51, 224)),
+                            (("LOGMEL", "--hop-length", "512"), (32, 128))):
+            self.ser("extract", "--feature-type", *args, "-o", self.path("a.npy"), self.path("a.wav"))
+            got, data = self.read_npy(self.path("a.npy"))
+            self.assertEqual(got, shape)
+            self.assertEqual(len(data), 4 * shape[0] * shape[1])
+
+    def test_bad_input(self):
+        write_wav(self.path("a.wav"), tone(300, 1.0))
+        self.ser("extract", "--feature-type", "LOGMEL", self.path("a.wav"), status=2)
+        self.ser("extract", "--feature-type", "CHROMA", "-o", self.path("a.npy"), self.path("a.wav"), status=2)
+        self.ser("extract", "--feature-type", "LOGMEL", "-o", self.path("no/where/a.npy"), self.path("a.wav"), status=1)
+        self.ser("extract", "--feature-type", "LOGMEL", "-o", self.path("b.npy"), self.path("missing.wav"), status=1)
+        self.ser("extract", "--feature-type", "WHISPER", "--encoder", self.path("none"), "-o", self.path("b.npy"), self.path("a.wav"), status=1)
+        self.assertFalse(os.path.exists(self.path("b.npy")))
 
 
 class Evaluate(Case):
