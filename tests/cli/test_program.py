@@ -154,7 +154,7 @@ class Predict(Case):
         write_wav(self.path("8k.wav"), samples[:: rate // 8000], 8000)
         (one, many, fast, slow), _ = self.rows(SPEECH, self.path("32.wav"), self.path("192k.wav"), self.path("8k.wav"))
         for label, score in one["scores"].items():
-            self.assertAlmostEqual(score, many["scores"][label], delta=2e-3)
+            self.assertAlmostEqual(score, many["scores"][label], delta=1e-5)
         self.assertEqual(one["label"], fast["label"])
         self.assertIsNotNone(slow["label"])
 
