@@ -163,12 +163,12 @@ enum { MAX_TAPS = 1024, ECHO_BLOCK = 4096 };
 /* The response of a room: the direct sound, then decaying velvet noise: impulses of either sign at random
  * times, which sound as smooth as Gaussian noise from 1,500 a second on (Karjalainen and Järveläinen 2007)
  * and cost as many products as there are impulses. Its energy is 1. */
-static size_t make_room(tap taps[MAX_TAPS], double decay_s, ser_random *r)
+static size_t make_room(tap taps[MAX_TAPS], double decay_s, double direct_to_echo_db, ser_random *r)
 {
     double density_hz = fmin(2000, (MAX_TAPS - 1) / decay_s);
     double step = SER_SAMPLE_RATE_HZ / density_hz,
            first = ser_random_between(r, 0.002, 0.01) * SER_SAMPLE_RATE_HZ;
-    double direct_to_rest_db = ser_random_between(r, -3, 9), energy = 0;
+    double energy = 0;
     size_t n = 1;
     for (; n < MAX_TAPS; n++) {
         double at = first + ((double)(n - 1) + ser_random_uniform(r)) * step;
@@ -178,7 +178,7 @@ static size_t make_room(tap taps[MAX_TAPS], double decay_s, ser_random *r)
         taps[n] = (tap){(size_t)at, (float)(ser_random_below(r, 2) ? gain : -gain)};
         energy += gain * gain;
     }
-    double direct = energy > 0 ? sqrt(energy) * pow(10, direct_to_rest_db / 20) : 1;
+    double direct = energy > 0 ? sqrt(energy) * pow(10, direct_to_echo_db / 20) : 1;
     double scale = 1 / sqrt(energy + direct * direct);
     taps[0] = (tap){0, (float)direct};
     for (size_t i = 0; i < n; i++)
@@ -186,11 +186,11 @@ static size_t make_room(tap taps[MAX_TAPS], double decay_s, ser_random *r)
     return n;
 }
 
-void ser_augment_echo(float *pcm, size_t n, double decay_s, ser_random *r)
+void ser_augment_echo(float *pcm, size_t n, double decay_s, double direct_to_echo_db, ser_random *r)
 {
     tap taps[MAX_TAPS];
     float block[ECHO_BLOCK];
-    size_t n_taps = make_room(taps, decay_s, r);
+    size_t n_taps = make_room(taps, decay_s, direct_to_echo_db, r);
     /* From the last block to the first, because a block needs only what lies before it unaltered. */
     for (size_t end = n; end > 0;) {
         size_t begin = (end - 1) / ECHO_BLOCK * ECHO_BLOCK;
@@ -272,21 +272,26 @@ ser_status ser_augment_copy(float **out, size_t *n_out, const float *pcm, size_t
     ser_status status = ser_augment_speed(out, n_out, pcm, n, ser_random_between(&r, 0.9, 1.1), err);
     if (status != SER_OK)
         return status;
+    /* What stands behind voices in real recordings; hum, tones and clicks as loud as this only cost accuracy.
+     */
+    static const ser_noise kinds[] = {SER_NOISE_WHITE, SER_NOISE_PINK, SER_NOISE_BROWN, SER_NOISE_MODULATED};
     ser_noise kind;
+    double decay_s;
     switch (ser_random_below(&r, 4)) {
     case 0:
         break;
     case 1:
-        kind = (ser_noise)ser_random_below(&r, SER_N_NOISES);
+        kind = kinds[ser_random_below(&r, sizeof kinds / sizeof *kinds)];
         ser_augment_add_noise(*out, *n_out, kind, ser_random_between(&r, 8, 25), &r);
         break;
     case 2:
         status = ser_augment_telephone(*out, *n_out, err);
         break;
     default:
-        ser_augment_echo(*out, *n_out, ser_random_between(&r, 0.1, 0.5), &r);
+        decay_s = ser_random_between(&r, 0.1, 0.5);
+        ser_augment_echo(*out, *n_out, decay_s, ser_random_between(&r, 0, 10), &r);
     }
-    ser_augment_gain(*out, *n_out, ser_random_between(&r, -12, 6));
+    ser_augment_gain(*out, *n_out, ser_random_between(&r, -6, 6));
     if (status != SER_OK) {
         ser_free(*out);
         *out = NULL;

@@ -47,7 +47,7 @@ static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encod
 static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool layers_are_free, bool active,
                               double c)
 {
-    static const double spread_weights[] = {0, 0.5, 1}, usual_c = 300;
+    static const double spread_weights[] = {0.5, 1}, usual_c = 300;
     size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
     uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
     const uint64_t sets[] = {all, all & ~UINT64_C(1)};

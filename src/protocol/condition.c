@@ -28,7 +28,7 @@ ser_status ser_condition_apply(float *pcm, size_t n_samples, ser_condition c, se
     case SER_CONDITION_TELEPHONE:
         return ser_augment_telephone(pcm, n_samples, err);
     case SER_CONDITION_ECHO:
-        ser_augment_echo(pcm, n_samples, 0.5, r);
+        ser_augment_echo(pcm, n_samples, 0.5, 3, r);
         return SER_OK;
     case SER_CONDITION_QUIET:
         ser_augment_gain(pcm, n_samples, -30);

@@ -9,7 +9,7 @@ typedef enum ser_condition {
     SER_CONDITION_NONE,
     SER_CONDITION_NOISE,     /* pink noise at 10 dB */
     SER_CONDITION_TELEPHONE, /* 8 kHz */
-    SER_CONDITION_ECHO,      /* a room with a decay of 0.5 s */
+    SER_CONDITION_ECHO,      /* a room with a decay of 0.5 s, its echo 3 dB below the direct sound */
     SER_CONDITION_QUIET,     /* 30 dB down, 16-bit steps */
     SER_CONDITION_CLIPPED,   /* the loudest 5 % of the samples cut off */
     SER_N_CONDITIONS

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    STORE_VERSION = 3
+    STORE_VERSION = 4
 }; /* part of every key: raise it when values change without any parameter changing */
 
 typedef struct thread_memory {

@@ -157,11 +157,11 @@ static void test_echo(void)
     ser_random r;
     ser_random_init(&r, 9);
     a[0] = 1;
-    ser_augment_echo(a, 1, 0.5, &r);
-    ser_augment_echo(a, 0, 0.5, &r);
+    ser_augment_echo(a, 1, 0.5, 3, &r);
+    ser_augment_echo(a, 0, 0.5, 3, &r);
     CHECK(a[0] > 0.5f && a[0] < 1);
     a[0] = 1;
-    ser_augment_echo(a, 1, 0, &r);
+    ser_augment_echo(a, 1, 0, 3, &r);
     CHECK(a[0] == 1);
 }
 
