@@ -49,84 +49,74 @@ SER_INLINE ser_lanes derivative(ser_nonlinearity f, ser_lanes u)
     }
 }
 
-SER_INLINE void forward(void *z, size_t z_stride, ser_dtype z_type, const void *x, ser_dtype x_type,
-                        const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames, size_t n_rows)
+SER_INLINE void forward(float *z, const float *x, const ser_nn_norm_act *p, ser_nonlinearity f,
+                        size_t n_frames)
 {
     size_t n = p->n_channels;
     for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes scale = ser_row_load(p->scale, i, n - i, SER_F32);
-        ser_lanes shift = ser_row_load(p->shift, i, n - i, SER_F32);
-        ser_lanes keep = ser_row_load(p->keep, i, n - i, SER_F32);
+        ser_lanes scale = ser_row_load(p->scale, i, n - i), shift = ser_row_load(p->shift, i, n - i);
+        ser_lanes keep = ser_row_load(p->keep, i, n - i);
         for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes u = ser_row_load(x, t * n + i, n - i, x_type) * scale + shift;
-            ser_row_store(z, t * z_stride + i, n - i, z_type, keep * apply(f, u));
+            ser_lanes u = ser_row_load(x, t * n + i, n - i) * scale + shift;
+            ser_row_store(z, t * n + i, n - i, keep * apply(f, u));
         }
-        for (size_t t = n_frames; t < n_rows; t++)
-            ser_row_store(z, t * z_stride + i, n - i, z_type, (ser_lanes){0});
     }
 }
 
-SER_FAST void ser_nn_norm_act_forward(void *z, size_t z_stride, ser_dtype z_type, const void *x,
-                                      ser_dtype x_type, const ser_nn_norm_act *p, size_t n_frames,
-                                      size_t n_rows)
+SER_FAST void ser_nn_norm_act_forward(float *z, const float *x, const ser_nn_norm_act *p, size_t n_frames)
 {
     switch (p->f) { /* outside the loops */
     case SER_ELU:
-        forward(z, z_stride, z_type, x, x_type, p, SER_ELU, n_frames, n_rows);
+        forward(z, x, p, SER_ELU, n_frames);
         break;
     case SER_SWISH:
-        forward(z, z_stride, z_type, x, x_type, p, SER_SWISH, n_frames, n_rows);
+        forward(z, x, p, SER_SWISH, n_frames);
         break;
     case SER_TANH:
-        forward(z, z_stride, z_type, x, x_type, p, SER_TANH, n_frames, n_rows);
+        forward(z, x, p, SER_TANH, n_frames);
         break;
     default:
-        forward(z, z_stride, z_type, x, x_type, p, SER_RELU, n_frames, n_rows);
+        forward(z, x, p, SER_RELU, n_frames);
     }
 }
 
 /* forward was: z = keep f(u), u = x scale + shift, so: du = dz keep f'(u). */
-SER_INLINE void backward(float *du, double *sum, double *sum_x, const float *dz, const void *x,
-                         ser_dtype x_type, const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames)
+SER_INLINE void backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
+                         const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames)
 {
     size_t n = p->n_channels;
     for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes scale = ser_row_load(p->scale, i, n - i, SER_F32);
-        ser_lanes shift = ser_row_load(p->shift, i, n - i, SER_F32);
-        ser_lanes keep = ser_row_load(p->keep, i, n - i, SER_F32);
-        ser_lanes centre = ser_row_load(p->centre, i, n - i, SER_F32);
+        ser_lanes scale = ser_row_load(p->scale, i, n - i), shift = ser_row_load(p->shift, i, n - i);
+        ser_lanes keep = ser_row_load(p->keep, i, n - i), centre = ser_row_load(p->centre, i, n - i);
         ser_lanes total = {0}, total_x = {0};
         for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes v = ser_row_load(x, t * n + i, n - i, x_type);
-            ser_lanes d =
-                ser_row_load(dz, t * n + i, n - i, SER_F32) * keep * derivative(f, v * scale + shift);
-            ser_row_store(du, t * n + i, n - i, SER_F32, d);
+            ser_lanes v = ser_row_load(x, t * n + i, n - i);
+            ser_lanes d = ser_row_load(dz, t * n + i, n - i) * keep * derivative(f, v * scale + shift);
+            ser_row_store(du, t * n + i, n - i, d);
             total += d;
             total_x += d * (v - centre);
         }
-        total_x *= ser_row_load(p->inverse, i, n - i, SER_F32);
-        for (size_t j = 0; j < SER_N_LANES && i + j < n; j++) {
-            sum[i + j] += (double)total[j];
-            sum_x[i + j] += (double)total_x[j];
-        }
+        total_x *= ser_row_load(p->inverse, i, n - i);
+        ser_row_store(sum, i, n - i, total + ser_row_load(sum, i, n - i));
+        ser_row_store(sum_x, i, n - i, total_x + ser_row_load(sum_x, i, n - i));
     }
 }
 
-SER_FAST void ser_nn_norm_act_backward(float *du, double *sum, double *sum_x, const float *dz, const void *x,
-                                       ser_dtype x_type, const ser_nn_norm_act *p, size_t n_frames)
+SER_FAST void ser_nn_norm_act_backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
+                                       const ser_nn_norm_act *p, size_t n_frames)
 {
     switch (p->f) {
     case SER_ELU:
-        backward(du, sum, sum_x, dz, x, x_type, p, SER_ELU, n_frames);
+        backward(du, sum, sum_x, dz, x, p, SER_ELU, n_frames);
         break;
     case SER_SWISH:
-        backward(du, sum, sum_x, dz, x, x_type, p, SER_SWISH, n_frames);
+        backward(du, sum, sum_x, dz, x, p, SER_SWISH, n_frames);
         break;
     case SER_TANH:
-        backward(du, sum, sum_x, dz, x, x_type, p, SER_TANH, n_frames);
+        backward(du, sum, sum_x, dz, x, p, SER_TANH, n_frames);
         break;
     default:
-        backward(du, sum, sum_x, dz, x, x_type, p, SER_RELU, n_frames);
+        backward(du, sum, sum_x, dz, x, p, SER_RELU, n_frames);
     }
 }
 
@@ -143,21 +133,19 @@ SER_FAST void ser_nn_relu_backward(float *dx, const float *y, size_t n)
         dx[i] = y[i] > 0 ? dx[i] : 0;
 }
 
-SER_FAST void ser_nn_gate_forward(void *y, const void *x, const float *z, size_t n, ser_dtype type)
+SER_FAST void ser_nn_gate_forward(float *y, const float *x, const float *z, size_t n)
 {
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes s = ser_lanes_sigmoid(ser_row_load(z, i, n - i, SER_F32));
-        ser_row_store(y, i, n - i, type, s * ser_row_load(x, i, n - i, type));
-    }
+    for (size_t i = 0; i < n; i += SER_N_LANES)
+        ser_row_store(y, i, n - i, ser_row_load(x, i, n - i) * ser_lanes_sigmoid(ser_row_load(z, i, n - i)));
 }
 
 /* forward was: y = x s, s = sigmoid(z), so: dx = dy s, dz = dy x s (1 - s). */
-SER_FAST void ser_nn_gate_backward(float *dy, float *z, const void *x, size_t n, ser_dtype type)
+SER_FAST void ser_nn_gate_backward(float *dy, float *z, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes s = ser_lanes_sigmoid(ser_row_load(z, i, n - i, SER_F32));
-        ser_lanes dx = s * ser_row_load(dy, i, n - i, SER_F32);
-        ser_row_store(z, i, n - i, SER_F32, dx * (1 - s) * ser_row_load(x, i, n - i, type));
-        ser_row_store(dy, i, n - i, SER_F32, dx);
+        ser_lanes s = ser_lanes_sigmoid(ser_row_load(z, i, n - i));
+        ser_lanes dx = s * ser_row_load(dy, i, n - i);
+        ser_row_store(z, i, n - i, dx * (1 - s) * ser_row_load(x, i, n - i));
+        ser_row_store(dy, i, n - i, dx);
     }
 }

@@ -12,20 +12,22 @@ enum { FRAMES_AT_ONCE = 256 }; /* so few that fp32 sums of them lose nothing tha
 ser_status ser_nn_batch_norm_init(ser_nn_batch_norm *n, size_t n_channels, ser_error *err)
 {
     *n = (ser_nn_batch_norm){.n_channels = n_channels};
-    double **doubles[] = {&n->mean, &n->squares, &n->du, &n->du_x};
-    float **floats[] = {&n->centre, &n->inverse, &n->scale, &n->shift};
-    for (int i = 0; i < 4; i++)
-        if (!(*doubles[i] = ser_alloc(n_channels, sizeof(double))) ||
-            !(*floats[i] = ser_alloc(n_channels, sizeof(float)))) {
-            ser_nn_batch_norm_release(n);
-            return ser_fail_nomem(err);
-        }
-    return SER_OK;
+    double **doubles[] = {&n->sum, &n->squares, &n->du, &n->du_x};
+    float **floats[] = {&n->centre, &n->inverse, &n->scale, &n->shift, &n->pivot, &n->part, &n->part_x};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++)
+        ok = (*doubles[i] = ser_alloc(n_channels, sizeof(double))) && ok;
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        ok = (*floats[i] = ser_alloc(n_channels, sizeof(float))) && ok;
+    if (ok)
+        return SER_OK;
+    ser_nn_batch_norm_release(n);
+    return ser_fail_nomem(err);
 }
 
 void ser_nn_batch_norm_release(ser_nn_batch_norm *n)
 {
-    ser_free(n->mean);
+    ser_free(n->sum);
     ser_free(n->squares);
     ser_free(n->du);
     ser_free(n->du_x);
@@ -33,6 +35,9 @@ void ser_nn_batch_norm_release(ser_nn_batch_norm *n)
     ser_free(n->inverse);
     ser_free(n->scale);
     ser_free(n->shift);
+    ser_free(n->pivot);
+    ser_free(n->part);
+    ser_free(n->part_x);
     *n = (ser_nn_batch_norm){0};
 }
 
@@ -40,43 +45,44 @@ void ser_nn_batch_norm_clear(ser_nn_batch_norm *n)
 {
     n->n_frames = 0;
     for (size_t i = 0; i < n->n_channels; i++)
-        n->mean[i] = n->squares[i] = n->du[i] = n->du_x[i] = 0;
+        n->sum[i] = n->squares[i] = n->du[i] = n->du_x[i] = 0;
 }
 
-/* Of channels i ... i+15: their mean over the frames and the sum of squared distances from it. */
-SER_INLINE void lanes_statistics(ser_lanes *mean, ser_lanes *squares, const float *x, size_t n_frames,
-                                 size_t i, size_t n)
+/* part and part_x: sums of distances from the pivot, and of their squares. */
+SER_FAST static void sum_distances(ser_nn_batch_norm *s, const float *x, size_t n_frames)
 {
-    ser_lanes sum = {0}, distances = {0};
-    for (size_t t = 0; t < n_frames; t++)
-        sum += ser_row_load(x + t * n, i, n - i, SER_F32);
-    *mean = sum / (float)n_frames;
-    for (size_t t = 0; t < n_frames; t++) {
-        ser_lanes d = ser_row_load(x + t * n, i, n - i, SER_F32) - *mean;
-        distances += d * d;
-    }
-    *squares = distances;
-}
-
-SER_FAST static void count(ser_nn_batch_norm *s, const float *x, size_t n_frames)
-{
-    double n_before = (double)s->n_frames, n_new = (double)n_frames, n_all = n_before + n_new;
-    for (size_t i = 0; i < s->n_channels; i += SER_N_LANES) {
-        ser_lanes mean, squares;
-        lanes_statistics(&mean, &squares, x, n_frames, i, s->n_channels);
-        for (size_t j = 0; j < SER_N_LANES && i + j < s->n_channels; j++) {
-            double away = (double)mean[j] - s->mean[i + j];
-            s->mean[i + j] += away * n_new / n_all;
-            s->squares[i + j] += (double)squares[j] + away * away * n_before * n_new / n_all;
+    size_t n = s->n_channels;
+    for (size_t i = 0; i < n; i += SER_N_LANES) {
+        ser_lanes pivot = ser_row_load(s->pivot, i, n - i), sum = {0}, squares = {0};
+        for (size_t t = 0; t < n_frames; t++) {
+            ser_lanes d = ser_row_load(x, t * n + i, n - i) - pivot;
+            sum += d;
+            squares += d * d;
         }
+        ser_row_store(s->part, i, n - i, sum);
+        ser_row_store(s->part_x, i, n - i, squares);
     }
-    s->n_frames += n_frames;
+}
+
+static void choose_pivot(ser_nn_batch_norm *n, const float *x, size_t n_frames)
+{
+    memset(n->pivot, 0, n->n_channels * sizeof *n->pivot);
+    ser_nn_time_mean_forward(n->pivot, x, n_frames, n->n_channels, n_frames);
 }
 
 void ser_nn_batch_norm_count(ser_nn_batch_norm *n, const float *x, size_t n_frames)
 {
-    for (size_t t = 0; t < n_frames; t += FRAMES_AT_ONCE)
-        count(n, x + t * n->n_channels, n_frames - t < FRAMES_AT_ONCE ? n_frames - t : FRAMES_AT_ONCE);
+    for (size_t t = 0; t < n_frames; t += FRAMES_AT_ONCE) {
+        size_t n_rows = n_frames - t < FRAMES_AT_ONCE ? n_frames - t : FRAMES_AT_ONCE;
+        if (!n->n_frames)
+            choose_pivot(n, x, n_rows);
+        sum_distances(n, x + t * n->n_channels, n_rows);
+        n->n_frames += n_rows;
+        for (size_t i = 0; i < n->n_channels; i++) {
+            n->sum[i] += (double)n->part[i];
+            n->squares[i] += (double)n->part_x[i];
+        }
+    }
 }
 
 static void set_factors(ser_nn_batch_norm *n, size_t i, double mean, double variance, float gamma, float beta)
@@ -92,8 +98,10 @@ void ser_nn_batch_norm_finish(ser_nn_batch_norm *n, const float *gamma, const fl
                               float *running_mean, float *running_variance)
 {
     for (size_t i = 0; i < n->n_channels; i++) {
-        double variance = n->squares[i] / (double)n->n_frames, mean = n->mean[i] + (double)bias[i];
-        set_factors(n, i, n->mean[i], variance, gamma[i], beta[i]);
+        double away = n->sum[i] / (double)n->n_frames, mean = (double)n->pivot[i] + away;
+        double variance = n->squares[i] / (double)n->n_frames - away * away;
+        set_factors(n, i, mean, variance, gamma[i], beta[i]);
+        mean += (double)bias[i];
         running_mean[i] = (float)(momentum * (double)running_mean[i] + (1 - momentum) * mean);
         running_variance[i] = (float)(momentum * (double)running_variance[i] + (1 - momentum) * variance);
     }
@@ -124,19 +132,15 @@ void ser_nn_batch_norm_backward_sums(const ser_nn_batch_norm *n, const float *ga
     }
 }
 
-SER_FAST void ser_nn_batch_norm_backward(void *dx, size_t dx_stride, const float *du, const void *x,
-                                         const float *a, const float *b, const float *c, size_t n_frames,
-                                         size_t n_rows, size_t n, ser_dtype type)
+SER_FAST void ser_nn_batch_norm_backward(float *dx, const float *du, const float *x, const float *a,
+                                         const float *b, const float *c, size_t n_frames, size_t n)
 {
     for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes a_i = ser_row_load(a, i, n - i, SER_F32), b_i = ser_row_load(b, i, n - i, SER_F32);
-        ser_lanes c_i = ser_row_load(c, i, n - i, SER_F32);
-        for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes v = a_i * ser_row_load(du, t * n + i, n - i, SER_F32) +
-                          b_i * ser_row_load(x, t * n + i, n - i, type) + c_i;
-            ser_row_store(dx, t * dx_stride + i, n - i, type, v);
-        }
-        for (size_t t = n_frames; t < n_rows; t++)
-            ser_row_store(dx, t * dx_stride + i, n - i, type, (ser_lanes){0});
+        ser_lanes a_i = ser_row_load(a, i, n - i), b_i = ser_row_load(b, i, n - i),
+                  c_i = ser_row_load(c, i, n - i);
+        for (size_t t = 0; t < n_frames; t++)
+            ser_row_store(dx, t * n + i, n - i,
+                          a_i * ser_row_load(du, t * n + i, n - i) + b_i * ser_row_load(x, t * n + i, n - i) +
+                              c_i);
     }
 }

@@ -1,9 +1,10 @@
-/* Layers with a backward pass, for one recording at a time: a matrix has one row per frame and is fp32 unless
- * a type is given. Where a type is given it is the engine's (ser_nn_work_type), so that products read it as
- * it is; the number of rows of such matrices is rounded up (ser_nn_padded_rows) and the rows beyond n_frames
- * are zero on the way in and mean nothing on the way out. So recordings of any length share a batch without
- * any padding that could show in a sum. Gradients are added to what is there (+=) unless a comment says
- * otherwise. */
+/* Layers with a backward pass, for one recording or a few of its frames at a time: a matrix has one row per
+ * frame and is fp32. Products read and write whole recordings, typed where that is said: of the engine's type
+ * (ser_nn_work_type), with the number of rows rounded up (ser_nn_padded_rows), those beyond n_frames being
+ * zero on the way in and meaning nothing on the way out. So recordings of any length share a batch without
+ * any padding that could show in a sum. The layers between products are best called with a few rows at a
+ * time, one layer after the other, so that what they hand on stays in the nearest cache. Gradients are added
+ * to what is there (+=) unless a comment says otherwise. */
 #ifndef SER_NN_TRAINABLE_H
 #define SER_NN_TRAINABLE_H
 
@@ -16,28 +17,34 @@ static inline size_t ser_nn_padded_rows(size_t n_frames)
     return (n_frames + 7) / 8 * 8;
 }
 
+/* y = x of this type, fp32 or bf16; n elements. Back: ser_nn_convert. */
+void ser_nn_widen(float *y, const void *x, ser_dtype type, size_t n);
+
 /* ---- causal dilated convolution (Bai et al. 2018, arXiv:1803.01271) ---- */
 
 /* y[t,o] = sum over k, i of w[k,i,o] x[t - (kernel-1-k) dilation, i], with x = 0 before the first frame.
  * Without a bias: batch normalisation follows, and takes off whatever a bias adds. */
 typedef struct ser_nn_causal_conv {
-    size_t n_frames, n_in, n_out, kernel, dilation;
+    size_t n_in, n_out, kernel, dilation;
 } ser_nn_causal_conv;
 
-/* unfolded (rows, kernel * n_in), typed: the columns of the last tap hold x, those of the others are filled
- * here. w (kernel, n_in, n_out), typed. y (rows, n_out). */
-ser_status ser_nn_causal_conv1d_forward(ser_nn_work *work, float *y, void *unfolded, const void *w,
-                                        const ser_nn_causal_conv *s, ser_error *err);
-/* unfolded (rows, kernel * n_out), typed: the columns of the last tap hold dy, those of the others are filled
- * here. x (rows, n_in), typed, row stride x_stride. w_by_input (n_in, kernel, n_out), typed. dx (rows, n_in):
- * added to where add_dx. dw_by_input (n_in, kernel, n_out). */
-ser_status ser_nn_causal_conv1d_backward(ser_nn_work *work, float *dx, bool add_dx, float *dw_by_input,
-                                         void *unfolded, const void *x, size_t x_stride,
-                                         const void *w_by_input, const ser_nn_causal_conv *s, ser_error *err);
-/* Between the kernel's two orders: by_input (n_in, kernel, n_out), typed, from w (kernel, n_in, n_out); and
- * the gradient back: dw += dw_by_input. */
-void ser_nn_kernel_by_input(void *by_input, ser_dtype type, const float *w, const ser_nn_causal_conv *s);
-void ser_nn_kernel_add_by_input(float *dw, const float *dw_by_input, const ser_nn_causal_conv *s);
+/* Kernels are prepared once per step: prepared holds ser_nn_causal_conv_n_prepared elements, typed, made from
+ * w (kernel, n_in, n_out); scratch as many floats. The backward pass adds to dprepared, floats as many;
+ * finish makes the gradient of it: dw +=. */
+size_t ser_nn_causal_conv_n_prepared(const ser_nn_causal_conv *c);
+void ser_nn_causal_conv1d_prepare(void *prepared, ser_dtype type, float *scratch, const float *w,
+                                  const ser_nn_causal_conv *c);
+void ser_nn_causal_conv1d_finish(float *dw, const float *dprepared, const ser_nn_causal_conv *c);
+
+/* Of a few recordings, whose padded rows lie one behind the other: x (rows, n_in), typed -> y (rows, n_out).
+ */
+ser_status ser_nn_causal_conv1d_forward(ser_nn_work *work, float *y, const void *x, const void *prepared,
+                                        const ser_nn_causal_conv *c, const size_t *n_frames,
+                                        size_t n_recordings, ser_error *err);
+/* dy (rows, n_out) and x (rows, n_in), typed -> dx (rows, n_in), set. */
+ser_status ser_nn_causal_conv1d_backward(ser_nn_work *work, float *dx, float *dprepared, const void *dy,
+                                         const void *x, const void *prepared, const ser_nn_causal_conv *c,
+                                         const size_t *n_frames, size_t n_recordings, ser_error *err);
 
 /* ---- dense layer, or convolution with a kernel of 1 ---- */
 
@@ -58,16 +65,18 @@ void ser_nn_add_rows(float *sums, const float *x, size_t n_rows, size_t n);
 /* Of one layer and one batch; arrays of n_channels. */
 typedef struct ser_nn_batch_norm {
     size_t n_channels, n_frames;
-    double *mean, *squares;  /* of the frames counted so far; squares: of the distances from the mean */
+    double *sum, *squares;   /* of the distances from pivot, over the frames counted so far */
     float *centre, *inverse; /* the mean and 1 / sqrt(variance + epsilon) in force */
     float *scale, *shift;    /* the layer is x * scale + shift */
     double *du, *du_x;       /* backward: sums of du and of du * (x - centre) * inverse */
+    float *pivot;            /* roughly the mean, so that nothing cancels: that of the first rows counted */
+    float *part, *part_x;    /* sums over few enough rows for fp32 */
 } ser_nn_batch_norm;
 
 ser_status ser_nn_batch_norm_init(ser_nn_batch_norm *n, size_t n_channels, ser_error *err);
 void ser_nn_batch_norm_release(ser_nn_batch_norm *n);
 void ser_nn_batch_norm_clear(ser_nn_batch_norm *n);
-/* Adds x (n_frames, n_channels) to the statistics: in pairs (Chan et al. 1979), so that nothing cancels. */
+/* Adds x (n_frames, n_channels) to the statistics. */
 void ser_nn_batch_norm_count(ser_nn_batch_norm *n, const float *x, size_t n_frames);
 /* After the last frame: scale and shift from the batch, gamma and beta (n_channels). bias: what the layer
  * before would have added; it only shows in the running mean. Running averages as Keras computes them:
@@ -81,11 +90,9 @@ void ser_nn_batch_norm_use_running(ser_nn_batch_norm *n, const float *gamma, con
 /* Gradient of gamma and beta, and of x: dx = a du + b x + c, per channel. After du and du_x are complete. */
 void ser_nn_batch_norm_backward_sums(const ser_nn_batch_norm *n, const float *gamma, float *dgamma,
                                      float *dbeta, float *a, float *b, float *c);
-/* dx[t,i] = a[i] du[t,i] + b[i] x[t,i] + c[i], typed, row stride dx_stride, zero from n_frames to n_rows; x
- * (n_frames, n_channels), typed. */
-void ser_nn_batch_norm_backward(void *dx, size_t dx_stride, const float *du, const void *x, const float *a,
-                                const float *b, const float *c, size_t n_frames, size_t n_rows,
-                                size_t n_channels, ser_dtype type);
+/* dx[t,i] = a[i] du[t,i] + b[i] x[t,i] + c[i]; all (n_frames, n_channels). dx may be du. */
+void ser_nn_batch_norm_backward(float *dx, const float *du, const float *x, const float *a, const float *b,
+                                const float *c, size_t n_frames, size_t n_channels);
 
 /* ---- scale and shift, activation, dropout of channels: one pass over memory ---- */
 
@@ -102,45 +109,34 @@ typedef struct ser_nn_norm_act {
     const float *centre, *inverse;     /* for the backward pass */
 } ser_nn_norm_act;
 
-/* z[t,i] = keep[i] f(x[t,i] scale[i] + shift[i]), z of type z_type and row stride z_stride, zero from
- * n_frames to n_rows; x (n_frames, n_channels) of x_type. */
-void ser_nn_norm_act_forward(void *z, size_t z_stride, ser_dtype z_type, const void *x, ser_dtype x_type,
-                             const ser_nn_norm_act *p, size_t n_frames, size_t n_rows);
-/* du[t,i] = dz[t,i] keep[i] f'(x[t,i] scale[i] + shift[i]); sums (n_channels) of du and of du (x - centre)
- * inverse. du may be dz. */
-void ser_nn_norm_act_backward(float *du, double *sum, double *sum_x, const float *dz, const void *x,
-                              ser_dtype x_type, const ser_nn_norm_act *p, size_t n_frames);
+/* z[t,i] = keep[i] f(x[t,i] scale[i] + shift[i]); x, z (n_frames, n_channels). z may be x. */
+void ser_nn_norm_act_forward(float *z, const float *x, const ser_nn_norm_act *p, size_t n_frames);
+/* du[t,i] = dz[t,i] keep[i] f'(x[t,i] scale[i] + shift[i]); sum, sum_x (n_channels): of du and of du (x -
+ * centre) inverse, over n_frames rows and what was there. du may be dz. */
+void ser_nn_norm_act_backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
+                              const ser_nn_norm_act *p, size_t n_frames);
 /* f alone, in place: the dense layers'. The backward pass reads the forward pass's result, so RELU only. */
 void ser_nn_relu_forward(float *x, size_t n);
 void ser_nn_relu_backward(float *dx, const float *y, size_t n);
 
-/* The temporal block's end: y = x sigmoid(z). x, y typed, z fp32, each n contiguous elements. */
-void ser_nn_gate_forward(void *y, const void *x, const float *z, size_t n, ser_dtype type);
-/* dz = dy x sigmoid'(z); dy becomes dx = dy sigmoid(z). z becomes dz. */
-void ser_nn_gate_backward(float *dy, float *z, const void *x, size_t n, ser_dtype type);
+/* The temporal block's end: y = x sigmoid(z); n elements. y may be x or z. */
+void ser_nn_gate_forward(float *y, const float *x, const float *z, size_t n);
+/* dy becomes dx = dy sigmoid(z); z becomes dz = dy x sigmoid'(z). */
+void ser_nn_gate_backward(float *dy, float *z, const float *x, size_t n);
 
 /* ---- dropout (Srivastava et al. 2014), of whole channels of a recording (Tompson et al. 2015) ---- */
 
-/* Which of n channels stay, from a stream of its own: keeps their indices in ascending order in channels and
- * returns how many. Each is dropped with probability rate; the rest are to be multiplied by 1 / (1 - rate).
- */
-size_t ser_nn_dropout_draw(uint16_t *channels, size_t n, double rate, uint64_t seed);
-/* keep (n) for ser_nn_norm_act and ser_nn_multiply: 0 or 1 / (1 - rate). */
-void ser_nn_dropout_factors(float *keep, size_t n, const uint16_t *channels, size_t n_kept, double rate);
+/* What n channels are multiplied with, from a stream of random numbers of its own: 0 with probability rate,
+ * else 1 / (1 - rate). For ser_nn_norm_act and ser_nn_multiply. */
+void ser_nn_dropout_draw(float *factors, size_t n, double rate, uint64_t seed);
 void ser_nn_multiply(float *x, const float *factors, size_t n);
-
-/* The kept channels side by side: y[t,j] = x[t, channels[j]], j < n_kept, zero up to n_columns; and back: the
- * others are zero. x typed, y fp32. */
-void ser_nn_channels_gather(float *y, size_t n_columns, const void *x, ser_dtype x_type, size_t n_channels,
-                            const uint16_t *channels, size_t n_kept, size_t n_frames);
-void ser_nn_channels_scatter(float *x, size_t n_channels, const float *y, size_t n_columns,
-                             const uint16_t *channels, size_t n_kept, size_t n_frames);
 
 /* ---- mean over time, weighted sum, loss ---- */
 
-/* mean[i] += mean over t of x[t,i]; x (n_frames, n), typed. And back: dx[t,i] += dmean[i] / n_frames. */
-void ser_nn_time_mean_forward(float *mean, const void *x, size_t n_frames, size_t n, ser_dtype type);
-void ser_nn_time_mean_backward(float *dx, const float *dmean, size_t n_frames, size_t n);
+/* The mean over n_frames frames, a few rows at a time: mean[i] += sum over t of x[t,i] / n_frames; x (n_rows,
+ * n). And back: dx[t,i] += dmean[i] / n_frames. */
+void ser_nn_time_mean_forward(float *mean, const float *x, size_t n_rows, size_t n, size_t n_frames);
+void ser_nn_time_mean_backward(float *dx, const float *dmean, size_t n_rows, size_t n, size_t n_frames);
 
 /* y (n) = sum over j of w[j] x[j,i], x (n_parts, n). Backward: dx is set; dw (n_parts). */
 void ser_nn_weighted_sum_forward(float *y, const float *x, const float *w, size_t n_parts, size_t n);
