@@ -130,7 +130,7 @@ static void test_echo(void)
         memset(a, 0, sizeof a);
         a[0] = 1;
         ser_random_init(&r, 6 + (uint64_t)k);
-        ser_augment_echo(a, N_SIGNAL, decays_s[k], &r);
+        ser_augment_echo(a, N_SIGNAL, decays_s[k], 3, &r);
         CHECK(fabs(mean_square(a, N_SIGNAL) * N_SIGNAL - 1) <
               0.02); /* energy 1, but for impulses that meet */
         CHECK(a[0] > 0.5f);
@@ -147,7 +147,7 @@ static void test_echo(void)
         for (size_t i = 0; i < N_SIGNAL; i++)
             x[i] = y[i] = (float)ser_random_normal(&r);
         ser_random_init(&r, 6 + (uint64_t)k);
-        ser_augment_echo(y, N_SIGNAL, decays_s[k], &r);
+        ser_augment_echo(y, N_SIGNAL, decays_s[k], 3, &r);
         memset(b, 0, sizeof b);
         for (size_t j = 0; j <= N_ROOM; j++)
             for (size_t i = j; i < N_SIGNAL && a[j] != 0; i++)
