@@ -142,4 +142,5 @@ machine = evaluate(RESULTS[0][0], RESULTS[0][1])
 facts = ["Measured with ser %s on %s, precision %s, %d threads, seed %d." % (
     machine["version"], machine["cpu"], machine["precision"], machine["jobs"], machine["seed"])]
 fill(os.path.join(ROOT, "docs/results.md"), {"results": results_table(), "machine": facts})
-fill(os.path.join(ROOT, "docs/model-card.md"), {"conditions": conditions_table(), "per class": per_class_table(), "travel": travel_table(), "machine": facts})
+fill(os.path.join(ROOT, "docs/model-card.md"), {"machine": facts, "travel": travel_table()})
+fill(os.path.join(ROOT, "docs/model-card.md"), {"conditions": conditions_table(), "per class": per_class_table()})

@@ -42,7 +42,7 @@ static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encod
     return st;
 }
 
-/* What the inner cross-validation tries: of free layers all, or all but the last; how much deviations count.
+/* What the inner cross-validation tries: of free layers all, or all but the first; how much deviations count.
  * One penalty, because several, chosen inside, did no better (c 0: that one). */
 static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool layers_are_free, bool active,
                               double c)
@@ -50,7 +50,7 @@ static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool l
     static const double spread_weights[] = {0.5, 1}, usual_c = 300;
     size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
     uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
-    const uint64_t sets[] = {all, all >> 1};
+    const uint64_t sets[] = {all, all & ~UINT64_C(1)};
     size_t n_sets = layers_are_free && n_blocks > 2 ? 2 : 1;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t i = 0; i < sizeof spread_weights / sizeof *spread_weights; i++)
