@@ -234,14 +234,13 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
                                ser_extractor_frames_per_s(e), judge, s, err);
     if (st == SER_OK)
         st = ser_extract(e, s->work, &source, listen, &l, err);
-    /* So little may give the encoder nothing to work on, which is no better to tell. */
-    if (hearing.n_samples < SER_MIN_SAMPLES && st != SER_E_NOMEM && st != SER_E_IO) {
+    if (st != SER_OK)
+        goto done;
+    if (hearing.n_samples < SER_MIN_SAMPLES || !l.whole.active.n_frames) {
         st = ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
                       1000.0 * (double)hearing.n_samples / SER_SAMPLE_RATE_HZ);
         goto done;
     }
-    if (st != SER_OK)
-        goto done;
     r->duration_s = (double)hearing.n_samples / SER_SAMPLE_RATE_HZ;
     bool silence = ser_hearing_is_silence(&hearing);
     if ((st = ser_timeline_finish(&l.timeline, r->duration_s, err)) != SER_OK)
@@ -268,6 +267,9 @@ ser_status ser_predict(ser_session *s, const float *pcm, size_t n_samples, const
                        ser_result *r, ser_error *err)
 {
     *r = (ser_result){.label = -1};
+    if (n_samples < SER_MIN_SAMPLES)
+        return ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
+                        1000.0 * (double)n_samples / SER_SAMPLE_RATE_HZ);
     ser_pcm_memory memory = {.pcm = pcm, .n_samples = n_samples};
     return predict_source(s, ser_pcm_from_memory(&memory), options, r, err);
 }
