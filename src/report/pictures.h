@@ -6,6 +6,7 @@
 #include "metrics/metrics.h"
 
 #include "report/chart.h"
+#include "report/run_report.h"
 
 /* Counts and the share of each row; rows: truth. */
 typedef struct ser_confusion_picture {
@@ -45,9 +46,24 @@ ser_status ser_draw_timeline(ser_chart **out, ser_chart_format format, const ser
 /* The peaks that a timeline shows: n_peaks >= 1. */
 void ser_timeline_peaks(float *peaks, size_t n_peaks, const float *pcm, size_t n_samples);
 
+/* How training went, epoch by epoch: a panel per fold, training thin, validation bold, the kept epoch marked.
+ */
+typedef enum ser_curve { SER_CURVE_LOSS, SER_CURVE_ACCURACY } ser_curve;
+typedef struct ser_curves_picture {
+    const char *title, *subtitle;
+    ser_curve what;
+    const ser_run_fold *folds; /* those without epochs are left out */
+    size_t n_folds;
+} ser_curves_picture;
+
+/* SER_E_ARG where no fold has an epoch. */
+ser_status ser_draw_curves(ser_chart **out, ser_chart_format format, const ser_curves_picture *p,
+                           ser_error *err);
+
 /* Draw into a file, .png or .svg. */
 ser_status ser_save_confusion(const char *path, const ser_confusion_picture *p, ser_error *err);
 ser_status ser_save_reliability(const char *path, const ser_reliability_picture *p, ser_error *err);
 ser_status ser_save_timeline(const char *path, const ser_timeline_picture *p, ser_error *err);
+ser_status ser_save_curves(const char *path, const ser_curves_picture *p, ser_error *err);
 
 #endif

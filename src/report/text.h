@@ -36,6 +36,9 @@ void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *
 /* Precision, recall, F1 and number of recordings of each emotion. */
 void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
                           size_t n_labels, ser_style style);
+/* The same as scikit-learn's classification_report prints it: two decimals, then accuracy and the means over
+ * the emotions, plain and weighted by their recordings. */
+void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style);
 /* "UA 95.2 % (93.1 to 96.9)   WA ..." in one line. */
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style);
 

@@ -1,0 +1,78 @@
+/* What a run of training or testing shows to people: one struct behind the spreadsheet, the curves and the
+ * page. Everything in it is borrowed for the call. Names, labels and texts may be any bytes. Numbers that are
+ * NAN are shown as missing, parts that are NULL or empty are left out; figures and labels must be there. */
+#ifndef SER_REPORT_RUN_REPORT_H
+#define SER_REPORT_RUN_REPORT_H
+
+#include "metrics/metrics.h"
+#include <stdbool.h>
+
+typedef struct ser_run_epoch {
+    size_t epoch; /* from 1 */
+    double train_loss, validation_loss;
+    double train_accuracy, validation_accuracy; /* percent */
+    double rate, seconds;
+} ser_run_epoch;
+
+/* What a fold's training and test parts share: counts; -1: not known. */
+typedef struct ser_run_shared {
+    long speakers, texts, duplicates, takes;
+} ser_run_shared;
+
+/* One model of the run: a fold's, or the average of all ("average" as its name). */
+typedef struct ser_run_fold {
+    const char *name;                     /* "1", "03", "average" */
+    size_t n_train, n_validation, n_test; /* recordings; 0: none */
+    double ua, wa, f1, loss;              /* of its test part; percent but for the loss */
+    double seconds;                       /* of training */
+    ser_run_shared shared;
+    size_t kept_epoch; /* whose weights were kept; 0: not known */
+    const ser_run_epoch *epochs;
+    size_t n_epochs;
+} ser_run_fold;
+
+/* A figure beside UA, WA, F1 and ECE: of several seeds, of the emotions two corpora share, of the recordings
+ * that no model was trained on. */
+typedef struct ser_run_figure {
+    const char *name, *meaning; /* "UA, 3 seeds", "mean over seeds, and its standard deviation" */
+    const char *unit;           /* "%" or "" */
+    double value;
+    double interval[2]; /* NAN: none */
+} ser_run_figure;
+
+typedef struct ser_run_fact {
+    const char *name, *value;
+} ser_run_fact;
+
+typedef struct ser_run_note {
+    const char *text;
+    bool serious; /* a warning that nobody may miss */
+} ser_run_note;
+
+/* One recording's answer. */
+typedef struct ser_run_prediction {
+    const char *file;
+    const char *fold;        /* whose model answered; or NULL */
+    size_t truth, predicted; /* labels */
+    const float *scores;     /* n_labels probabilities */
+} ser_run_prediction;
+
+typedef struct ser_run_report {
+    const char *title; /* "EMODB" */
+    const char *corpus, *protocol, *features, *model_type, *version, *date;
+    const char *const *labels; /* figures->n_labels */
+    const ser_figures *figures;
+    const char *intervals_over; /* what was resampled: "speakers", "recordings"; NULL: no intervals */
+    const ser_run_figure *extra;
+    size_t n_extra;
+    const ser_run_fold *folds;
+    size_t n_folds;
+    const ser_run_fact *configuration; /* every option in force, and what else makes the run the same again */
+    size_t n_configuration;
+    const ser_run_note *notes;
+    size_t n_notes;
+    const ser_run_prediction *predictions;
+    size_t n_predictions;
+} ser_run_report;
+
+#endif
