@@ -224,7 +224,8 @@ static ser_status first_conv(const pass *p, timnet_stream *s, size_t block, cons
     return status;
 }
 
-/* s->du is there for the second normalisation of this block, and in the end for that of the block before. */
+/* s->du is there for the second normalisation of this block, and in the end for that of the block before.
+ * The sweeps turn round, as in the forward pass. */
 static ser_status run_block(const pass *p, timnet_stream *s, size_t block, ser_nn_work *nn, ser_error *err)
 {
     const ser_timnet_work *w = p->w;
@@ -234,8 +235,8 @@ static ser_status run_block(const pass *p, timnet_stream *s, size_t block, ser_n
         status = second_conv(p, s, block, g, nn, err);
     end_conv(p, s, block, 1);
     begin_conv(p, s, block, 0);
-    for (const timnet_group *g = w->groups; g < w->groups + w->n_groups && status == SER_OK; g++)
-        status = first_conv(p, s, block, g, nn, err);
+    for (size_t i = w->n_groups; i-- > 0 && status == SER_OK;)
+        status = first_conv(p, s, block, &w->groups[i], nn, err);
     end_conv(p, s, block, 0);
     return status;
 }

@@ -116,6 +116,7 @@ static void draw_dropout(const pass *p, timnet_stream *s, size_t block, size_t w
                         ser_random_derive(p->dropout_seed, place));
 }
 
+/* The second sweep turns round: what the first one wrote last is still in the cache. */
 static ser_status run_block(const pass *p, timnet_stream *s, size_t block, ser_nn_work *nn, ser_error *err)
 {
     ser_timnet_work *w = p->w;
@@ -128,7 +129,8 @@ static ser_status run_block(const pass *p, timnet_stream *s, size_t block, ser_n
     }
     end_conv(p, s, block, 0);
     begin_conv(p, s, block, 1);
-    for (const timnet_group *g = w->groups; g < w->groups + w->n_groups && status == SER_OK; g++) {
+    for (size_t i = w->n_groups; i-- > 0 && status == SER_OK;) {
+        const timnet_group *g = &w->groups[i];
         for (size_t b = g->b; b < g->b + g->n; b++) {
             draw_dropout(p, s, block, 0, b);
             draw_dropout(p, s, block, 1, b);

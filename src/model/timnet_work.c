@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Of products, in batches of recordings of any length: six or so for each number of rows. */
+enum { N_SHAPES = 256 };
+
 /* ---- memory ---- */
 
 static ser_status stream_init(timnet_stream *s, const ser_timnet_work *w, size_t direction, ser_error *err)
@@ -34,36 +37,24 @@ static size_t n_own(const ser_timnet_work *w, size_t n)
     return w->for_training || n < 2 ? n : 2;
 }
 
-static void free_matrices(void **matrices, size_t n, const ser_timnet_work *w)
-{
-    for (size_t i = 0; matrices && i < n; i++) {
-        if (i < n_own(w, n))
-            ser_free(matrices[i]);
-        matrices[i] = NULL;
-    }
-}
-
 /* Frees what depends on the batch's size. */
-static void stream_clear(timnet_stream *s, const ser_timnet_work *w)
+static void stream_clear(timnet_stream *s)
 {
     float **floats[] = {&s->keep, &s->means, &s->result};
-    free_matrices(s->x, w->n_blocks, w);
-    free_matrices(s->y, 2 * w->n_blocks, w);
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) {
         ser_free(*floats[i]);
         *floats[i] = NULL;
     }
-    ser_free(s->gradient);
-    ser_free(s->du);
+    ser_free(s->matrices);
     ser_free(s->rows);
     ser_free(s->drows);
     ser_free(s->input);
-    s->gradient = s->du = s->rows = s->drows = s->input = NULL;
+    s->matrices = s->rows = s->drows = s->input = NULL;
 }
 
 static void stream_release(timnet_stream *s, const ser_timnet_work *w)
 {
-    stream_clear(s, w);
+    stream_clear(s);
     for (size_t i = 0; s->norms && i < 2 * w->n_blocks; i++)
         ser_nn_batch_norm_release(&s->norms[i]);
     for (size_t i = 0; i < N_STRIPS; i++)
@@ -89,7 +80,7 @@ ser_status ser_timnet_work_new(ser_timnet_work **out, const ser_timnet_shape *sh
     w->for_training = for_training;
     w->type = ser_nn_work_type(nn);
     w->n_blocks = shape->n_dilations * shape->n_stacks;
-    ser_status status = SER_OK;
+    ser_status status = ser_nn_work_keep_shapes(nn, N_SHAPES, err);
     for (size_t d = 0; d < 2 && status == SER_OK; d++)
         status = stream_init(&w->streams[d], w, d, err);
     if (status == SER_OK)
@@ -104,7 +95,7 @@ static void work_clear(ser_timnet_work *w)
     float **floats[] = {&w->means,       &w->dmeans,        &w->sum,  &w->hidden,  &w->features,
                         &w->keep_hidden, &w->keep_features, &w->dsum, &w->dhidden, &w->dfeatures};
     for (size_t d = 0; d < 2; d++)
-        stream_clear(&w->streams[d], w);
+        stream_clear(&w->streams[d]);
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) {
         ser_free(*floats[i]);
         *floats[i] = NULL;
@@ -130,31 +121,41 @@ void ser_timnet_work_free(ser_timnet_work **work)
     *work = NULL;
 }
 
-static bool reserve_matrices(void **matrices, size_t n, const ser_timnet_work *w)
+/* Matrices i of n_own lie in s->matrices, the others in the place of an earlier one. */
+static void place_matrices(void **matrices, size_t n, char *memory, size_t n_bytes, const ser_timnet_work *w)
 {
-    for (size_t i = 0; i < n; i++) {
-        matrices[i] = i < n_own(w, n) ? ser_alloc(w->n_rows_max * w->shape.n_filters, ser_dtype_size(w->type))
-                                      : matrices[i % 2];
-        if (!matrices[i])
-            return false;
-    }
+    for (size_t i = 0; i < n; i++)
+        matrices[i] = memory + (i < n_own(w, n) ? i : i % 2) * n_bytes;
+}
+
+static bool reserve_matrices(timnet_stream *s, const ser_timnet_work *w)
+{
+    size_t n_x = n_own(w, w->n_blocks), n_y = n_own(w, 2 * w->n_blocks),
+           n = n_x + n_y + (w->for_training ? 2 : 0);
+    size_t n_bytes, n_all;
+    if (!ser_mul_size(&n_bytes, w->n_rows_max, w->shape.n_filters * ser_dtype_size(w->type)) ||
+        !ser_mul_size(&n_all, n, n_bytes))
+        return false;
+    char *memory = s->matrices = ser_alloc(n_all, 1);
+    if (!memory)
+        return false;
+    place_matrices(s->x, w->n_blocks, memory, n_bytes, w);
+    place_matrices(s->y, 2 * w->n_blocks, memory + n_x * n_bytes, n_bytes, w);
+    s->gradient = memory + (n_x + n_y) * n_bytes;
+    s->du = memory + (n_x + n_y + 1) * n_bytes;
     return true;
 }
 
 static bool reserve_stream(timnet_stream *s, const ser_timnet_work *w)
 {
     size_t c = w->shape.n_filters, size = ser_dtype_size(w->type), n_longest = w->n_longest_max;
-    size_t n_all = w->for_training ? w->n_rows_max * c : 0;
-    s->gradient = ser_alloc(n_all, size);
-    s->du = ser_alloc(n_all, size);
     s->keep = ser_alloc(2 * w->n_blocks * w->n_max * c, sizeof *s->keep);
     s->means = ser_alloc(w->n_max * w->n_blocks * c, sizeof *s->means);
     s->rows = ser_alloc(n_longest * c, size);
     s->drows = ser_alloc(n_longest * c, size);
     s->input = ser_alloc(n_longest * w->shape.n_in, size);
     s->result = ser_alloc(n_longest * c, sizeof *s->result);
-    return s->gradient && s->du && s->keep && s->means && s->rows && s->drows && s->input && s->result &&
-           reserve_matrices(s->x, w->n_blocks, w) && reserve_matrices(s->y, 2 * w->n_blocks, w);
+    return s->keep && s->means && s->rows && s->drows && s->input && s->result && reserve_matrices(s, w);
 }
 
 static bool reserve_all(ser_timnet_work *w)

@@ -26,6 +26,7 @@ enum { TIMNET_STRIP = 8, N_STRIPS = 4 };
  * activations can. */
 typedef struct timnet_stream {
     size_t direction;         /* 0 forwards, 1 backwards in time */
+    void *matrices;           /* memory of the four below */
     void **x;                 /* [block]: its input */
     void **y;                 /* [block * 2 + which]: result of a convolution, before its normalisation */
     ser_nn_batch_norm *norms; /* [block * 2 + which] */

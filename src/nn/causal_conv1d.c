@@ -270,16 +270,11 @@ static void add_up_all(const paired *p, float *y, size_t n, bool backwards)
 static ser_status multiply_terms(const paired *p, const void *terms, const void *w, size_t n_from,
                                  size_t n_to, bool w_transposed, ser_error *err)
 {
-    ser_gemm g = {.n_batch = 1, .m = p->n_pairs, .n = n_to, .k = n_from, .b_transposed = w_transposed};
+    ser_gemm g = {.n_batch = N_TERMS, .m = p->n_pairs, .n = n_to, .k = n_from, .b_transposed = w_transposed};
     g.lda = n_from, g.ldb = w_transposed ? n_from : n_to, g.ldc = n_to;
+    g.stride_a = p->n_pairs * n_from, g.stride_b = n_from * n_to, g.stride_c = p->n_pairs * n_to;
     g.ab_type = ser_nn_work_type(p->work);
-    size_t size = ser_dtype_size(g.ab_type);
-    ser_status status = SER_OK;
-    for (size_t i = 0; i < N_TERMS && status == SER_OK; i++)
-        status = ser_nn_gemm_by_rows(p->work, p->sums + i * p->n_pairs * n_to,
-                                     (const char *)terms + i * p->n_pairs * n_from * size,
-                                     (const char *)w + i * n_from * n_to * size, &g, err);
-    return status;
+    return ser_nn_gemm_by_rows(p->work, p->sums, terms, w, &g, err);
 }
 
 static ser_status forward_pairs(const paired *p, float *y, const void *x, const void *w, ser_error *err)
@@ -301,16 +296,14 @@ static ser_status backward_pairs(const paired *p, float *dx, float *dw, const vo
         add_up_all(p, dx, c->n_in, true);
     make_terms(p, p->in, x, c->n_in, INPUT);
     make_terms(p, p->out, dy, c->n_out, GRADIENT);
-    ser_gemm g = {
-        .n_batch = 1, .m = c->n_in, .n = c->n_out, .k = p->n_pairs, .a_transposed = true, .beta = 1};
+    if (status != SER_OK)
+        return status;
+    ser_gemm g = {.n_batch = N_TERMS, .m = c->n_in, .n = c->n_out, .k = p->n_pairs, .beta = 1};
+    g.a_transposed = true;
     g.lda = c->n_in, g.ldb = c->n_out, g.ldc = c->n_out;
+    g.stride_a = p->n_pairs * c->n_in, g.stride_b = p->n_pairs * c->n_out, g.stride_c = c->n_in * c->n_out;
     g.ab_type = ser_nn_work_type(p->work);
-    size_t size = ser_dtype_size(g.ab_type);
-    for (size_t i = 0; i < N_TERMS && status == SER_OK; i++)
-        status = ser_nn_gemm_by_terms(p->work, dw + i * c->n_in * c->n_out,
-                                      (const char *)p->in + i * p->n_pairs * c->n_in * size,
-                                      (const char *)p->out + i * p->n_pairs * c->n_out * size, &g, err);
-    return status;
+    return ser_nn_gemm_by_terms(p->work, dw, p->in, p->out, &g, err);
 }
 
 /* ---- both ---- */

@@ -14,7 +14,9 @@ typedef struct ser_nn_engine {
     /* Sizes, activation and bias are there already. */
     ser_status (*linear_init)(ser_nn_linear *l, const ser_tensor *w, const float *scales, ser_error *err);
     void (*linear_release)(ser_nn_linear *l);
-    /* Both use one thread. gemm computes one product: n_batch and its strides do not count. */
+    /* Memory for what is compiled for n_shapes shapes; what was there is lost. */
+    ser_status (*work_reserve)(ser_nn_work *work, size_t n_shapes, ser_error *err);
+    /* Both use one thread. */
     ser_status (*linear_forward)(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                  const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
     ser_status (*gemm)(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
@@ -56,6 +58,7 @@ struct ser_nn_work {
 
 ser_status ser_nn_pool_new(ser_nn_pool **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
 void ser_nn_pool_free(ser_nn_pool **pool);
+ser_nn_work *ser_nn_pool_work(const ser_nn_pool *pool, int thread);
 
 /* At least n_bytes; what was there is lost. NULL: out of memory. */
 void *ser_nn_buffer_reserve(ser_nn_buffer *b, size_t n_bytes);

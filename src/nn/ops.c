@@ -77,6 +77,14 @@ ser_dtype ser_nn_work_type(const ser_nn_work *work)
     return work->ops->type;
 }
 
+ser_status ser_nn_work_keep_shapes(ser_nn_work *work, size_t n_shapes, ser_error *err)
+{
+    ser_status status = work->ops->engine->work_reserve(work, n_shapes, err);
+    for (int i = 0; work->pool && i < work->n_threads && status == SER_OK; i++)
+        status = ser_nn_work_keep_shapes(ser_nn_pool_work(work->pool, i), n_shapes, err);
+    return status;
+}
+
 int ser_nn_n_threads(const ser_nn_work *work)
 {
     return work->n_threads;
@@ -211,6 +219,7 @@ static ser_status run_gemm_part(void *context, size_t item, ser_nn_work *work, s
 {
     const gemm_job *j = context;
     ser_gemm g = *j->g;
+    g.n_batch = 1;
     size_t batch = item / j->n_parts, first = item % j->n_parts * j->part, size = ser_dtype_size(g.ab_type);
     size_t *n = j->by_rows ? &g.m : &g.n;
     *n = *n - first < j->part ? *n - first : j->part;
@@ -232,6 +241,8 @@ ser_status ser_nn_gemm(ser_nn_work *work, float *c, const void *a, const void *b
         return ser_fail(err, SER_E_ARG, "a product cannot read this type");
     if (!g->n_batch || !g->m || !g->n || !g->k)
         return ser_fail(err, SER_E_ARG, "a product of empty matrices");
+    if (work->n_threads == 1)
+        return work->ops->engine->gemm(work, c, a, b, g, err);
     gemm_job j = {.g = g, .c = c, .a = a, .b = b, .by_rows = g->m >= g->n};
     size_t n = j.by_rows ? g->m : g->n;
     j.part = g->n_batch < (size_t)work->n_threads ? part_size(work, n) : n;

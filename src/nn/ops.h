@@ -28,6 +28,8 @@ ser_dtype ser_nn_ops_type(const ser_nn_ops *ops);
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
 void ser_nn_work_free(ser_nn_work **work);
 ser_dtype ser_nn_work_type(const ser_nn_work *work); /* ser_nn_ops_type of its engine */
+/* For callers with products of many shapes: what is compiled for each is kept for so many, or 64. */
+ser_status ser_nn_work_keep_shapes(ser_nn_work *work, size_t n_shapes, ser_error *err);
 
 /* Weights of y = act(x w^T + bias): w (n_out, n_in) as in the checkpoint (F32, F16, BF16, or I8 with one
  * scale per row in scales, else NULL); bias (n_out) floats or NULL. Copies what it needs. */

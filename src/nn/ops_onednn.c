@@ -15,7 +15,8 @@ int omp_get_max_threads(void);
 void omp_set_num_threads(int n_threads);
 
 enum {
-    MAX_PRIMITIVES = 64, /* in one work: those of five lengths of recordings */
+    N_PRIMITIVES = 64, /* in one work, unless it asks for more: those of five lengths of recordings */
+    N_WAYS = 16,       /* places in which a primitive may be kept */
     MAX_ARGS = 5,
     CONVERTED_SLOT = 0,
     SCRATCHPAD_SLOT = 1
@@ -29,7 +30,8 @@ typedef struct packed_weights {
 
 /* What a primitive was made for. */
 typedef struct product {
-    size_t m, n, k, lda, ldb, ldc; /* a linear layer's rows are contiguous: 0 */
+    size_t n_batch, m, n, k;
+    size_t lda, ldb, ldc, stride_a, stride_b, stride_c; /* a linear layer's rows are contiguous: 0 */
     size_t flags, a_type, c_type;
 } product;
 
@@ -46,7 +48,8 @@ typedef struct cached {
 typedef struct primitives {
     dnnl_stream_t stream;
     uint64_t clock;
-    cached items[MAX_PRIMITIVES];
+    size_t n_items; /* a multiple of N_WAYS */
+    cached *items;
 } primitives;
 
 static ser_status fail_dnnl(ser_error *err, dnnl_status_t status)
@@ -70,6 +73,17 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *md, size_t n_rows, size_t n_colu
     dnnl_dims_t sizes = {(dnnl_dim_t)n_rows, (dnnl_dim_t)n_columns};
     dnnl_dims_t strides = {(dnnl_dim_t)row_stride, (dnnl_dim_t)column_stride};
     return dnnl_memory_desc_init_by_strides(md, 2, sizes, type_of(type), strides);
+}
+
+/* Of n_batch such matrices, which lie stride apart and have rows ld apart, or columns where turned. */
+static dnnl_status_t matrices(dnnl_memory_desc_t *md, size_t n_batch, size_t stride, size_t n_rows,
+                              size_t n_columns, size_t ld, bool turned, ser_dtype type)
+{
+    if (n_batch == 1)
+        return matrix(md, n_rows, n_columns, turned ? 1 : ld, turned ? ld : 1, type);
+    dnnl_dims_t sizes = {(dnnl_dim_t)n_batch, (dnnl_dim_t)n_rows, (dnnl_dim_t)n_columns};
+    dnnl_dims_t strides = {(dnnl_dim_t)stride, (dnnl_dim_t)(turned ? 1 : ld), (dnnl_dim_t)(turned ? ld : 1)};
+    return dnnl_memory_desc_init_by_strides(md, 3, sizes, type_of(type), strides);
 }
 
 static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
@@ -99,15 +113,6 @@ static void onednn_ops_release(ser_nn_ops *ops)
     dnnl_engine_destroy(ops->engine_data);
 }
 
-static ser_status onednn_work_init(ser_nn_work *work, ser_error *err)
-{
-    primitives *c = work->engine_data = ser_alloc(1, sizeof *c);
-    if (!c)
-        return ser_fail_nomem(err);
-    dnnl_status_t status = dnnl_stream_create(&c->stream, work->ops->engine_data, dnnl_stream_default_flags);
-    return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
-}
-
 static void cached_release(cached *item)
 {
     dnnl_memory_destroy(item->a);
@@ -118,13 +123,41 @@ static void cached_release(cached *item)
     *item = (cached){0};
 }
 
+static void release_items(primitives *c)
+{
+    for (size_t i = 0; i < c->n_items; i++)
+        cached_release(&c->items[i]);
+    ser_free(c->items);
+}
+
+static ser_status onednn_work_reserve(ser_nn_work *work, size_t n_shapes, ser_error *err)
+{
+    primitives *c = work->engine_data;
+    size_t n = (n_shapes + N_WAYS - 1) / N_WAYS * N_WAYS;
+    cached *items = ser_alloc(n, sizeof *items);
+    if (!items)
+        return ser_fail_nomem(err);
+    release_items(c);
+    c->items = items;
+    c->n_items = n;
+    return SER_OK;
+}
+
+static ser_status onednn_work_init(ser_nn_work *work, ser_error *err)
+{
+    primitives *c = work->engine_data = ser_alloc(1, sizeof *c);
+    if (!c)
+        return ser_fail_nomem(err);
+    dnnl_status_t status = dnnl_stream_create(&c->stream, work->ops->engine_data, dnnl_stream_default_flags);
+    return status == dnnl_success ? onednn_work_reserve(work, N_PRIMITIVES, err) : fail_dnnl(err, status);
+}
+
 static void onednn_work_release(ser_nn_work *work)
 {
     primitives *c = work->engine_data;
     if (!c)
         return;
-    for (int i = 0; i < MAX_PRIMITIVES; i++)
-        cached_release(&c->items[i]);
+    release_items(c);
     dnnl_stream_destroy(c->stream);
     ser_free(c);
 }
@@ -158,9 +191,10 @@ static dnnl_status_t make_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engin
     bool turned = key->flags & A_TRANSPOSED;
     size_t lda = key->lda ? key->lda : key->k, ldc = key->ldc ? key->ldc : key->n;
     dnnl_status_t status =
-        matrix(&a, key->m, key->k, turned ? 1 : lda, turned ? lda : 1, (ser_dtype)key->a_type);
+        matrices(&a, key->n_batch, key->stride_a, key->m, key->k, lda, turned, (ser_dtype)key->a_type);
     if (status == dnnl_success)
-        status = matrix(&c, key->m, key->n, ldc, 1, (ser_dtype)key->c_type);
+        status =
+            matrices(&c, key->n_batch, key->stride_c, key->m, key->n, ldc, false, (ser_dtype)key->c_type);
     if (status == dnnl_success)
         status = matrix(&bias, 1, key->n, key->n, 1, SER_F32);
     if (status == dnnl_success)
@@ -199,14 +233,23 @@ static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key
     return status;
 }
 
+/* Where primitives for key may be: the first of N_WAYS places. FNV-1a (Fowler, Noll, Vo), word by word. */
+static cached *places(const primitives *c, const product *key)
+{
+    const size_t *words = (const size_t *)key;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof *key / sizeof *words; i++)
+        hash = (hash ^ words[i]) * 0x100000001b3u;
+    return &c->items[(hash >> 32) % (c->n_items / N_WAYS) * N_WAYS];
+}
+
 /* The cached primitive for key, made where it is missing in place of the one that was idle for longest. */
 static ser_status find(cached **out, ser_nn_work *work, const product *key, const dnnl_memory_desc_t *b,
                        ser_error *err)
 {
     primitives *c = work->engine_data;
-    cached *oldest = &c->items[0];
-    for (int i = 0; i < MAX_PRIMITIVES; i++) {
-        cached *item = &c->items[i];
+    cached *first = places(c, key), *oldest = first;
+    for (cached *item = first; item < first + N_WAYS; item++) {
         if (item->last_used && memcmp(&item->key, key, sizeof *key) == 0) {
             item->last_used = ++c->clock;
             *out = item;
@@ -266,7 +309,7 @@ typedef struct panel {
 static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *l)
 {
     dnnl_primitive_desc_t pd = NULL;
-    product key = {.m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
+    product key = {.n_batch = 1, .m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
     key.a_type = l->ops->type;
     key.c_type = SER_F32;
     dnnl_status_t status = make_product(&pd, l->ops->engine_data, &key, NULL);
@@ -430,7 +473,7 @@ static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void 
                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
 {
     const packed_weights *p = l->weights;
-    product key = {.m = n_rows, .n = l->n_out, .k = l->n_in};
+    product key = {.n_batch = 1, .m = n_rows, .n = l->n_out, .k = l->n_in};
     key.flags = (size_t)LINEAR | (l->act == SER_ACT_GELU ? GELU : 0) | (add ? ADD : 0);
     key.a_type = work->ops->type;
     key.c_type = y_type;
@@ -461,9 +504,12 @@ static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
 
 static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_gemm *g, ser_error *err)
 {
-    dnnl_status_t status = dnnl_sgemm(
-        g->a_transposed ? 'T' : 'N', g->b_transposed ? 'T' : 'N', (dnnl_dim_t)g->m, (dnnl_dim_t)g->n,
-        (dnnl_dim_t)g->k, 1, a, (dnnl_dim_t)g->lda, b, (dnnl_dim_t)g->ldb, g->beta, c, (dnnl_dim_t)g->ldc);
+    dnnl_status_t status = dnnl_success;
+    for (size_t i = 0; i < g->n_batch && status == dnnl_success; i++)
+        status = dnnl_sgemm(g->a_transposed ? 'T' : 'N', g->b_transposed ? 'T' : 'N', (dnnl_dim_t)g->m,
+                            (dnnl_dim_t)g->n, (dnnl_dim_t)g->k, 1, a + i * g->stride_a, (dnnl_dim_t)g->lda,
+                            b + i * g->stride_b, (dnnl_dim_t)g->ldb, g->beta, c + i * g->stride_c,
+                            (dnnl_dim_t)g->ldc);
     return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
 }
 
@@ -471,14 +517,17 @@ static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_g
 static ser_status gemm_bf16(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                             ser_error *err)
 {
-    product key = {.m = g->m, .n = g->n, .k = g->k, .lda = g->lda, .ldb = g->ldb, .ldc = g->ldc};
+    product key = {.n_batch = g->n_batch, .m = g->m, .n = g->n, .k = g->k};
+    key.lda = g->lda, key.ldb = g->ldb, key.ldc = g->ldc;
+    if (g->n_batch > 1)
+        key.stride_a = g->stride_a, key.stride_b = g->stride_b, key.stride_c = g->stride_c;
     key.flags = (size_t)(g->a_transposed ? A_TRANSPOSED : 0) | (g->b_transposed ? B_TRANSPOSED : 0) |
                 (g->beta != 0 ? ADD : 0);
     key.a_type = SER_BF16;
     key.c_type = SER_F32;
     dnnl_memory_desc_t b_md;
-    bool turned = g->b_transposed;
-    dnnl_status_t status = matrix(&b_md, g->k, g->n, turned ? 1 : g->ldb, turned ? g->ldb : 1, SER_BF16);
+    dnnl_status_t status =
+        matrices(&b_md, g->n_batch, g->stride_b, g->k, g->n, g->ldb, g->b_transposed, SER_BF16);
     if (status != dnnl_success)
         return fail_dnnl(err, status);
     cached *item;
@@ -504,6 +553,7 @@ const ser_nn_engine ser_nn_engine_onednn = {
     .ops_release = onednn_ops_release,
     .work_init = onednn_work_init,
     .work_release = onednn_work_release,
+    .work_reserve = onednn_work_reserve,
     .linear_init = onednn_linear_init,
     .linear_release = onednn_linear_release,
     .linear_forward = onednn_linear_forward,

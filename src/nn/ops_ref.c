@@ -125,7 +125,15 @@ static const float *transpose(ser_nn_buffer *buffer, const float *x, size_t n, s
     return y;
 }
 
-static ser_status ref_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+static ser_status ref_work_reserve(ser_nn_work *work, size_t n_shapes, ser_error *err)
+{
+    (void)work;
+    (void)n_shapes;
+    (void)err;
+    return SER_OK;
+}
+
+static ser_status one_gemm(ser_nn_work *work, float *c, const float *a, const float *b, const ser_gemm *g,
                            ser_error *err)
 {
     ser_gemm rows = *g;
@@ -144,11 +152,22 @@ static ser_status ref_gemm(ser_nn_work *work, float *c, const void *a, const voi
     return SER_OK;
 }
 
+static ser_status ref_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                           ser_error *err)
+{
+    ser_status status = SER_OK;
+    for (size_t i = 0; i < g->n_batch && status == SER_OK; i++)
+        status = one_gemm(work, c + i * g->stride_c, (const float *)a + i * g->stride_a,
+                          (const float *)b + i * g->stride_b, g, err);
+    return status;
+}
+
 const ser_nn_engine ser_nn_engine_ref = {
     .ops_init = ref_ops_init,
     .ops_release = ref_ops_release,
     .work_init = ref_work_init,
     .work_release = ref_work_release,
+    .work_reserve = ref_work_reserve,
     .linear_init = ref_linear_init,
     .linear_release = ref_linear_release,
     .linear_forward = ref_linear_forward,

@@ -140,3 +140,8 @@ ser_status ser_nn_parallel_for(ser_nn_work *work, size_t n_items, ser_nn_task ta
     pthread_mutex_unlock(&p->lock);
     return status;
 }
+
+ser_nn_work *ser_nn_pool_work(const ser_nn_pool *pool, int thread)
+{
+    return pool->helpers[thread].work;
+}

@@ -4,7 +4,7 @@
 
 #include "nn/ops.h"
 
-/* ser_nn_gemm of one product, its m split. */
+/* ser_nn_gemm, its m split. */
 static inline ser_status ser_nn_gemm_by_rows(ser_nn_work *work, float *c, const void *a, const void *b,
                                              const ser_gemm *g, ser_error *err)
 {
@@ -18,7 +18,7 @@ static inline ser_status ser_nn_gemm_by_rows(ser_nn_work *work, float *c, const 
     return status;
 }
 
-/* ser_nn_gemm of one product, its k split; beta must be 1, and b not transposed. */
+/* ser_nn_gemm, its k split; beta must be 1, and b not transposed. */
 static inline ser_status ser_nn_gemm_by_terms(ser_nn_work *work, float *c, const void *a, const void *b,
                                               const ser_gemm *g, ser_error *err)
 {
