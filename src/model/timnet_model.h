@@ -1,0 +1,44 @@
+/* Answers of temporal networks: each stands between the scaling of its input and the temperature of its
+ * output; several of them are an ensemble, whose calibrated scores are averaged. */
+#ifndef SER_MODEL_TIMNET_MODEL_H
+#define SER_MODEL_TIMNET_MODEL_H
+
+#include "model/timnet.h"
+
+/* A zeroed struct is none. */
+typedef struct ser_timnet_member {
+    ser_timnet *net;
+    float *mean, *scale; /* (n_in): it reads (x - mean) * scale */
+    float temperature;   /* scores = softmax(logits / temperature) */
+    uint64_t blocks;     /* bit b: it reads block b of a frame (ser_extractor_block); 0: the whole frame */
+} ser_timnet_member;
+
+/* A network of this shape with values 0, mean 0, scale 1 and temperature 1. */
+ser_status ser_timnet_member_init(ser_timnet_member *m, const ser_timnet_shape *shape, ser_error *err);
+void ser_timnet_member_release(ser_timnet_member *m);
+
+/* Where a frame's blocks lie; n_blocks 0: members read whole frames. */
+typedef struct ser_timnet_layout {
+    size_t dims; /* of a frame */
+    size_t n_blocks;
+    const size_t *offset, *block_dims; /* (n_blocks) */
+} ser_timnet_layout;
+
+/* Memory to answer with. Belongs to one thread. */
+typedef struct ser_timnet_scorer ser_timnet_scorer;
+
+/* members (n_members > 0) and nn are borrowed; all members have the same labels. SER_E_FORMAT: a member that
+ * does not fit the layout. */
+ser_status ser_timnet_scorer_new(ser_timnet_scorer **out, const ser_timnet_member *members, size_t n_members,
+                                 const ser_timnet_layout *layout, ser_nn_work *nn, ser_error *err);
+void ser_timnet_scorer_free(ser_timnet_scorer **s);
+
+/* scores (n, n_labels): the mean of the members' calibrated probabilities for each recording of the batch, of
+ * frames (n_frames[i], layout.dims), as they come from the extractor. Memory is bounded: recordings are read
+ * a few at a time, and a longer one than SER_TIMNET_WINDOW frames in windows of equal length, whose scores
+ * are averaged. SER_E_ARG: a recording without frames. */
+enum { SER_TIMNET_WINDOW = 1500 /* 30 s of the usual 50 frames a second */ };
+ser_status ser_timnet_score(ser_timnet_scorer *s, const ser_timnet_batch *batch, float *scores,
+                            ser_error *err);
+
+#endif
