@@ -3,6 +3,7 @@
 #ifndef SER_MODEL_TIMNET_MODEL_H
 #define SER_MODEL_TIMNET_MODEL_H
 
+#include "extract/extract.h"
 #include "model/timnet.h"
 
 /* A zeroed struct is none. */
@@ -13,18 +14,21 @@ typedef struct ser_timnet_member {
     uint64_t blocks;     /* bit b: it reads block b of a frame (ser_extractor_block); 0: the whole frame */
 } ser_timnet_member;
 
-/* A network of this shape with values 0, mean 0, scale 1 and temperature 1. */
+/* A network of this shape with values 0, mean 0, scale 1, temperature 1, that reads whole frames. SER_E_ARG:
+ * the shape makes no network. */
 ser_status ser_timnet_member_init(ser_timnet_member *m, const ser_timnet_shape *shape, ser_error *err);
 void ser_timnet_member_release(ser_timnet_member *m);
 
-/* Where a frame's blocks lie; n_blocks 0: members read whole frames. */
-typedef struct ser_timnet_layout {
-    size_t dims; /* of a frame */
-    size_t n_blocks;
-    const size_t *offset, *block_dims; /* (n_blocks) */
-} ser_timnet_layout;
+enum { SER_TIMNET_MAX_BLOCKS = 64 };
 
-/* Memory to answer with. Belongs to one thread. */
+/* Where a frame's blocks lie; with n_blocks 0, members read whole frames. */
+typedef struct ser_timnet_layout {
+    size_t dims, n_blocks;
+    size_t offset[SER_TIMNET_MAX_BLOCKS], block_dims[SER_TIMNET_MAX_BLOCKS];
+} ser_timnet_layout;
+ser_timnet_layout ser_timnet_layout_of(const ser_extractor *e);
+
+/* Memory to answer with: some 12 bytes for each of 2048 frames and dims. Belongs to one thread. */
 typedef struct ser_timnet_scorer ser_timnet_scorer;
 
 /* members (n_members > 0) and nn are borrowed; all members have the same labels. SER_E_FORMAT: a member that
@@ -33,11 +37,15 @@ ser_status ser_timnet_scorer_new(ser_timnet_scorer **out, const ser_timnet_membe
                                  const ser_timnet_layout *layout, ser_nn_work *nn, ser_error *err);
 void ser_timnet_scorer_free(ser_timnet_scorer **s);
 
-/* scores (n, n_labels): the mean of the members' calibrated probabilities for each recording of the batch, of
- * frames (n_frames[i], layout.dims), as they come from the extractor. Memory is bounded: recordings are read
- * a few at a time, and a longer one than SER_TIMNET_WINDOW frames in windows of equal length, whose scores
- * are averaged. SER_E_ARG: a recording without frames. */
+/* Of frames (n_frames[i], layout.dims) as they come from the extractor, any number of recordings of any
+ * length: they are read a few at a time, and those of more than SER_TIMNET_WINDOW frames in windows of equal
+ * length, whose logits are averaged. SER_E_ARG: a recording without frames; SER_E_FORMAT: one with a frame
+ * that is not finite. */
 enum { SER_TIMNET_WINDOW = 1500 /* 30 s of the usual 50 frames a second */ };
+/* logits (n, n_labels) of one member, not divided by its temperature. */
+ser_status ser_timnet_logits(ser_timnet_scorer *s, size_t member, const ser_timnet_batch *batch,
+                             float *logits, ser_error *err);
+/* scores (n, n_labels): the mean of the members' calibrated probabilities. */
 ser_status ser_timnet_score(ser_timnet_scorer *s, const ser_timnet_batch *batch, float *scores,
                             ser_error *err);
 
