@@ -54,16 +54,24 @@ static void normalize_group(ser_store *store, const ser_corpus *corpus, ser_norm
     }
 }
 
-ser_status ser_dataset_normalize(ser_store *store, const ser_corpus *corpus, ser_normalize how, float *spread,
-                                 ser_error *err)
+ser_status ser_dataset_check_normalize(const ser_corpus *corpus, ser_normalize how, ser_error *err)
 {
-    if (how == SER_NORMALIZE_NONE)
-        return SER_OK;
     for (size_t u = 0; how == SER_NORMALIZE_SPEAKER && u < corpus->n_utterances; u++)
         if (corpus->utterances[u].speaker < 0)
             return ser_fail(err, SER_E_ARG,
                             "--normalize speaker, but %s has no speakers: use a CSV with a speaker column",
                             corpus->name);
+    return SER_OK;
+}
+
+ser_status ser_dataset_normalize(ser_store *store, const ser_corpus *corpus, ser_normalize how, float *spread,
+                                 ser_error *err)
+{
+    if (how == SER_NORMALIZE_NONE)
+        return SER_OK;
+    ser_status st = ser_dataset_check_normalize(corpus, how, err);
+    if (st != SER_OK)
+        return st;
     size_t dims = store->dims, n_groups = how == SER_NORMALIZE_SPEAKER ? corpus->n_speakers : 1;
     double *sums = ser_alloc(3 * dims, sizeof *sums);
     if (!sums)

@@ -37,8 +37,8 @@ static inline size_t ser_frame_set_test_row(const ser_frame_set *s)
 }
 
 /* Standardises all rows of each speaker (of the corpus) by the mean and deviation over all frames of its own
- * unaltered recordings, in place; labels are not looked at. Where a deviation is 0 the mean alone is taken
- * away. SER_E_ARG: SPEAKER, and speakers are unknown. */
+ * unaltered recordings, in place; labels are not looked at. Where the deviation is 0, values become 0.
+ * SER_E_ARG: SPEAKER, and speakers are unknown. */
 ser_status ser_frame_set_normalize(ser_frame_set *s, const ser_corpus *corpus, ser_normalize how,
                                    int n_threads, ser_error *err);
 

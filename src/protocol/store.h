@@ -1,6 +1,6 @@
-/* The store of features: pooled statistics of every recording of a corpus and of its altered copies, computed
- * once and kept on disk, keyed by the file's content and all parameters, so that a second run starts at once.
- */
+/* The store of features: pooled statistics of every recording of a corpus and of its altered copies. The
+ * recordings' own come from a feature tree where one fits; the rest is computed once and kept on disk, keyed
+ * by the file's content and all parameters, so that a second run starts at once. */
 #ifndef SER_PROTOCOL_STORE_H
 #define SER_PROTOCOL_STORE_H
 
@@ -9,6 +9,7 @@
 #include "corpus/leaks.h"
 #include "extract/extract.h"
 #include "protocol/condition.h"
+#include "tree/tree.h"
 
 typedef struct ser_store_settings {
     const ser_extractor *extractor;
@@ -19,6 +20,9 @@ typedef struct ser_store_settings {
     uint64_t seed;            /* of the copies and the condition */
     int n_threads;            /* 0: all cores; one recording each */
     const char *folder;       /* where to keep what was computed; NULL: nowhere */
+    const ser_tree *tree;     /* features on disk, or NULL */
+    bool without_audio;       /* the corpus is the tree's: there are no recordings to read */
+    bool pool_encoder;        /* see ser_frame_buffer_pool_encoder */
     ser_progress progress;
 } ser_store_settings;
 
