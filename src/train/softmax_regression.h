@@ -50,5 +50,9 @@ ser_status ser_linear_fit(ser_linear *l, const float *z, const int *label, const
 /* The temperature that minimises the mean log loss of softmax(logits / T) (Guo et al. 2017, arXiv:1706.04599,
  * section 4.2): logits (n, n_labels). 0.05 ... 20; 1 when n is 0. */
 float ser_temperature_fit(const float *logits, const int *label, size_t n, size_t n_labels);
+/* The same where a share of each target, smoothing, goes to all labels alike: with few recordings, all of
+ * them answered rightly, the temperature would else fall without end. */
+float ser_temperature_fit_smooth(const float *logits, const int *label, size_t n, size_t n_labels,
+                                 double smoothing);
 
 #endif

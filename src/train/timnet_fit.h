@@ -19,6 +19,7 @@ typedef struct ser_timnet_rows {
                                    none; NULL: there are no copies. Copies are never in the validation part, nor
                                    in the training part when their recording is not */
     const char *const *name;    /* (n): for messages; NULL: they go by number */
+    const char *const *labels;  /* (n_labels): for messages; NULL: they go by number */
     size_t n, n_in, n_labels;
 } ser_timnet_rows;
 

@@ -1,0 +1,460 @@
+#include "train/timnet_fit.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "metrics/metrics.h"
+#include "train/softmax_regression.h"
+#include "train/standardise.h"
+#include "train/timnet_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+ser_timnet_settings ser_timnet_default_settings(void)
+{
+    return (ser_timnet_settings){.shape = ser_timnet_default_shape(0, 0),
+                                 .n_epochs = 50,
+                                 .batch_size = 32,
+                                 .rate = 3e-4,
+                                 .beta1 = 0.93,
+                                 .beta2 = 0.98,
+                                 .label_smoothing = 0.1,
+                                 .validation_share = 0.1,
+                                 .patience = 10,
+                                 .time_mask_share = 0.1,
+                                 .feature_mask_share = 0.1,
+                                 .max_frames = 500,
+                                 .seed = 46};
+}
+
+void ser_timnet_fit_release(ser_timnet_fit *f)
+{
+    ser_timnet_member_release(&f->member);
+    ser_free(f->history);
+    *f = (ser_timnet_fit){0};
+}
+
+/* One training under way. */
+typedef struct training {
+    const ser_timnet_rows *rows;
+    const ser_timnet_settings *settings;
+    ser_timnet_fit *out;
+    timnet_split split;
+    timnet_source source;
+    timnet_examples examples;
+    timnet_progress progress;
+    timnet_fingerprint fingerprint;
+    ser_nn_work *nn;
+    ser_timnet_work *work;
+    ser_timnet_scorer *scorer;
+    size_t n_batches;                    /* of an epoch */
+    size_t *order;                       /* (n_train): of this epoch */
+    float *gradients, *logits, *dlogits; /* (n_trained); (batch_size, n_labels) */
+    const float **validation_frames;     /* (n_validation), and so on */
+    size_t *validation_n_frames;
+    int *validation_label;
+    float *validation_logits; /* (n_validation, n_labels) */
+} training;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- setting up ---- */
+
+/* Over the frames of the training part's recordings, without altered copies. */
+static ser_status fit_scaling(training *t, ser_error *err)
+{
+    const ser_timnet_rows *rows = t->rows;
+    const timnet_split *s = &t->split;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_train; i++)
+        n += rows->n_frames[s->train[i]];
+    const float **frames = ser_alloc(n, sizeof *frames);
+    if (!frames)
+        return ser_fail_nomem(err);
+    n = 0;
+    for (size_t i = 0; i < s->n_train; i++) {
+        size_t r = s->train[i];
+        for (size_t f = 0; f < rows->n_frames[r] && (!rows->copy_of || rows->copy_of[r] == r); f++)
+            frames[n++] = rows->frames[r] + f * rows->n_in;
+    }
+    ser_status st = ser_standardise(t->out->member.mean, t->out->member.scale, frames, n, rows->n_in, err);
+    ser_free(frames);
+    return st;
+}
+
+static ser_status allocate(training *t, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    size_t n_labels = t->rows->n_labels, n_validation = t->split.n_validation;
+    timnet_progress *p = &t->progress;
+    t->order = ser_alloc(t->split.n_train, sizeof *t->order);
+    t->gradients = ser_alloc(p->net->n_trained, sizeof *t->gradients);
+    t->logits = ser_alloc(s->batch_size * n_labels, sizeof *t->logits);
+    t->dlogits = ser_alloc(s->batch_size * n_labels, sizeof *t->dlogits);
+    t->validation_frames = ser_alloc(n_validation, sizeof *t->validation_frames);
+    t->validation_n_frames = ser_alloc(n_validation, sizeof *t->validation_n_frames);
+    t->validation_label = ser_alloc(n_validation, sizeof *t->validation_label);
+    t->validation_logits = ser_alloc(n_validation * n_labels, sizeof *t->validation_logits);
+    p->history = ser_alloc(s->n_epochs, sizeof *p->history);
+    bool ok = t->order && t->gradients && t->logits && t->dlogits && t->validation_frames &&
+              t->validation_n_frames && t->validation_label && t->validation_logits && p->history;
+    if (s->patience && n_validation)
+        ok = (p->best = ser_alloc(p->net->n_values, sizeof *p->best)) && ok;
+    if (s->n_average)
+        ok = (p->average = ser_alloc(p->net->n_trained, sizeof *p->average)) && ok;
+    if (!ok)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < n_validation; i++) {
+        size_t r = t->split.validation[i];
+        t->validation_frames[i] = t->rows->frames[r];
+        t->validation_n_frames[i] = t->rows->n_frames[r];
+        t->validation_label[i] = t->rows->label[r];
+    }
+    return SER_OK;
+}
+
+static ser_status open_engine(training *t, ser_error *err)
+{
+    const ser_timnet_layout layout = {.dims = t->rows->n_in};
+    ser_status st = ser_nn_work_new(&t->nn, t->settings->ops, t->settings->n_threads, err);
+    if (st == SER_OK)
+        st = ser_timnet_work_new(&t->work, &t->progress.net->shape, t->nn, true, err);
+    if (st == SER_OK && t->split.n_validation)
+        st = ser_timnet_scorer_new(&t->scorer, &t->out->member, 1, &layout, t->nn, err);
+    return st;
+}
+
+/* Numbers the epochs that a state had, and tells of them. */
+static void tell_again(training *t)
+{
+    const ser_timnet_settings *s = t->settings;
+    t->progress.adam.step = (uint64_t)t->progress.n_done * t->n_batches;
+    for (size_t i = 0; i < t->progress.n_done; i++) {
+        ser_timnet_epoch *e = &t->progress.history[i];
+        e->epoch = i + 1;
+        e->n_epochs = s->n_epochs;
+        e->restored = true;
+        if (s->on_epoch)
+            s->on_epoch(s->context, e);
+    }
+}
+
+static ser_status start(training *t, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    ser_timnet_shape shape = s->shape;
+    shape.n_in = t->rows->n_in;
+    shape.n_labels = t->rows->n_labels;
+    ser_status st = ser_timnet_member_init(&t->out->member, &shape, err);
+    if (st == SER_OK)
+        st = timnet_check(t->rows, s, err);
+    if (st == SER_OK)
+        st = timnet_split_init(&t->split, t->rows, s, t->out->note, sizeof t->out->note, err);
+    if (st != SER_OK)
+        return st;
+    const ser_timnet_member *member = &t->out->member;
+    t->n_batches = (t->split.n_train + s->batch_size - 1) / s->batch_size;
+    t->progress.net = member->net;
+    t->source = (timnet_source){t->rows, s, &t->split, member->mean, member->scale};
+    ser_timnet_randomise(member->net, ser_random_derive(s->seed, "weights"));
+    st = fit_scaling(t, err);
+    if (st == SER_OK)
+        st = timnet_examples_init(&t->examples, &t->source, err);
+    if (st == SER_OK)
+        st = ser_adam_init(&t->progress.adam, member->net->n_trained, s->beta1, s->beta2, err);
+    if (st == SER_OK)
+        st = allocate(t, err);
+    if (st == SER_OK)
+        st = open_engine(t, err);
+    if (st == SER_OK && s->state_path) {
+        st = timnet_fingerprint_init(&t->fingerprint, t->rows, s, err);
+        if (st == SER_OK)
+            st = timnet_state_read(&t->progress, s->state_path, &t->fingerprint, s->n_epochs, err);
+    }
+    if (st == SER_OK)
+        tell_again(t);
+    return st;
+}
+
+static void finish(training *t)
+{
+    ser_timnet_scorer_free(&t->scorer);
+    ser_timnet_work_free(&t->work);
+    ser_nn_work_free(&t->nn);
+    ser_adam_release(&t->progress.adam);
+    timnet_fingerprint_release(&t->fingerprint);
+    timnet_examples_release(&t->examples);
+    timnet_split_release(&t->split);
+    ser_free(t->progress.best);
+    ser_free(t->progress.average);
+    ser_free(t->progress.history);
+    ser_free(t->order);
+    ser_free(t->gradients);
+    ser_free(t->logits);
+    ser_free(t->dlogits);
+    ser_free(t->validation_frames);
+    ser_free(t->validation_n_frames);
+    ser_free(t->validation_label);
+    ser_free(t->validation_logits);
+}
+
+/* ---- an epoch ---- */
+
+/* Loss of n rows of logits, divided by n_all; the classes' weights apply. dlogits may be NULL. */
+static double loss_of(const training *t, float *dlogits, const float *logits, const float *target, size_t n,
+                      size_t n_all)
+{
+    size_t n_labels = t->rows->n_labels;
+    double loss = 0;
+    for (size_t i = 0; i < n * n_labels; i += n_labels) {
+        double weight = 0;
+        for (size_t l = 0; l < n_labels; l++)
+            weight += (double)target[i + l] * (double)t->split.weight[l];
+        loss += ser_nn_softmax_cross_entropy(dlogits ? dlogits + i : NULL, logits + i, target + i, n_labels,
+                                             t->settings->label_smoothing, weight / (double)n_all);
+    }
+    return loss;
+}
+
+static size_t n_right(const float *logits, const float *target, size_t n, size_t n_labels)
+{
+    size_t right = 0;
+    for (size_t i = 0; i < n * n_labels; i += n_labels)
+        right += ser_argmax(logits + i, n_labels) == ser_argmax(target + i, n_labels);
+    return right;
+}
+
+static ser_status diverged(ser_error *err)
+{
+    return ser_fail(err, SER_E_ARG, "the loss is no longer finite: lower the learning rate");
+}
+
+static ser_status step(training *t, const size_t *row, size_t n, ser_timnet_epoch *e, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    timnet_progress *p = &t->progress;
+    const ser_schedule schedule = {.rate = s->rate,
+                                   .decay = s->decay,
+                                   .n_warmup = (uint64_t)s->n_warmup_epochs * t->n_batches,
+                                   .n_steps = (uint64_t)s->n_epochs * t->n_batches};
+    char stream[48];
+    snprintf(stream, sizeof stream, "dropout/%llu", (unsigned long long)p->adam.step);
+    const ser_timnet_batch batch = {n, t->examples.frames, t->examples.n_frames};
+    ser_status st = timnet_examples_make(&t->examples, &t->source, row, n, e->epoch, err);
+    if (st == SER_OK)
+        st = ser_timnet_forward(p->net, t->work, &batch, ser_random_derive(s->seed, stream), t->logits, err);
+    if (st != SER_OK)
+        return st;
+    double loss = loss_of(t, t->dlogits, t->logits, t->examples.target, n, n);
+    if (!isfinite(loss))
+        return diverged(err);
+    e->train_loss += loss * (double)n / (double)t->split.n_train;
+    e->train_accuracy +=
+        100 * (double)n_right(t->logits, t->examples.target, n, t->rows->n_labels) / (double)t->split.n_train;
+    e->rate = ser_schedule_rate(&schedule, p->adam.step);
+    st = ser_timnet_backward(p->net, t->work, t->dlogits, NULL, t->gradients, err);
+    if (st == SER_OK)
+        ser_adam_step(&p->adam, p->net->values, t->gradients, e->rate);
+    return st;
+}
+
+static void shuffle(training *t, size_t epoch)
+{
+    char stream[48];
+    ser_random random;
+    snprintf(stream, sizeof stream, "order/%zu", epoch);
+    ser_random_init(&random, ser_random_derive(t->settings->seed, stream));
+    memcpy(t->order, t->split.train, t->split.n_train * sizeof *t->order);
+    ser_random_shuffle(&random, t->order, t->split.n_train);
+}
+
+static ser_status learn(training *t, ser_timnet_epoch *e, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    ser_status st = SER_OK;
+    shuffle(t, e->epoch);
+    for (size_t b = 0; b < t->n_batches && st == SER_OK; b++) {
+        size_t first = b * s->batch_size, left = t->split.n_train - first;
+        st = step(t, t->order + first, left < s->batch_size ? left : s->batch_size, e, err);
+        if (st == SER_OK && !ser_progress_report(s->progress, s->what, (e->epoch - 1) * t->n_batches + b + 1,
+                                                 s->n_epochs * t->n_batches))
+            st = ser_fail(err, SER_E_CANCELLED, "interrupted in epoch %zu of %zu%s", e->epoch, s->n_epochs,
+                          s->state_path ? ": the epochs before it are saved" : "");
+    }
+    return st;
+}
+
+/* Fills validation_logits. The features are known to be finite. */
+static ser_status ask_validation(training *t, ser_error *err)
+{
+    const ser_timnet_batch batch = {t->split.n_validation, t->validation_frames, t->validation_n_frames};
+    ser_status st = ser_timnet_logits(t->scorer, 0, &batch, t->validation_logits, err);
+    return st == SER_E_FORMAT ? diverged(err) : st;
+}
+
+static ser_status validate(training *t, ser_timnet_epoch *e, ser_error *err)
+{
+    size_t n = t->split.n_validation, n_labels = t->rows->n_labels;
+    e->validation_loss = e->validation_accuracy = NAN;
+    ser_status st = n ? ask_validation(t, err) : SER_OK;
+    if (!n || st != SER_OK)
+        return st;
+    e->validation_loss = e->validation_accuracy = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float *logits = t->validation_logits + i * n_labels;
+        float target[SER_MAX_LABELS] = {0};
+        target[t->validation_label[i]] = 1;
+        e->validation_loss += loss_of(t, NULL, logits, target, 1, n);
+        e->validation_accuracy += 100 * (double)n_right(logits, target, 1, n_labels) / (double)n;
+    }
+    return SER_OK;
+}
+
+/* The epoch with the lowest validation loss so far, 1 ...; the first of equals. */
+static size_t best_epoch(const timnet_progress *p)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < p->n_done; i++)
+        if (p->history[i].validation_loss < p->history[best].validation_loss)
+            best = i;
+    return best + 1;
+}
+
+static ser_status run_epoch(training *t, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    timnet_progress *p = &t->progress;
+    double start = now_s();
+    ser_timnet_epoch *e = &p->history[p->n_done];
+    *e = (ser_timnet_epoch){.epoch = p->n_done + 1, .n_epochs = s->n_epochs};
+    ser_status st = learn(t, e, err);
+    if (st == SER_OK)
+        st = validate(t, e, err);
+    if (st != SER_OK)
+        return st;
+    e->seconds = now_s() - start;
+    p->n_done++;
+    if (p->best && best_epoch(p) == p->n_done)
+        memcpy(p->best, p->net->values, p->net->n_values * sizeof *p->best);
+    if (p->average && p->n_done + s->n_average > s->n_epochs)
+        ser_average_add(p->average, p->net->values, p->net->n_trained,
+                        p->n_done + s->n_average - s->n_epochs - 1);
+    if (s->state_path)
+        st = timnet_state_write(s->state_path, p, &t->fingerprint, err);
+    if (st == SER_OK && s->on_epoch)
+        s->on_epoch(s->context, e);
+    return st;
+}
+
+static bool is_over(const training *t)
+{
+    const timnet_progress *p = &t->progress;
+    return p->n_done == t->settings->n_epochs ||
+           (p->best && p->n_done && p->n_done - best_epoch(p) >= t->settings->patience);
+}
+
+/* ---- what is kept ---- */
+
+/* Normalisation's statistics for values that no batch has been through: over the training part, unaltered and
+ * without dropout, as the network will be asked. A batch's own are read off running averages that were 0. */
+static ser_status measure_norms(training *t, ser_error *err)
+{
+    static const double share = 1 - 0.99; /* of a batch in the running averages: ser_nn_batch_norm_finish */
+    ser_timnet *net = t->progress.net;
+    size_t n = net->n_values - net->n_trained, n_all = 0, batch_size = t->settings->batch_size;
+    float *running = net->values + net->n_trained;
+    shuffle(t, 0);
+    double *sums = ser_alloc(n, sizeof *sums), dropout = net->shape.dropout;
+    ser_status st = sums ? SER_OK : ser_fail_nomem(err);
+    net->shape.dropout = 0;
+    for (size_t first = 0; first < t->split.n_train && st == SER_OK; first += batch_size) {
+        size_t n_batch = t->split.n_train - first < batch_size ? t->split.n_train - first : batch_size,
+               n_frames = 0;
+        const ser_timnet_batch batch = {n_batch, t->examples.frames, t->examples.n_frames};
+        memset(running, 0, n * sizeof *running);
+        st = timnet_examples_make(&t->examples, &t->source, t->order + first, n_batch, 0, err);
+        if (st == SER_OK)
+            st = ser_timnet_forward(net, t->work, &batch, 0, t->logits, err);
+        for (size_t i = 0; i < n_batch && st == SER_OK; i++)
+            n_frames += t->examples.n_frames[i];
+        n_all += n_frames;
+        for (size_t i = 0; i < n && st == SER_OK; i++)
+            sums[i] += (double)running[i] / share * (double)n_frames;
+    }
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        running[i] = (float)(sums[i] / (double)n_all);
+    net->shape.dropout = dropout;
+    ser_free(sums);
+    return st;
+}
+
+static ser_status calibrate(training *t, ser_error *err)
+{
+    ser_timnet_fit *out = t->out;
+    size_t n = t->split.n_validation, n_labels = t->rows->n_labels;
+    ser_figures figures = {0};
+    out->validation_loss = out->validation_accuracy = out->validation_ua = NAN;
+    ser_status st = n ? ask_validation(t, err) : SER_OK;
+    if (!n || st != SER_OK)
+        return st;
+    /* As the rule of succession has it, n right answers of n make the next one right in (n + 1) / (n + 2). */
+    double smoothing = (double)n_labels / (double)(n_labels - 1) / (double)(n + 2);
+    out->member.temperature =
+        ser_temperature_fit_smooth(t->validation_logits, t->validation_label, n, n_labels, smoothing);
+    for (size_t i = 0; i < n; i++)
+        ser_softmax(t->validation_logits + i * n_labels, n_labels, out->member.temperature);
+    st = ser_figures_compute(&figures, t->validation_logits, t->validation_label, NULL, n, n_labels, 0, 0,
+                             err);
+    if (st == SER_OK) {
+        out->validation_loss = figures.loss;
+        out->validation_accuracy = figures.wa;
+        out->validation_ua = figures.ua;
+    }
+    ser_figures_release(&figures);
+    return st;
+}
+
+static ser_status keep(training *t, ser_error *err)
+{
+    timnet_progress *p = &t->progress;
+    ser_timnet_fit *out = t->out;
+    ser_status st = SER_OK;
+    out->n_epochs = out->epoch_kept = p->n_done;
+    if (p->best) {
+        out->epoch_kept = best_epoch(p);
+        memcpy(p->net->values, p->best, p->net->n_values * sizeof *p->best);
+    }
+    if (p->average) {
+        memcpy(p->net->values, p->average, p->net->n_trained * sizeof *p->average);
+        st = measure_norms(t, err);
+    }
+    if (st == SER_OK)
+        st = calibrate(t, err);
+    out->n_train = t->split.n_train;
+    out->n_validation = t->split.n_validation;
+    out->history = p->history;
+    p->history = NULL;
+    return st;
+}
+
+ser_status ser_timnet_train(ser_timnet_fit *out, const ser_timnet_rows *rows,
+                            const ser_timnet_settings *settings, ser_error *err)
+{
+    *out = (ser_timnet_fit){0};
+    training t = {.rows = rows, .settings = settings, .out = out};
+    ser_status st = start(&t, err);
+    while (st == SER_OK && !is_over(&t))
+        st = run_epoch(&t, err);
+    if (st == SER_OK)
+        st = keep(&t, err);
+    finish(&t);
+    if (st != SER_OK)
+        ser_timnet_fit_release(out);
+    return st;
+}
