@@ -1,30 +1,44 @@
-/* ser extract: the features of a recording as .npy. */
+/* ser extract: the features of a recording as .npy, or of whole corpora as a feature tree. */
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
-#include "extract/extract.h"
 #include "io/npy.h"
 #include "model/hearing.h"
+#include "tree/buffer.h"
+#include "tree/fill.h"
 
 #include <string.h>
 
-static const char *output, *feature_type, *layers;
+static const char *output, *feature_type, *layers, *data, *data_dir, *features_dir = "data/features";
+static bool overwrite, pool_encoder;
 static long hop_length = SER_DEFAULT_HOP, pad, n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_FP32;
 
 static const ser_option options[] = {
+    {SER_OPTION_GROUP, .help = "One recording"},
     {SER_OPTION_STRING, 'o', "output", &output, "OUT.npy",
      "where the features go: float32, (frames, dims), C order"},
+    {SER_OPTION_GROUP, .help = "Corpora"},
+    {SER_OPTION_STRING, 'd', "data", &data, "CORPUS",
+     "EMODB, RAVDESS, a folder, a CSV file, or several joined with + (default: EMODB and RAVDESS, where they "
+     "are found)"},
+    {SER_OPTION_STRING, 0, "data-dir", &data_dir, "DIR",
+     "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"},
+    {SER_OPTION_STRING, 0, "features-dir", &features_dir, "DIR", "where the feature trees go"},
+    {SER_OPTION_FLAG, 0, "overwrite", &overwrite, NULL, "replace what is there"},
+    {SER_OPTION_GROUP, .help = "Features"},
     {SER_OPTION_STRING, 0, "feature-type", &feature_type, "TYPE",
-     "LOGMEL, MFCC, WHISPER, or several joined with +"},
+     "LOGMEL, MFCC, HUBERT, WHISPER, FUSION (LOGMEL+HUBERT), or several joined with + (of corpora: FUSION)"},
     {SER_OPTION_STRING, 0, "layers", &layers, "LIST",
-     "hidden states of the encoder, such as 1,2,3 (default: 3)"},
+     "hidden states of the encoder, such as 1,2,3 (default: 3 of WHISPER, the last of others)"},
     {SER_OPTION_INT, 0, "hop-length", &hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)",
      16, 16000},
     {SER_OPTION_INT, 0, "pad", &pad, "SECONDS",
      "pad the recording for the encoder as the reference does (30), or not (0)", 0, 30},
+    {SER_OPTION_FLAG, 0, "pool-encoder", &pool_encoder, NULL,
+     "the encoder's mean over time in every frame, as the original system had it"},
     {SER_OPTION_INT, 'j', "jobs", &n_jobs, "N", "threads (default: all cores)", 0, 1024},
     SER_ENGINE_OPTIONS(engine),
     {SER_OPTION_END},
@@ -35,102 +49,265 @@ static int run(int argc, char **argv);
 const ser_command ser_command_extract = {
     .name = "extract",
     .run = run,
-    .summary = "write the features of a recording as .npy",
-    .usage = "--feature-type TYPE -o OUT.npy AUDIO",
-    .description = "LOGMEL and MFCC are librosa's (16 kHz, n_fft 2048, 128 bands; 96 coefficients), WHISPER "
-                   "the hidden states of "
-                   "the checkpoint's encoder, side by side in the order of --layers. Recordings of more than "
-                   "30 s are read in "
-                   "windows with 5 s of overlap.",
+    .summary = "write the features of recordings as .npy",
+    .usage = "[--data CORPUS | -o OUT.npy AUDIO]",
+    .description =
+        "LOGMEL and MFCC are librosa's (16 kHz, n_fft 2048, 128 bands; 96 coefficients), the others the "
+        "hidden states of a checkpoint's encoder, side by side in the order of --layers. Recordings of more "
+        "than 30 s are read in windows with 5 s of overlap.\n"
+        "Of a corpus, FEATURES/TYPE/CORPUS_TYPE/ gets one .npy per recording, index.json (label, speaker, "
+        "parameters) and the folder index/ (what else 'ser evaluate' and 'ser train' need to do without the "
+        "recordings). FUSION also fills LOGMEL and HUBERT. After an interruption the same command goes on "
+        "where it was.",
     .examples = "ser extract --feature-type LOGMEL -o a.npy a.wav\n"
-                "ser extract --feature-type WHISPER --encoder whisper-base/ --layers 2,3 -o a.npy a.wav",
+                "ser extract --feature-type WHISPER --encoder whisper-base/ --layers 2,3 -o a.npy a.wav\n"
+                "ser extract --data EMODB --feature-type FUSION\n"
+                "ser extract",
     .options = options,
 };
 
-typedef struct frames {
-    float *x;
-    size_t n, dims, capacity;
-} frames;
+/* ---- what both ways need ---- */
 
-static ser_status keep(void *context, const ser_frames *f, ser_error *err)
+typedef struct tools {
+    ser_feature_spec spec;
+    ser_encoder *encoder; /* NULL: none is needed */
+    ser_extractor *extractor;
+    char encoder_sha256[65];
+} tools;
+
+/* Emotion lies in the middle of Whisper's encoder; of the others the original system took the last state. */
+static ser_status choose_layers(tools *t, ser_error *err)
 {
-    frames *all = context;
-    size_t n_values;
-    if (!ser_mul_size(&n_values, all->n + f->n, all->dims) ||
-        !ser_grow(&all->x, &all->capacity, n_values, sizeof *all->x))
-        return ser_fail_nomem(err);
-    memcpy(all->x + all->n * all->dims, f->x, f->n * all->dims * sizeof *all->x);
-    all->n += f->n;
-    return ser_interrupted() ? ser_fail(err, SER_E_CANCELLED, "interrupted: nothing was written") : SER_OK;
+    char list[16] = "3";
+    ser_encoder_info info;
+    if (layers)
+        return ser_feature_spec_set_layers(&t->spec, layers, err);
+    const ser_feature_part *part = ser_feature_spec_encoder(&t->spec);
+    if (!part)
+        return SER_OK;
+    if (part->kind != SER_FEATURE_WHISPER) {
+        ser_encoder_get_info(t->encoder, &info);
+        snprintf(list, sizeof list, "%d", info.n_layers);
+    }
+    return ser_feature_spec_set_layers(&t->spec, list, err);
 }
 
-static ser_status open_extractor(ser_extractor **e, ser_encoder **encoder, ser_error *err)
+static ser_status open_tools(tools *t, const char *type, ser_error *err)
 {
-    ser_feature_spec spec;
     char *folder = NULL;
-    ser_status st = ser_feature_spec_parse(&spec, feature_type, err);
-    spec.hop_samples = (int)hop_length;
-    spec.pad_s = (int)pad;
-    if (st == SER_OK && (layers || ser_feature_spec_encoder(&spec)))
-        st = ser_feature_spec_set_layers(&spec, layers ? layers : "3", err);
+    ser_status st = ser_feature_spec_parse(&t->spec, type, err);
+    t->spec.hop_samples = (int)hop_length;
+    t->spec.pad_s = (int)pad;
     if (st == SER_OK)
-        st = ser_open_encoder(encoder, &folder, &engine, &spec, -1, err);
+        st = ser_open_encoder(&t->encoder, &folder, &engine, &t->spec, -1, err);
     if (st == SER_OK)
-        st = ser_extractor_new(e, &spec, *encoder, err);
+        st = choose_layers(t, err);
+    if (st == SER_OK)
+        st = ser_extractor_new(&t->extractor, &t->spec, t->encoder, err);
     ser_free(folder);
     return st;
 }
 
-static ser_status extract(const char *path, ser_error *err)
+static void close_tools(tools *t)
 {
-    ser_encoder *encoder = NULL;
-    ser_extractor *e = NULL;
+    ser_extractor_free(&t->extractor);
+    ser_encoder_close(&t->encoder);
+}
+
+/* ---- one recording ---- */
+
+static ser_status keep(void *context, const ser_frames *frames, ser_error *err)
+{
+    if (ser_interrupted())
+        return ser_fail(err, SER_E_CANCELLED, "interrupted: nothing was written");
+    return ser_frame_buffer_add(context, frames, err);
+}
+
+static ser_status extract_recording(const char *path, ser_error *err)
+{
+    tools t = {0};
     ser_extractor_work *work = NULL;
     ser_audio *audio = NULL;
-    frames all = {0};
-    ser_progress_start(); /* for Ctrl-C */
-    ser_status st = open_extractor(&e, &encoder, err);
+    ser_frame_buffer all = {0};
+    ser_status st = open_tools(&t, feature_type, err);
     if (st == SER_OK)
-        st = ser_extractor_work_new(&work, e, (int)n_jobs, err);
+        st = ser_extractor_work_new(&work, t.extractor, (int)n_jobs, err);
     if (st == SER_OK && (st = ser_audio_open(&audio, path, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", path);
     if (st == SER_OK) {
         ser_pcm_source source = ser_pcm_from_audio(audio);
-        all.dims = ser_extractor_dims(e);
-        st = ser_extract(e, work, &source, keep, &all, err);
+        all.dims = ser_extractor_dims(t.extractor);
+        st = ser_extract(t.extractor, work, &source, keep, &all, err);
     }
     if (st == SER_OK && *ser_audio_warning(audio))
         ser_say("%s: %s", path, ser_audio_warning(audio));
+    if (st == SER_OK && pool_encoder)
+        ser_frame_buffer_pool_encoder(&all, t.extractor);
     if (st == SER_OK && (st = ser_npy_write(output, all.x, 2, (size_t[]){all.n, all.dims}, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", output);
-    ser_free(all.x);
+    ser_frame_buffer_release(&all);
     ser_audio_close(&audio);
     ser_extractor_work_free(&work);
-    ser_extractor_free(&e);
-    ser_encoder_close(&encoder);
+    close_tools(&t);
     return st;
+}
+
+/* ---- corpora ---- */
+
+/* What failed in the tree before it is not told again. */
+static void say_notes(const ser_tree_filled *filled, const ser_tree_filled *before)
+{
+    for (size_t u = 0; u < filled->n && filled->failures && filled->warnings; u++) {
+        if (filled->warnings[u] && !before)
+            ser_say("%s", filled->warnings[u]);
+        if (filled->failures[u] && !(before && before->failures[u]))
+            ser_say("%s", filled->failures[u]);
+    }
+}
+
+static ser_status fill_tree(ser_tree_filled *out, const tools *t, const ser_corpus *corpus, bool pool,
+                            const ser_tree_filled *parts, const ser_tree_filled *before,
+                            const ser_progress *progress, ser_error *err)
+{
+    const ser_tree_recipe recipe = {
+        .spec = &t->spec,
+        .encoder_sha256 = t->encoder_sha256,
+        .precision = ser_precision_name(t->encoder ? ser_encoder_precision(t->encoder) : SER_PRECISION_FP32),
+        .engine = engine.engine,
+        .pool_encoder = pool};
+    const ser_tree_fill_settings settings = {.features_dir = features_dir,
+                                             .overwrite = overwrite,
+                                             .n_threads = (int)n_jobs,
+                                             .progress = *progress,
+                                             .parts = parts};
+    ser_status st = ser_tree_fill(out, corpus, t->extractor, &recipe, &settings, err);
+    ser_progress_clear();
+    say_notes(out, before);
+    if (st == SER_OK)
+        printf("%s: %zu recordings of %zu dims%s\n", out->folder, out->n - out->n_failed, out->dims,
+               out->n_failed ? ", unfinished" : "");
+    return st;
+}
+
+/* The parts have trees of their own, and are joined from them. Padded, an encoder has other frames alone than
+ * beside log-mel, so that all are computed. */
+static ser_status fill_fusion(bool *failed, const tools *t, const ser_corpus *corpus,
+                              const ser_progress *progress, ser_error *err)
+{
+    ser_tree_filled parts[SER_MAX_PARTS] = {0}, joined = {0};
+    ser_status st = SER_OK;
+    for (size_t p = 0; p < t->spec.n_parts && st == SER_OK; p++) {
+        tools part = {.spec = t->spec};
+        part.spec.parts[0] = t->spec.parts[p];
+        part.spec.n_parts = 1;
+        if (ser_feature_kind_is_encoder(part.spec.parts[0].kind)) {
+            part.encoder = t->encoder;
+            memcpy(part.encoder_sha256, t->encoder_sha256, sizeof part.encoder_sha256);
+        }
+        st = ser_extractor_new(&part.extractor, &part.spec, part.encoder, err);
+        if (st == SER_OK)
+            st = fill_tree(&parts[p], &part, corpus, false, NULL, p ? &parts[p - 1] : NULL, progress, err);
+        ser_extractor_free(&part.extractor);
+    }
+    if (st == SER_OK)
+        st = fill_tree(&joined, t, corpus, pool_encoder, pad ? NULL : parts, parts, progress, err);
+    *failed = *failed || joined.n_failed;
+    ser_tree_filled_release(&joined);
+    for (size_t p = 0; p < t->spec.n_parts; p++)
+        ser_tree_filled_release(&parts[p]);
+    return st;
+}
+
+static ser_status fill_corpus(bool *failed, const tools *t, const ser_corpus *corpus,
+                              const ser_progress *progress, ser_error *err)
+{
+    ser_text type = {0};
+    ser_feature_spec_type(&t->spec, &type);
+    bool is_fusion = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0;
+    ser_text_release(&type);
+    for (size_t i = 0; i < corpus->n_warnings; i++)
+        ser_say("%s", corpus->warnings[i]);
+    if (is_fusion)
+        return fill_fusion(failed, t, corpus, progress, err);
+    ser_tree_filled filled = {0};
+    ser_status st = fill_tree(&filled, t, corpus, pool_encoder, NULL, NULL, progress, err);
+    *failed = *failed || filled.n_failed;
+    ser_tree_filled_release(&filled);
+    return st;
+}
+
+/* Of the corpora with a name those that are found; at least one. */
+static ser_status fill_named(bool *failed, const tools *t, const ser_progress *progress, ser_error *err)
+{
+    static const char *const names[] = {"EMODB", "RAVDESS"};
+    enum { N_NAMES = sizeof names / sizeof *names };
+    ser_status st = SER_OK;
+    size_t n_found = 0;
+    for (size_t i = 0; i < N_NAMES && st == SER_OK; i++) {
+        ser_corpus *corpus = NULL;
+        st = ser_corpus_open(&corpus, names[i], data_dir, err);
+        if (st == SER_OK) {
+            n_found++;
+            st = fill_corpus(failed, t, corpus, progress, err);
+        } else if (st == SER_E_IO && (n_found || i + 1 < N_NAMES)) {
+            ser_say("%s", err->text);
+            st = SER_OK;
+        }
+        ser_corpus_free(&corpus);
+    }
+    return st;
+}
+
+static ser_status extract_corpora(bool *failed, const ser_progress *progress, ser_error *err)
+{
+    tools t = {0};
+    ser_corpus *corpus = NULL;
+    ser_status st = data ? ser_corpus_open(&corpus, data, data_dir, err) : SER_OK;
+    if (st == SER_OK)
+        st = open_tools(&t, feature_type ? feature_type : "FUSION", err);
+    if (st == SER_OK && t.encoder)
+        st = ser_encoder_sha256(t.encoder, t.encoder_sha256, err);
+    if (st == SER_OK)
+        st = corpus ? fill_corpus(failed, &t, corpus, progress, err) : fill_named(failed, &t, progress, err);
+    ser_corpus_free(&corpus);
+    close_tools(&t);
+    return st;
+}
+
+/* ---- the command ---- */
+
+static int check_usage(const ser_option_list *paths)
+{
+    if (!output && paths->n)
+        return ser_usage_error(&ser_command_extract, "no output is named: give -o OUT.npy");
+    if (!output)
+        return SER_EXIT_OK;
+    if (data || overwrite)
+        return ser_usage_error(&ser_command_extract, "-o is for one recording, %s for corpora",
+                               data ? "--data" : "--overwrite");
+    if (!feature_type)
+        return ser_usage_error(&ser_command_extract, "no features are named: give --feature-type");
+    if (paths->n != 1)
+        return ser_usage_error(&ser_command_extract, "one recording is expected, and %zu are named",
+                               paths->n);
+    return SER_EXIT_OK;
 }
 
 static int run(int argc, char **argv)
 {
     ser_option_list paths = {0};
     ser_error err = {0};
+    bool failed = false;
     int status;
-    if (!ser_options_start(&ser_command_extract, argc, argv, &paths, &status))
+    if (!ser_options_start(&ser_command_extract, argc, argv, &paths, &status) ||
+        (status = check_usage(&paths)) != SER_EXIT_OK)
         goto done;
-    if (!feature_type)
-        status = ser_usage_error(&ser_command_extract, "no features are named: give --feature-type");
-    else if (!output)
-        status = ser_usage_error(&ser_command_extract, "no output is named: give -o OUT.npy");
-    else if (paths.n != 1)
-        status =
-            ser_usage_error(&ser_command_extract, "one recording is expected, and %zu are named", paths.n);
-    if (status != SER_EXIT_OK)
-        goto done;
-    ser_status st = extract(paths.items[0], &err);
+    ser_progress progress = ser_progress_start();
+    ser_status st =
+        output ? extract_recording(paths.items[0], &err) : extract_corpora(&failed, &progress, &err);
     if (st != SER_OK)
         ser_say("%s", err.text);
-    status = ser_exit_status(st);
+    status = st == SER_OK && failed ? SER_EXIT_FAILED : ser_exit_status(st);
 done:
     ser_option_list_release(&paths);
     return status;

@@ -19,20 +19,6 @@ size_t ser_intake_n_rows(const ser_store_settings *s)
 
 /* ---- the recording itself ---- */
 
-static ser_status hash_file(ser_intake_item *it, ser_error *err)
-{
-    ser_bytes bytes;
-    ser_status st = ser_io_map(&bytes, it->path, 0, err);
-    if (st != SER_OK)
-        return st;
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, bytes.data, bytes.n);
-    ser_sha256_finish(&h, it->file_sha256);
-    ser_bytes_release(&bytes);
-    return SER_OK;
-}
-
 static ser_status decode(ser_intake_item *it, ser_error *err)
 {
     if (it->settings->without_audio)
@@ -50,7 +36,7 @@ static ser_status identify(ser_intake_item *it, const ser_tree_recording **liste
     const ser_tree_recording *r = s->tree ? ser_tree_index_find(&s->tree->index, utterance) : NULL;
     ser_status st = SER_OK;
     if (!s->without_audio)
-        st = hash_file(it, err);
+        st = ser_tree_file_sha256(it->file_sha256, it->path, err);
     else if (r)
         memcpy(it->file_sha256, r->file_sha256, sizeof it->file_sha256);
     *listed = r && strcmp(it->file_sha256, r->file_sha256) == 0 ? r : NULL;

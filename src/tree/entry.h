@@ -27,6 +27,9 @@ ser_status ser_tree_entry_write(const ser_tree_entry *entry, const char *folder,
                                 ser_error *err);
 void ser_tree_entry_release(ser_tree_entry *entry);
 
+/* Of a whole file. */
+ser_status ser_tree_file_sha256(char hex[65], const char *path, ser_error *err);
+
 /* FOLDER/<utterance>.npy and FOLDER/index/<utterance>.safetensors; NULL: out of memory. */
 char *ser_tree_npy_path(const char *folder, const char *utterance);
 char *ser_tree_facts_path(const char *folder, const char *utterance);
