@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BEST_COPIES = 2, MAX_COPIES = 100 };
 
@@ -93,26 +94,91 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     return SER_OK;
 }
 
+/* A tree that does not fit is worth a line where the user can do something about it. */
+static ser_status open_tree(ser_workbench *w, const ser_workbench_options *o, ser_error *reason,
+                            ser_error *err)
+{
+    char *name = NULL;
+    const ser_tree_recipe recipe = {.spec = &w->spec,
+                                    .encoder_sha256 = w->encoder_sha256,
+                                    .precision = w->precision,
+                                    .engine = o->engine.engine,
+                                    .pool_encoder = o->pool_encoder};
+    ser_status st = ser_corpus_name(&name, o->data, err);
+    if (st == SER_OK)
+        st = ser_tree_open(&w->tree, reason, o->features_dir, name, w->extractor, &recipe, err);
+    ser_free(name);
+    return st;
+}
+
+/* Without recordings, their features do. missing: why the corpus could not be opened. */
+static ser_status open_corpus_of_tree(ser_workbench *w, const ser_error *missing, const ser_error *reason,
+                                      ser_error *err)
+{
+    if (!w->tree) {
+        *err = *missing;
+        return reason->status == SER_E_IO ? err->status
+                                          : ser_fail_within(err, err->status, "%s; ", reason->text);
+    }
+    w->without_audio = true;
+    ser_status st = ser_tree_index_corpus(&w->corpus, &w->tree->index, err);
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s/index.json: ", w->tree->folder);
+}
+
+static ser_status open_data(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
+{
+    ser_error missing = {0}, reason = {0};
+    ser_status corpus_status = ser_corpus_open(&w->corpus, o->data, o->data_dir, &missing), st;
+    if (corpus_status != SER_OK && corpus_status != SER_E_IO) {
+        *err = missing;
+        return corpus_status;
+    }
+    for (size_t i = 0; w->corpus && i < w->corpus->n_warnings; i++)
+        ser_say("%s", w->corpus->warnings[i]);
+    st = open_features(w, o, err);
+    if (st == SER_OK)
+        st = open_tree(w, o, &reason, err);
+    if (st != SER_OK && !w->corpus && access(o->features_dir, F_OK) != 0) {
+        *err = missing; /* what is wrong first */
+        return corpus_status;
+    }
+    if (st != SER_OK)
+        return st;
+    if (!w->corpus)
+        return open_corpus_of_tree(w, &missing, &reason, err);
+    if (!w->tree && reason.status != SER_E_IO)
+        ser_say("%s: its features are not used", reason.text);
+    return SER_OK;
+}
+
+ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
+                                                ser_condition condition, const ser_progress *progress)
+{
+    return (ser_store_settings){.extractor = w->extractor,
+                                .features_key = w->features_key,
+                                .n_copies = w->n_copies,
+                                .condition = condition,
+                                .seed = (uint64_t)o->seed,
+                                .n_threads = w->n_threads,
+                                .folder = w->cache_folder,
+                                .tree = w->tree,
+                                .without_audio = w->without_audio,
+                                .pool_encoder = o->pool_encoder,
+                                .progress = progress ? *progress : (ser_progress){0}};
+}
+
 static ser_status open_store(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
                              const ser_progress *progress, ser_error *err)
 {
     ser_text key = {0};
     ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256, w->precision,
                      o->engine.engine);
-    char *folder = ser_io_cache_folder("features");
-    ser_store_settings settings = {.extractor = w->extractor,
-                                   .features_key = key.s,
-                                   .n_copies = w->n_copies,
-                                   .condition = condition,
-                                   .seed = (uint64_t)o->seed,
-                                   .n_threads = w->n_threads,
-                                   .folder = folder};
-    if (progress)
-        settings.progress = *progress;
-    ser_status st = key.failed ? ser_fail_nomem(err) : ser_store_new(&w->store, w->corpus, &settings, err);
-    ser_free(folder);
-    ser_text_release(&key);
-    return st;
+    w->features_key = key.s;
+    w->cache_folder = ser_io_cache_folder("features");
+    if (key.failed)
+        return ser_fail_nomem(err);
+    const ser_store_settings settings = ser_workbench_store_settings(w, o, condition, progress);
+    return ser_store_new(&w->store, w->corpus, &settings, err);
 }
 
 ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
@@ -121,11 +187,7 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
     *w = (ser_workbench){.n_threads = o->jobs ? (int)o->jobs : ser_n_cores()};
     ser_status st = read_copies(&w->n_copies, o, err);
     if (st == SER_OK)
-        st = ser_corpus_open(&w->corpus, o->data, o->data_dir, err);
-    for (size_t i = 0; st == SER_OK && i < w->corpus->n_warnings; i++)
-        ser_say("%s", w->corpus->warnings[i]);
-    if (st == SER_OK)
-        st = open_features(w, o, err);
+        st = open_data(w, o, err);
     if (st == SER_OK)
         st = open_store(w, o, condition, progress, err);
     if (st != SER_OK)
@@ -136,9 +198,12 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
 void ser_workbench_close(ser_workbench *w)
 {
     ser_store_free(&w->store);
+    ser_tree_close(&w->tree);
     ser_extractor_free(&w->extractor);
     ser_encoder_close(&w->encoder);
     ser_free(w->encoder_folder);
+    ser_free(w->features_key);
+    ser_free(w->cache_folder);
     ser_corpus_free(&w->corpus);
     *w = (ser_workbench){0};
 }

@@ -6,17 +6,19 @@
 #include "protocol/dataset.h"
 
 typedef struct ser_workbench_options {
-    const char *data, *data_dir, *feature_type, *layers, *preset, *augment, *normalize;
+    const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;
     const char *pooling;
     long hop_length, pad, seed, jobs;
     double c;
+    bool pool_encoder;
     ser_engine_options engine;
 } ser_workbench_options;
 
 #define SER_WORKBENCH_DEFAULTS                                                                               \
     {                                                                                                        \
-        .feature_type = "WHISPER", .layers = "auto", .preset = "best", .normalize = "none",                  \
-        .pooling = "both", .hop_length = SER_DEFAULT_HOP, .seed = 46, .engine = SER_ENGINE_OPTIONS_FP32      \
+        .features_dir = "data/features", .feature_type = "WHISPER", .layers = "auto", .preset = "best",      \
+        .normalize = "none", .pooling = "both", .hop_length = SER_DEFAULT_HOP, .seed = 46,                   \
+        .engine = SER_ENGINE_OPTIONS_FP32                                                                    \
     }
 
 /* clang-format off */
@@ -24,10 +26,12 @@ typedef struct ser_workbench_options {
     {SER_OPTION_GROUP, .help = "Data and features"}, \
     {SER_OPTION_STRING, 'd', "data", &(o).data, "CORPUS", "EMODB, RAVDESS, a folder, a CSV file, or several joined with +"}, \
     {SER_OPTION_STRING, 0, "data-dir", &(o).data_dir, "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"}, \
+    {SER_OPTION_STRING, 0, "features-dir", &(o).features_dir, "DIR", "where 'ser extract' left features, which are used where they fit"}, \
     {SER_OPTION_STRING, 0, "feature-type", &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"}, \
     {SER_OPTION_STRING, 0, "layers", &(o).layers, "LIST", "hidden states such as 1,2,3; auto: chosen inside each training part"}, \
     {SER_OPTION_INT, 0, "hop-length", &(o).hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)", 16, 16000}, \
     {SER_OPTION_INT, 0, "pad", &(o).pad, "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)", 0, 30}, \
+    {SER_OPTION_FLAG, 0, "pool-encoder", &(o).pool_encoder, NULL, "the encoder's mean over time in every frame"}, \
     {SER_OPTION_CHOICE, 0, "pooling", &(o).pooling, "all|both", "statistics of all frames, or of the active ones besides"}, \
     {SER_OPTION_GROUP, .help = "Training"}, \
     {SER_OPTION_CHOICE, 0, "preset", &(o).preset, "original|best", "best: what was measured to be best; original: no altered copies"}, \
@@ -42,6 +46,7 @@ typedef struct ser_workbench {
     ser_corpus *corpus;
     ser_encoder *encoder; /* NULL: the features need none */
     ser_extractor *extractor;
+    ser_tree *tree; /* features on disk that fit, or NULL */
     ser_store *store;
     ser_feature_spec spec;
     char *encoder_folder;    /* NULL likewise */
@@ -53,6 +58,8 @@ typedef struct ser_workbench {
     ser_candidate baseline_candidates[SER_MAX_CANDIDATES];
     size_t n_baseline_candidates;
     size_t n_copies;
+    bool without_audio;                /* corpus and features are the tree's */
+    char *features_key, *cache_folder; /* of ser_store_settings; cache_folder may be NULL */
     int n_threads;
 } ser_workbench;
 
@@ -60,6 +67,9 @@ typedef struct ser_workbench {
  * watching. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
                               const ser_progress *progress, ser_error *err);
+/* What w->store was made with, for a set of frames beside it; w and o must outlive it. */
+ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
+                                                ser_condition condition, const ser_progress *progress);
 void ser_workbench_close(ser_workbench *w);
 
 #endif

@@ -192,3 +192,19 @@ ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_
     release_parts(&parts);
     return st;
 }
+
+ser_status ser_corpus_name(char **out, const char *spec, ser_error *err)
+{
+    part_list parts = {0};
+    ser_text name = {0};
+    ser_status st = split_spec(&parts, spec, err);
+    for (size_t i = 0; i < parts.n; i++)
+        ser_text_appendf(&name, "%s%s", i ? "+" : "", parts.items[i].name);
+    release_parts(&parts);
+    if (st == SER_OK && name.failed)
+        st = ser_fail_nomem(err);
+    if (st != SER_OK)
+        ser_text_release(&name);
+    *out = name.s;
+    return st;
+}

@@ -35,6 +35,8 @@ typedef struct ser_corpus {
  * The error's text begins with the part of spec that it is about. */
 ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err);
 void ser_corpus_free(ser_corpus **c);
+/* What the corpus of a specification is called, whether it can be opened or not; free with ser_free. */
+ser_status ser_corpus_name(char **out, const char *spec, ser_error *err);
 
 /* The project's name for an emotion ("Anger" -> "angry"), or NULL when the spelling is not a known one. Upper
  * and lower case are the same, and so are '_', '-' and a blank. */
