@@ -7,32 +7,32 @@
 #include <stdio.h>
 #include <string.h>
 
-static const ser_encoder_kind *const kinds[] = {&ser_encoder_whisper};
+static const ser_encoder_kind *const kinds[] = {&ser_encoder_whisper, &ser_encoder_wav2vec2};
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 /* The kind that model_type names. */
-static ser_status find_kind(const ser_encoder_kind **out, const json_t *config, ser_error *err)
+static ser_status find_kind(const ser_encoder_kind **out, const char *type, ser_error *err)
 {
-    const char *type = json_string_value(json_object_get(config, "model_type"));
     char supported[128] = "";
     if (!type)
         return ser_fail(err, SER_E_FORMAT, "'model_type' is missing: is it an encoder's config.json?");
-    for (int i = 0; i < N_KINDS; i++) {
-        if (strcmp(type, kinds[i]->model_type) == 0) {
-            *out = kinds[i];
-            return SER_OK;
+    for (int i = 0; i < N_KINDS; i++)
+        for (const char *const *name = kinds[i]->model_types; *name; name++) {
+            if (strcmp(type, *name) == 0) {
+                *out = kinds[i];
+                return SER_OK;
+            }
+            size_t n = strlen(supported);
+            snprintf(supported + n, sizeof supported - n, "%s%s", n ? ", " : "", *name);
         }
-        size_t n = strlen(supported);
-        snprintf(supported + n, sizeof supported - n, "%s%s", i ? ", " : "", kinds[i]->model_type);
-    }
     return ser_fail(err, SER_E_UNSUPPORTED, "encoders of the type '%.40s' cannot be used: supported: %s",
                     type, supported);
 }
 
 static size_t count_parameters(const ser_encoder_plan *p)
 {
-    size_t n_parameters = 0, dims[3];
-    char name[80];
+    size_t n_parameters = 0, dims[SER_MODULE_DIMS];
+    char name[96];
     for (size_t k = 0; k < p->n_specs * SER_MODULE_TENSORS; k++) {
         int n_dims =
             ser_module_tensor(&p->specs[k / SER_MODULE_TENSORS], (int)(k % SER_MODULE_TENSORS), name, dims);
@@ -47,25 +47,27 @@ static size_t count_parameters(const ser_encoder_plan *p)
 static ser_status make_plan(ser_encoder_plan *p, const ser_encoder_kind **kind, const json_t *config,
                             int last_layer, ser_error *err)
 {
-    ser_status status = find_kind(kind, config, err);
-    if (status == SER_OK)
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    ser_status status = find_kind(kind, type, err);
+    if (status == SER_OK) {
+        snprintf(p->info.model_type, sizeof p->info.model_type, "%s", type);
         status = (*kind)->plan(p, config, last_layer, err);
+    }
     if (status != SER_OK)
         return status;
-    snprintf(p->info.model_type, sizeof p->info.model_type, "%s", (*kind)->model_type);
     p->info.n_parameters = count_parameters(p);
     return SER_OK;
 }
 
-static ser_status check_preprocessor(const ser_encoder_plan *p, const ser_encoder_kind *kind,
-                                     const char *folder, ser_error *err)
+static ser_status read_preprocessor(ser_encoder_plan *p, const ser_encoder_kind *kind, const char *folder,
+                                    ser_error *err)
 {
     json_t *preprocessor;
     ser_error inner = {0};
     ser_status status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", &inner);
     if (status == SER_E_IO) /* it may be missing */
         return SER_OK;
-    if (status == SER_OK && (status = kind->check_inputs(p, preprocessor, &inner)) != SER_OK)
+    if (status == SER_OK && (status = kind->read_inputs(p, preprocessor, &inner)) != SER_OK)
         ser_fail_within(&inner, status, "preprocessor_config.json: ");
     json_decref(preprocessor);
     if (status != SER_OK && err)
@@ -84,7 +86,7 @@ ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kin
     json_decref(config);
     if (status != SER_OK)
         return ser_fail_within(err, status, "config.json: ");
-    return check_preprocessor(plan, *kind, folder, err);
+    return read_preprocessor(plan, *kind, folder, err);
 }
 
 ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const char *folder, ser_error *err)
@@ -235,7 +237,7 @@ void ser_encoder_work_free(ser_encoder_work **work)
 
 size_t ser_encoder_n_frames(const ser_encoder *e, size_t n_samples)
 {
-    return e->kind->n_frames(n_samples);
+    return e->kind->n_frames(e, n_samples);
 }
 
 static ser_status check_run(const ser_encoder_info *info, size_t n_samples, size_t pad_samples,

@@ -111,16 +111,15 @@ static ser_status convert(void *data, float *scales, const ser_weights *w, const
 static ser_status export_tensor(export_sheet *s, const ser_module_spec *spec, int i, const ser_weights *w,
                                 ser_error *err)
 {
-    char name[80], full[MAX_EXPORT_NAME];
-    size_t dims[3];
+    char name[96];
+    size_t dims[SER_MODULE_DIMS];
     int n_dims = ser_module_tensor(spec, i, name, dims);
     if (n_dims == 0)
         return SER_OK;
     bool is_matrix = i == 0 && (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV);
     void *data = add_tensor(s, name, "", is_matrix ? SER_I8 : SER_F16, dims, n_dims);
     float *scales = is_matrix ? add_tensor(s, name, ".scale", SER_F32, dims, 1) : NULL;
-    snprintf(full, sizeof full, "%s%s", w->prefix, name);
-    return s->memory ? convert(data, scales, w, ser_safetensors_find(w->file, full), err) : SER_OK;
+    return s->memory ? convert(data, scales, w, ser_weights_find(w, spec, i), err) : SER_OK;
 }
 
 /* With s->memory NULL, s->n_bytes becomes what it must hold. */

@@ -7,10 +7,19 @@
 
 #include <jansson.h>
 
+enum { SER_MAX_CONVS = 16 };
+
 /* What config.json says about a transformer encoder. */
 typedef struct ser_encoder_sizes {
     size_t dims, n_heads, n_ffn, n_layers;
-    size_t n_mels, n_positions; /* of inputs that are log-mel spectrograms, with a table of positions */
+    size_t n_mels, n_positions; /* Whisper: the log-mel spectrogram, and the table of positions */
+    /* wav2vec 2.0 and its relatives: */
+    size_t n_convs, conv_dims[SER_MAX_CONVS], conv_kernels[SER_MAX_CONVS], conv_strides[SER_MAX_CONVS];
+    size_t n_positional, positional_kernel, positional_groups; /* convolutions one behind the other */
+    size_t n_buckets, max_distance;                            /* of relative positions; 0: none */
+    bool conv_bias, conv_layer_norm; /* layer normalisation behind each; else group norm behind the first */
+    bool projection_norm, norm_first, plain_positional, normalise_input;
+    float epsilon;
 } ser_encoder_sizes;
 
 /* The modules that hidden states up to info.n_loaded need. */
@@ -22,22 +31,23 @@ typedef struct ser_encoder_plan {
 } ser_encoder_plan;
 
 typedef struct ser_encoder_kind {
-    const char *model_type;
+    const char *const *model_types; /* NULL ends them */
     /* Fills the zeroed plan; last_layer -1: all. */
     ser_status (*plan)(ser_encoder_plan *plan, const json_t *config, int last_layer, ser_error *err);
-    /* SER_E_UNSUPPORTED when preprocessor_config.json asks for other inputs than this program makes. */
-    ser_status (*check_inputs)(const ser_encoder_plan *plan, const json_t *preprocessor, ser_error *err);
+    /* What preprocessor_config.json says about inputs; SER_E_UNSUPPORTED when it asks for others than this
+     * program makes. */
+    ser_status (*read_inputs)(ser_encoder_plan *plan, const json_t *preprocessor, ser_error *err);
     ser_status (*init)(ser_encoder *e, ser_error *err); /* what belongs to no module, in e->own */
     void (*release)(ser_encoder *e);
     ser_status (*work_init)(ser_encoder_work *w, ser_error *err); /* in w->own */
     void (*work_release)(ser_encoder_work *w);
-    size_t (*n_frames)(size_t n_samples);
+    size_t (*n_frames)(const ser_encoder *e, size_t n_samples);
     /* As ser_encoder_run, whose arguments have been checked and padded. */
     ser_status (*run)(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
                       size_t n_samples, const int *wanted, size_t n_wanted, ser_error *err);
 } ser_encoder_kind;
 
-extern const ser_encoder_kind ser_encoder_whisper;
+extern const ser_encoder_kind ser_encoder_whisper, ser_encoder_wav2vec2;
 
 struct ser_encoder {
     const ser_encoder_kind *kind;
@@ -67,6 +77,11 @@ ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const ch
  * SER_E_UNSUPPORTED: out of range. */
 ser_status ser_config_size(size_t *out, const json_t *config, const char *key, size_t minimum, size_t maximum,
                            ser_error *err);
+
+/* wav2vec 2.0 and its relatives: what is in both files, see ser_encoder_kind. */
+ser_status ser_wav2vec2_config(ser_encoder_sizes *s, const json_t *config, const char *model_type,
+                               ser_error *err);
+ser_status ser_wav2vec2_inputs(ser_encoder_plan *p, const json_t *preprocessor, ser_error *err);
 
 /* The JSON object in a text or file; the caller does json_decref. */
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err);

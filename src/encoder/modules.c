@@ -3,22 +3,29 @@
 #include "base/text.h"
 #include "base/threads.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MAX_NAME = 256, MAX_NAMES_IN_MESSAGE = 3 };
+enum { WEIGHT, BIAS, MAGNITUDE };
 
-int ser_module_tensor(const ser_module_spec *spec, int i, char name[80], size_t dims[3])
+int ser_module_tensor(const ser_module_spec *spec, int i, char name[96], size_t dims[SER_MODULE_DIMS])
 {
-    if (i == 1 && !spec->has_bias)
+    static const char *const plain[] = {".weight", ".bias", ""}, *const normed[] = {".weight_v", ".bias",
+                                                                                    ".weight_g"};
+    if ((i == BIAS && !spec->has_bias) || (i == MAGNITUDE && !spec->weight_norm))
         return 0;
-    snprintf(name, 80, "%s.%s", spec->name, i == 0 ? "weight" : "bias");
-    dims[0] = spec->n_out;
-    dims[1] = spec->n_in;
-    dims[2] = SER_NN_CONV_KERNEL;
-    if (i == 1 || spec->kind == SER_MODULE_NORM)
+    bool is_bare = spec->kind == SER_MODULE_HEADS;
+    snprintf(name, 96, "%s%s", spec->name, is_bare ? "" : (spec->weight_norm ? normed : plain)[i]);
+    memcpy(dims, (size_t[]){spec->n_out, spec->n_in, spec->kernel, 1}, SER_MODULE_DIMS * sizeof *dims);
+    if (is_bare || i == MAGNITUDE) {
+        memcpy(dims, (size_t[]){1, is_bare ? spec->n_out : 1, is_bare ? 1 : spec->kernel}, 3 * sizeof *dims);
+        return is_bare ? 4 : 3;
+    }
+    if (i == BIAS || spec->kind == SER_MODULE_NORM)
         return 1;
-    return spec->kind == SER_MODULE_CONV ? 3 : 2;
+    return spec->kernel ? 3 : 2;
 }
 
 static const ser_tensor *find(const ser_weights *w, const char *name, const char *suffix)
@@ -28,22 +35,37 @@ static const ser_tensor *find(const ser_weights *w, const char *name, const char
     return n > 0 && n < MAX_NAME ? ser_safetensors_find(w->file, full) : NULL;
 }
 
+const ser_tensor *ser_weights_find(const ser_weights *w, const ser_module_spec *spec, int i)
+{
+    char name[96];
+    size_t dims[SER_MODULE_DIMS];
+    if (ser_module_tensor(spec, i, name, dims) == 0)
+        return NULL;
+    const ser_tensor *t = find(w, name, "");
+    if (!t && spec->weight_norm && i != BIAS)
+        t = find(w, spec->name,
+                 i == MAGNITUDE ? ".parametrizations.weight.original0"
+                                : ".parametrizations.weight.original1");
+    return t;
+}
+
 /* The names that transformers writes for a whole model, for its bare variant, and for the encoder alone. */
 ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
                             const ser_module_spec *spec, ser_error *err)
 {
-    static const char *const usual[] = {"model.encoder.", "encoder.", ""};
-    char name[80];
-    size_t dims[3];
-    ser_module_tensor(spec, 0, name, dims);
+    static const char *const usual[] = {"model.encoder.", "encoder.",       "", "hubert.", "wav2vec2.",
+                                        "wavlm.",         "data2vec_audio."};
+    char name[96];
+    size_t dims[SER_MODULE_DIMS];
+    ser_module_tensor(spec, WEIGHT, name, dims);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         *w = (ser_weights){.file = file};
         int n = snprintf(w->prefix, sizeof w->prefix, "%s%s", prefix, usual[i]);
         if (n >= 0 && n < (int)sizeof w->prefix && find(w, name, ""))
             return SER_OK;
     }
-    return ser_fail(err, SER_E_FORMAT, "tensor '%s%s%s' is missing: it holds no encoder of this kind", prefix,
-                    usual[0], name);
+    return ser_fail(err, SER_E_FORMAT, "tensor '%s%s' is missing: it holds no encoder of this kind", prefix,
+                    name);
 }
 
 static bool holds_numbers(ser_dtype t)
@@ -88,7 +110,7 @@ static ser_status check_type(const ser_module_spec *spec, int i, const ser_tenso
 {
     if (holds_numbers(t->dtype))
         return SER_OK;
-    bool may_be_quantised = i == 0 && (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV);
+    bool may_be_quantised = i == WEIGHT && (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV);
     if (t->dtype != SER_I8 || !may_be_quantised)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "tensor '%s' has a type that cannot be used here: convert it to F32, F16 or BF16",
@@ -107,12 +129,12 @@ ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_w
     for (size_t k = 0; k < n * SER_MODULE_TENSORS && status == SER_OK; k++) {
         const ser_module_spec *spec = &specs[k / SER_MODULE_TENSORS];
         int i = (int)(k % SER_MODULE_TENSORS);
-        char name[80];
-        size_t dims[3];
+        char name[96];
+        size_t dims[SER_MODULE_DIMS];
         int n_dims = ser_module_tensor(spec, i, name, dims);
         if (n_dims == 0)
             continue;
-        const ser_tensor *t = find(w, name, "");
+        const ser_tensor *t = ser_weights_find(w, spec, i);
         if (!t) {
             if (n_missing++ < MAX_NAMES_IN_MESSAGE)
                 ser_text_appendf(&missing, "%s'%s%s'", n_missing > 1 ? ", " : "", w->prefix, name);
@@ -162,30 +184,81 @@ typedef struct loading {
     const ser_nn_ops *ops;
 } loading;
 
+/* LINEAR and CONV. */
+static ser_status load_product(ser_module *m, const loading *l, const ser_module_spec *spec,
+                               const ser_tensor *weight, const ser_tensor *bias_tensor, ser_error *err)
+{
+    float *bias = NULL, *scales = NULL;
+    ser_status status = read_whole(&bias, bias_tensor, err);
+    if (status == SER_OK && weight->dtype == SER_I8)
+        status = read_whole(&scales, find(l->w, spec->name, ".weight.scale"), err);
+    if (status == SER_OK && spec->kind == SER_MODULE_CONV) {
+        ser_nn_conv_shape shape = {spec->n_out, spec->n_in, spec->kernel, spec->stride, spec->padding};
+        status = ser_nn_conv1d_init(&m->conv, l->ops, weight, scales, bias, &shape, spec->act, err);
+    } else if (status == SER_OK) {
+        status = ser_nn_linear_new(&m->linear, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
+                                   spec->act, err);
+    }
+    ser_free(bias);
+    ser_free(scales);
+    return status;
+}
+
+/* torch.nn.utils.weight_norm with dim 2: w[o,i,j] becomes magnitude[j] * w[o,i,j] / |w[:,:,j]|. */
+static ser_status apply_weight_norm(float *w, const float *magnitude, size_t n, size_t kernel, ser_error *err)
+{
+    double *squares = ser_alloc(kernel, sizeof *squares);
+    if (!squares)
+        return ser_fail_nomem(err);
+    for (size_t k = 0; k < n; k++)
+        squares[k % kernel] += (double)w[k] * (double)w[k];
+    for (size_t j = 0; j < kernel; j++)
+        squares[j] = (double)magnitude[j] / sqrt(squares[j]);
+    for (size_t k = 0; k < n; k++)
+        w[k] = (float)((double)w[k] * squares[k % kernel]);
+    ser_free(squares);
+    return SER_OK;
+}
+
+static ser_status load_positional(ser_module *m, const loading *l, const ser_module_spec *spec,
+                                  const ser_tensor *weight, const ser_tensor *bias_tensor, ser_error *err)
+{
+    float *w = NULL, *bias = NULL, *magnitude = NULL;
+    ser_status status = read_whole(&w, weight, err);
+    if (status == SER_OK)
+        status = read_whole(&bias, bias_tensor, err);
+    if (status == SER_OK)
+        status = read_whole(&magnitude, ser_weights_find(l->w, spec, MAGNITUDE), err);
+    if (status == SER_OK && magnitude)
+        status = apply_weight_norm(w, magnitude, weight->n_elements, spec->kernel, err);
+    if (status == SER_OK)
+        status = ser_nn_grouped_conv_init(&m->grouped, w, bias, spec->n_out, spec->n_out / spec->n_in,
+                                          spec->kernel, err);
+    ser_free(w);
+    ser_free(bias);
+    ser_free(magnitude);
+    return status;
+}
+
 static ser_status load_module(void *context, size_t item, int worker, ser_error *err)
 {
     (void)worker;
     const loading *l = context;
     const ser_module_spec *spec = &l->specs[item];
     ser_module *m = &l->modules[item];
-    const ser_tensor *weight = find(l->w, spec->name, ".weight");
-    const ser_tensor *bias_tensor = spec->has_bias ? find(l->w, spec->name, ".bias") : NULL;
-    if (spec->kind == SER_MODULE_NORM || spec->kind == SER_MODULE_TABLE) {
-        ser_status status = read_whole(&m->weight, weight, err);
-        return status == SER_OK ? read_whole(&m->bias, bias_tensor, err) : status;
+    const ser_tensor *weight = ser_weights_find(l->w, spec, WEIGHT);
+    const ser_tensor *bias = ser_weights_find(l->w, spec, BIAS);
+    ser_status status;
+    if (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV) {
+        status = load_product(m, l, spec, weight, bias, err);
+    } else if (spec->kind == SER_MODULE_POSITIONAL) {
+        status = load_positional(m, l, spec, weight, bias, err);
+    } else {
+        status = read_whole(&m->weight, weight, err);
+        if (status == SER_OK)
+            status = read_whole(&m->bias, bias, err);
     }
-    float *bias = NULL, *scales = NULL;
-    ser_status status = read_whole(&bias, bias_tensor, err);
-    if (status == SER_OK && weight->dtype == SER_I8)
-        status = read_whole(&scales, find(l->w, spec->name, ".weight.scale"), err);
-    if (status == SER_OK && spec->kind == SER_MODULE_CONV)
-        status = ser_nn_conv1d_init(&m->conv, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
-                                    spec->stride, spec->act, err);
-    else if (status == SER_OK)
-        status = ser_nn_linear_new(&m->linear, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
-                                   spec->act, err);
-    ser_free(bias);
-    ser_free(scales);
+    ser_safetensors_forget(l->w->file, weight);
     return status;
 }
 
@@ -201,6 +274,7 @@ void ser_modules_release(ser_module *modules, size_t n)
     for (size_t i = 0; modules && i < n; i++) {
         ser_nn_linear_free(&modules[i].linear);
         ser_nn_conv1d_release(&modules[i].conv);
+        ser_nn_grouped_conv_release(&modules[i].grouped);
         ser_free(modules[i].weight);
         ser_free(modules[i].bias);
     }

@@ -4,20 +4,24 @@
 #define SER_ENCODER_MODULES_H
 
 #include "io/safetensors.h"
-#include "nn/layers.h"
+#include "nn/speech.h"
 
 typedef enum ser_module_kind {
     SER_MODULE_LINEAR, /* weight (n_out, n_in), bias (n_out) */
-    SER_MODULE_CONV,   /* weight (n_out, n_in, 3), bias (n_out) */
+    SER_MODULE_CONV,   /* weight (n_out, n_in, kernel), bias (n_out) */
     SER_MODULE_NORM,   /* weight (n_out), bias (n_out) */
-    SER_MODULE_TABLE   /* weight (n_out, n_in), read row by row */
+    SER_MODULE_TABLE,  /* weight (n_out, n_in) or, with a kernel, (n_out, n_in, kernel), as floats; bias */
+    SER_MODULE_POSITIONAL, /* weight (n_out, n_in, kernel) in n_out / n_in groups, bias (n_out) */
+    SER_MODULE_HEADS       /* one tensor, called name: (1, n_out, 1, 1), as floats */
 } ser_module_kind;
 
 typedef struct ser_module_spec {
     char name[64]; /* its tensors are called name.weight and name.bias */
     ser_module_kind kind;
-    size_t n_out, n_in, stride; /* stride: CONV only */
+    size_t n_out, n_in;
+    size_t kernel, stride, padding; /* CONV; of TABLE and POSITIONAL the kernel */
     bool has_bias;
+    bool weight_norm;   /* POSITIONAL only: the weight is stored as direction and magnitude */
     ser_activation act; /* LINEAR and CONV only */
 } ser_module_spec;
 
@@ -25,7 +29,8 @@ typedef struct ser_module_spec {
 typedef struct ser_module {
     ser_nn_linear *linear;
     ser_nn_conv1d conv;
-    float *weight, *bias; /* of NORM and TABLE */
+    ser_nn_grouped_conv grouped; /* of POSITIONAL */
+    float *weight, *bias;        /* of NORM, TABLE, HEADS */
 } ser_module;
 
 /* Where tensors are looked up: their names start with prefix. */
@@ -34,7 +39,7 @@ typedef struct ser_weights {
     char prefix[160];
 } ser_weights;
 
-enum { SER_MODULE_TENSORS = 2 }; /* weight and bias */
+enum { SER_MODULE_TENSORS = 3, SER_MODULE_DIMS = 4 }; /* weight, bias, magnitude */
 
 /* Finds out which of the usual prefixes stands behind prefix in this file, by the tensors of spec. */
 ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
@@ -42,7 +47,9 @@ ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const c
 
 /* Tensor i of a module: its name without the file's prefix, its shape. Returns the number of dimensions; 0:
  * the module has no such tensor. */
-int ser_module_tensor(const ser_module_spec *spec, int i, char name[80], size_t dims[3]);
+int ser_module_tensor(const ser_module_spec *spec, int i, char name[96], size_t dims[SER_MODULE_DIMS]);
+/* In the file, where PyTorch's newer spelling of weight norm is as good; NULL: missing. */
+const ser_tensor *ser_weights_find(const ser_weights *w, const ser_module_spec *spec, int i);
 
 /* SER_E_FORMAT: tensors are missing (the text names the first), or have another shape or type. */
 ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_weights *w, ser_error *err);

@@ -2,55 +2,40 @@
  * WhisperEncoder): two convolutions over the log-mel spectrogram, positions added, then transformer layers
  * that normalise before each part. */
 #include "base/memory.h"
-#include "encoder/kind.h"
+#include "encoder/transformer.h"
 #include "features/mel.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    HOP_SAMPLES = 160,
-    CONV_STRIDE = 2,
-    MIN_BLOCK = 32,
-    MAX_DIMS = 1 << 14,
-    MAX_POSITIONS = 1 << 16,
-    MAX_MELS = 512
-};
-
-static const float norm_epsilon = 1e-5f;
+enum { HOP_SAMPLES = 160, CONV_STRIDE = 2, MAX_DIMS = 1 << 14, MAX_POSITIONS = 1 << 16, MAX_MELS = 512 };
 
 /* The modules, in the order of the plan: the stem, the layers, and where all layers are loaded the last norm.
  */
 enum { CONV1, CONV2, POSITIONS, N_STEM };
-enum { ATTENTION_NORM, Q, K, V, OUT, FFN_NORM, FC1, FC2, N_LAYER };
 
 static void name_modules(ser_module_spec *specs, const ser_encoder_sizes *s, size_t n_layers)
 {
-    const size_t d = s->dims, f = s->n_ffn;
-    const ser_module_spec stem[N_STEM] = {
-        [CONV1] = {"conv1", SER_MODULE_CONV, d, s->n_mels, 1, true, SER_ACT_GELU},
-        [CONV2] = {"conv2", SER_MODULE_CONV, d, d, CONV_STRIDE, true, SER_ACT_GELU},
-        [POSITIONS] = {"embed_positions", SER_MODULE_TABLE, s->n_positions, d},
-    };
-    const ser_module_spec layer[N_LAYER] = {
-        [ATTENTION_NORM] = {"self_attn_layer_norm", SER_MODULE_NORM, d, .has_bias = true},
-        [Q] = {"self_attn.q_proj", SER_MODULE_LINEAR, d, d, .has_bias = true},
-        [K] = {"self_attn.k_proj", SER_MODULE_LINEAR, d, d},
-        [V] = {"self_attn.v_proj", SER_MODULE_LINEAR, d, d, .has_bias = true},
-        [OUT] = {"self_attn.out_proj", SER_MODULE_LINEAR, d, d, .has_bias = true},
-        [FFN_NORM] = {"final_layer_norm", SER_MODULE_NORM, d, .has_bias = true},
-        [FC1] = {"fc1", SER_MODULE_LINEAR, f, d, .has_bias = true, .act = SER_ACT_GELU},
-        [FC2] = {"fc2", SER_MODULE_LINEAR, d, f, .has_bias = true},
-    };
-    memcpy(specs, stem, sizeof stem);
-    for (size_t i = 0; i < n_layers * N_LAYER; i++) {
-        ser_module_spec *to = &specs[N_STEM + i];
-        *to = layer[i % N_LAYER];
-        snprintf(to->name, sizeof to->name, "layers.%zu.%s", i / N_LAYER, layer[i % N_LAYER].name);
-    }
+    static const char *const names[SER_LAYER_MODULES] = {"self_attn_layer_norm",
+                                                         "self_attn.q_proj",
+                                                         "self_attn.k_proj",
+                                                         "self_attn.v_proj",
+                                                         "self_attn.out_proj",
+                                                         "final_layer_norm",
+                                                         "fc1",
+                                                         "fc2"};
+    const size_t d = s->dims;
+    const ser_module_spec conv = {"conv1",      SER_MODULE_CONV,  d,
+                                  s->n_mels,    .kernel = 3,      .stride = 1,
+                                  .padding = 1, .has_bias = true, .act = SER_ACT_GELU};
+    specs[CONV1] = specs[CONV2] = conv;
+    strcpy(specs[CONV2].name, "conv2");
+    specs[CONV2].n_in = d;
+    specs[CONV2].stride = CONV_STRIDE;
+    specs[POSITIONS] = (ser_module_spec){"embed_positions", SER_MODULE_TABLE, s->n_positions, d};
+    size_t n = N_STEM + ser_transformer_specs(specs + N_STEM, s, n_layers, "layers.", names, false);
     if (n_layers == s->n_layers)
-        specs[N_STEM + n_layers * N_LAYER] =
-            (ser_module_spec){"layer_norm", SER_MODULE_NORM, d, .has_bias = true};
+        specs[n] = (ser_module_spec){"layer_norm", SER_MODULE_NORM, d, .has_bias = true};
 }
 
 static ser_status read_sizes(ser_encoder_sizes *s, const json_t *config, ser_error *err)
@@ -67,6 +52,8 @@ static ser_status read_sizes(ser_encoder_sizes *s, const json_t *config, ser_err
     ser_status status = SER_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && status == SER_OK; i++)
         status = ser_config_size(keys[i].to, config, keys[i].key, 1, keys[i].maximum, err);
+    s->norm_first = true;
+    s->epsilon = 1e-5f; /* what PyTorch's layers have unless told otherwise */
     if (status == SER_OK && s->dims % s->n_heads)
         status = ser_fail(err, SER_E_FORMAT, "d_model %zu cannot be divided among %zu heads: fetch it again",
                           s->dims, s->n_heads);
@@ -90,7 +77,7 @@ static ser_status whisper_plan(ser_encoder_plan *p, const json_t *config, int la
     p->info.n_loaded = n_loaded;
     p->info.dims = p->sizes.dims;
     p->info.max_samples = p->sizes.n_positions * CONV_STRIDE * HOP_SAMPLES;
-    p->n_specs = N_STEM + (size_t)n_loaded * N_LAYER + (n_loaded == n_layers);
+    p->n_specs = N_STEM + (size_t)n_loaded * ser_transformer_n_specs(&p->sizes) + (n_loaded == n_layers);
     p->specs = ser_alloc(p->n_specs, sizeof *p->specs);
     if (!p->specs)
         return ser_fail_nomem(err);
@@ -98,7 +85,7 @@ static ser_status whisper_plan(ser_encoder_plan *p, const json_t *config, int la
     return SER_OK;
 }
 
-static ser_status whisper_check_inputs(const ser_encoder_plan *p, const json_t *preprocessor, ser_error *err)
+static ser_status whisper_read_inputs(ser_encoder_plan *p, const json_t *preprocessor, ser_error *err)
 {
     const struct {
         const char *key;
@@ -131,17 +118,12 @@ static void whisper_release(ser_encoder *e)
     ser_mel_free(&mel);
 }
 
-/* Activations for n_rows frames; "type" is ser_nn_ops_type. */
 typedef struct buffers {
     ser_mel_work *mel_work;
-    size_t n_rows;
-    void *memory;
+    ser_activations activations;
+    size_t n_mel_rows;
     float *mel;        /* (2 n_rows + 1, n_mels) */
     void *mel_of_type; /* type (2 n_rows, n_mels) */
-    float *x;          /* (n_rows, dims): the sum that runs through the layers */
-    void *q;           /* type (n_rows, dims) */
-    void *k[2], *v[2]; /* type (n_rows, dims): one layer's are read while the next one's are written */
-    void *convolved; /* type (2 n_rows, dims): after the first convolution; where k[1] and v[1] come to lie */
 } buffers;
 
 static ser_status whisper_work_init(ser_encoder_work *w, ser_error *err)
@@ -156,235 +138,103 @@ static void whisper_work_release(ser_encoder_work *w)
     if (!b)
         return;
     ser_mel_work_free(&b->mel_work);
-    ser_free(b->memory);
+    ser_activations_release(&b->activations);
+    ser_free(b->mel);
+    ser_free(b->mel_of_type);
     ser_free(b);
 }
 
-/* All in one piece of memory, which grows with the longest recording so far. */
+/* Before the layers: type (2 n_rows, dims) behind the first convolution. */
 static ser_status reserve(buffers *b, const ser_encoder *e, size_t n_rows, ser_error *err)
 {
-    if (n_rows <= b->n_rows)
-        return SER_OK;
     const ser_encoder_sizes *s = &e->plan.sizes;
-    size_t size = ser_dtype_size(ser_nn_ops_type(e->ops)), n_row = s->dims * size;
-    const struct {
-        void **to;
-        size_t n_bytes;
-    } parts[] = {{(void **)&b->mel, (2 * n_rows + 1) * s->n_mels * sizeof(float)},
-                 {&b->mel_of_type, 2 * n_rows * s->n_mels * size},
-                 {(void **)&b->x, n_rows * s->dims * sizeof(float)},
-                 {&b->q, n_rows * n_row},
-                 {&b->k[0], n_rows * n_row},
-                 {&b->v[0], n_rows * n_row},
-                 {&b->convolved, 2 * n_rows * n_row}};
-    enum { N_PARTS = sizeof parts / sizeof *parts, ALIGNMENT = 64 };
-    size_t at[N_PARTS], n_bytes = 0;
-    for (int i = 0; i < N_PARTS; i++) {
-        at[i] = n_bytes;
-        n_bytes += (parts[i].n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t size = ser_dtype_size(ser_nn_ops_type(e->ops));
+    if (n_rows > b->n_mel_rows) {
+        b->n_mel_rows = 0;
+        ser_free(b->mel);
+        ser_free(b->mel_of_type);
+        b->mel = ser_alloc((2 * n_rows + 1) * s->n_mels, sizeof *b->mel);
+        b->mel_of_type = ser_alloc(2 * n_rows * s->n_mels, size);
+        if (!b->mel || !b->mel_of_type)
+            return ser_fail_nomem(err);
+        b->n_mel_rows = n_rows;
     }
-    ser_free(b->memory);
-    b->n_rows = 0;
-    b->memory = ser_alloc(n_bytes, 1);
-    if (!b->memory)
-        return ser_fail_nomem(err);
-    for (int i = 0; i < N_PARTS; i++)
-        *parts[i].to = (unsigned char *)b->memory + at[i];
-    b->k[1] = b->convolved;
-    b->v[1] = (unsigned char *)b->convolved + n_rows * n_row;
-    b->n_rows = n_rows;
-    return SER_OK;
+    return ser_activations_reserve(&b->activations, e, n_rows, 2 * n_rows * s->dims * size, err);
 }
 
-static size_t whisper_n_frames(size_t n_samples)
+static size_t whisper_n_frames(const ser_encoder *e, size_t n_samples)
 {
+    (void)e;
     return (n_samples / HOP_SAMPLES + CONV_STRIDE - 1) / CONV_STRIDE;
 }
 
-/* One run. Frames are computed in blocks, one thread each: everything but attention and the convolutions
- * stays within a frame, so that the threads meet once in a layer, and a block's activations in the cache. */
-typedef struct pass {
-    const ser_encoder *e;
-    buffers *b;
-    ser_dtype type;
-    size_t size; /* of an element of type */
-    size_t n_mel, n_frames;
-    size_t n_rows; /* n_frames, rounded up: what comes behind is computed along, and means nothing */
-    size_t n_block;
-    int layer, last; /* the layer at work; the last hidden state to compute */
-    float *hidden;
-    const int *wanted;
-    size_t n_wanted;
-} pass;
-
-/* A block of frames, and memory for what it alone needs. */
-typedef struct block {
-    size_t first, n;
-    void *normed; /* type (n, dims): what a part of a layer reads; what attention gives */
-    void *wide;   /* type (n, n_ffn) */
-} block;
-
-static ser_status find_block(block *b, const pass *p, size_t item, ser_nn_work *work, ser_error *err)
-{
-    const ser_encoder_sizes *s = &p->e->plan.sizes;
-    size_t n_normed = p->n_block * s->dims * p->size;
-    b->first = item * p->n_block;
-    b->n = p->n_rows - b->first < p->n_block ? p->n_rows - b->first : p->n_block;
-    b->normed = ser_nn_scratch(work, SER_NN_FREE_SLOT, n_normed + p->n_block * s->n_ffn * p->size);
-    if (!b->normed)
-        return ser_fail_nomem(err);
-    b->wide = (unsigned char *)b->normed + n_normed;
-    return SER_OK;
-}
-
-/* The block's rows of a matrix of dims columns. */
-static void *rows_of(const pass *p, const block *b, void *matrix)
-{
-    return (unsigned char *)matrix + b->first * p->e->plan.sizes.dims * p->size;
-}
-
-static float *rows_of_x(const pass *p, const block *b)
-{
-    return p->b->x + b->first * p->e->plan.sizes.dims;
-}
-
-static void norm(const pass *p, const block *b, const ser_module *m, void *y, ser_dtype y_type)
-{
-    ser_nn_layernorm_forward(y, y_type, rows_of_x(p, b), m->weight, m->bias, b->n, p->e->plan.sizes.dims,
-                             norm_epsilon);
-}
-
-/* hidden (n_frames, n_wanted, dims) receives the block's rows of x wherever hidden state i is wanted. */
-static void give(const pass *p, const block *b, int i)
-{
-    size_t dims = p->e->plan.sizes.dims, end = b->first + b->n < p->n_frames ? b->first + b->n : p->n_frames;
-    for (size_t j = 0; j < p->n_wanted; j++)
-        for (size_t t = b->first; p->wanted[j] == i && t < end; t++)
-            memcpy(p->hidden + (t * p->n_wanted + j) * dims, p->b->x + t * dims, dims * sizeof *p->hidden);
-}
-
-/* Hidden state i is complete: hands it out, and computes what layer i attends to. */
-static ser_status finish(const pass *p, const block *b, ser_nn_work *work, int i, ser_error *err)
-{
-    const ser_module *m = &p->e->modules[N_STEM + i * N_LAYER];
-    if (i == p->e->plan.info.n_layers)
-        norm(p, b, m, rows_of_x(p, b), SER_F32);
-    give(p, b, i);
-    if (i == p->last)
-        return SER_OK;
-    norm(p, b, &m[ATTENTION_NORM], b->normed, p->type);
-    void *const to[] = {p->b->q, p->b->k[i % 2], p->b->v[i % 2]};
-    ser_status status = SER_OK;
-    for (int j = 0; j < 3 && status == SER_OK; j++)
-        status = ser_nn_linear_forward(m[Q + j].linear, work, rows_of(p, b, to[j]), p->type, b->normed,
-                                       p->type, b->n, false, err);
-    return status;
-}
+typedef struct front {
+    ser_pass pass;
+    const void *mel; /* type (n_mel, n_mels) */
+    size_t n_mel;
+} front;
 
 static ser_status convolve_first(void *context, size_t item, ser_nn_work *work, ser_error *err)
 {
-    const pass *p = context;
+    const front *f = context;
+    const ser_pass *p = &f->pass;
     size_t first = CONV_STRIDE * item * p->n_block, n = CONV_STRIDE * p->n_block;
     n = CONV_STRIDE * p->n_rows - first < n ? CONV_STRIDE * p->n_rows - first : n;
-    void *to = (unsigned char *)p->b->convolved + first * p->e->plan.sizes.dims * p->size;
-    const void *mel = p->type == SER_F32 ? p->b->mel : p->b->mel_of_type;
-    return ser_nn_conv1d_forward(&p->e->modules[CONV1].conv, work, to, p->type, mel, p->type, p->n_mel, first,
-                                 n, err);
+    void *to = (unsigned char *)p->a->front + first * p->e->plan.sizes.dims * p->size;
+    return ser_nn_conv1d_forward(&p->e->modules[CONV1].conv, work, to, p->type, f->mel, p->type, f->n_mel,
+                                 first, n, err);
 }
 
 static ser_status convolve_second(void *context, size_t item, ser_nn_work *work, ser_error *err)
 {
-    const pass *p = context;
-    block b;
-    ser_status status = find_block(&b, p, item, work, err);
-    float *x = rows_of_x(p, &b);
+    const front *f = context;
+    const ser_pass *p = &f->pass;
+    ser_frame_block b;
+    ser_status status = ser_pass_block(&b, p, item, work, err);
+    float *x = ser_pass_x(p, &b);
     if (status == SER_OK)
-        status = ser_nn_conv1d_forward(&p->e->modules[CONV2].conv, work, x, SER_F32, p->b->convolved, p->type,
-                                       p->n_mel, b.first, b.n, err);
+        status = ser_nn_conv1d_forward(&p->e->modules[CONV2].conv, work, x, SER_F32, p->a->front, p->type,
+                                       f->n_mel, b.first, b.n, err);
     if (status != SER_OK)
         return status;
     size_t dims = p->e->plan.sizes.dims, n = p->n_frames - b.first < b.n ? p->n_frames - b.first : b.n;
     const float *positions = p->e->modules[POSITIONS].weight + b.first * dims;
     for (size_t i = 0; i < n * dims; i++)
         x[i] += positions[i];
-    return finish(p, &b, work, 0, err);
-}
-
-/* x += out(attention(norm(x))); x += fc2(gelu(fc1(norm(x)))); the first norm and what attention reads were
- * computed when x was complete. */
-static ser_status run_layer(void *context, size_t item, ser_nn_work *work, ser_error *err)
-{
-    const pass *p = context;
-    const ser_encoder_sizes *s = &p->e->plan.sizes;
-    const ser_module *m = &p->e->modules[N_STEM + p->layer * N_LAYER];
-    block b;
-    ser_status status = find_block(&b, p, item, work, err);
-    if (status != SER_OK)
-        return status;
-    float *x = rows_of_x(p, &b);
-    ser_nn_attention shape = {b.n, p->n_frames, s->n_heads, s->dims / s->n_heads};
-    const void *k = p->b->k[p->layer % 2], *v = p->b->v[p->layer % 2];
-    if ((status = ser_nn_attention_forward(work, b.normed, rows_of(p, &b, p->b->q), k, v, &shape, err)) !=
-            SER_OK ||
-        (status = ser_nn_linear_forward(m[OUT].linear, work, x, SER_F32, b.normed, p->type, b.n, true,
-                                        err)) != SER_OK)
-        return status;
-    norm(p, &b, &m[FFN_NORM], b.normed, p->type);
-    if ((status = ser_nn_linear_forward(m[FC1].linear, work, b.wide, p->type, b.normed, p->type, b.n, false,
-                                        err)) != SER_OK ||
-        (status = ser_nn_linear_forward(m[FC2].linear, work, x, SER_F32, b.wide, p->type, b.n, true, err)) !=
-            SER_OK)
-        return status;
-    return finish(p, &b, work, p->layer + 1, err);
-}
-
-/* Equal blocks for the threads, neither too small to be fast nor larger than what linear layers take at once.
- */
-static size_t block_size(size_t n_rows, size_t n_threads)
-{
-    size_t n_blocks = (n_rows + SER_NN_PIECE - 1) / SER_NN_PIECE;
-    if (n_blocks < n_threads)
-        n_blocks = n_threads;
-    size_t n = ser_nn_round_rows((n_rows + n_blocks - 1) / n_blocks);
-    return n < MIN_BLOCK ? MIN_BLOCK : n;
-}
-
-static ser_status run_blocks(pass *p, ser_nn_work *nn, ser_error *err)
-{
-    size_t n_blocks = (p->n_rows + p->n_block - 1) / p->n_block;
-    ser_status status = ser_nn_parallel_for(nn, n_blocks, convolve_first, p, err);
-    if (status == SER_OK)
-        status = ser_nn_parallel_for(nn, n_blocks, convolve_second, p, err);
-    for (p->layer = 0; p->layer < p->last && status == SER_OK; p->layer++)
-        status = ser_nn_parallel_for(nn, n_blocks, run_layer, p, err);
-    return status;
+    return ser_pass_finish(p, &b, work, 0, err);
 }
 
 static ser_status whisper_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
                               size_t n_samples, const int *wanted, size_t n_wanted, ser_error *err)
 {
     buffers *b = w->own;
-    pass p = {.e = e, .b = b, .hidden = hidden, .wanted = wanted, .n_wanted = n_wanted};
-    p.type = ser_nn_ops_type(e->ops);
-    p.size = ser_dtype_size(p.type);
-    p.n_frames = whisper_n_frames(n_samples);
-    p.n_rows = ser_nn_round_rows(p.n_frames);
-    p.n_block = block_size(p.n_rows, (size_t)ser_nn_n_threads(w->nn));
-    for (size_t j = 0; j < n_wanted; j++)
-        p.last = wanted[j] > p.last ? wanted[j] : p.last;
-    ser_status status = reserve(b, e, p.n_rows, err);
+    front f;
+    ser_pass_init(&f.pass, e, w, whisper_n_frames(e, n_samples), hidden, wanted, n_wanted);
+    ser_status status = reserve(b, e, f.pass.n_rows, err);
     if (status != SER_OK)
         return status;
-    p.n_mel = ser_features_whisper_mel(e->own, b->mel_work, b->mel, pcm, n_samples);
-    if (p.type == SER_BF16)
-        ser_nn_to_bf16(b->mel_of_type, b->mel, p.n_mel * e->plan.sizes.n_mels);
-    return run_blocks(&p, w->nn, err);
+    f.pass.a = &b->activations;
+    f.pass.layers = e->modules + N_STEM;
+    if (e->plan.info.n_loaded == e->plan.info.n_layers)
+        f.pass.last_norm = &e->modules[e->plan.n_specs - 1];
+    f.n_mel = ser_features_whisper_mel(e->own, b->mel_work, b->mel, pcm, n_samples);
+    f.mel = b->mel;
+    if (f.pass.type == SER_BF16) {
+        ser_nn_to_bf16(b->mel_of_type, b->mel, f.n_mel * e->plan.sizes.n_mels);
+        f.mel = b->mel_of_type;
+    }
+    status = ser_nn_parallel_for(w->nn, f.pass.n_blocks, convolve_first, &f, err);
+    if (status == SER_OK)
+        status = ser_nn_parallel_for(w->nn, f.pass.n_blocks, convolve_second, &f, err);
+    return status == SER_OK ? ser_pass_layers(&f.pass, w->nn, err) : status;
 }
 
+static const char *const model_types[] = {"whisper", NULL};
+
 const ser_encoder_kind ser_encoder_whisper = {
-    .model_type = "whisper",
+    .model_types = model_types,
     .plan = whisper_plan,
-    .check_inputs = whisper_check_inputs,
+    .read_inputs = whisper_read_inputs,
     .init = whisper_init,
     .release = whisper_release,
     .work_init = whisper_work_init,

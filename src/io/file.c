@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -96,6 +97,16 @@ void ser_bytes_release(ser_bytes *b)
     else
         ser_free((void *)b->data);
     *b = (ser_bytes){0};
+}
+
+void ser_bytes_forget(const ser_bytes *b, const void *data, size_t n)
+{
+    if (!b->mapped)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)data + n) / page * page;
+    if (from < to) /* whole pages only: others are in use beside them */
+        madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 /* "folder/.ser-PID-COUNTER": short, so that the longest possible file name still has a temporary one. Its

@@ -19,6 +19,9 @@ ser_status ser_io_map(ser_bytes *out, const char *path, size_t n_max, ser_error 
 /* The same as an own copy, with a 0 behind the last byte: for text. */
 ser_status ser_io_read(ser_bytes *out, const char *path, size_t n_max, ser_error *err);
 void ser_bytes_release(ser_bytes *b); /* zeroes *b */
+/* Lets go of the memory behind n bytes at data, which lie in *b, where that is a mapped file: they are read
+ * from it again when somebody asks. */
+void ser_bytes_forget(const ser_bytes *b, const void *data, size_t n);
 
 /* An output under a temporary name beside the final one. Write to .file, then commit, which checks every
  * write so far, flushes to the disk and renames; abort (also fine after commit, and on a zeroed struct)

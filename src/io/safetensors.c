@@ -206,6 +206,11 @@ ser_status ser_safetensors_open(ser_safetensors **out, const char *path, ser_err
     return status;
 }
 
+void ser_safetensors_forget(const ser_safetensors *f, const ser_tensor *t)
+{
+    ser_bytes_forget(&f->file, t->data, t->n_bytes);
+}
+
 void ser_safetensors_close(ser_safetensors **f)
 {
     if (!*f)

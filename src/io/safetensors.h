@@ -44,6 +44,9 @@ const ser_tensor *ser_safetensors_at(const ser_safetensors *f, size_t i);
 const ser_tensor *ser_safetensors_find(const ser_safetensors *f, const char *name); /* NULL: none */
 const char *ser_safetensors_metadata(const ser_safetensors *f, const char *key);    /* NULL: none */
 
+/* Lets go of the memory behind a tensor of a mapped file; whoever reads it again reads it from the file. */
+void ser_safetensors_forget(const ser_safetensors *f, const ser_tensor *t);
+
 size_t ser_dtype_size(ser_dtype t); /* 0 for OTHER */
 
 /* n elements from element first as float; F32, F16, BF16, F64, I8 only (else SER_E_UNSUPPORTED). */

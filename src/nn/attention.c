@@ -1,5 +1,5 @@
-#include "nn/lanes.h"
 #include "nn/layers.h"
+#include "nn/rows.h"
 
 #include <math.h>
 
@@ -12,7 +12,6 @@ typedef struct attention {
     size_t n_keys;            /* n_frames, rounded up */
     size_t ld;                /* floats from one row of scores to the next: whole lanes */
     ser_dtype type;
-    float scale;
     unsigned char *y;
     const unsigned char *q, *k, *v;
 } attention;
@@ -26,6 +25,17 @@ SER_INLINE float mask_and_find_highest(float *scores, size_t n_frames, size_t ld
     for (size_t i = SER_N_LANES; i < ld; i += SER_N_LANES)
         highest = ser_lanes_max(highest, ser_lanes_load(scores + i));
     return ser_lanes_highest(highest);
+}
+
+/* scores (n_rows, ld) = scores * scale + gate * bias: row t's bias starts at bias - t, its gate at gates + t
+ * * n_heads. */
+SER_FAST static void add_bias(float *scores, const float *bias, const float *gates, size_t n_heads,
+                              size_t n_rows, size_t n_frames, size_t ld, float scale)
+{
+    for (size_t t = 0; t < n_rows; t++, scores += ld, bias--, gates += n_heads)
+        for (size_t i = 0; i < n_frames; i += SER_N_LANES)
+            ser_lanes_store(scores + i, ser_lanes_load(scores + i) * scale +
+                                            ser_row_load(bias, i, n_frames - i) * *gates);
 }
 
 /* scores (n_rows, ld): each becomes exp(scale * (score - the row's highest)), in place; inverse_sums (n_rows)
@@ -79,6 +89,19 @@ SER_FAST static void scale_rows_bf16(uint16_t *restrict y, const float *restrict
             y[i] = ser_bf16_of(x[i] * factors[t]);
 }
 
+/* Of one head, for queries first ... first + n - 1. */
+static void add_biases(float *scores, const ser_nn_attention *s, size_t head, size_t first, size_t n,
+                       size_t ld, float scale)
+{
+    const float *table = s->table + head * (2 * s->n_frames - 1);
+    size_t at = s->first_query + first; /* rows beyond the last frame mean nothing, but must not be read */
+    if (at >= s->n_frames)
+        return;
+    size_t n_real = s->n_frames - at < n ? s->n_frames - at : n;
+    add_bias(scores, table + (s->n_frames - 1 - at), s->gates + first * s->n_heads + head, s->n_heads, n_real,
+             s->n_frames, ld, scale);
+}
+
 /* One block of query rows of one head. */
 static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_error *err)
 {
@@ -93,6 +116,7 @@ static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_erro
     bool half = a->type == SER_BF16;
     size_t size = ser_dtype_size(a->type), head = item / a->n_blocks * head_dims * size;
     size_t rows = first * dims * size + head;
+    float scale = 1 / sqrtf((float)head_dims);
     ser_gemm products = {.n_batch = 1, .m = n, .n = a->n_keys, .k = head_dims, .b_transposed = true};
     products.lda = products.ldb = dims;
     products.ldc = a->ld;
@@ -100,8 +124,11 @@ static ser_status attend(void *context, size_t item, ser_nn_work *work, ser_erro
     ser_status status = ser_nn_gemm(work, scores, a->q + rows, a->k + head, &products, err);
     if (status != SER_OK)
         return status;
-    (half ? exponentials_bf16 : exponentials_f32)(scores, inverse_sums, n, a->shape->n_frames, a->ld,
-                                                  a->scale);
+    if (a->shape->table) {
+        add_biases(scores, a->shape, item / a->n_blocks, first, n, a->ld, scale);
+        scale = 1;
+    }
+    (half ? exponentials_bf16 : exponentials_f32)(scores, inverse_sums, n, a->shape->n_frames, a->ld, scale);
     ser_gemm sums = {.n_batch = 1, .m = n, .n = head_dims, .k = a->n_keys, .ab_type = a->type};
     sums.lda = half ? 2 * a->ld : a->ld;
     sums.ldb = dims;
@@ -118,7 +145,6 @@ ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, c
                                     const ser_nn_attention *shape, ser_error *err)
 {
     attention a = {.shape = shape, .type = ser_nn_work_type(work), .y = y, .q = q, .k = k, .v = v};
-    a.scale = 1 / sqrtf((float)shape->head_dims);
     a.n_keys = ser_nn_round_rows(shape->n_frames);
     a.ld = (a.n_keys + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
     a.n_block = shape->n_queries;

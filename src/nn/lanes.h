@@ -64,6 +64,11 @@ SER_INLINE ser_lanes ser_lanes_erf(ser_lanes x)
     return (ser_lanes)((ser_int_lanes)y | sign);
 }
 
+SER_INLINE ser_lanes ser_lanes_gelu(ser_lanes x)
+{
+    return 0.5f * x * (1 + ser_lanes_erf(x * 0.707106781f));
+}
+
 /* To the nearest number with 8 bits of mantissa, ties to even; NaN stays NaN. */
 SER_INLINE uint16_t ser_bf16_of(float x)
 {

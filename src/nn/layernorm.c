@@ -1,5 +1,5 @@
-#include "nn/lanes.h"
-#include "nn/layers.h"
+#include "nn/rows.h"
+#include "nn/speech.h"
 
 #include <math.h>
 
@@ -56,4 +56,41 @@ void ser_nn_layernorm_forward(void *y, ser_dtype y_type, const float *x, const f
         normalise_f32(y, x, scale, shift, n_rows, dims, epsilon);
     else
         normalise_bf16(y, x, scale, shift, n_rows, dims, epsilon);
+}
+
+/* Lane by lane, so that the normalised row is not written before it goes through GELU. */
+SER_INLINE void normalise_gelu(void *y, bool half, const float *x, const float *scale, const float *shift,
+                               size_t n_rows, size_t dims, float epsilon)
+{
+    for (size_t t = 0; t < n_rows; t++, x += dims) {
+        float mean, inverse;
+        row_statistics(&mean, &inverse, x, dims, epsilon);
+        for (size_t i = 0; i < dims; i += SER_N_LANES) {
+            ser_lanes v = (ser_row_load(x, i, dims - i) - mean) * inverse;
+            if (scale)
+                v = v * ser_row_load(scale, i, dims - i) + ser_row_load(shift, i, dims - i);
+            ser_row_store_as(y, half, t * dims + i, dims - i, ser_lanes_gelu(v));
+        }
+    }
+}
+
+SER_FAST static void normalise_gelu_f32(float *y, const float *x, const float *scale, const float *shift,
+                                        size_t n_rows, size_t dims, float epsilon)
+{
+    normalise_gelu(y, false, x, scale, shift, n_rows, dims, epsilon);
+}
+
+SER_FAST static void normalise_gelu_bf16(uint16_t *y, const float *x, const float *scale, const float *shift,
+                                         size_t n_rows, size_t dims, float epsilon)
+{
+    normalise_gelu(y, true, x, scale, shift, n_rows, dims, epsilon);
+}
+
+void ser_nn_layernorm_gelu_forward(void *y, ser_dtype y_type, const float *x, const float *scale,
+                                   const float *shift, size_t n_rows, size_t dims, float epsilon)
+{
+    if (y_type == SER_F32)
+        normalise_gelu_f32(y, x, scale, shift, n_rows, dims, epsilon);
+    else
+        normalise_gelu_bf16(y, x, scale, shift, n_rows, dims, epsilon);
 }

@@ -22,29 +22,35 @@ void ser_nn_layernorm_forward(void *y, ser_dtype y_type, const float *x, const f
 void ser_nn_gelu_forward(float *x, size_t n);
 
 /* Self-attention without a mask (Vaswani et al. 2017, arXiv:1706.03762, section 3.2), each head on its own
- * columns: y = softmax(q k^T / sqrt(head_dims)) v. q, y (n_queries, n_heads * head_dims); k, v (n_frames, the
- * same), with room for ser_nn_round_rows(n_frames) rows, those beyond n_frames finite and without effect. All
- * are activations of the work's type; y may be q. */
+ * columns: y = softmax(q k^T / sqrt(head_dims) + bias) v. q, y (n_queries, n_heads * head_dims); k, v
+ * (n_frames, the same), with room for ser_nn_round_rows(n_frames) rows, those beyond n_frames finite and
+ * without effect. All are activations of the work's type; y may be q. */
 typedef struct ser_nn_attention {
     size_t n_queries, n_frames, n_heads, head_dims;
+    /* Position biases, where table is not NULL: gates[t, h] * table[h, s - t + n_frames - 1] for query t and
+     * key s; gates (n_queries, n_heads), table (n_heads, 2 n_frames - 1). first_query: where in the recording
+     * query 0 is. */
+    const float *table, *gates;
+    size_t first_query;
 } ser_nn_attention;
 ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, const void *k, const void *v,
                                     const ser_nn_attention *shape, ser_error *err);
 
-/* Convolution over time with a kernel of 3 and zero padding of 1, then the activation: x (n_frames, n_in) ->
- * y[t,o] = act(bias[o] + sum over i,j of w[o,i,j] x[stride t + j - 1, i]), t = 0 ... ceil(n_frames / stride)
- * - 1. */
+/* Convolution over time with zero padding on both sides, then the activation: x (n_frames, n_in) ->
+ * y[t,o] = act(bias[o] + sum over i,j of w[o,i,j] x[stride t + j - padding, i]). */
+typedef struct ser_nn_conv_shape {
+    size_t n_out, n_in, kernel, stride, padding;
+} ser_nn_conv_shape;
+
 typedef struct ser_nn_conv1d {
-    ser_nn_linear *linear; /* of rows (x[t-1], x[t], x[t+1]), which is what w becomes as (n_out, 3, n_in) */
-    size_t n_in, n_out, stride;
+    ser_nn_linear *linear; /* of rows of kernel frames, which is what w becomes as (n_out, kernel, n_in) */
+    ser_nn_conv_shape shape;
 } ser_nn_conv1d;
 
-enum { SER_NN_CONV_KERNEL = 3 };
-
-/* w (n_out, n_in, 3), scales and bias as for ser_nn_linear_new. */
+/* w (n_out, n_in, kernel), scales and bias as for ser_nn_linear_new. */
 ser_status ser_nn_conv1d_init(ser_nn_conv1d *c, const ser_nn_ops *ops, const ser_tensor *w,
-                              const float *scales, const float *bias, size_t n_out, size_t n_in,
-                              size_t stride, ser_activation act, ser_error *err);
+                              const float *scales, const float *bias, const ser_nn_conv_shape *shape,
+                              ser_activation act, ser_error *err);
 void ser_nn_conv1d_release(ser_nn_conv1d *c);
 /* Rows first_row ... first_row + n_rows - 1 of y, written to y; beyond the last, what silence after x gives.
  */

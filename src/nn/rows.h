@@ -3,6 +3,7 @@
 #define SER_NN_ROWS_H
 
 #include "nn/lanes.h"
+#include <stdbool.h>
 
 /* x[i ...], of which n_left are there; the lanes beyond are 0. */
 SER_INLINE ser_lanes ser_row_load(const float *x, size_t i, size_t n_left)
@@ -20,6 +21,20 @@ SER_INLINE void ser_row_store(float *y, size_t i, size_t n_left, ser_lanes v)
         ser_lanes_store(y + i, v);
     else
         memcpy(y + i, &v, n_left * sizeof *y);
+}
+
+/* y[i ...] as fp32 or, where half, bf16. */
+SER_INLINE void ser_row_store_as(void *y, bool half, size_t i, size_t n_left, ser_lanes v)
+{
+    if (!half) {
+        ser_row_store(y, i, n_left, v);
+    } else if (n_left >= SER_N_LANES) {
+        ser_lanes_store_bf16((uint16_t *)y + i, v);
+    } else {
+        uint16_t part[SER_N_LANES];
+        ser_lanes_store_bf16(part, v);
+        memcpy((uint16_t *)y + i, part, n_left * sizeof *part);
+    }
 }
 
 /* 1 / (1 + exp(-x)), without overflow on either side. */

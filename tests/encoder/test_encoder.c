@@ -381,8 +381,8 @@ static void check_config(const char *from, const char *to, ser_status expected, 
 static void test_bad_config(void)
 {
     ser_error err = {0};
-    check_config("\"whisper\"", "\"hubert\"", SER_E_UNSUPPORTED,
-                 "'hubert' cannot be used: supported: whisper");
+    check_config("\"whisper\"", "\"bert\"", SER_E_UNSUPPORTED,
+                 "'bert' cannot be used: supported: whisper, hubert, wav2vec2, wavlm, data2vec-audio");
     check_config("\"model_type\": \"whisper\", ", "", SER_E_FORMAT, "'model_type' is missing");
     check_config("\"model_type\": \"whisper\"", "\"model_type\": 3", SER_E_FORMAT, "config.json: ");
     check_config("\"d_model\": 64, ", "", SER_E_FORMAT, "'d_model' is missing");

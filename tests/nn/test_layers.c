@@ -145,7 +145,7 @@ static void test_attention(const engine *e)
 
 static void conv_case(const engine *e, size_t n_frames, size_t stride, ser_activation act)
 {
-    enum { N_IN = 10, N_OUT = 24, K = SER_NN_CONV_KERNEL };
+    enum { N_IN = 10, N_OUT = 24, K = 3 };
     ser_error err = {0};
     size_t n_out_frames = (n_frames + stride - 1) / stride, n_rows = ser_nn_round_rows(n_out_frames);
     float *x = random_floats(n_frames * N_IN, 1, n_frames), *w = random_floats(N_OUT * N_IN * K, 0.2, 2);
@@ -153,7 +153,9 @@ static void conv_case(const engine *e, size_t n_frames, size_t stride, ser_activ
     float *expected = random_floats(n_rows * N_OUT, 1, 4);
     ser_tensor t = tensor_of(w, N_OUT, N_IN * K);
     ser_nn_conv1d c;
-    CHECK_OK(ser_nn_conv1d_init(&c, e->ops, &t, NULL, bias, N_OUT, N_IN, stride, act, &err), &err);
+    CHECK_OK(ser_nn_conv1d_init(&c, e->ops, &t, NULL, bias, &(ser_nn_conv_shape){N_OUT, N_IN, K, stride, 1},
+                                act, &err),
+             &err);
     if (ser_nn_ops_type(e->ops) == SER_BF16) {
         round_to_bf16(x, n_frames * N_IN);
         round_to_bf16(w, N_OUT * N_IN * K);

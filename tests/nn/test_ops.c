@@ -262,9 +262,9 @@ static void test_refusals(const engine *e)
 static ser_status use_everything(ser_engine kind, ser_error *err)
 {
     enum { N = 8 };
-    static const float w[N * N * SER_NN_CONV_KERNEL], x[N * N];
+    static const float w[N * N * 3], x[N * N];
     float y[N * N];
-    ser_tensor square = tensor_of(w, N, N), kernel = tensor_of(w, N, N * SER_NN_CONV_KERNEL);
+    ser_tensor square = tensor_of(w, N, N), kernel = tensor_of(w, N, N * 3);
     ser_nn_ops *ops = NULL;
     ser_nn_work *work = NULL;
     ser_nn_linear *l = NULL;
@@ -277,7 +277,8 @@ static ser_status use_everything(ser_engine kind, ser_error *err)
     if (status == SER_OK)
         status = ser_nn_linear_new(&l, ops, &square, NULL, NULL, N, N, SER_ACT_GELU, err);
     if (status == SER_OK)
-        status = ser_nn_conv1d_init(&conv, ops, &kernel, NULL, NULL, N, N, 1, SER_ACT_NONE, err);
+        status = ser_nn_conv1d_init(&conv, ops, &kernel, NULL, NULL, &(ser_nn_conv_shape){N, N, 3, 1, 1},
+                                    SER_ACT_NONE, err);
     if (status == SER_OK)
         status = ser_nn_linear_run(l, work, y, x, N, false, err);
     if (status == SER_OK)
