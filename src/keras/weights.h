@@ -12,5 +12,8 @@ ser_status ser_keras_weights_write(const char *path, const ser_timnet *net, ser_
 /* Values of a network whose shape is known. SER_E_FORMAT names the layer and the sizes that are not net's;
  * on failure net's values are what they were. */
 ser_status ser_keras_weights_read(const char *path, ser_timnet *net, ser_error *err);
+/* The same from a file's bytes. */
+ser_status ser_keras_weights_read_memory(const unsigned char *bytes, size_t n, ser_timnet *net,
+                                         ser_error *err);
 
 #endif
