@@ -19,9 +19,10 @@ typedef struct ser_run_shared {
     long speakers, texts, duplicates, takes;
 } ser_run_shared;
 
-/* One model of the run: a fold's, or the average of all ("average" as its name). */
+/* One model of the run. */
 typedef struct ser_run_fold {
     const char *name;                     /* "1", "03", "average" */
+    bool combined;                        /* no fold's model, but several together: left out of means */
     size_t n_train, n_validation, n_test; /* recordings; 0: none */
     double ua, wa, f1, loss;              /* of its test part; percent but for the loss */
     double seconds;                       /* of training */
@@ -74,5 +75,16 @@ typedef struct ser_run_report {
     const ser_run_prediction *predictions;
     size_t n_predictions;
 } ser_run_report;
+
+/* What training and test parts can share, in the order in which people should hear of it. */
+enum { SER_N_SHARED = 4 };
+typedef struct ser_shared_kind {
+    const char *key, *what, *meaning; /* key: in report.json */
+    bool serious;                     /* the figures say less than they seem to */
+} ser_shared_kind;
+extern const ser_shared_kind ser_shared_kinds[SER_N_SHARED];
+
+/* In how many folds something of a kind is shared, and the largest count; false: not known of any fold. */
+bool ser_run_shared_count(const ser_run_report *r, size_t kind, size_t *n_folds, long *most);
 
 #endif
