@@ -13,15 +13,18 @@
 
 struct ser_model {
     ser_settings settings;
-    ser_linear_model data;
+    ser_model_data data;
     ser_encoder *encoder; /* NULL when the features need none */
     ser_extractor *extractor;
+    ser_nn_ops *ops; /* of the networks; NULL when there are none */
 };
 
 struct ser_session {
     const ser_model *model;
     ser_extractor_work *work;
-    float *pooled, *scratch;               /* n_in each */
+    float *pooled, *scratch;               /* ser_pooled_dims each */
+    ser_nn_work *nn;                       /* of the networks */
+    ser_timnet_scorer *scorer;             /* theirs */
     float *baseline_mean, *baseline_scale; /* n_in each; NULL: no baseline is set */
 };
 
@@ -78,6 +81,25 @@ static ser_status open_safetensors(ser_safetensors **file, const char *path, ser
     return ser_safetensors_open_memory(file, bytes, n_bytes, err);
 }
 
+/* The parts of the model against each other. The networks are small beside an encoder, so that they are
+ * always computed in fp32. */
+static ser_status check_parts(ser_model *m, ser_error *err)
+{
+    const ser_model_data *d = &m->data;
+    size_t n_pooled = ser_pooled_dims(m->extractor);
+    const ser_timnet_layout layout = ser_timnet_layout_of(m->extractor);
+    const ser_linear *head = d->plain.n_in ? &d->plain : &d->voice;
+    if (head->n_in && head->n_in != n_pooled)
+        return ser_fail(
+            err, SER_E_FORMAT,
+            "the model's weights take %zu features, its specification gives %zu: the file is damaged",
+            head->n_in, n_pooled);
+    if (!d->n_networks)
+        return SER_OK;
+    ser_status st = ser_timnet_members_check(d->networks, d->n_networks, &layout, err);
+    return st == SER_OK ? ser_nn_ops_new(&m->ops, m->settings.engine, SER_PRECISION_FP32, err) : st;
+}
+
 ser_status ser_model_open(ser_model **out, const char *path, const ser_settings *s, ser_error *err)
 {
     *out = NULL;
@@ -91,16 +113,13 @@ ser_status ser_model_open(ser_model **out, const char *path, const ser_settings 
         ser_default_settings(&m->settings);
     ser_status st = open_safetensors(&file, path, err);
     if (st == SER_OK)
-        st = ser_linear_model_read(&m->data, file, err);
+        st = ser_model_data_read(&m->data, file, err);
     if (st == SER_OK)
         st = open_encoder(m, file, err);
     if (st == SER_OK)
         st = ser_extractor_new(&m->extractor, &m->data.spec, m->encoder, err);
-    if (st == SER_OK && ser_pooled_dims(m->extractor) != m->data.plain.n_in)
-        st = ser_fail(
-            err, SER_E_FORMAT,
-            "the model's weights take %zu features, its specification gives %zu: the file is damaged",
-            m->data.plain.n_in, ser_pooled_dims(m->extractor));
+    if (st == SER_OK)
+        st = check_parts(m, err);
     ser_safetensors_close(&file);
     if (st != SER_OK)
         ser_model_close(&m);
@@ -112,9 +131,10 @@ void ser_model_close(ser_model **model)
 {
     if (!model || !*model)
         return;
+    ser_nn_ops_free(&(*model)->ops);
     ser_extractor_free(&(*model)->extractor);
     ser_encoder_close(&(*model)->encoder);
-    ser_linear_model_release(&(*model)->data);
+    ser_model_data_release(&(*model)->data);
     ser_free(*model);
     *model = NULL;
 }
@@ -129,7 +149,24 @@ const char *ser_model_label(const ser_model *model, size_t i)
     return i < model->data.n_labels ? model->data.labels[i] : NULL;
 }
 
+const char *ser_model_type(const ser_model *model)
+{
+    return ser_model_data_type(&model->data);
+}
+
 /* ---- sessions ---- */
+
+static ser_status open_scorer(ser_session *s, ser_error *err)
+{
+    const ser_model *m = s->model;
+    const ser_timnet_layout layout = ser_timnet_layout_of(m->extractor);
+    if (!m->data.n_networks)
+        return SER_OK;
+    ser_status st = ser_nn_work_new(&s->nn, m->ops, m->settings.n_threads, err);
+    if (st == SER_OK)
+        st = ser_timnet_scorer_new(&s->scorer, m->data.networks, m->data.n_networks, &layout, s->nn, err);
+    return st;
+}
 
 ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error *err)
 {
@@ -138,11 +175,13 @@ ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error 
     if (!s)
         return ser_fail_nomem(err);
     s->model = model;
-    s->pooled = ser_alloc(model->data.plain.n_in, sizeof *s->pooled);
-    s->scratch = ser_alloc(model->data.plain.n_in, sizeof *s->scratch);
+    s->pooled = ser_alloc(ser_pooled_dims(model->extractor), sizeof *s->pooled);
+    s->scratch = ser_alloc(ser_pooled_dims(model->extractor), sizeof *s->scratch);
     ser_status st = s->pooled && s->scratch ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_extractor_work_new(&s->work, model->extractor, model->settings.n_threads, err);
+    if (st == SER_OK)
+        st = open_scorer(s, err);
     if (st != SER_OK)
         ser_session_free(&s);
     *out = s;
@@ -153,6 +192,8 @@ void ser_session_free(ser_session **session)
 {
     if (!session || !*session)
         return;
+    ser_timnet_scorer_free(&(*session)->scorer);
+    ser_nn_work_free(&(*session)->nn);
     ser_extractor_work_free(&(*session)->work);
     ser_free((*session)->pooled);
     ser_free((*session)->scratch);
@@ -164,27 +205,48 @@ void ser_session_free(ser_session **session)
 
 /* ---- prediction ---- */
 
-/* ser_judge_fn: context is the session. */
-static ser_status judge(void *context, const ser_pooling *stretch, float *scores, int *label, ser_error *err)
+static bool has_voice(const ser_session *s)
 {
-    (void)err;
-    ser_session *s = context;
-    const ser_linear_model *m = &s->model->data;
-    ser_pooling_finish(s->model->extractor, stretch, s->pooled, s->scratch);
-    if (m->voice.n_in) {
-        float voice[2];
-        ser_linear_logits(&m->voice, voice, s->pooled);
-        ser_softmax(voice, 2, m->voice.temperature);
-        if (voice[1] < 0.5f) {
-            *label = -1;
-            return SER_OK;
-        }
-    }
+    const ser_linear *head = &s->model->data.voice;
+    float voice[2];
+    if (!head->n_in)
+        return true;
+    ser_linear_logits(head, voice, s->pooled);
+    ser_softmax(voice, 2, head->temperature);
+    return voice[1] >= 0.5f;
+}
+
+/* The linear part's answer to s->pooled. */
+static void score_pooled(const ser_session *s, float *scores)
+{
+    const ser_model_data *m = &s->model->data;
     const ser_linear *head = s->baseline_mean ? &m->baseline : &m->plain;
     for (size_t i = 0; s->baseline_mean && i < head->n_in; i++)
         s->pooled[i] = (s->pooled[i] - s->baseline_mean[i]) * s->baseline_scale[i];
     ser_linear_logits(head, scores, s->pooled);
     ser_softmax(scores, m->n_labels, head->temperature);
+}
+
+/* ser_judge_fn: context is the session. */
+static ser_status judge(void *context, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
+{
+    ser_session *s = context;
+    const ser_model_data *m = &s->model->data;
+    float from_networks[SER_MAX_LABELS];
+    ser_pooling_finish(s->model->extractor, stretch->pooled, s->pooled, s->scratch);
+    *label = -1;
+    if (!has_voice(s))
+        return SER_OK;
+    if (m->plain.n_in)
+        score_pooled(s, scores);
+    if (m->n_networks) {
+        const ser_timnet_batch batch = {1, &stretch->frames, &stretch->n_frames};
+        ser_status st = ser_timnet_score(s->scorer, &batch, from_networks, err);
+        if (st != SER_OK)
+            return st;
+        for (size_t i = 0; i < m->n_labels; i++)
+            scores[i] = m->plain.n_in ? (scores[i] + from_networks[i]) / 2 : from_networks[i];
+    }
     *label = 0;
     for (size_t i = 1; i < m->n_labels; i++)
         if (scores[i] > scores[*label])
@@ -192,16 +254,66 @@ static ser_status judge(void *context, const ser_pooling *stretch, float *scores
     return SER_OK;
 }
 
+/* Networks read the frames of a whole recording, where it is of one window. Then its timeline is judged at
+ * the end, and only when it is wanted. */
 typedef struct listener {
     ser_pooling whole;
     ser_timeline timeline;
+    float *first; /* (n_first, dims): the first window; NULL: it is in the timeline already */
+    unsigned char *first_active;
+    size_t n_first;
+    bool keeps_first;
 } listener;
+
+static ser_status listener_init(listener *l, ser_session *s, ser_error *err)
+{
+    const ser_extractor *e = s->model->extractor;
+    *l = (listener){.keeps_first = s->model->data.n_networks > 0};
+    ser_status st = ser_pooling_init(&l->whole, ser_extractor_dims(e), err);
+    if (st == SER_OK)
+        st = ser_timeline_init(
+            &l->timeline, ser_extractor_dims(e), s->model->data.n_labels, ser_extractor_frames_per_s(e),
+            l->keeps_first ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge, s, err);
+    return st;
+}
+
+static void listener_release(listener *l)
+{
+    ser_pooling_release(&l->whole);
+    ser_timeline_release(&l->timeline);
+    ser_free(l->first);
+    ser_free(l->first_active);
+}
+
+static ser_status keep_first(listener *l, const ser_frames *frames, ser_error *err)
+{
+    size_t n_values = frames->n * l->timeline.dims;
+    l->keeps_first = false;
+    l->first = ser_alloc(n_values, sizeof *l->first);
+    l->first_active = ser_alloc(frames->n, 1);
+    if (!l->first || !l->first_active)
+        return ser_fail_nomem(err);
+    memcpy(l->first, frames->x, n_values * sizeof *l->first);
+    memcpy(l->first_active, frames->active, frames->n);
+    l->n_first = frames->n;
+    return SER_OK;
+}
+
+static ser_status pass_on_first(listener *l, ser_error *err)
+{
+    const ser_frames first = {.x = l->first, .active = l->first_active, .n = l->n_first};
+    l->n_first = 0;
+    return first.n ? ser_timeline_add(&l->timeline, &first, err) : SER_OK;
+}
 
 static ser_status listen(void *context, const ser_frames *frames, ser_error *err)
 {
     listener *l = context;
     ser_pooling_add(&l->whole, frames);
-    return ser_timeline_add(&l->timeline, frames, err);
+    if (l->keeps_first)
+        return keep_first(l, frames, err);
+    ser_status st = pass_on_first(l, err);
+    return st == SER_OK ? ser_timeline_add(&l->timeline, frames, err) : st;
 }
 
 /* A recording of one window is one utterance. A longer one is a conversation: the mean over its voiced cells
@@ -209,8 +321,9 @@ static ser_status listen(void *context, const ser_frames *frames, ser_error *err
 static ser_status judge_whole(ser_session *s, const listener *l, size_t n_samples, ser_result *r,
                               ser_error *err)
 {
+    const ser_stretch whole = {&l->whole, l->first, l->whole.all.n_frames};
     if (n_samples <= SER_WINDOW_SAMPLES)
-        return judge(s, &l->whole, r->scores, &r->label, err);
+        return judge(s, &whole, r->scores, &r->label, err);
     size_t n_labels = s->model->data.n_labels;
     r->label = l->timeline.n_voiced ? 0 : -1;
     for (size_t i = 0; i < n_labels && l->timeline.n_voiced; i++) {
@@ -225,13 +338,11 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
                                  ser_result *r, ser_error *err)
 {
     const ser_extractor *e = s->model->extractor;
-    listener l = {0};
+    listener l;
     ser_hearing hearing;
     ser_pcm_source source = ser_hearing_source(&hearing, from);
-    ser_status st = ser_pooling_init(&l.whole, ser_extractor_dims(e), err);
-    if (st == SER_OK)
-        st = ser_timeline_init(&l.timeline, ser_extractor_dims(e), s->model->data.n_labels,
-                               ser_extractor_frames_per_s(e), judge, s, err);
+    bool wants_timeline = options && options->timeline;
+    ser_status st = listener_init(&l, s, err);
     if (st == SER_OK)
         st = ser_extract(e, s->work, &source, listen, &l, err);
     if (st != SER_OK)
@@ -243,6 +354,8 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
     }
     r->duration_s = (double)hearing.n_samples / SER_SAMPLE_RATE_HZ;
     bool silence = ser_hearing_is_silence(&hearing);
+    if (wants_timeline && !silence && (st = pass_on_first(&l, err)) != SER_OK)
+        goto done;
     if ((st = ser_timeline_finish(&l.timeline, r->duration_s, err)) != SER_OK)
         goto done;
     r->label = -1;
@@ -252,14 +365,13 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
         r->confidence = r->scores[r->label];
     else
         r->note = silence ? SER_NOTE_SILENCE : SER_NOTE_NO_VOICE;
-    if (options && options->timeline && !silence) {
+    if (wants_timeline && !silence) {
         r->segments = l.timeline.segments; /* moves to the result */
         r->n_segments = l.timeline.n_segments;
         l.timeline.segments = NULL;
     }
 done:
-    ser_pooling_release(&l.whole);
-    ser_timeline_release(&l.timeline);
+    listener_release(&l);
     return st;
 }
 
@@ -343,6 +455,10 @@ static void set_baseline_statistics(ser_session *s, const double *sum, const dou
 ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths, ser_error *err)
 {
     size_t n_in = s->model->data.baseline.n_in;
+    if (n_paths && s->model->data.n_networks)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "this model has temporal networks, which know nothing of a voice's baseline: use a "
+                        "linear one");
     if (n_paths && !n_in)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "this model has no head for a voice's baseline: train it again");

@@ -77,6 +77,10 @@ SER_API size_t ser_model_n_labels(const ser_model *model);
  * range. */
 SER_API const char *ser_model_label(const ser_model *model, size_t i);
 
+/* What answers: "linear" (statistics over time and a softmax layer), "timnet" (temporal networks), or
+ * "linear+timnet" (both, their calibrated scores averaged). */
+SER_API const char *ser_model_type(const ser_model *model);
+
 /* Working memory for predictions. The model must outlive the session. */
 SER_API ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error *err);
 SER_API void ser_session_free(ser_session **session);
@@ -120,7 +124,7 @@ SER_API void ser_result_release(ser_result *r);
 
 /* From now on this session standardises features by the voice heard in these recordings (no labels needed),
  * and answers with the model's second head. At least 3 recordings; 10 or more are better. n_paths 0: back to
- * none. */
+ * none. SER_E_UNSUPPORTED: the model has no such head, or temporal networks. */
 SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths,
                                             ser_error *err);
 

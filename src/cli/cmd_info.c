@@ -41,23 +41,39 @@ static void print_field(const char *name, const char *format, ...)
     va_end(args);
 }
 
+static void print_network(const ser_timnet_member *m)
+{
+    const ser_timnet_shape *s = &m->net->shape;
+    print_field("network",
+                "%zu features, %zu filters, kernel %zu, %zu dilations, %zu stacks, %s: %.2f million "
+                "weights, temperature %.3f",
+                s->n_in, s->n_filters, s->kernel_size, s->n_dilations, s->n_stacks,
+                ser_nonlinearity_name(s->activation), (double)m->net->n_trained / 1e6,
+                (double)m->temperature);
+}
+
 static ser_status print_model(const ser_safetensors *file, ser_error *err)
 {
-    ser_linear_model m;
+    ser_model_data m;
     ser_text key = {0}, labels = {0};
-    ser_status st = ser_linear_model_read(&m, file, err);
+    ser_status st = ser_model_data_read(&m, file, err);
     if (st != SER_OK)
         return st;
     ser_feature_spec_key(&m.spec, &key);
     for (size_t i = 0; i < m.n_labels; i++)
         ser_text_appendf(&labels, "%s%s", i ? ", " : "", m.labels[i]);
-    printf("model, linear\n");
+    printf("model, %s\n", ser_model_data_type(&m));
     print_field("emotions", "%s", labels.s ? labels.s : "");
     print_field("features", "%s", key.s ? key.s : "");
-    print_field("weights", "%zu features x %zu emotions", m.plain.n_in, m.n_labels);
-    print_field("temperature", "%.3f", (double)m.plain.temperature);
+    if (m.plain.n_in) {
+        print_field("weights", "%zu features x %zu emotions", m.plain.n_in, m.n_labels);
+        print_field("temperature", "%.3f", (double)m.plain.temperature);
+    }
+    for (size_t i = 0; i < m.n_networks; i++)
+        print_network(&m.networks[i]);
     print_field("baseline", "%s",
-                m.baseline.n_in ? "yes: answers can be made relative to a voice (--baseline)" : "no");
+                m.baseline.n_in && !m.n_networks ? "yes: answers can be made relative to a voice (--baseline)"
+                                                 : "no");
     print_field("voice", "%s", m.voice.n_in ? "tells sound without a voice" : "every sound gets an emotion");
     print_field("encoder", "%s",
                 m.encoder_config      ? "in the file"
@@ -67,7 +83,7 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
         print_field("provenance", "%s", m.provenance);
     ser_text_release(&key);
     ser_text_release(&labels);
-    ser_linear_model_release(&m);
+    ser_model_data_release(&m);
     return SER_OK;
 }
 

@@ -147,7 +147,7 @@ static ser_status save_model(const ser_workbench *w, ser_training *t, const char
             st = read_config(&t->model.encoder_config, w->encoder_folder, err);
     }
     if (st == SER_OK)
-        st = ser_linear_model_write(&t->model, path, tensors, n_tensors, err);
+        st = ser_model_data_write(&t->model, path, tensors, n_tensors, err);
     ser_encoder_free_export(tensors, n_tensors);
     ser_free(path);
     return st;

@@ -11,28 +11,36 @@ static const struct {
     const char *name;
     size_t offset;
 } heads[] = {
-    {"plain", offsetof(ser_linear_model, plain)},
-    {"baseline", offsetof(ser_linear_model, baseline)},
-    {"voice", offsetof(ser_linear_model, voice)},
+    {"plain", offsetof(ser_model_data, plain)},
+    {"baseline", offsetof(ser_model_data, baseline)},
+    {"voice", offsetof(ser_model_data, voice)},
 };
 enum { N_HEADS = sizeof heads / sizeof *heads, TENSORS_PER_HEAD = 5 };
 
-static ser_linear *head_of(ser_linear_model *m, size_t i)
+static ser_linear *head_of(ser_model_data *m, size_t i)
 {
     return (ser_linear *)((char *)m + heads[i].offset);
 }
 
-void ser_linear_model_release(ser_linear_model *m)
+void ser_model_data_release(ser_model_data *m)
 {
     for (size_t i = 0; i < m->n_labels; i++)
         ser_free(m->labels[i]);
     ser_free(m->labels);
     for (size_t i = 0; i < N_HEADS; i++)
         ser_linear_release(head_of(m, i));
+    for (size_t i = 0; i < m->n_networks; i++)
+        ser_timnet_member_release(&m->networks[i]);
+    ser_free(m->networks);
     ser_free(m->baseline_spread);
     ser_free(m->encoder_config);
     ser_free(m->provenance);
-    *m = (ser_linear_model){0};
+    *m = (ser_model_data){0};
+}
+
+const char *ser_model_data_type(const ser_model_data *m)
+{
+    return !m->n_networks ? "linear" : m->plain.n_in ? "linear+timnet" : "timnet";
 }
 
 /* ---- reading ---- */
@@ -55,7 +63,8 @@ static ser_status check_version(const ser_safetensors *file, ser_error *err)
             "is a model of format version %ld, and this is ser %s, which reads up to %d: install a newer ser",
             version, SER_VERSION, SER_MODEL_FORMAT_VERSION);
     const char *type = ser_safetensors_metadata(file, "ser.model_type");
-    if (!type || strcmp(type, "linear") != 0)
+    if (!type ||
+        (strcmp(type, "linear") != 0 && strcmp(type, "timnet") != 0 && strcmp(type, "linear+timnet") != 0))
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "is a model of type '%.40s', which this version does not know", type ? type : "");
     return SER_OK;
@@ -107,7 +116,7 @@ done:
     return st;
 }
 
-static ser_status read_labels(ser_linear_model *m, const ser_safetensors *file, ser_error *err)
+static ser_status read_labels(ser_model_data *m, const ser_safetensors *file, ser_error *err)
 {
     json_t *json = NULL;
     ser_status st = load_json(&json, file, "ser.labels", err);
@@ -192,6 +201,96 @@ static ser_status read_head(ser_linear *l, const ser_safetensors *file, const ch
     return st;
 }
 
+/* {"n_in": 1024, "n_filters": 128, "kernel_size": 3, "n_dilations": 8, "n_stacks": 3, "activation": "relu",
+ * "dropout": 0.4, "blocks": [1, 2]}, without blocks where the whole frame is read. */
+static bool parse_network(ser_timnet_shape *shape, uint64_t *blocks, json_t *json)
+{
+    json_int_t n_in, n_filters, kernel_size, n_dilations, n_stacks;
+    const char *activation;
+    json_t *list = NULL;
+    *blocks = 0;
+    if (json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s, s:F, s?o}", "n_in", &n_in, "n_filters", &n_filters,
+                    "kernel_size", &kernel_size, "n_dilations", &n_dilations, "n_stacks", &n_stacks,
+                    "activation", &activation, "dropout", &shape->dropout, "blocks", &list) != 0 ||
+        n_in < 1 || n_filters < 1 || kernel_size < 1 || n_dilations < 1 || n_stacks < 1 ||
+        !ser_nonlinearity_parse(&shape->activation, activation) || (list && !json_array_size(list)))
+        return false;
+    shape->n_in = (size_t)n_in;
+    shape->n_filters = (size_t)n_filters;
+    shape->kernel_size = (size_t)kernel_size;
+    shape->n_dilations = (size_t)n_dilations;
+    shape->n_stacks = (size_t)n_stacks;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *block = json_array_get(list, i);
+        json_int_t b = json_is_integer(block) ? json_integer_value(block) : -1;
+        if (b < 0 || b >= SER_TIMNET_MAX_BLOCKS)
+            return false;
+        *blocks |= UINT64_C(1) << b;
+    }
+    return true;
+}
+
+/* Whether the file holds as many numbers as the network has at least: before memory is taken for them. */
+static bool is_large_enough(const ser_safetensors *file, const ser_timnet_shape *s)
+{
+    double n_there = 0, n_kernel = (double)s->kernel_size * (double)s->n_filters * (double)s->n_filters;
+    for (size_t i = 0; i < ser_safetensors_n(file); i++)
+        n_there += (double)ser_safetensors_at(file, i)->n_elements;
+    return n_there >= 4 * (double)s->n_dilations * (double)s->n_stacks * n_kernel +
+                          2 * (double)s->n_in * (double)s->n_filters;
+}
+
+static ser_status read_network(ser_timnet_member *m, const ser_safetensors *file, size_t i, json_t *json,
+                               size_t n_labels, ser_error *err)
+{
+    ser_timnet_shape shape = {.n_labels = n_labels};
+    uint64_t blocks;
+    char name[32], prefix[40];
+    snprintf(name, sizeof name, "timnet.%zu", i);
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    if (!parse_network(&shape, &blocks, json) || !is_large_enough(file, &shape))
+        return ser_fail(err, SER_E_FORMAT,
+                        "metadata ser.networks does not describe the networks: the model file is damaged");
+    ser_status st = ser_timnet_member_init(m, &shape, err);
+    if (st == SER_E_ARG)
+        return ser_fail_within(err, SER_E_FORMAT, "metadata ser.networks: ");
+    if (st != SER_OK)
+        return st;
+    m->blocks = blocks;
+    st = ser_timnet_load(m->net, file, prefix, err);
+    if (st == SER_OK)
+        st = read_floats(m->mean, file, name, "mean", shape.n_in, err);
+    if (st == SER_OK)
+        st = read_floats(m->scale, file, name, "scale", shape.n_in, err);
+    if (st == SER_OK)
+        st = read_floats(&m->temperature, file, name, "temperature", 1, err);
+    if (st == SER_OK && !(m->temperature > 0))
+        st = ser_fail(err, SER_E_FORMAT, "%s.temperature must be positive: the model file is damaged", name);
+    return st;
+}
+
+static ser_status read_networks(ser_model_data *m, const ser_safetensors *file, ser_error *err)
+{
+    json_t *json = NULL;
+    if (!ser_safetensors_metadata(file, "ser.networks"))
+        return SER_OK;
+    ser_status st = load_json(&json, file, "ser.networks", err);
+    if (st != SER_OK)
+        return st;
+    size_t n = json_is_array(json) ? json_array_size(json) : 0;
+    if (n < 1 || n > SER_MODEL_MAX_NETWORKS)
+        st = ser_fail(err, SER_E_FORMAT, "metadata ser.networks is no list of 1 to %d networks",
+                      SER_MODEL_MAX_NETWORKS);
+    else if (!(m->networks = ser_alloc(n, sizeof *m->networks)))
+        st = ser_fail_nomem(err);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        m->n_networks = i + 1;
+        st = read_network(&m->networks[i], file, i, json_array_get(json, i), m->n_labels, err);
+    }
+    json_decref(json);
+    return st;
+}
+
 static ser_status read_optional_text(char **out, const ser_safetensors *file, const char *key, ser_error *err)
 {
     const char *text = ser_safetensors_metadata(file, key);
@@ -200,9 +299,9 @@ static ser_status read_optional_text(char **out, const ser_safetensors *file, co
     return SER_OK;
 }
 
-ser_status ser_linear_model_read(ser_linear_model *m, const ser_safetensors *file, ser_error *err)
+ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err)
 {
-    *m = (ser_linear_model){0};
+    *m = (ser_model_data){0};
     ser_status st = check_version(file, err);
     if (st == SER_OK)
         st = read_spec(&m->spec, file, err);
@@ -210,8 +309,15 @@ ser_status ser_linear_model_read(ser_linear_model *m, const ser_safetensors *fil
         st = read_labels(m, file, err);
     if (st == SER_OK)
         st = read_head(&m->plain, file, "plain", m->n_labels, 0, err);
-    if (st == SER_OK && !m->plain.n_in)
+    if (st == SER_OK)
+        st = read_networks(m, file, err);
+    const char *type = ser_safetensors_metadata(file, "ser.model_type");
+    if (st == SER_OK && strstr(type, "linear") && !m->plain.n_in)
         st = ser_fail(err, SER_E_FORMAT, "tensor 'plain.weight' is missing: the model file is damaged");
+    if (st == SER_OK && strcmp(type, ser_model_data_type(m)) != 0)
+        st = ser_fail(err, SER_E_FORMAT,
+                      "says that it is of type %s, and is of type %s: the model file is damaged", type,
+                      ser_model_data_type(m));
     if (st == SER_OK)
         st = read_head(&m->baseline, file, "baseline", m->n_labels, m->plain.n_in, err);
     if (st == SER_OK && m->baseline.n_in) {
@@ -230,7 +336,7 @@ ser_status ser_linear_model_read(ser_linear_model *m, const ser_safetensors *fil
     if (sha256)
         snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", sha256);
     if (st != SER_OK)
-        ser_linear_model_release(m);
+        ser_model_data_release(m);
     return st;
 }
 
@@ -248,26 +354,52 @@ static ser_tensor float_tensor(const char *name, const float *data, size_t n_row
                         .n_bytes = n * sizeof *data};
 }
 
-/* At most TENSORS_PER_HEAD per head and the spread; names hold their text. */
-static size_t list_tensors(const ser_linear_model *m, ser_tensor *tensors, char (*names)[32])
+/* Tensors of a head or a network beside its name in the file. */
+static void add_tensor(ser_tensor *tensors, ser_timnet_name *names, size_t *n, const char *owner,
+                       const char *part, const float *data, size_t n_rows, size_t n_columns)
 {
-    static const char *const parts[TENSORS_PER_HEAD] = {"mean", "scale", "weight", "bias", "temperature"};
+    snprintf(names[*n].text, sizeof names->text, "%s.%s", owner, part);
+    tensors[*n] = float_tensor(names[*n].text, data, n_rows, n_columns);
+    ++*n;
+}
+
+static size_t n_tensors_of(const ser_model_data *m)
+{
+    size_t n = N_HEADS * TENSORS_PER_HEAD + 1;
+    for (size_t i = 0; i < m->n_networks; i++)
+        n += m->networks[i].net->n_params + 3;
+    return n;
+}
+
+/* At most n_tensors_of; names hold their text. */
+static size_t list_tensors(const ser_model_data *m, ser_tensor *tensors, ser_timnet_name *names)
+{
     size_t n = 0;
     for (size_t h = 0; h < N_HEADS; h++) {
-        const ser_linear *l = head_of((ser_linear_model *)m, h);
+        const ser_linear *l = head_of((ser_model_data *)m, h);
+        const char *name = heads[h].name;
         if (!l->n_in)
             continue;
-        for (int i = 0; i < TENSORS_PER_HEAD; i++)
-            snprintf(names[n + (size_t)i], sizeof *names, "%s.%s", heads[h].name, parts[i]);
-        tensors[n] = float_tensor(names[n], l->mean, 0, l->n_in);
-        tensors[n + 1] = float_tensor(names[n + 1], l->scale, 0, l->n_in);
-        tensors[n + 2] = float_tensor(names[n + 2], l->w, l->n_labels, l->n_in);
-        tensors[n + 3] = float_tensor(names[n + 3], l->bias, 0, l->n_labels);
-        tensors[n + 4] = float_tensor(names[n + 4], &l->temperature, 0, 1);
-        n += TENSORS_PER_HEAD;
+        add_tensor(tensors, names, &n, name, "mean", l->mean, 0, l->n_in);
+        add_tensor(tensors, names, &n, name, "scale", l->scale, 0, l->n_in);
+        add_tensor(tensors, names, &n, name, "weight", l->w, l->n_labels, l->n_in);
+        add_tensor(tensors, names, &n, name, "bias", l->bias, 0, l->n_labels);
+        add_tensor(tensors, names, &n, name, "temperature", &l->temperature, 0, 1);
     }
     if (m->baseline.n_in)
-        tensors[n++] = float_tensor("baseline.spread", m->baseline_spread, 0, m->baseline.n_in);
+        add_tensor(tensors, names, &n, "baseline", "spread", m->baseline_spread, 0, m->baseline.n_in);
+    for (size_t i = 0; i < m->n_networks; i++) {
+        const ser_timnet_member *network = &m->networks[i];
+        size_t n_in = network->net->shape.n_in;
+        char name[32], prefix[40];
+        snprintf(name, sizeof name, "timnet.%zu", i);
+        snprintf(prefix, sizeof prefix, "%s.", name);
+        add_tensor(tensors, names, &n, name, "mean", network->mean, 0, n_in);
+        add_tensor(tensors, names, &n, name, "scale", network->scale, 0, n_in);
+        add_tensor(tensors, names, &n, name, "temperature", &network->temperature, 0, 1);
+        ser_timnet_tensors(network->net, prefix, tensors + n, names + n);
+        n += network->net->n_params;
+    }
     return n;
 }
 
@@ -287,7 +419,7 @@ static char *features_json(const ser_feature_spec *spec)
     return text;
 }
 
-static char *labels_json(const ser_linear_model *m)
+static char *labels_json(const ser_model_data *m)
 {
     json_t *json = json_array();
     for (size_t i = 0; i < m->n_labels; i++)
@@ -297,15 +429,42 @@ static char *labels_json(const ser_linear_model *m)
     return text;
 }
 
-ser_status ser_linear_model_write(const ser_linear_model *m, const char *path,
-                                  const ser_tensor *encoder_tensors, size_t n_encoder_tensors, ser_error *err)
+static json_t *network_json(const ser_timnet_member *m)
 {
-    enum { MAX_OWN = N_HEADS * TENSORS_PER_HEAD + 1 };
-    char names[MAX_OWN][32], version[16];
+    const ser_timnet_shape *s = &m->net->shape;
+    json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:f}", "n_in", (json_int_t)s->n_in, "n_filters",
+                             (json_int_t)s->n_filters, "kernel_size", (json_int_t)s->kernel_size,
+                             "n_dilations", (json_int_t)s->n_dilations, "n_stacks", (json_int_t)s->n_stacks,
+                             "activation", ser_nonlinearity_name(s->activation), "dropout", s->dropout);
+    json_t *blocks = m->blocks ? json_array() : NULL;
+    for (int b = 0; b < SER_TIMNET_MAX_BLOCKS; b++)
+        if (m->blocks >> b & 1)
+            json_array_append_new(blocks, json_integer(b));
+    if (blocks)
+        json_object_set_new(json, "blocks", blocks);
+    return json;
+}
+
+static char *networks_json(const ser_model_data *m)
+{
+    json_t *json = json_array();
+    for (size_t i = 0; i < m->n_networks; i++)
+        json_array_append_new(json, network_json(&m->networks[i]));
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    return text;
+}
+
+ser_status ser_model_data_write(const ser_model_data *m, const char *path, const ser_tensor *encoder_tensors,
+                                size_t n_encoder_tensors, ser_error *err)
+{
+    char version[16];
     char *features = features_json(&m->spec), *labels = labels_json(m);
-    ser_tensor *tensors = ser_alloc(MAX_OWN + n_encoder_tensors, sizeof *tensors);
+    char *networks = m->n_networks ? networks_json(m) : NULL;
+    ser_tensor *tensors = ser_alloc(n_tensors_of(m) + n_encoder_tensors, sizeof *tensors);
+    ser_timnet_name *names = ser_alloc(n_tensors_of(m), sizeof *names);
     ser_status st;
-    if (!features || !labels || !tensors) {
+    if (!features || !labels || !tensors || !names || (m->n_networks && !networks)) {
         st = ser_fail_nomem(err);
         goto done;
     }
@@ -313,12 +472,14 @@ ser_status ser_linear_model_write(const ser_linear_model *m, const char *path,
     for (size_t i = 0; i < n_encoder_tensors; i++)
         tensors[n_tensors++] = encoder_tensors[i];
     snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
-    const char *metadata[8][2] = {{"ser.format_version", version},
-                                  {"ser.model_type", "linear"},
+    const char *metadata[9][2] = {{"ser.format_version", version},
+                                  {"ser.model_type", ser_model_data_type(m)},
                                   {"ser.features", features},
                                   {"ser.labels", labels},
                                   {"ser.version", SER_VERSION}};
     size_t n_metadata = 5;
+    if (networks)
+        metadata[n_metadata][0] = "ser.networks", metadata[n_metadata++][1] = networks;
     if (m->encoder_sha256[0])
         metadata[n_metadata][0] = "ser.encoder_sha256", metadata[n_metadata++][1] = m->encoder_sha256;
     if (m->encoder_config)
@@ -328,7 +489,9 @@ ser_status ser_linear_model_write(const ser_linear_model *m, const char *path,
     st = ser_safetensors_write(path, tensors, n_tensors, (const char *const(*)[2])metadata, n_metadata, err);
 done:
     ser_free(tensors);
+    ser_free(names);
     free(features);
     free(labels);
+    free(networks);
     return st;
 }

@@ -6,31 +6,40 @@
 #include "extract/spec.h"
 #include "io/safetensors.h"
 #include "model/linear.h"
+#include "model/timnet_model.h"
 
 enum { SER_MODEL_FORMAT_VERSION = 1 };
 
-typedef struct ser_linear_model {
+enum { SER_MODEL_MAX_NETWORKS = 64 };
+
+/* A model has a linear part, temporal networks, or both: then their calibrated scores are averaged, half and
+ * half. A zeroed struct is an empty one. */
+typedef struct ser_model_data {
     ser_feature_spec spec;
     char **labels; /* alphabetical */
     size_t n_labels;
-    ser_linear plain;    /* the head for pooled features as they are */
-    ser_linear baseline; /* the head for features standardised by a voice's own recordings; n_in 0: none */
+    ser_linear plain;    /* the linear part: the head for pooled features as they are; n_in 0: none */
+    ser_linear baseline; /* its head for features standardised by a voice's own recordings; n_in 0: none */
     float *
         baseline_spread; /* (n_in): the usual deviation within one speaker, or NULL without a baseline head */
-    ser_linear voice;    /* two labels: no voice, voice; n_in 0: none */
+    ser_timnet_member *networks; /* an ensemble; each reads frames of spec */
+    size_t n_networks;
+    ser_linear voice;        /* on pooled features; two labels: no voice, voice; n_in 0: none */
     char encoder_sha256[65]; /* of the checkpoint's weights; empty without an encoder */
     char *encoder_config;    /* config.json of the encoder that the file carries; NULL: it carries none */
     char *provenance;        /* JSON object: corpora, hashes, settings, figures; may be NULL */
-} ser_linear_model;
+} ser_model_data;
+
+/* "linear", "timnet" or "linear+timnet". */
+const char *ser_model_data_type(const ser_model_data *m);
 
 /* Names of encoder tensors inside a model file start with this. */
 #define SER_MODEL_ENCODER_PREFIX "encoder."
 
-ser_status ser_linear_model_read(ser_linear_model *m, const ser_safetensors *file, ser_error *err);
+ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err);
 /* encoder_tensors: from ser_encoder_export with SER_MODEL_ENCODER_PREFIX, or none. */
-ser_status ser_linear_model_write(const ser_linear_model *m, const char *path,
-                                  const ser_tensor *encoder_tensors, size_t n_encoder_tensors,
-                                  ser_error *err);
-void ser_linear_model_release(ser_linear_model *m);
+ser_status ser_model_data_write(const ser_model_data *m, const char *path, const ser_tensor *encoder_tensors,
+                                size_t n_encoder_tensors, ser_error *err);
+void ser_model_data_release(ser_model_data *m);
 
 #endif

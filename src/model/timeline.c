@@ -3,19 +3,24 @@
 
 #include <string.h>
 
-enum { N_RING = 2 * SER_TIMELINE_RADIUS + 1 };
-
 ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, double frames_per_s,
-                             ser_judge_fn judge, void *judge_context, ser_error *err)
+                             ser_timeline_shape shape, ser_judge_fn judge, void *judge_context,
+                             ser_error *err)
 {
-    *t = (ser_timeline){.judge = judge,
+    *t = (ser_timeline){.shape = shape,
+                        .judge = judge,
                         .judge_context = judge_context,
+                        .dims = dims,
                         .n_labels = n_labels,
                         .frames_per_s = frames_per_s,
-                        .frames_per_cell = (size_t)(frames_per_s * SER_TIMELINE_CELL_S + 0.5)};
+                        .frames_per_cell = (size_t)(frames_per_s * shape.cell_s + 0.5),
+                        .n_ring = 2 * shape.radius + 1};
     ser_status st = ser_pooling_init(&t->stretch, dims, err);
-    for (int i = 0; i < N_RING && st == SER_OK; i++)
+    for (size_t i = 0; i < t->n_ring && st == SER_OK; i++)
         st = ser_pooling_init(&t->cells[i], dims, err);
+    if (st == SER_OK && shape.with_frames &&
+        !(t->frames = ser_alloc(t->n_ring * t->frames_per_cell * dims, sizeof *t->frames)))
+        st = ser_fail_nomem(err);
     if (st != SER_OK)
         ser_timeline_release(t);
     return st;
@@ -24,8 +29,9 @@ ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, doub
 void ser_timeline_release(ser_timeline *t)
 {
     ser_pooling_release(&t->stretch);
-    for (int i = 0; i < N_RING; i++)
+    for (size_t i = 0; i < t->n_ring; i++)
         ser_pooling_release(&t->cells[i]);
+    ser_free(t->frames);
     ser_free(t->segments);
     *t = (ser_timeline){0};
 }
@@ -52,48 +58,65 @@ static ser_status append_cell(ser_timeline *t, int label, const float *scores, s
     return SER_OK;
 }
 
+/* The first cell of the stretch around the next cell to judge: where the kept frames begin. */
+static size_t first_cell(const ser_timeline *t)
+{
+    return t->n_judged > t->shape.radius ? t->n_judged - t->shape.radius : 0;
+}
+
 /* Judges cell n_judged by the cells around it that exist. */
 static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error *err)
 {
-    size_t c = t->n_judged, from = c > SER_TIMELINE_RADIUS ? c - SER_TIMELINE_RADIUS : 0,
-           to = c + SER_TIMELINE_RADIUS + 1;
+    size_t from = first_cell(t), to = t->n_judged + t->shape.radius + 1;
     if (to > n_available)
         to = n_available;
     ser_pooling_clear(&t->stretch);
     for (size_t i = from; i < to; i++)
-        ser_pooling_merge(&t->stretch, &t->cells[i % N_RING]);
+        ser_pooling_merge(&t->stretch, &t->cells[i % t->n_ring]);
+    const ser_stretch stretch = {&t->stretch, t->frames, t->stretch.all.n_frames};
     float scores[SER_MAX_LABELS];
     int label = -1;
     ser_status st = SER_OK;
     if (t->stretch.active.n_frames)
-        st = t->judge(t->judge_context, &t->stretch, scores, &label, err);
+        st = t->judge(t->judge_context, &stretch, scores, &label, err);
     if (st == SER_OK)
         st = append_cell(t, label, scores, err);
     t->n_judged++;
+    if (t->frames && first_cell(t) > from) {
+        size_t n_gone = t->frames_per_cell * t->dims, n_all = t->n_ring * n_gone;
+        memmove(t->frames, t->frames + n_gone, (n_all - n_gone) * sizeof *t->frames);
+    }
     return st;
+}
+
+/* Frames of the cell under way. */
+static void add_to_cell(ser_timeline *t, const ser_frames *frames)
+{
+    ser_pooling_add(&t->cells[t->n_cells % t->n_ring], frames);
+    size_t at = (t->n_cells - first_cell(t)) * t->frames_per_cell + t->n_in_cell;
+    if (t->frames)
+        memcpy(t->frames + at * t->dims, frames->x, frames->n * t->dims * sizeof *frames->x);
+    t->n_in_cell += frames->n;
 }
 
 ser_status ser_timeline_add(ser_timeline *t, const ser_frames *frames, ser_error *err)
 {
     for (size_t at = 0; at < frames->n;) {
-        ser_pooling *cell = &t->cells[t->n_cells % N_RING];
         size_t n = t->frames_per_cell - t->n_in_cell;
         if (n > frames->n - at)
             n = frames->n - at;
-        ser_pooling_add(
-            cell, &(ser_frames){.x = frames->x + at * cell->all.dims, .active = frames->active + at, .n = n});
+        add_to_cell(t, &(ser_frames){.x = frames->x + at * t->dims, .active = frames->active + at, .n = n});
         at += n;
-        t->n_in_cell += n;
         if (t->n_in_cell < t->frames_per_cell)
             continue;
         t->n_in_cell = 0;
         t->n_cells++;
-        if (t->n_cells > t->n_judged + SER_TIMELINE_RADIUS) {
+        if (t->n_cells > t->n_judged + t->shape.radius) {
             ser_status st = judge_next_cell(t, t->n_cells, err);
             if (st != SER_OK)
                 return st;
         }
-        ser_pooling_clear(&t->cells[t->n_cells % N_RING]); /* the oldest, judged by now */
+        ser_pooling_clear(&t->cells[t->n_cells % t->n_ring]); /* the oldest, judged by now */
     }
     return SER_OK;
 }

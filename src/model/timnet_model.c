@@ -83,29 +83,39 @@ static size_t owner(const ser_timnet_scorer *s, size_t m)
     return i;
 }
 
-static ser_status add_member(ser_timnet_scorer *s, size_t m, ser_nn_work *nn, ser_error *err)
+ser_status ser_timnet_members_check(const ser_timnet_member *members, size_t n_members,
+                                    const ser_timnet_layout *l, ser_error *err)
 {
-    const ser_timnet_member *member = &s->members[m];
-    const ser_timnet_shape *shape = &member->net->shape;
-    if (s->layout.n_blocks > SER_TIMNET_MAX_BLOCKS ||
-        (s->layout.n_blocks < SER_TIMNET_MAX_BLOCKS && member->blocks >> s->layout.n_blocks) ||
-        n_read(&s->layout, member->blocks) != shape->n_in || shape->n_labels != s->n_labels)
-        return ser_fail(err, SER_E_FORMAT,
-                        "network %zu takes %zu features and tells %zu emotions apart, where there are %zu "
-                        "and %zu: train the model again",
-                        m + 1, shape->n_in, shape->n_labels, n_read(&s->layout, member->blocks), s->n_labels);
-    size_t first = owner(s, m);
-    if (first < m) {
-        s->works[m] = s->works[first];
-        return SER_OK;
+    for (size_t m = 0; m < n_members; m++) {
+        const ser_timnet_shape *shape = &members[m].net->shape;
+        size_t n_labels = members[0].net->shape.n_labels;
+        bool beyond = l->n_blocks < SER_TIMNET_MAX_BLOCKS && members[m].blocks >> l->n_blocks;
+        if (l->n_blocks > SER_TIMNET_MAX_BLOCKS || beyond || shape->n_labels != n_labels ||
+            shape->n_in != n_read(l, members[m].blocks))
+            return ser_fail(err, SER_E_FORMAT,
+                            "network %zu takes %zu features and tells %zu emotions apart, where there are "
+                            "%zu and %zu: train the model again",
+                            m + 1, shape->n_in, shape->n_labels, n_read(l, members[m].blocks), n_labels);
     }
-    return ser_timnet_work_new(&s->works[m], shape, nn, false, err);
+    return SER_OK;
+}
+
+static ser_status add_work(ser_timnet_scorer *s, size_t m, ser_nn_work *nn, ser_error *err)
+{
+    size_t first = owner(s, m);
+    if (first == m)
+        return ser_timnet_work_new(&s->works[m], &s->members[m].net->shape, nn, false, err);
+    s->works[m] = s->works[first];
+    return SER_OK;
 }
 
 ser_status ser_timnet_scorer_new(ser_timnet_scorer **out, const ser_timnet_member *members, size_t n_members,
                                  const ser_timnet_layout *layout, ser_nn_work *nn, ser_error *err)
 {
     *out = NULL;
+    ser_status st = ser_timnet_members_check(members, n_members, layout, err);
+    if (st != SER_OK)
+        return st;
     ser_timnet_scorer *s = ser_alloc(1, sizeof *s);
     if (!s)
         return ser_fail_nomem(err);
@@ -115,10 +125,10 @@ ser_status ser_timnet_scorer_new(ser_timnet_scorer **out, const ser_timnet_membe
                              .n_labels = members[0].net->shape.n_labels,
                              .layout = *layout};
     s->works = ser_alloc(n_members, sizeof *s->works);
-    ser_status st = s->works ? SER_OK : ser_fail_nomem(err);
+    st = s->works ? SER_OK : ser_fail_nomem(err);
     for (size_t m = 0; m < n_members && st == SER_OK; m++) {
         widest = members[m].net->shape.n_in > widest ? members[m].net->shape.n_in : widest;
-        st = add_member(s, m, nn, err);
+        st = add_work(s, m, nn, err);
     }
     if (st == SER_OK && !(s->x = ser_alloc(MAX_FRAMES * widest, sizeof *s->x)))
         st = ser_fail_nomem(err);
@@ -187,6 +197,15 @@ static void scale_frames(float *x, const float *frames, size_t n_frames, const s
     }
 }
 
+/* Networks may well answer to what is no number, because max(0, x) is 0 then. */
+static bool is_finite(const float *x, size_t n)
+{
+    double sum = 0; /* of finite floats it is finite */
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return isfinite(sum);
+}
+
 static ser_status predict(ser_timnet_scorer *s, size_t member, const ser_timnet_batch *batch,
                           const piece *pieces, size_t n, float *logits, ser_error *err)
 {
@@ -195,20 +214,24 @@ static ser_status predict(ser_timnet_scorer *s, size_t member, const ser_timnet_
     size_t n_frames[MAX_PIECES];
     float answers[MAX_PIECES * SER_MAX_LABELS], *x = s->x;
     for (size_t i = 0; i < n; i++) {
-        scale_frames(x, batch->frames[pieces[i].recording] + pieces[i].first * s->layout.dims,
-                     pieces[i].n_frames, m, &s->layout);
+        const piece *p = &pieces[i];
+        size_t n_values = p->n_frames * m->net->shape.n_in;
+        scale_frames(x, batch->frames[p->recording] + p->first * s->layout.dims, p->n_frames, m, &s->layout);
+        if (!is_finite(x, n_values))
+            return ser_fail(err, SER_E_FORMAT,
+                            "the features of recording %zu are not finite: compute them again",
+                            p->recording + 1);
         frames[i] = x;
-        n_frames[i] = pieces[i].n_frames;
-        x += pieces[i].n_frames * m->net->shape.n_in;
+        n_frames[i] = p->n_frames;
+        x += n_values;
     }
     const ser_timnet_batch together = {n, frames, n_frames};
     ser_status st = ser_timnet_predict(m->net, s->works[member], &together, answers, err);
+    if (st == SER_OK && !is_finite(answers, n * s->n_labels))
+        st = ser_fail(err, SER_E_FORMAT, "network %zu gives answers that are not finite: train it again",
+                      member + 1);
     for (size_t i = 0; i < n * s->n_labels && st == SER_OK; i++) {
         const piece *p = &pieces[i / s->n_labels];
-        if (!isfinite(answers[i]))
-            st = ser_fail(err, SER_E_FORMAT,
-                          "the features of recording %zu are not finite: compute them again",
-                          p->recording + 1);
         logits[p->recording * s->n_labels + i % s->n_labels] += answers[i] * p->share;
     }
     return st;

@@ -28,11 +28,14 @@ typedef struct ser_timnet_layout {
 } ser_timnet_layout;
 ser_timnet_layout ser_timnet_layout_of(const ser_extractor *e);
 
+/* SER_E_FORMAT: a member that does not read such frames, or tells other emotions apart than the first. */
+ser_status ser_timnet_members_check(const ser_timnet_member *members, size_t n_members,
+                                    const ser_timnet_layout *layout, ser_error *err);
+
 /* Memory to answer with: some 12 bytes for each of 2048 frames and dims. Belongs to one thread. */
 typedef struct ser_timnet_scorer ser_timnet_scorer;
 
-/* members (n_members > 0) and nn are borrowed; all members have the same labels. SER_E_FORMAT: a member that
- * does not fit the layout. */
+/* members (n_members > 0) and nn are borrowed. SER_E_FORMAT: as above. */
 ser_status ser_timnet_scorer_new(ser_timnet_scorer **out, const ser_timnet_member *members, size_t n_members,
                                  const ser_timnet_layout *layout, ser_nn_work *nn, ser_error *err);
 void ser_timnet_scorer_free(ser_timnet_scorer **s);

@@ -13,7 +13,7 @@ static const float voice_margin = 2;
 
 void ser_training_release(ser_training *t)
 {
-    ser_linear_model_release(&t->model);
+    ser_model_data_release(&t->model);
     ser_head_fit_release(&t->plain);
     ser_head_fit_release(&t->baseline);
     *t = (ser_training){0};
@@ -145,7 +145,7 @@ static ser_status compress_head(ser_linear *out, const ser_linear *head, const s
     return SER_OK;
 }
 
-static ser_status copy_labels(ser_linear_model *m, const ser_corpus *corpus, ser_error *err)
+static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_error *err)
 {
     m->labels = ser_alloc(corpus->n_labels, sizeof *m->labels);
     for (size_t i = 0; m->labels && i < corpus->n_labels; i++) {
@@ -159,7 +159,7 @@ static ser_status copy_labels(ser_linear_model *m, const ser_corpus *corpus, ser
 static ser_status assemble(ser_training *t, const ser_linear *voice, const float *spread,
                            const ser_corpus *corpus, const ser_extractor *e, ser_error *err)
 {
-    ser_linear_model *m = &t->model;
+    ser_model_data *m = &t->model;
     uint64_t blocks =
         blocks_to_keep(ser_extractor_spec(e), t->plain.chosen.blocks | t->baseline.chosen.blocks);
     size_t n_in = 0;

@@ -18,7 +18,7 @@ typedef struct ser_train_settings {
 } ser_train_settings;
 
 typedef struct ser_training {
-    ser_linear_model model;
+    ser_model_data model;
     ser_head_fit plain, baseline; /* what was chosen; their heads have moved into the model */
     double voice_inner_ua;        /* percent */
 } ser_training;

@@ -32,7 +32,7 @@ static bool same_head(const ser_linear *a, const ser_linear *b)
 static void test_file(void)
 {
     ser_error err = {0};
-    ser_linear_model m = {0}, read = {0};
+    ser_model_data m = {0}, read = {0};
     ser_safetensors *file = NULL;
     CHECK_OK(ser_feature_spec_parse(&m.spec, "LOGMEL+WHISPER", &err), &err);
     CHECK_OK(ser_feature_spec_set_layers(&m.spec, "2,3", &err), &err);
@@ -48,42 +48,90 @@ static void test_file(void)
     m.provenance = ser_strdup("{\"corpus\": \"a \\\"quoted\\\" name\"}");
     m.encoder_config = ser_strdup("{}");
     memset(m.encoder_sha256, 'a', 64);
-    CHECK_OK(ser_linear_model_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
     CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
-    CHECK_OK(ser_linear_model_read(&read, file, &err), &err);
+    CHECK_OK(ser_model_data_read(&read, file, &err), &err);
     CHECK(same_head(&m.plain, &read.plain) && same_head(&m.baseline, &read.baseline) &&
           same_head(&m.voice, &read.voice));
     CHECK(read.n_labels == 2 && strcmp(read.labels[1], "sad") == 0 && read.baseline_spread[5] == 3);
     CHECK(read.spec.n_parts == 2 && read.spec.parts[1].n_layers == 2 && read.spec.parts[1].layers[1] == 3);
     CHECK(strcmp(read.provenance, m.provenance) == 0 && strcmp(read.encoder_sha256, m.encoder_sha256) == 0);
-    ser_linear_model_release(&read);
+    ser_model_data_release(&read);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
         ser_alloc_fail_at(n);
-        st = ser_linear_model_read(&read, file, &err);
+        st = ser_model_data_read(&read, file, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !read.labels && !read.plain.w));
     }
     ser_alloc_fail_at(-1);
-    ser_linear_model_release(&read);
+    ser_model_data_release(&read);
     ser_safetensors_close(&file);
     m.plain.w[3] = NAN;
-    CHECK_OK(ser_linear_model_write(&m, scratch("nan.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_model_data_write(&m, scratch("nan.safetensors"), NULL, 0, &err), &err);
     CHECK_OK(ser_safetensors_open(&file, scratch("nan.safetensors"), &err), &err);
-    CHECK_FAILS(ser_linear_model_read(&read, file, &err), SER_E_FORMAT, &err, "plain.weight");
+    CHECK_FAILS(ser_model_data_read(&read, file, &err), SER_E_FORMAT, &err, "plain.weight");
     ser_safetensors_close(&file);
-    ser_linear_model_release(&m);
+    ser_model_data_release(&m);
 }
 
 /* Emotion by the sign of the first feature's mean; no voice where it is 0. */
-static ser_status judge(void *context, const ser_pooling *stretch, float *scores, int *label, ser_error *err)
+static ser_status judge(void *context, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
 {
     (void)context;
     (void)err;
-    double mean = stretch->all.sum[0] / (double)stretch->all.n_frames;
+    double mean = stretch->pooled->all.sum[0] / (double)stretch->pooled->all.n_frames;
     *label = fabs(mean) < 1e-9 ? -1 : mean > 0;
     scores[0] = mean > 0 ? 0.25f : 0.75f;
     scores[1] = 1 - scores[0];
     return SER_OK;
+}
+
+/* The frames of a stretch are those that its statistics are of, and reach a cell to each side. */
+static ser_status judge_frames(void *context, const ser_stretch *stretch, float *scores, int *label,
+                               ser_error *err)
+{
+    (void)err;
+    size_t *n_wrong = context;
+    double sum = 0;
+    for (size_t t = 0; t < stretch->n_frames; t++) {
+        sum += stretch->frames[2 * t];
+        *n_wrong += stretch->frames[2 * t + 1] != -stretch->frames[2 * t];
+        *n_wrong += t > 0 && stretch->frames[2 * t] != stretch->frames[2 * t - 2] + 1;
+    }
+    *n_wrong += sum != stretch->pooled->all.sum[0] || stretch->n_frames > 150;
+    scores[0] = scores[1] = 0.5f;
+    *label = 0;
+    return SER_OK;
+}
+
+static void test_frames_of_timeline(void)
+{
+    enum { MAX = 1003 };
+    static float x[2 * MAX];
+    static unsigned char active[MAX];
+    ser_error err = {0};
+    memset(active, 1, sizeof active);
+    for (size_t i = 0; i < MAX; i++) {
+        x[2 * i] = (float)i;
+        x[2 * i + 1] = -(float)i;
+    }
+    for (size_t n = 1; n <= MAX; n += n < 320 ? 1 : 77)
+        for (size_t block = 1; block < 1000; block = block * 7 + 2) {
+            ser_timeline t;
+            size_t n_wrong = 0;
+            CHECK_OK(
+                ser_timeline_init(&t, 2, 2, 50, ser_timeline_of_networks(), judge_frames, &n_wrong, &err),
+                &err);
+            for (size_t at = 0; at < n; at += block) {
+                const ser_frames f = {
+                    .x = x + 2 * at, .active = active, .n = n - at < block ? n - at : block};
+                CHECK_OK(ser_timeline_add(&t, &f, &err), &err);
+            }
+            CHECK_OK(ser_timeline_finish(&t, (double)n / 50, &err), &err);
+            size_t n_cells = (n + 25) / 50 ? (n + 25) / 50 : 1;
+            CHECK(n_wrong == 0 && t.n_voiced == n_cells && t.n_segments == 1);
+            ser_timeline_release(&t);
+        }
 }
 
 static void run_timeline(ser_timeline *t, const float *x, size_t n, size_t block)
@@ -91,7 +139,7 @@ static void run_timeline(ser_timeline *t, const float *x, size_t n, size_t block
     ser_error err = {0};
     static unsigned char active[4000];
     memset(active, 1, sizeof active);
-    CHECK_OK(ser_timeline_init(t, 1, 2, 50, judge, NULL, &err), &err);
+    CHECK_OK(ser_timeline_init(t, 1, 2, 50, ser_timeline_of_statistics(), judge, NULL, &err), &err);
     for (size_t at = 0; at < n; at += block) {
         const ser_frames f = {.x = x + at, .active = active, .n = n - at < block ? n - at : block};
         CHECK_OK(ser_timeline_add(t, &f, &err), &err);
@@ -131,6 +179,7 @@ int main(void)
     scratch_make();
     test_file();
     test_timeline();
+    test_frames_of_timeline();
     scratch_remove();
     return test_summary();
 }
