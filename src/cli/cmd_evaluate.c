@@ -1,6 +1,7 @@
 /* ser evaluate: train and test by a stated protocol, report the figures. */
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/network_options.h"
 #include "cli/progress.h"
 #include "cli/settings.h"
 #include "cli/workbench.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
+static ser_network_options network = SER_NETWORK_DEFAULTS;
 static const char *protocol_text, *folds_path, *model_type = "linear", *condition_name = "none";
 static const char *json_path, *html_path, *picture_path, *reliability_path, *reproduce_path;
 static long n_seeds = 1, n_inner_folds = 5;
@@ -27,13 +29,14 @@ static const ser_option options[] = {
      "(speaker-disjoint)"},
     {SER_OPTION_STRING, 0, "folds", &folds_path, "FILE",
      "CSV with utterance,test_fold (default: the corpus's fold column)"},
-    {SER_OPTION_CHOICE, 0, "model-type", &model_type, "linear", "statistics pooling and a softmax layer"},
+    {SER_OPTION_CHOICE, 0, "model-type", &model_type, SER_MODEL_TYPES, SER_MODEL_TYPES_HELP},
     {SER_OPTION_CHOICE, 0, "test-condition", &condition_name, SER_CONDITION_WORDS,
      "alter the test recordings"},
     {SER_OPTION_INT, 0, "inner-folds", &n_inner_folds, "N",
      "folds of the choices made inside each training part", 2, 20},
     {SER_OPTION_INT, 0, "seeds", &n_seeds, "N", "run seed ... seed+N-1, report mean and spread", 1, 100},
     SER_WORKBENCH_OPTIONS(bench),
+    SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
     {SER_OPTION_STRING, 0, "json", &json_path, "FILE", "the whole report as JSON"},
@@ -108,10 +111,11 @@ static void print_summary(const ser_workbench *w, const ser_folds *folds, const 
         const ser_fold_result *r = &e->folds[i];
         json_t *layers = ser_chosen_layers_json(&w->spec, r->chosen.blocks);
         char *list = json_dumps(layers, JSON_COMPACT);
-        ser_text_appendf(
-            &t, "fold %-4s %5zu train %4zu test   UA %6.2f   WA %6.2f   layers %s  spread %g  c %g\n",
-            folds->names[i], r->n_train, r->n_test, r->ua, r->wa, list ? list : "", r->chosen.spread_weight,
-            r->chosen.c);
+        ser_text_appendf(&t, "fold %-4s %5zu train %4zu test   UA %6.2f   WA %6.2f   layers %s",
+                         folds->names[i], r->n_train, r->n_test, r->ua, r->wa, list ? list : "");
+        if (r->has_choice)
+            ser_text_appendf(&t, "  spread %g  c %g", r->chosen.spread_weight, r->chosen.c);
+        ser_text_append(&t, "\n");
         free(list);
         json_decref(layers);
     }
@@ -228,27 +232,27 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     ser_folds *folds = NULL;
     ser_leaks leaks = {0};
     ser_evaluation e = {0};
+    ser_learning learning = {0};
     ser_condition condition = ser_condition_from_name(condition_name);
     ser_progress progress = ser_progress_start();
     ser_status st = ser_protocol_parse(&protocol, protocol_text, err);
     protocol.folds_path = folds_path;
     if (st == SER_OK)
-        st = ser_workbench_open(&w, &bench, condition, &progress, err);
+        st = ser_workbench_open(&w, &bench, condition, ser_model_type_has_networks(model_type), &progress,
+                                err);
     if (st == SER_OK)
         st = ser_folds_new(&folds, w.corpus, &protocol, (uint64_t)bench.seed, err);
     if (st == SER_OK)
         st = find_leaks(&leaks, &w, folds, err);
     if (st == SER_OK)
-        st = ser_dataset_normalize(w.store, w.corpus, ser_normalize_from_name(bench.normalize), NULL, err);
-    const ser_evaluate_settings settings = {.candidates = w.candidates,
-                                            .n_candidates = w.n_candidates,
-                                            .n_inner_folds = (int)n_inner_folds,
-                                            .speaker_disjoint = !leaks.n_folds || leaks.speakers[0] == 0,
-                                            .seed = (uint64_t)bench.seed,
-                                            .n_threads = w.n_threads,
-                                            .progress = progress};
+        st = ser_workbench_normalize(&w, &bench, err);
     if (st == SER_OK)
-        st = ser_evaluate(&e, w.corpus, folds, w.store, w.extractor, &settings, err);
+        st = ser_learning_open(&learning, &w, &bench, &network, model_type, &progress, err);
+    learning.settings.n_inner_folds = (int)n_inner_folds;
+    learning.settings.speaker_disjoint = !leaks.n_folds || leaks.speakers[0] == 0;
+    const ser_evaluate_settings settings = {.learn = learning.settings, .seed = (uint64_t)bench.seed};
+    if (st == SER_OK)
+        st = ser_evaluate(&e, &learning.data, folds, &settings, err);
     ser_progress_clear();
     if (st == SER_OK)
         st = make_report(report, &w, folds, &leaks, &e, err);
@@ -259,6 +263,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     ser_evaluation_release(&e);
     ser_leaks_release(&leaks);
     ser_folds_free(&folds);
+    ser_learning_close(&learning);
     ser_workbench_close(&w);
     return st;
 }

@@ -198,7 +198,7 @@ static ser_status train(ser_error *err)
     ser_workbench w = {0};
     ser_training t = {0};
     ser_progress progress = ser_progress_start();
-    ser_status st = ser_workbench_open(&w, &bench, SER_CONDITION_NONE, &progress, err);
+    ser_status st = ser_workbench_open(&w, &bench, SER_CONDITION_NONE, false, &progress, err);
     const ser_train_settings settings = {.candidates = w.candidates,
                                          .n_candidates = w.n_candidates,
                                          .baseline_candidates = w.baseline_candidates,

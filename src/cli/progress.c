@@ -1,4 +1,5 @@
 #include "cli/progress.h"
+#include "base/clock.h"
 #include "report/escape.h"
 
 #include <pthread.h>
@@ -6,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LABEL = 24, NARROWEST_BAR = 8, WIDEST_BAR = 40 };
@@ -47,13 +47,6 @@ static void catch_interrupts(void)
 bool ser_interrupted(void)
 {
     return interrupted != 0;
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void append_duration(ser_text *t, double seconds)
@@ -104,7 +97,7 @@ static void erase(void)
 static void draw(const char *what, size_t done, size_t total)
 {
     ser_style style = ser_style_of(stderr); /* each time: the window may have changed */
-    double now = now_s();
+    double now = ser_clock_s();
     if (!style.terminal)
         return;
     if (strncmp(what, line.what, sizeof line.what - 1) != 0) {

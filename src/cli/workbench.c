@@ -167,8 +167,8 @@ ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const se
                                 .progress = progress ? *progress : (ser_progress){0}};
 }
 
-static ser_status open_store(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
-                             const ser_progress *progress, ser_error *err)
+static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
+                            bool with_frames, const ser_progress *progress, ser_error *err)
 {
     ser_text key = {0};
     ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256, w->precision,
@@ -178,25 +178,37 @@ static ser_status open_store(ser_workbench *w, const ser_workbench_options *o, s
     if (key.failed)
         return ser_fail_nomem(err);
     const ser_store_settings settings = ser_workbench_store_settings(w, o, condition, progress);
-    return ser_store_new(&w->store, w->corpus, &settings, err);
+    ser_status st = SER_OK;
+    if (with_frames) /* first: what it computes serves the store too */
+        st = ser_frame_set_new(&w->frames, w->corpus, &settings, err);
+    return st == SER_OK ? ser_store_new(&w->store, w->corpus, &settings, err) : st;
 }
 
 ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
-                              const ser_progress *progress, ser_error *err)
+                              bool with_frames, const ser_progress *progress, ser_error *err)
 {
     *w = (ser_workbench){.n_threads = o->jobs ? (int)o->jobs : ser_n_cores()};
     ser_status st = read_copies(&w->n_copies, o, err);
     if (st == SER_OK)
         st = open_data(w, o, err);
     if (st == SER_OK)
-        st = open_store(w, o, condition, progress, err);
+        st = open_rows(w, o, condition, with_frames, progress, err);
     if (st != SER_OK)
         ser_workbench_close(w);
     return st;
 }
 
+ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
+{
+    ser_normalize how = ser_normalize_from_name(o->normalize);
+    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, NULL, err);
+    return st == SER_OK && w->frames ? ser_frame_set_normalize(w->frames, w->corpus, how, w->n_threads, err)
+                                     : st;
+}
+
 void ser_workbench_close(ser_workbench *w)
 {
+    ser_frame_set_free(&w->frames);
     ser_store_free(&w->store);
     ser_tree_close(&w->tree);
     ser_extractor_free(&w->extractor);

@@ -1,9 +1,9 @@
-/* What evaluations and trainings begin with: the corpus, the encoder, the store of features. */
+/* What evaluations and trainings begin with: the corpus, the encoder, the features. */
 #ifndef SER_CLI_WORKBENCH_H
 #define SER_CLI_WORKBENCH_H
 
 #include "cli/common.h"
-#include "protocol/dataset.h"
+#include "protocol/frames.h"
 
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;
@@ -48,6 +48,7 @@ typedef struct ser_workbench {
     ser_extractor *extractor;
     ser_tree *tree; /* features on disk that fit, or NULL */
     ser_store *store;
+    ser_frame_set *frames; /* NULL: not asked for */
     ser_feature_spec spec;
     char *encoder_folder;    /* NULL likewise */
     char encoder_sha256[65]; /* empty without an encoder */
@@ -63,10 +64,11 @@ typedef struct ser_workbench {
     int n_threads;
 } ser_workbench;
 
-/* with_copies: training needs altered copies. Prints what is in force to standard error where a person is
- * watching. */
+/* with_frames: for temporal networks. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
-                              const ser_progress *progress, ser_error *err);
+                              bool with_frames, const ser_progress *progress, ser_error *err);
+/* As --normalize says: store and frames. */
+ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options *o, ser_error *err);
 /* What w->store was made with, for a set of frames beside it; w and o must outlive it. */
 ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
                                                 ser_condition condition, const ser_progress *progress);

@@ -1,7 +1,11 @@
 #include "protocol/evaluate.h"
+#include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "io/file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { N_RESAMPLES = 10000 };
 
@@ -13,70 +17,81 @@ void ser_evaluation_release(ser_evaluation *e)
     *e = (ser_evaluation){0};
 }
 
-static void test_fold(ser_evaluation *out, const ser_linear *head, const ser_folds *folds,
-                      const ser_store *store, size_t f)
-{
-    for (size_t u = 0; u < out->n; u++) {
-        if (folds->test_fold[u] != (int)f)
-            continue;
-        float *scores = out->scores + u * out->n_labels;
-        ser_linear_logits(head, scores, ser_store_row(store, u, ser_store_test_row(store)));
-        ser_softmax(scores, out->n_labels, head->temperature);
-    }
-}
-
+/* Of the recordings that fold f tests. */
 static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, const ser_folds *folds,
                                size_t f, ser_error *err)
 {
     ser_fold_result *r = &out->folds[f];
-    size_t *confusion = ser_alloc(out->n_labels * out->n_labels, sizeof *confusion);
-    if (!confusion)
-        return ser_fail_nomem(err);
-    for (size_t u = 0; u < out->n; u++) {
-        if (folds->test_fold[u] != (int)f) {
-            r->n_train++;
+    ser_figures figures = {0};
+    float *scores = ser_alloc(out->n * out->n_labels, sizeof *scores);
+    int *truth = ser_alloc(out->n, sizeof *truth);
+    ser_status st = scores && truth ? SER_OK : ser_fail_nomem(err);
+    for (size_t u = 0; u < out->n && st == SER_OK; u++) {
+        if (folds->test_fold[u] != (int)f)
             continue;
-        }
-        r->n_test++;
-        size_t truth = (size_t)corpus->utterances[u].label;
-        confusion[truth * out->n_labels +
-                  (size_t)ser_argmax(out->scores + u * out->n_labels, out->n_labels)]++;
+        memcpy(scores + r->n_test * out->n_labels, out->scores + u * out->n_labels,
+               out->n_labels * sizeof *scores);
+        truth[r->n_test++] = corpus->utterances[u].label;
     }
-    r->ua = ser_ua(confusion, out->n_labels);
-    r->wa = ser_wa(confusion, out->n_labels);
-    ser_free(confusion);
-    return SER_OK;
+    r->n_train = out->n - r->n_test;
+    if (st == SER_OK)
+        st = ser_figures_compute(&figures, scores, truth, NULL, r->n_test, out->n_labels, 0, 0, err);
+    r->ua = figures.ua;
+    r->wa = figures.wa;
+    r->f1 = figures.f1;
+    r->loss = figures.loss;
+    ser_figures_release(&figures);
+    ser_free(scores);
+    ser_free(truth);
+    return st;
 }
 
-static ser_status run_fold(ser_evaluation *out, const ser_corpus *corpus, const ser_folds *folds,
-                           const ser_store *store, const ser_extractor *e, const ser_evaluate_settings *s,
-                           size_t f, ser_error *err)
+/* FOLDER/fold-NAME/state, or NULL where none is kept. */
+static ser_status fold_state(char **out, const char *folder, const char *name, ser_error *err)
 {
-    ser_rows rows = {0};
-    ser_head_fit fit = {0};
-    char what[48];
-    snprintf(what, sizeof what, "fold %zu of %zu", f + 1, out->n_folds);
-    const ser_fit_settings settings = {.candidates = s->candidates,
-                                       .n_candidates = s->n_candidates,
-                                       .n_inner_folds = s->n_inner_folds,
-                                       .seed = s->seed,
-                                       .n_threads = s->n_threads,
-                                       .progress = &s->progress,
-                                       .what = what};
-    ser_status st =
-        ser_dataset_rows(&rows, store, corpus, e, folds->test_fold, (int)f, s->speaker_disjoint, err);
+    ser_text path = {0};
+    *out = NULL;
+    if (!folder)
+        return SER_OK;
+    ser_text_appendf(&path, "%s/fold-%s", folder, name);
+    ser_status st = path.failed ? ser_fail_nomem(err) : ser_io_make_folder(path.s, err);
+    ser_text_append(&path, "/state");
+    if (st == SER_OK && path.failed)
+        st = ser_fail_nomem(err);
     if (st == SER_OK)
-        st = ser_fit_head(&fit, &rows, &settings, err);
+        *out = path.s;
+    else
+        ser_text_release(&path);
+    return st;
+}
+
+static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                           const ser_evaluate_settings *s, size_t f, ser_error *err)
+{
+    ser_learned models = {0};
+    ser_fold_result *r = &out->folds[f];
+    char what[64], *state = NULL;
+    snprintf(what, sizeof what, "fold %zu of %zu", f + 1, out->n_folds);
+    double start = ser_clock_s();
+    ser_status st = fold_state(&state, s->state, folds->names[f], err);
+    if (st == SER_OK)
+        st = ser_learn(&models, data, folds->test_fold, (int)f, &s->learn, what, state, err);
+    r->seconds = ser_clock_s() - start;
+    if (st == SER_OK)
+        st =
+            ser_learned_score(&models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops, err);
     if (st == SER_OK) {
-        out->folds[f] = (ser_fold_result){.chosen = fit.chosen,
-                                          .inner_ua = fit.inner_ua,
-                                          .inner_loss = fit.inner_loss,
-                                          .temperature = fit.head.temperature};
-        test_fold(out, &fit.head, folds, store, f);
-        st = fold_figures(out, corpus, folds, f, err);
+        r->has_choice = models.linear.head.n_in > 0;
+        r->chosen = r->has_choice ? models.linear.chosen : s->learn.candidates[0];
+        r->inner_ua = models.linear.inner_ua;
+        r->inner_loss = models.linear.inner_loss;
+        r->temperature = models.linear.temperature;
+        st = fold_figures(out, data->corpus, folds, f, err);
     }
-    ser_head_fit_release(&fit);
-    ser_dataset_rows_release(&rows);
+    if (st == SER_OK && s->on_fold)
+        st = s->on_fold(s->context, f, &models, r, err);
+    ser_learned_release(&models);
+    ser_free(state);
     return st == SER_OK ? st : ser_fail_within(err, st, "fold %s: ", folds->names[f]);
 }
 
@@ -98,17 +113,17 @@ static ser_status pooled_figures(ser_evaluation *out, const ser_corpus *corpus, 
     return st;
 }
 
-ser_status ser_evaluate(ser_evaluation *out, const ser_corpus *corpus, const ser_folds *folds,
-                        const ser_store *store, const ser_extractor *e, const ser_evaluate_settings *settings,
-                        ser_error *err)
+ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                        const ser_evaluate_settings *settings, ser_error *err)
 {
+    const ser_corpus *corpus = data->corpus;
     *out =
         (ser_evaluation){.n = corpus->n_utterances, .n_labels = corpus->n_labels, .n_folds = folds->n_folds};
     out->scores = ser_alloc(out->n * out->n_labels, sizeof *out->scores);
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
     ser_status st = out->scores && out->folds ? SER_OK : ser_fail_nomem(err);
     for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
-        st = run_fold(out, corpus, folds, store, e, settings, f, err);
+        st = run_fold(out, data, folds, settings, f, err);
     if (st == SER_OK)
         st = pooled_figures(out, corpus, settings->seed, err);
     if (st != SER_OK)

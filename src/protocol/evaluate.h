@@ -1,14 +1,17 @@
-/* One evaluation: for every fold a head is fitted to the training part alone and answers for the test part.
+/* One evaluation: for every fold models are fitted to the training part alone and answer for the test part.
  */
 #ifndef SER_PROTOCOL_EVALUATE_H
 #define SER_PROTOCOL_EVALUATE_H
 
 #include "metrics/metrics.h"
-#include "protocol/dataset.h"
+#include "protocol/learn.h"
 
 typedef struct ser_fold_result {
     size_t n_train, n_test; /* recordings */
-    double ua, wa;          /* percent */
+    double ua, wa, f1;      /* percent */
+    double loss;            /* mean log loss of the test part, in nats */
+    double seconds;         /* of learning */
+    bool has_choice;        /* whether the next three mean anything: a linear model, or a choice of layers */
     ser_candidate chosen;   /* inside the training part */
     double inner_ua, inner_loss;
     float temperature;
@@ -23,19 +26,18 @@ typedef struct ser_evaluation {
 } ser_evaluation;
 
 typedef struct ser_evaluate_settings {
-    const ser_candidate *candidates;
-    size_t n_candidates;
-    int n_inner_folds;
-    bool speaker_disjoint; /* inner folds keep speakers together, as the protocol does */
-    uint64_t seed;
-    int n_threads;
-    ser_progress progress;
+    ser_learn_settings learn;
+    uint64_t seed;     /* of the intervals */
+    const char *state; /* NULL, or a folder in whose fold-NAME/ the networks' states are kept */
+    /* Gets each fold's models after they have answered; NULL: nobody. */
+    ser_status (*on_fold)(void *context, size_t fold, const ser_learned *models,
+                          const ser_fold_result *result, ser_error *err);
+    void *context;
 } ser_evaluate_settings;
 
-/* The store is normalised already where that is wanted. */
-ser_status ser_evaluate(ser_evaluation *out, const ser_corpus *corpus, const ser_folds *folds,
-                        const ser_store *store, const ser_extractor *e, const ser_evaluate_settings *settings,
-                        ser_error *err);
+/* Store and frames are normalised already where that is wanted. */
+ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                        const ser_evaluate_settings *settings, ser_error *err);
 void ser_evaluation_release(ser_evaluation *e);
 
 #endif

@@ -17,8 +17,8 @@ typedef struct ser_learn_data {
 
 typedef struct ser_learn_settings {
     bool linear;
-    const ser_candidate *candidates; /* with more than one set of blocks, networks read the set that the linear
-                                        model's inner folds are for */
+    const ser_candidate *candidates; /* at least one; with more than one set of blocks, networks read the set
+                                        that the linear model's inner folds are for */
     size_t n_candidates;
     int n_inner_folds;
     size_t n_networks; /* temporal networks, of seed, seed + 1, ... */

@@ -134,13 +134,17 @@ static json_t *folds_json(const ser_report_facts *f)
     json_t *list = json_array();
     for (size_t i = 0; i < f->evaluation->n_folds; i++) {
         const ser_fold_result *r = &f->evaluation->folds[i];
-        json_array_append_new(
-            list, json_pack("{s:o, s:I, s:I, s:f, s:f, s:o, s:b, s:f, s:f, s:f, s:f, s:f}", "fold",
-                            text_json(f->folds->names[i]), "n_train", (json_int_t)r->n_train, "n_test",
-                            (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa, "layers",
-                            ser_chosen_layers_json(f->spec, r->chosen.blocks), "active", r->chosen.active,
-                            "spread_weight", r->chosen.spread_weight, "c", r->chosen.c, "temperature",
-                            (double)r->temperature, "inner_ua", r->inner_ua, "inner_loss", r->inner_loss));
+        json_t *fold =
+            json_pack("{s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "fold", text_json(f->folds->names[i]),
+                      "n_train", (json_int_t)r->n_train, "n_test", (json_int_t)r->n_test, "ua", r->ua, "wa",
+                      r->wa, "f1", r->f1, "loss", r->loss, "seconds", r->seconds, "layers",
+                      ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        if (fold && r->has_choice)
+            json_object_update_new(fold, json_pack("{s:b, s:f, s:f, s:f, s:f, s:f}", "active",
+                                                   r->chosen.active, "spread_weight", r->chosen.spread_weight,
+                                                   "c", r->chosen.c, "temperature", (double)r->temperature,
+                                                   "inner_ua", r->inner_ua, "inner_loss", r->inner_loss));
+        json_array_append_new(list, fold);
     }
     return list;
 }

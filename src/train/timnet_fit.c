@@ -1,4 +1,5 @@
 #include "train/timnet_fit.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "metrics/metrics.h"
@@ -9,7 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 ser_timnet_settings ser_timnet_default_settings(void)
 {
@@ -56,13 +56,6 @@ typedef struct training {
     int *validation_label;
     float *validation_logits; /* (n_validation, n_labels) */
 } training;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- setting up ---- */
 
@@ -330,7 +323,7 @@ static ser_status run_epoch(training *t, ser_error *err)
 {
     const ser_timnet_settings *s = t->settings;
     timnet_progress *p = &t->progress;
-    double start = now_s();
+    double start = ser_clock_s();
     ser_timnet_epoch *e = &p->history[p->n_done];
     *e = (ser_timnet_epoch){.epoch = p->n_done + 1, .n_epochs = s->n_epochs};
     ser_status st = learn(t, e, err);
@@ -338,7 +331,7 @@ static ser_status run_epoch(training *t, ser_error *err)
         st = validate(t, e, err);
     if (st != SER_OK)
         return st;
-    e->seconds = now_s() - start;
+    e->seconds = ser_clock_s() - start;
     p->n_done++;
     if (p->best && best_epoch(p) == p->n_done)
         memcpy(p->best, p->net->values, p->net->n_values * sizeof *p->best);

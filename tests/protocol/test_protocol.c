@@ -60,13 +60,16 @@ static const ser_candidate candidates[] = {{.blocks = 1, .spread_weight = 0.5, .
 static ser_status evaluate(ser_evaluation *e, const ser_folds *folds, const ser_store *store, int n_threads,
                            ser_error *err)
 {
-    const ser_evaluate_settings settings = {.candidates = candidates,
-                                            .n_candidates = 2,
-                                            .n_inner_folds = 3,
-                                            .speaker_disjoint = true,
-                                            .seed = 46,
-                                            .n_threads = n_threads};
-    return ser_evaluate(e, &corpus, folds, store, extractor, &settings, err);
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    const ser_evaluate_settings settings = {.learn = {.linear = true,
+                                                      .candidates = candidates,
+                                                      .n_candidates = 2,
+                                                      .n_inner_folds = 3,
+                                                      .speaker_disjoint = true,
+                                                      .seed = 46,
+                                                      .n_threads = n_threads},
+                                            .seed = 46};
+    return ser_evaluate(e, &data, folds, &settings, err);
 }
 
 /* The answers for a fold must not change when its own labels and features do: nothing of it was learned from.
