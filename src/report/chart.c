@@ -101,6 +101,11 @@ void ser_chart_free(ser_chart **c)
     *c = NULL;
 }
 
+void ser_chart_fail(ser_chart *c)
+{
+    c->svg.failed = true; /* also for PNG: seen at the end */
+}
+
 void ser_chart_rect(ser_chart *c, double x, double y, double width, double height, ser_colour fill,
                     const char *tip)
 {
@@ -148,19 +153,15 @@ void ser_chart_line(ser_chart *c, double x0, double y0, double x1, double y1, do
     ser_text_append(&c->svg, dashed ? " stroke-dasharray=\"4 4\"/>\n" : "/>\n");
 }
 
-void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour fill)
+static void trace(cairo_t *cairo, const double (*xy)[2], size_t n)
 {
-    if (!n)
-        return;
-    if (c->cairo) {
-        set_colour(c->cairo, fill);
-        cairo_new_path(c->cairo);
-        for (size_t i = 0; i < n; i++)
-            cairo_line_to(c->cairo, xy[i][0], xy[i][1]); /* the first one moves there */
-        cairo_close_path(c->cairo);
-        cairo_fill(c->cairo);
-        return;
-    }
+    cairo_new_path(cairo);
+    for (size_t i = 0; i < n; i++)
+        cairo_line_to(cairo, xy[i][0], xy[i][1]); /* the first one moves there */
+}
+
+static void append_path(ser_chart *c, const double (*xy)[2], size_t n)
+{
     ser_text_append(&c->svg, "<path d=\"M");
     for (size_t i = 0; i < n; i++) {
         ser_text_append(&c->svg, i ? " " : "");
@@ -168,6 +169,40 @@ void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour
         ser_text_append(&c->svg, " ");
         append_number(&c->svg, xy[i][1]);
     }
+}
+
+void ser_chart_polyline(ser_chart *c, const double (*xy)[2], size_t n, double width, ser_colour stroke)
+{
+    if (!n)
+        return;
+    if (c->cairo) {
+        set_colour(c->cairo, stroke);
+        cairo_set_line_width(c->cairo, width);
+        cairo_set_dash(c->cairo, NULL, 0, 0);
+        cairo_set_line_join(c->cairo, CAIRO_LINE_JOIN_ROUND);
+        trace(c->cairo, xy, n);
+        cairo_stroke(c->cairo);
+        return;
+    }
+    append_path(c, xy, n);
+    ser_text_append(&c->svg, "\" fill=\"none\" stroke-linejoin=\"round\"");
+    append_attribute(&c->svg, "stroke-width", width);
+    append_colour(c, "stroke", stroke);
+    ser_text_append(&c->svg, "/>\n");
+}
+
+void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour fill)
+{
+    if (!n)
+        return;
+    if (c->cairo) {
+        set_colour(c->cairo, fill);
+        trace(c->cairo, xy, n);
+        cairo_close_path(c->cairo);
+        cairo_fill(c->cairo);
+        return;
+    }
+    append_path(c, xy, n);
     ser_text_append(&c->svg, "Z\"");
     append_colour(c, "fill", fill);
     ser_text_append(&c->svg, "/>\n");
@@ -225,7 +260,7 @@ void ser_chart_text(ser_chart *c, double x, double y, const char *text, ser_text
     ser_append_line(&line, text, cut ? 1 + (size_t)((double)ser_columns(text) * look.max_width / width) : 0,
                     true);
     if (line.failed)
-        c->svg.failed = true; /* also for PNG: seen at the end */
+        ser_chart_fail(c);
     else if (line.n && c->cairo)
         draw_text(c->cairo, x, y, line.s, look);
     else if (line.n)

@@ -34,11 +34,15 @@ ser_status ser_chart_new(ser_chart **out, ser_chart_format format, double width,
                          const char *title, ser_error *err);
 void ser_chart_free(ser_chart **c);
 
+/* A caller ran out of memory while it drew: told when the chart is finished. */
+void ser_chart_fail(ser_chart *c);
+
 /* tip: shown while the pointer rests on it (SVG); or NULL. */
 void ser_chart_rect(ser_chart *c, double x, double y, double width, double height, ser_colour fill,
                     const char *tip);
 void ser_chart_line(ser_chart *c, double x0, double y0, double x1, double y1, double width, ser_colour stroke,
                     bool dashed);
+void ser_chart_polyline(ser_chart *c, const double (*xy)[2], size_t n, double width, ser_colour stroke);
 void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour fill); /* closed */
 
 typedef enum ser_anchor { SER_ANCHOR_START, SER_ANCHOR_MIDDLE, SER_ANCHOR_END } ser_anchor;

@@ -1,14 +1,12 @@
 #include "report/html.h"
 #include "io/file.h"
 #include "report/escape.h"
-#include "report/html_style.h"
+#include "report/html_parts.h"
 #include "report/pictures.h"
 #include "report/report_data.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { N_MISTAKES_SHOWN = 20 };
 
 typedef struct page {
     ser_text *t;
@@ -27,13 +25,6 @@ static bool number_of(double *x, const json_t *object, const char *key)
     const json_t *value = json_object_get(object, key);
     *x = json_number_value(value);
     return json_is_number(value) && isfinite(*x);
-}
-
-static void append_element(ser_text *t, const char *tag, const char *text)
-{
-    ser_text_appendf(t, "<%s>", tag);
-    ser_append_xml(t, text);
-    ser_text_appendf(t, "</%.*s>\n", (int)strcspn(tag, " "), tag);
 }
 
 static void append_number(ser_text *t, const json_t *object, const char *key, int decimals, const char *unit)
@@ -84,14 +75,7 @@ static void append_value(ser_text *t, json_t *value)
 static void append_head(page *p)
 {
     ser_text *t = p->t;
-    ser_text_append(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    ser_append_xml(t, string_of(p->report, "corpus"));
-    ser_text_append(t, " – ser report</title>\n<style>\n");
-    ser_text_append(t, ser_html_style);
-    ser_text_append(t, "</style>\n</head>\n<body>\n<header>\n");
-    append_element(t, "h1", string_of(p->report, "corpus"));
+    ser_html_begin(t, string_of(p->report, "corpus"));
     static const struct {
         const char *name, *key;
     } facts[] = {{"Protocol", "protocol"},
@@ -111,30 +95,14 @@ static void append_head(page *p)
     ser_text_append(t, "</p>\n</header>\n");
 }
 
-/* The interval as a band on a scale from 0 to 100, and in words. */
-static void append_interval(page *p, const char *key, double value)
-{
-    const json_t *ci = json_object_get(p->report, key);
-    double low = json_number_value(json_array_get(ci, 0)), high = json_number_value(json_array_get(ci, 1));
-    if (json_array_size(ci) != 2 || !(low >= 0 && low <= high && high <= 100))
-        return;
-    ser_text_appendf(p->t,
-                     "<div class=\"scale\"><i style=\"left:%.2f%%;width:%.2f%%\"></i>"
-                     "<b style=\"left:%.2f%%\"></b></div><p>%.1f to %.1f</p>\n",
-                     low, high - low, value, low, high);
-}
-
 static void append_card(page *p, const char *key, const char *name, const char *meaning, const char *unit,
                         const char *ci_key)
 {
     double value;
-    if (!number_of(&value, p->report, key))
-        return;
-    ser_text_appendf(p->t, "<div class=\"card\"><h3>%s</h3><p class=\"big\">%.*f<small>%s</small></p>\n",
-                     name, *unit ? 1 : 3, value, unit);
-    if (ci_key)
-        append_interval(p, ci_key, value);
-    ser_text_appendf(p->t, "<p>%s</p></div>\n", meaning);
+    const json_t *ci = json_object_get(p->report, ci_key);
+    double interval[2] = {json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1))};
+    if (number_of(&value, p->report, key))
+        ser_html_card(p->t, name, meaning, unit, value, json_array_size(ci) == 2 ? interval : NULL);
 }
 
 static void append_headline(page *p)
@@ -162,52 +130,24 @@ static void append_headline(page *p)
     ser_text_append(t, "</p>\n");
 }
 
-/* In how many folds something is shared, and the largest count. */
-static size_t count_leaks(const json_t *leaks, const char *key, json_int_t *most)
+static ser_shared_count count_leaks(const json_t *per_fold)
 {
-    const json_t *per_fold = json_object_get(leaks, key);
-    size_t n = 0;
-    *most = 0;
-    for (size_t i = 0; i < json_array_size(per_fold); i++) {
-        json_int_t count = json_integer_value(json_array_get(per_fold, i));
-        n += count > 0;
-        *most = count > *most ? count : *most;
+    ser_shared_count count = {.known = json_is_array(per_fold), .of = json_array_size(per_fold)};
+    for (size_t i = 0; i < count.of; i++) {
+        json_int_t n = json_integer_value(json_array_get(per_fold, i));
+        count.n_folds += n > 0;
+        count.most = n > count.most ? (long)n : count.most;
     }
-    return n;
+    return count;
 }
 
 static void append_leaks(page *p)
 {
-    static const struct {
-        const char *key, *what, *meaning;
-        bool serious;
-    } kinds[] = {
-        {"speakers", "speakers", "the figures hold for known voices; new ones will be recognised less well",
-         true},
-        {"duplicates", "recordings", "the model has seen what it was tested on", true},
-        {"texts", "sentences", "usual for acted corpora, but spoken words may give the emotion away", false},
-    };
     const json_t *leaks = json_object_get(p->report, "leaks");
-    size_t n_folds = json_array_size(json_object_get(p->report, "folds")), n_serious = 0, n_found = 0;
-    json_int_t most;
-    if (!json_is_object(leaks))
-        return;
-    for (size_t i = 0; i < 3; i++) {
-        bool found = count_leaks(leaks, kinds[i].key, &most) > 0;
-        n_found += found;
-        n_serious += found && kinds[i].serious;
-    }
-    ser_text_appendf(p->t, "<section class=\"box %s\"><h2>%s</h2>\n", n_serious ? "bad" : "good",
-                     n_serious ? "Training and test parts are not independent"
-                               : "Training and test parts share no speaker and no recording");
-    ser_text_append(p->t, n_found ? "<ul>\n" : "");
-    for (size_t i = 0; i < 3; i++) {
-        size_t n = count_leaks(leaks, kinds[i].key, &most);
-        if (n)
-            ser_text_appendf(p->t, "<li><b>%s</b> shared in %zu of %zu folds, up to %lld: %s.</li>\n",
-                             kinds[i].what, n, n_folds, (long long)most, kinds[i].meaning);
-    }
-    ser_text_append(p->t, n_found ? "</ul></section>\n" : "</section>\n");
+    ser_shared_count counts[SER_N_SHARED];
+    for (size_t i = 0; i < SER_N_SHARED; i++)
+        counts[i] = count_leaks(json_object_get(leaks, ser_shared_kinds[i].key));
+    ser_html_shared(p->t, counts);
 }
 
 static void append_row(page *p, const char *name, json_t *value)
@@ -241,14 +181,6 @@ static void append_across(page *p)
     ser_text_append(p->t, "</table></section>\n");
 }
 
-static ser_status append_chart(page *p, ser_chart *c, ser_error *err)
-{
-    ser_text_append(p->t, "<figure>");
-    ser_status st = ser_chart_append(c, p->t, err);
-    ser_text_append(p->t, "</figure>\n");
-    return st;
-}
-
 static ser_status append_pictures(page *p, ser_error *err)
 {
     const ser_report_data *d = p->data;
@@ -262,7 +194,7 @@ static ser_status append_pictures(page *p, ser_error *err)
     ser_text_append(p->t, "<section class=\"pictures\">\n");
     ser_status st = ser_draw_confusion(&c, SER_CHART_HTML, &confusion, err);
     if (st == SER_OK)
-        st = append_chart(p, c, err);
+        st = ser_html_chart(p->t, c, err);
     ser_chart_free(&c);
     if (st == SER_OK && d->has_reliability) {
         snprintf(subtitle, sizeof subtitle, "Calibration error (ECE) %.1f %%", d->reliability.ece);
@@ -270,36 +202,11 @@ static ser_status append_pictures(page *p, ser_error *err)
             .title = "Are the probabilities right?", .subtitle = subtitle, .reliability = &d->reliability};
         st = ser_draw_reliability(&c, SER_CHART_HTML, &reliability, err);
         if (st == SER_OK)
-            st = append_chart(p, c, err);
+            st = ser_html_chart(p->t, c, err);
         ser_chart_free(&c);
     }
     ser_text_append(p->t, "</section>\n");
     return st;
-}
-
-/* A share in percent with a bar behind it. */
-static void append_share(ser_text *t, double share)
-{
-    ser_text_appendf(t, "<td class=\"bar\"><i style=\"--share:%.3f\"></i><span>%.1f %%</span></td>",
-                     fmin(1, fmax(0, share)), 100 * share);
-}
-
-static void append_per_class(page *p)
-{
-    ser_text_append(p->t,
-                    "<section><h2>Each emotion</h2>\n<table><thead><tr><th>Emotion</th><th>Precision</th>"
-                    "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
-    for (size_t i = 0; i < p->data->n_labels; i++) {
-        const ser_class_figures *f = &p->data->per_class[i];
-        ser_text_append(p->t, "<tr><th scope=\"row\">");
-        ser_append_xml(p->t, p->data->labels[i]);
-        ser_text_append(p->t, "</th>");
-        append_share(p->t, f->precision);
-        append_share(p->t, f->recall);
-        append_share(p->t, f->f1);
-        ser_text_appendf(p->t, "<td>%zu</td></tr>\n", f->support);
-    }
-    ser_text_append(p->t, "</tbody></table></section>\n");
 }
 
 static void append_folds(page *p)
@@ -318,8 +225,8 @@ static void append_folds(page *p)
         append_number(p->t, fold, "n_train", 0, "</td><td>");
         append_number(p->t, fold, "n_test", 0, "</td>");
         double ua, wa;
-        append_share(p->t, number_of(&ua, fold, "ua") ? ua / 100 : 0);
-        append_share(p->t, number_of(&wa, fold, "wa") ? wa / 100 : 0);
+        ser_html_share(p->t, number_of(&ua, fold, "ua") ? ua / 100 : 0);
+        ser_html_share(p->t, number_of(&wa, fold, "wa") ? wa / 100 : 0);
         ser_text_append(p->t, "</tr>\n");
     }
     ser_text_append(p->t, "</tbody></table></section>\n");
@@ -327,25 +234,14 @@ static void append_folds(page *p)
 
 static void append_mistakes(page *p)
 {
-    size_t n = p->data->n_mistakes < N_MISTAKES_SHOWN ? p->data->n_mistakes : N_MISTAKES_SHOWN;
-    if (!n)
-        return;
-    ser_text_appendf(p->t,
-                     "<section><h2>The most confident mistakes</h2>\n<p class=\"note\">%zu of %zu, worth a "
-                     "listen: some may be labelled wrongly.</p>\n<table><thead><tr><th>Recording</th>"
-                     "<th class=\"word\">Truth</th><th "
-                     "class=\"word\">Answer</th><th>Confidence</th></tr></thead>\n<tbody>\n",
-                     n, p->data->n_mistakes);
+    size_t n = p->data->n_mistakes < SER_HTML_MISTAKES ? p->data->n_mistakes : SER_HTML_MISTAKES;
+    ser_html_mistakes_begin(p->t, n, p->data->n_mistakes);
     for (size_t i = 0; i < n; i++) {
         const json_t *m = p->data->mistakes[i];
-        ser_text_append(p->t, "<tr>");
-        append_element(p->t, "th scope=\"row\"", string_of(m, "file"));
-        append_element(p->t, "td class=\"word\"", string_of(m, "label"));
-        append_element(p->t, "td class=\"word\"", string_of(m, "predicted"));
-        append_share(p->t, fmin(1, fmax(0, ser_report_confidence(m))));
-        ser_text_append(p->t, "</tr>\n");
+        ser_html_mistake(p->t, string_of(m, "file"), string_of(m, "label"), string_of(m, "predicted"),
+                         ser_report_confidence(m));
     }
-    ser_text_append(p->t, "</tbody></table></section>\n");
+    ser_html_mistakes_end(p->t, n);
 }
 
 static void append_configuration(page *p)
@@ -381,11 +277,11 @@ ser_status ser_report_html(ser_text *out, const json_t *report, ser_error *err)
     append_leaks(&p);
     append_across(&p);
     st = append_pictures(&p, err);
-    append_per_class(&p);
+    ser_html_per_class(out, data.labels, data.per_class, data.n_labels);
     append_folds(&p);
     append_mistakes(&p);
     append_configuration(&p);
-    ser_text_append(out, "</body>\n</html>\n");
+    ser_html_end(out);
     ser_report_data_release(&data);
     return st == SER_OK && out->failed ? ser_fail_nomem(err) : st;
 }

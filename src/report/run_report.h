@@ -4,8 +4,8 @@
 #ifndef SER_REPORT_RUN_REPORT_H
 #define SER_REPORT_RUN_REPORT_H
 
+#include "base/text.h"
 #include "metrics/metrics.h"
-#include <stdbool.h>
 
 typedef struct ser_run_epoch {
     size_t epoch; /* from 1 */
@@ -76,6 +76,17 @@ typedef struct ser_run_report {
     size_t n_predictions;
 } ser_run_report;
 
+/* UA, WA, F1, ECE and loss, as their names and meanings stand everywhere. */
+enum { SER_N_HEADLINES = 5 };
+void ser_run_headlines(ser_run_figure *out, const ser_run_report *r);
+
+/* Means over the emotions that occur, plain and weighted by their recordings; 0 ... 1. */
+typedef struct ser_class_means {
+    double accuracy;
+    ser_class_figures macro, weighted;
+} ser_class_means;
+void ser_class_means_compute(ser_class_means *out, const ser_figures *f);
+
 /* What training and test parts can share, in the order in which people should hear of it. */
 enum { SER_N_SHARED = 4 };
 typedef struct ser_shared_kind {
@@ -84,7 +95,16 @@ typedef struct ser_shared_kind {
 } ser_shared_kind;
 extern const ser_shared_kind ser_shared_kinds[SER_N_SHARED];
 
-/* In how many folds something of a kind is shared, and the largest count; false: not known of any fold. */
-bool ser_run_shared_count(const ser_run_report *r, size_t kind, size_t *n_folds, long *most);
+typedef struct ser_shared_count {
+    bool known;         /* of some fold */
+    size_t n_folds, of; /* folds where something is shared, of how many */
+    long most;          /* the largest count */
+} ser_shared_count;
+ser_shared_count ser_run_count_shared(const ser_run_report *r, size_t kind);
+
+/* One line that says whether the parts are independent. */
+const char *ser_shared_verdict(bool serious);
+/* "shared in 3 of 10 folds, up to 2: ..."; nothing where nothing is shared. */
+void ser_append_shared(ser_text *t, size_t kind, ser_shared_count count);
 
 #endif

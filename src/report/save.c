@@ -31,3 +31,11 @@ ser_status ser_save_timeline(const char *path, const ser_timeline_picture *p, se
     ser_status st = ser_chart_format_of(&format, path, err);
     return st != SER_OK ? st : save(&c, ser_draw_timeline(&c, format, p, err), path, err);
 }
+
+ser_status ser_save_curves(const char *path, const ser_curves_picture *p, ser_error *err)
+{
+    ser_chart_format format;
+    ser_chart *c = NULL;
+    ser_status st = ser_chart_format_of(&format, path, err);
+    return st != SER_OK ? st : save(&c, ser_draw_curves(&c, format, p, err), path, err);
+}

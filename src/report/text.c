@@ -1,5 +1,6 @@
 #include "report/text.h"
 #include "report/escape.h"
+#include "report/run_report.h"
 
 #include <langinfo.h>
 #include <math.h>
@@ -184,6 +185,32 @@ void ser_append_per_class(ser_text *t, const char *const *labels, const ser_clas
         ser_text_appendf(t, "  %7.1f %%  %4.1f %%  %4.1f %%  %10zu\n", 100 * f->precision, 100 * f->recall,
                          100 * f->f1, f->support);
     }
+}
+
+static void append_class(ser_text *t, const char *name, const ser_class_figures *c, size_t left,
+                         ser_style style)
+{
+    ser_append_left(t, name, left, style);
+    ser_text_appendf(t, "  %9.2f  %6.2f  %8.2f  %7zu\n", c->precision, c->recall, c->f1, c->support);
+}
+
+void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style)
+{
+    ser_class_means means;
+    size_t left = LONGEST_LABEL; /* also the width of "weighted average" */
+    ser_append_bold(t, style);
+    ser_append_left(t, "emotion", left, style);
+    ser_text_append(t, "  precision  recall  f1-score  support");
+    ser_append_plain(t, style);
+    ser_text_append(t, "\n");
+    for (size_t i = 0; i < f->n_labels; i++)
+        append_class(t, labels[i], &f->per_class[i], left, style);
+    ser_class_means_compute(&means, f);
+    ser_text_append(t, "\n");
+    ser_append_left(t, "accuracy", left, style);
+    ser_text_appendf(t, "  %9s  %6s  %8.2f  %7zu\n", "", "", means.accuracy, f->n);
+    append_class(t, "macro average", &means.macro, left, style);
+    append_class(t, "weighted average", &means.weighted, left, style);
 }
 
 static void append_figure(ser_text *t, const char *name, double value, const double *ci95, ser_style style)

@@ -1,0 +1,294 @@
+#include "report/run_page.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "report/escape.h"
+#include "report/html_parts.h"
+#include "report/pictures.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct page {
+    ser_text *t;
+    const ser_run_report *r;
+} page;
+
+static void append_fact(ser_text *t, const char *name, const char *value)
+{
+    if (!value || !*value)
+        return;
+    ser_text_appendf(t, "<span>%s <b>", name);
+    ser_append_xml(t, value);
+    ser_text_append(t, "</b></span>\n");
+}
+
+static void append_head(page *p)
+{
+    const ser_run_report *r = p->r;
+    char n[24];
+    snprintf(n, sizeof n, "%zu", r->figures->n);
+    const char *title = r->title ? r->title : r->corpus ? r->corpus : "Run";
+    ser_html_begin(p->t, title);
+    ser_text_append(p->t, "<p class=\"facts\">");
+    if (r->corpus && strcmp(r->corpus, title) != 0)
+        append_fact(p->t, "Corpus", r->corpus);
+    append_fact(p->t, "Protocol", r->protocol);
+    append_fact(p->t, "Features", r->features);
+    append_fact(p->t, "Model", r->model_type);
+    append_fact(p->t, "Recordings", n);
+    append_fact(p->t, "Version", r->version);
+    append_fact(p->t, "Made", r->date);
+    ser_text_append(p->t, "</p>\n</header>\n");
+}
+
+static void append_figure(ser_text *t, const ser_run_figure *f)
+{
+    bool percent = f->unit && f->unit[0] == '%';
+    bool has_interval = isfinite(f->interval[0]) && isfinite(f->interval[1]);
+    if (isfinite(f->value))
+        ser_html_card(t, f->name, f->meaning ? f->meaning : "", percent ? " %" : "", f->value,
+                      has_interval ? f->interval : NULL);
+}
+
+static void append_figures(page *p)
+{
+    ser_run_figure figures[SER_N_HEADLINES];
+    ser_run_headlines(figures, p->r);
+    ser_text_append(p->t, "<section class=\"cards\">\n");
+    for (size_t i = 0; i < SER_N_HEADLINES; i++)
+        append_figure(p->t, &figures[i]);
+    for (size_t i = 0; i < p->r->n_extra; i++)
+        append_figure(p->t, &p->r->extra[i]);
+    ser_text_append(p->t, "</section>\n");
+    if (!p->r->intervals_over)
+        return;
+    ser_text_append(p->t, "<p class=\"note\">Bands of UA and WA: 95 % intervals by resampling ");
+    ser_append_xml(p->t, p->r->intervals_over);
+    ser_text_append(p->t, ".</p>\n");
+}
+
+static void append_notes(page *p, bool serious)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->r->n_notes; i++)
+        n += p->r->notes[i].serious == serious;
+    if (!n)
+        return;
+    ser_text_appendf(p->t, "<section class=\"box%s\"><h2>%s</h2>\n<ul>\n", serious ? " bad" : "",
+                     serious ? "Read this first" : "Notes");
+    for (size_t i = 0; i < p->r->n_notes; i++)
+        if (p->r->notes[i].serious == serious)
+            ser_html_element(p->t, "li", p->r->notes[i].text);
+    ser_text_append(p->t, "</ul></section>\n");
+}
+
+static void append_shared(page *p)
+{
+    ser_shared_count counts[SER_N_SHARED];
+    for (size_t i = 0; i < SER_N_SHARED; i++)
+        counts[i] = ser_run_count_shared(p->r, i);
+    ser_html_shared(p->t, counts);
+}
+
+/* ---- pictures ---- */
+
+/* Appends and frees what was drawn. */
+static ser_status finish_chart(page *p, ser_chart **c, ser_status drawn, ser_error *err)
+{
+    ser_status st = drawn == SER_OK ? ser_html_chart(p->t, *c, err) : drawn;
+    ser_chart_free(c);
+    return st;
+}
+
+static ser_status append_curves(page *p, ser_error *err)
+{
+    static const struct {
+        const char *title;
+        ser_curve what;
+    } curves[] = {{"Loss", SER_CURVE_LOSS}, {"Accuracy", SER_CURVE_ACCURACY}};
+    ser_status st = SER_OK;
+    bool any = false;
+    for (size_t i = 0; i < p->r->n_folds; i++)
+        any |= p->r->folds[i].n_epochs > 0;
+    for (size_t i = 0; any && i < sizeof curves / sizeof *curves && st == SER_OK; i++) {
+        ser_chart *c = NULL;
+        ser_curves_picture picture = {
+            .title = curves[i].title, .what = curves[i].what, .folds = p->r->folds, .n_folds = p->r->n_folds};
+        ser_text_append(p->t, "<section class=\"pictures\">\n");
+        st = finish_chart(p, &c, ser_draw_curves(&c, SER_CHART_HTML, &picture, err), err);
+        ser_text_append(p->t, "</section>\n");
+    }
+    return st;
+}
+
+static ser_status compute_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err)
+{
+    size_t n_labels = r->figures->n_labels;
+    float *scores = ser_alloc(r->n_predictions * n_labels, sizeof *scores);
+    int *truth = ser_alloc(r->n_predictions, sizeof *truth);
+    bool good = scores && truth;
+    for (size_t i = 0; good && i < r->n_predictions; i++) {
+        memcpy(scores + i * n_labels, r->predictions[i].scores, n_labels * sizeof *scores);
+        truth[i] = (int)r->predictions[i].truth;
+    }
+    if (good)
+        ser_reliability_compute(out, scores, truth, r->n_predictions, n_labels);
+    ser_free(truth);
+    ser_free(scores);
+    return good ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status append_pictures(page *p, ser_error *err)
+{
+    const ser_run_report *r = p->r;
+    ser_chart *c = NULL;
+    ser_confusion_picture confusion = {.title = "Who is taken for whom",
+                                       .subtitle = "Share and number of each row",
+                                       .labels = r->labels,
+                                       .n_labels = r->figures->n_labels,
+                                       .counts = r->figures->confusion};
+    ser_text_append(p->t, "<section class=\"pictures\">\n");
+    ser_status st = finish_chart(p, &c, ser_draw_confusion(&c, SER_CHART_HTML, &confusion, err), err);
+    if (st == SER_OK && r->n_predictions) {
+        ser_reliability reliability;
+        char subtitle[64];
+        st = compute_reliability(&reliability, r, err);
+        if (st != SER_OK)
+            return st;
+        snprintf(subtitle, sizeof subtitle, "Calibration error (ECE) %.1f %%", reliability.ece);
+        ser_reliability_picture picture = {"Are the probabilities right?", subtitle, &reliability};
+        st = finish_chart(p, &c, ser_draw_reliability(&c, SER_CHART_HTML, &picture, err), err);
+    }
+    ser_text_append(p->t, "</section>\n");
+    return st;
+}
+
+/* ---- tables ---- */
+
+/* A cell; NAN: a dash. */
+static void append_number(ser_text *t, double x, int decimals)
+{
+    if (isfinite(x))
+        ser_text_appendf(t, "<td>%.*f</td>", decimals, x);
+    else
+        ser_text_append(t, "<td>–</td>");
+}
+
+static double or_none(size_t n)
+{
+    return n ? (double)n : NAN;
+}
+
+static void append_fold(ser_text *t, const ser_run_fold *f)
+{
+    ser_text_append(t, f->combined ? "<tr class=\"total\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
+    ser_append_xml(t, f->name);
+    ser_text_append(t, "</th>");
+    append_number(t, or_none(f->n_train), 0);
+    append_number(t, or_none(f->n_validation), 0);
+    append_number(t, or_none(f->n_test), 0);
+    ser_html_share(t, f->ua / 100);
+    ser_html_share(t, f->wa / 100);
+    ser_html_share(t, f->f1 / 100);
+    append_number(t, f->loss, 3);
+    append_number(t, or_none(f->kept_epoch), 0);
+    append_number(t, f->seconds, 0);
+    ser_text_append(t, "</tr>\n");
+}
+
+static void append_folds(page *p)
+{
+    if (!p->r->n_folds)
+        return;
+    ser_text_append(p->t, "<section><h2>Folds</h2>\n<table><thead><tr><th>Fold</th><th>Training</th>"
+                          "<th>Validation</th><th>Test</th><th>UA</th><th>WA</th><th>F1</th><th>Loss</th>"
+                          "<th>Kept epoch</th><th>Seconds</th></tr></thead>\n<tbody>\n");
+    for (int combined = 0; combined < 2; combined++)
+        for (size_t i = 0; i < p->r->n_folds; i++)
+            if (p->r->folds[i].combined == combined)
+                append_fold(p->t, &p->r->folds[i]);
+    ser_text_append(p->t, "</tbody></table></section>\n");
+}
+
+static double confidence_of(const ser_run_prediction *p)
+{
+    return (double)p->scores[p->predicted];
+}
+
+/* Falling confidence; equal ones by file name, so that the order depends on nothing else. */
+static int compare_mistakes(const void *a, const void *b)
+{
+    const ser_run_prediction *p = *(const ser_run_prediction *const *)a,
+                             *q = *(const ser_run_prediction *const *)b;
+    double x = confidence_of(p), y = confidence_of(q);
+    if (x != y)
+        return x < y ? 1 : -1;
+    return strcmp(p->file, q->file);
+}
+
+static ser_status append_mistakes(page *p, ser_error *err)
+{
+    const ser_run_report *r = p->r;
+    const ser_run_prediction **mistakes = ser_alloc(r->n_predictions, sizeof *mistakes);
+    size_t n = 0;
+    if (!mistakes)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < r->n_predictions; i++)
+        if (r->predictions[i].truth != r->predictions[i].predicted)
+            mistakes[n++] = &r->predictions[i];
+    qsort(mistakes, n, sizeof *mistakes, compare_mistakes);
+    size_t n_shown = n < SER_HTML_MISTAKES ? n : SER_HTML_MISTAKES;
+    ser_html_mistakes_begin(p->t, n_shown, n);
+    for (size_t i = 0; i < n_shown; i++)
+        ser_html_mistake(p->t, mistakes[i]->file, r->labels[mistakes[i]->truth],
+                         r->labels[mistakes[i]->predicted], confidence_of(mistakes[i]));
+    ser_html_mistakes_end(p->t, n_shown);
+    ser_free(mistakes);
+    return SER_OK;
+}
+
+static void append_configuration(page *p)
+{
+    if (!p->r->n_configuration)
+        return;
+    ser_text_append(p->t, "<section><h2>How it was made</h2>\n<table class=\"facts\">\n");
+    for (size_t i = 0; i < p->r->n_configuration; i++) {
+        ser_text_append(p->t, "<tr>");
+        ser_html_element(p->t, "th scope=\"row\"", p->r->configuration[i].name);
+        ser_html_element(p->t, "td", p->r->configuration[i].value);
+        ser_text_append(p->t, "</tr>\n");
+    }
+    ser_text_append(p->t, "</table></section>\n");
+}
+
+ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
+{
+    page p = {.t = out, .r = r};
+    append_head(&p);
+    append_notes(&p, true);
+    append_figures(&p);
+    append_shared(&p);
+    ser_status st = append_curves(&p, err);
+    if (st == SER_OK)
+        st = append_pictures(&p, err);
+    ser_html_per_class(out, r->labels, r->figures->per_class, r->figures->n_labels);
+    append_folds(&p);
+    if (st == SER_OK)
+        st = append_mistakes(&p, err);
+    append_notes(&p, false);
+    append_configuration(&p);
+    ser_html_end(out);
+    return st == SER_OK && out->failed ? ser_fail_nomem(err) : st;
+}
+
+ser_status ser_run_page_save(const char *path, const ser_run_report *r, ser_error *err)
+{
+    ser_text t = {0};
+    ser_status st = ser_run_page(&t, r, err);
+    if (st == SER_OK)
+        st = ser_io_write(path, t.s, t.n, err);
+    ser_text_release(&t);
+    return st;
+}

@@ -1,0 +1,79 @@
+#include "report/run_report.h"
+
+#include <math.h>
+
+void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
+{
+    const ser_figures *f = r->figures;
+    const double none[2] = {NAN, NAN};
+    const double *ua = r->intervals_over ? f->ua_ci95 : none, *wa = r->intervals_over ? f->wa_ci95 : none;
+    const ser_run_figure figures[SER_N_HEADLINES] = {
+        {"UA", "unweighted accuracy: the mean recall of the emotions", "%", f->ua, {ua[0], ua[1]}},
+        {"WA", "accuracy over all recordings", "%", f->wa, {wa[0], wa[1]}},
+        {"F1", "macro F1", "%", f->f1, {NAN, NAN}},
+        {"ECE", "calibration error: how far confidence is from the truth", "%", f->ece, {NAN, NAN}},
+        {"Loss", "mean negative log probability of the truth", "", f->loss, {NAN, NAN}},
+    };
+    for (size_t i = 0; i < SER_N_HEADLINES; i++)
+        out[i] = figures[i];
+}
+
+static void add_weighted(ser_class_figures *sum, const ser_class_figures *c, double weight)
+{
+    sum->precision += weight * c->precision;
+    sum->recall += weight * c->recall;
+    sum->f1 += weight * c->f1;
+    sum->support += c->support;
+}
+
+void ser_class_means_compute(ser_class_means *out, const ser_figures *f)
+{
+    size_t n_occurring = 0;
+    for (size_t i = 0; i < f->n_labels; i++)
+        n_occurring += f->per_class[i].support > 0;
+    *out = (ser_class_means){.accuracy = f->wa / 100};
+    for (size_t i = 0; i < f->n_labels; i++) {
+        const ser_class_figures *c = &f->per_class[i];
+        if (!c->support)
+            continue;
+        add_weighted(&out->macro, c, 1.0 / (double)n_occurring);
+        add_weighted(&out->weighted, c, (double)c->support / (double)f->n);
+    }
+}
+
+const ser_shared_kind ser_shared_kinds[SER_N_SHARED] = {
+    {"speakers", "speakers", "the figures hold for known voices; new ones will be recognised less well",
+     true},
+    {"duplicates", "recordings", "the model has seen what it was tested on", true},
+    {"takes", "takes of a sentence", "the same speaker said the same words with the same emotion", true},
+    {"texts", "sentences", "usual for acted corpora, but spoken words may give the emotion away", false},
+};
+
+ser_shared_count ser_run_count_shared(const ser_run_report *r, size_t kind)
+{
+    ser_shared_count count = {0};
+    for (size_t i = 0; i < r->n_folds; i++) {
+        const ser_run_shared *s = &r->folds[i].shared;
+        const long counts[SER_N_SHARED] = {s->speakers, s->duplicates, s->takes, s->texts};
+        if (r->folds[i].combined || counts[kind] < 0)
+            continue;
+        count.known = true;
+        count.of++;
+        count.n_folds += counts[kind] > 0;
+        count.most = counts[kind] > count.most ? counts[kind] : count.most;
+    }
+    return count;
+}
+
+const char *ser_shared_verdict(bool serious)
+{
+    return serious ? "Training and test parts are not independent"
+                   : "Training and test parts share no speaker and no recording";
+}
+
+void ser_append_shared(ser_text *t, size_t kind, ser_shared_count count)
+{
+    if (count.n_folds)
+        ser_text_appendf(t, "shared in %zu of %zu folds, up to %ld: %s", count.n_folds, count.of, count.most,
+                         ser_shared_kinds[kind].meaning);
+}
