@@ -247,13 +247,35 @@ static ser_status try_fold(void *context, size_t left_out, int worker, ser_error
 
 /* ---- verdicts ---- */
 
+/* The first candidate that is not certainly worse than the one with the lowest loss: by no more than the
+ * standard error of the difference, over the same recordings (the rule of Breiman et al., Classification and
+ * Regression Trees, section 3.4.3). losses (n_candidates, n_scored). */
+static size_t choose(const ser_selection *s, const double *losses)
+{
+    size_t lowest = 0;
+    for (size_t c = 1; c < s->n_candidates; c++)
+        if (s->verdicts[c].loss < s->verdicts[lowest].loss)
+            lowest = c;
+    for (size_t c = 0; c < lowest; c++) {
+        double n = (double)s->n_scored, mean = s->verdicts[c].loss - s->verdicts[lowest].loss, sum = 0;
+        for (size_t i = 0; i < s->n_scored; i++) {
+            double d = losses[c * s->n_scored + i] - losses[lowest * s->n_scored + i] - mean;
+            sum += d * d;
+        }
+        if (mean <= sqrt(sum) / n)
+            return c;
+    }
+    return lowest;
+}
+
 static ser_status judge(ser_selection *s, const ser_select_data *d, ser_error *err)
 {
     size_t n_labels = d->n_labels;
+    double *losses = ser_alloc(s->n_candidates, s->n_scored * sizeof *losses); /* no larger than logits */
     int *truth = ser_alloc(s->n_scored, sizeof *truth);
     size_t *confusion = ser_alloc(n_labels, n_labels * sizeof *confusion);
     float *scores = ser_alloc(n_labels, sizeof *scores);
-    ser_status st = truth && confusion && scores ? SER_OK : ser_fail_nomem(err);
+    ser_status st = truth && confusion && scores && losses ? SER_OK : ser_fail_nomem(err);
     for (size_t r = 0, at = 0; r < d->n && st == SER_OK; r++)
         if (is_scored(d, r))
             truth[at++] = d->label[r];
@@ -266,12 +288,15 @@ static ser_status judge(ser_selection *s, const ser_select_data *d, ser_error *e
             memcpy(scores, logits + i * n_labels, n_labels * sizeof *scores);
             ser_softmax(scores, n_labels, verdict->temperature);
             confusion[(size_t)truth[i] * n_labels + (size_t)ser_argmax(scores, n_labels)]++;
-            verdict->loss -= log(fmax((double)scores[truth[i]], 1e-12)) / (double)s->n_scored;
+            double loss = -log(fmax((double)scores[truth[i]], 1e-12));
+            losses[c * s->n_scored + i] = loss;
+            verdict->loss += loss / (double)s->n_scored;
         }
         verdict->ua = ser_ua(confusion, n_labels);
-        if (verdict->loss < s->verdicts[s->best].loss)
-            s->best = c;
     }
+    if (st == SER_OK)
+        s->best = choose(s, losses);
+    ser_free(losses);
     ser_free(truth);
     ser_free(confusion);
     ser_free(scores);

@@ -36,7 +36,7 @@ typedef struct ser_selection {
                       order */
     ser_select_verdict *verdicts; /* (n_candidates) */
     size_t n_candidates, n_scored;
-    size_t best; /* the lowest loss, the first of equals */
+    size_t best; /* the first that is not certainly worse than the one with the lowest loss */
 } ser_selection;
 
 typedef struct ser_select_settings {

@@ -131,6 +131,20 @@ static void test_choice(const ser_select_data *data)
     ser_selection_release(&threads);
 }
 
+/* Of two that hardly differ, the first is taken, in either order. */
+static void test_the_first_of_peers(const ser_select_data *data)
+{
+    const ser_select_candidate candidates[] = {{telling, 10}, {again, 12}, {telling, 10}};
+    for (size_t first = 0; first < 2; first++) {
+        ser_selection s = {0};
+        ser_error err = {0};
+        ser_select_settings settings = settings_for(1);
+        CHECK_OK(ser_select(&s, data, candidates + first, 2, &settings, &err), &err);
+        CHECK(s.verdicts[0].loss != s.verdicts[1].loss && s.best == 0);
+        ser_selection_release(&s);
+    }
+}
+
 /* Copies of the rows in one's own fold must neither train nor be scored: poison them. */
 static void test_copies(const ser_select_data *data)
 {
@@ -267,6 +281,7 @@ int main(void)
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     ser_select_data data = make_data();
     test_choice(&data);
+    test_the_first_of_peers(&data);
     test_copies(&data);
     test_degenerate(data);
     test_bad_input(data);
