@@ -3,6 +3,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "encoder/kind.h"
+#include "io/checkpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,20 +90,6 @@ ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kin
     return read_preprocessor(plan, *kind, folder, err);
 }
 
-ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const char *folder, ser_error *err)
-{
-    *out = NULL;
-    char *joined = ser_io_join(folder, "model.safetensors");
-    if (!joined)
-        return ser_fail_nomem(err);
-    ser_status status = ser_safetensors_open(out, joined, err);
-    if (path)
-        *path = joined;
-    else
-        ser_free(joined);
-    return status == SER_OK ? SER_OK : ser_fail_within(err, status, "model.safetensors: ");
-}
-
 static ser_status load(ser_encoder *e, const ser_safetensors *file, const char *prefix, ser_error *err)
 {
     const ser_encoder_plan *p = &e->plan;
@@ -122,6 +109,7 @@ ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_laye
                             ser_precision precision, ser_error *err)
 {
     *out = NULL;
+    const char *name;
     ser_safetensors *file = NULL;
     ser_encoder *e = ser_alloc(1, sizeof *e);
     if (!e)
@@ -130,9 +118,11 @@ ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_laye
     if (status == SER_OK)
         status = ser_nn_ops_new(&e->ops, engine, precision, err);
     if (status == SER_OK)
-        status = ser_encoder_open_weights(&file, &e->weights_path, folder, err);
+        status = ser_checkpoint_open(&file, &name, folder, err);
+    if (status == SER_OK && !(e->folder = ser_strdup(folder)))
+        status = ser_fail_nomem(err);
     if (status == SER_OK && (status = load(e, file, "", err)) != SER_OK)
-        ser_fail_within(err, status, "model.safetensors: ");
+        ser_fail_within(err, status, "%s: ", name);
     ser_safetensors_close(&file);
     if (status == SER_OK)
         *out = e;
@@ -175,7 +165,7 @@ void ser_encoder_close(ser_encoder **encoder)
     ser_free(e->modules);
     ser_free(e->plan.specs);
     ser_nn_ops_free(&e->ops);
-    ser_free(e->weights_path);
+    ser_free(e->folder);
     ser_free(e);
     *encoder = NULL;
 }
@@ -190,19 +180,32 @@ ser_precision ser_encoder_precision(const ser_encoder *e)
     return ser_nn_ops_precision(e->ops);
 }
 
+/* Adds a file to the hash. */
+static ser_status hash_file(ser_sha256 *h, const char *folder, const char *name, ser_error *err)
+{
+    ser_bytes bytes = {0};
+    char *path = ser_io_join(folder, name);
+    ser_status status = path ? ser_io_map(&bytes, path, 0, err) : ser_fail_nomem(err);
+    if (status == SER_OK)
+        ser_sha256_add(h, bytes.data, bytes.n);
+    ser_bytes_release(&bytes);
+    ser_free(path);
+    return status;
+}
+
 ser_status ser_encoder_sha256(const ser_encoder *e, char hex[65], ser_error *err)
 {
-    if (!e->weights_path)
+    if (!e->folder)
         return ser_fail(err, SER_E_UNSUPPORTED, "this encoder came from no file of its own: it has no hash");
-    ser_bytes bytes = {0};
-    ser_status status = ser_io_map(&bytes, e->weights_path, 0, err);
-    if (status == SER_OK) {
-        ser_sha256 h;
-        ser_sha256_init(&h);
-        ser_sha256_add(&h, bytes.data, bytes.n);
-        ser_sha256_finish(&h, hex);
-    }
-    ser_bytes_release(&bytes);
+    char **names;
+    size_t n_names;
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    ser_status status = ser_checkpoint_files(&names, &n_names, e->folder, err);
+    for (size_t i = 0; i < n_names && status == SER_OK; i++)
+        status = hash_file(&h, e->folder, names[i], err);
+    ser_sha256_finish(&h, hex);
+    ser_io_free_list(names, n_names);
     return status;
 }
 

@@ -1,5 +1,5 @@
-/* Pretrained speech encoders: PCM in, hidden states out. Today Whisper's encoder (arXiv:2212.04356); HuBERT,
- * wav2vec 2.0, WavLM and data2vec will come behind the same calls. */
+/* Pretrained speech encoders: PCM in, hidden states out. Whisper's encoder (arXiv:2212.04356), HuBERT,
+ * wav2vec 2.0, WavLM and data2vec. */
 #ifndef SER_ENCODER_ENCODER_H
 #define SER_ENCODER_ENCODER_H
 
@@ -13,7 +13,7 @@ typedef struct ser_encoder ser_encoder;           /* weights: read-only, shared 
 typedef struct ser_encoder_work ser_encoder_work; /* belongs to one thread */
 
 typedef struct ser_encoder_info {
-    char model_type[32]; /* "whisper" */
+    char model_type[32]; /* "whisper", "hubert", "wav2vec2", "wavlm", "data2vec-audio" */
     int n_layers;        /* transformer layers; hidden states are numbered 0 ... n_layers */
     int n_loaded; /* the last hidden state that can be computed: fewer where only some layers were loaded */
     size_t dims;  /* of one hidden state */
@@ -21,8 +21,8 @@ typedef struct ser_encoder_info {
     size_t n_parameters; /* loaded */
 } ser_encoder_info;
 
-/* folder holds config.json and model.safetensors. last_layer: load no transformer layer beyond what hidden
- * state last_layer needs (-1: all). */
+/* folder holds config.json and the weights in one of the forms of io/checkpoint.h. last_layer: load no
+ * transformer layer beyond what hidden state last_layer needs (-1: all). */
 ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_layer, ser_engine engine,
                             ser_precision precision, ser_error *err);
 /* From tensors already open, such as those inside a model file: names start with prefix (may be ""), behind
@@ -34,14 +34,15 @@ ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *fi
 void ser_encoder_close(ser_encoder **e);
 void ser_encoder_get_info(const ser_encoder *e, ser_encoder_info *info);
 ser_precision ser_encoder_precision(const ser_encoder *e);
-/* Of the weights file, as 64 hexadecimal digits; reads the whole file. SER_E_UNSUPPORTED for an encoder that
- * was opened from tensors. */
+/* Of the weights file, or of several one behind the other, as 64 hexadecimal digits; reads all of it.
+ * SER_E_UNSUPPORTED for an encoder that was opened from tensors. */
 ser_status ser_encoder_sha256(const ser_encoder *e, char hex[65], ser_error *err);
 
 ser_status ser_encoder_work_new(ser_encoder_work **out, const ser_encoder *e, int n_threads, ser_error *err);
 void ser_encoder_work_free(ser_encoder_work **w);
 
-/* 50 a second for Whisper: ceil(floor(n_samples / 160) / 2). */
+/* 50 a second: ceil(floor(n_samples / 160) / 2) for Whisper, floor((n_samples - 400) / 320) + 1 for the
+ * others as they are published. */
 size_t ser_encoder_n_frames(const ser_encoder *e, size_t n_samples);
 
 /* One window of at most max_samples: hidden (n_frames, n_wanted * dims), the wanted hidden states (ascending

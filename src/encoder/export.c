@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "encoder/kind.h"
+#include "io/checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -159,11 +160,12 @@ ser_status ser_encoder_export(ser_tensor **tensors, size_t *n_tensors, const cha
                         (int)MAX_PREFIX);
     ser_encoder_plan plan = {0};
     const ser_encoder_kind *kind;
+    const char *name;
     ser_safetensors *file = NULL;
     export_sheet s = {.prefix = prefix};
     ser_status status = ser_encoder_plan_folder(&plan, &kind, folder, last_layer, err);
     if (status == SER_OK)
-        status = ser_encoder_open_weights(&file, NULL, folder, err);
+        status = ser_checkpoint_open(&file, &name, folder, err);
     if (status == SER_OK)
         status = export_file(&s, &plan, file, err);
     ser_safetensors_close(&file);

@@ -52,7 +52,7 @@ extern const ser_encoder_kind ser_encoder_whisper, ser_encoder_wav2vec2;
 struct ser_encoder {
     const ser_encoder_kind *kind;
     ser_encoder_plan plan;
-    char *weights_path; /* NULL: opened from tensors */
+    char *folder; /* NULL: opened from tensors */
     ser_nn_ops *ops;
     ser_module *modules; /* one for each spec of the plan */
     void *own;
@@ -69,9 +69,6 @@ struct ser_encoder_work {
  * zeroed plan, whose specs the caller frees in any case. */
 ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kind **kind, const char *folder,
                                    int last_layer, ser_error *err);
-
-/* A folder's model.safetensors; path (or NULL) receives its path, which the caller frees. */
-ser_status ser_encoder_open_weights(ser_safetensors **out, char **path, const char *folder, ser_error *err);
 
 /* A whole number minimum ... maximum of a JSON object. SER_E_FORMAT: it is missing or none;
  * SER_E_UNSUPPORTED: out of range. */

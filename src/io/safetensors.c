@@ -1,8 +1,8 @@
 #include "io/safetensors.h"
 #include "base/memory.h"
 #include "base/vector.h"
+#include "io/tensors.h"
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 /* The reference stops at 100 MB, but parsing that could take gigabytes; a checkpoint of 1.5 thousand million
  * weights has a header of 0.2 MB. */
 enum { MAX_HEADER = 16 << 20 };
-
-struct ser_safetensors {
-    ser_bytes file;      /* empty when the caller owns the bytes */
-    json_t *header;      /* owns names and metadata */
-    ser_tensor *tensors; /* sorted by name */
-    size_t n;
-};
 
 static const struct {
     const char *name;
@@ -90,6 +83,17 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const ser_tensor *)a)->name, ((const ser_tensor *)b)->name);
 }
 
+ser_status ser_tensors_sort(ser_safetensors *f, ser_error *err)
+{
+    if (f->n)
+        qsort(f->tensors, f->n, sizeof *f->tensors, compare_names);
+    for (size_t i = 1; i < f->n; i++)
+        if (strcmp(f->tensors[i].name, f->tensors[i - 1].name) == 0)
+            return ser_fail(err, SER_E_FORMAT, "tensor '%s' is there twice: fetch the file again",
+                            f->tensors[i].name);
+    return SER_OK;
+}
+
 static int compare_ranges(const void *a, const void *b)
 {
     const ser_tensor *x = a, *y = b;
@@ -151,9 +155,7 @@ static ser_status read_header(ser_safetensors *f, const unsigned char *data, siz
             return status;
     }
     ser_status status = check_layout(f->tensors, f->n, data, n_data, err);
-    if (f->n)
-        qsort(f->tensors, f->n, sizeof *f->tensors, compare_names);
-    return status;
+    return status == SER_OK ? ser_tensors_sort(f, err) : status;
 }
 
 static ser_status parse(ser_safetensors *f, const unsigned char *bytes, size_t n, ser_error *err)
@@ -208,14 +210,22 @@ ser_status ser_safetensors_open(ser_safetensors **out, const char *path, ser_err
 
 void ser_safetensors_forget(const ser_safetensors *f, const ser_tensor *t)
 {
-    ser_bytes_forget(&f->file, t->data, t->n_bytes);
+    const unsigned char *data = t->data, *file = f->file.data;
+    if (data && file && data >= file && data < file + f->file.n)
+        ser_bytes_forget(&f->file, data, t->n_bytes);
+    for (size_t i = 0; i < f->n_parts; i++)
+        ser_safetensors_forget(f->parts[i], t);
 }
 
 void ser_safetensors_close(ser_safetensors **f)
 {
     if (!*f)
         return;
+    for (size_t i = 0; i < (*f)->n_parts; i++)
+        ser_safetensors_close(&(*f)->parts[i]);
+    ser_free((*f)->parts);
     json_decref((*f)->header);
+    ser_free((*f)->names);
     ser_free((*f)->tensors);
     ser_bytes_release(&(*f)->file);
     ser_free(*f);
