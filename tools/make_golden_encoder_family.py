@@ -1,17 +1,19 @@
 """Writes tests/golden/encoder/NAME for each member of wav2vec 2.0's family: a tiny checkpoint with random weights
 (config.json, preprocessor_config.json, model.safetensors in 16 bits) and what transformers makes of a signal,
-states.safetensors: state_I_SAMPLES (frames, dims), one for each hidden state and length.
+states.safetensors: state_I_SAMPLES (frames, dims), one for each hidden state and length. hubert_base_bin is
+hubert_base in the older form.
 
 Usage: python tools/make_golden_encoder_family.py tests/golden/encoder, with the packages of
 tools/requirements.txt.
 """
 import json
 import pathlib
+import shutil
 import sys
 
 import torch
 from make_golden_encoder import RATE, make_signal
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
 LENGTHS = [400, 6000, 16000]  # 1, 18 and 49 frames
@@ -72,7 +74,23 @@ def make(folder, model_type, options, do_normalize):
     save_file(states, folder / "states.safetensors")
 
 
+def make_bin(folder, source):
+    """The same checkpoint as people had it before: torch.save, the older spelling of weight norm, a prefix."""
+    older = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+    state = {}
+    for name, tensor in load_file(source / "model.safetensors").items():
+        for new, old in older.items():
+            name = name.replace(new, old)
+        state[f"hubert.{name}"] = tensor
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / "pytorch_model.bin")
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(source / name, folder / name)
+
+
 if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1])
     with torch.no_grad():
         for name, (model_type, options, do_normalize) in MEMBERS.items():
-            make(pathlib.Path(sys.argv[1]) / name, model_type, options, do_normalize)
+            make(out / name, model_type, options, do_normalize)
+    make_bin(out / "hubert_base_bin", out / "hubert_base")

@@ -8,9 +8,10 @@
 
 enum { DIMS = 48, N_LAYERS = 2, MAX_FRAMES = 49 };
 
-static const char *const members[] = {"hubert_base",   "hubert_large", "hubert_plain", "wav2vec2_base",
-                                      "wav2vec2_xlsr", "wavlm_base",   "wavlm_large",  "data2vec"};
-enum { N_MEMBERS = sizeof members / sizeof *members };
+static const char *const members[] = {"hubert_base",   "hubert_large",  "hubert_plain",
+                                      "wav2vec2_base", "wav2vec2_xlsr", "wavlm_base",
+                                      "wavlm_large",   "data2vec",      "hubert_base_bin"};
+enum { N_MEMBERS = sizeof members / sizeof *members, N_WITH_STATES = N_MEMBERS - 1 };
 static const size_t lengths[] = {16000, 400,
                                  6000}; /* the longest first: what it leaves behind must not show */
 static const size_t n_frames[] = {49, 1, 18};
@@ -42,7 +43,8 @@ static void compare(const char *member, const ser_encoder *e, int n_threads)
     ser_encoder_work *w;
     char path[256];
     static float hidden[MAX_FRAMES * DIMS];
-    snprintf(path, sizeof path, "encoder/%s/states.safetensors", member);
+    bool is_copy = strcmp(member, "hubert_base_bin") == 0;
+    snprintf(path, sizeof path, "encoder/%s/states.safetensors", is_copy ? "hubert_base" : member);
     ser_safetensors *states = open_golden(path);
     CHECK_OK(ser_encoder_work_new(&w, e, n_threads, &err), &err);
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
@@ -296,7 +298,7 @@ static void test_bad_config(void)
 /* Exported to 8 bits and opened again. */
 static void test_export(void)
 {
-    for (size_t m = 0; m < N_MEMBERS; m++) {
+    for (size_t m = 0; m < N_WITH_STATES; m++) {
         ser_error err = {0};
         ser_encoder *e = NULL;
         ser_encoder_work *w = NULL;
