@@ -10,6 +10,6 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 "$ser" train --data EMODB+RAVDESS --data-dir "$data" --feature-type WHISPER --model-type linear --encoder "$whisper" \
-  --layers 2,3,4 --pooling all --c 30 --embed-encoder --run "$run"
+  --preset best --layers 2,3,4 --pooling all --c 30 --split-fold 0 --embed-encoder --run "$run"
 cp "$run/model.safetensors" "$here/src/model/builtin.safetensors"
 sha256sum "$here/src/model/builtin.safetensors"

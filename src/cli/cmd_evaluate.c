@@ -185,18 +185,6 @@ static ser_status save_all(const ser_workbench *w, const ser_evaluation *e, cons
 
 /* ---- one run ---- */
 
-static ser_status find_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds, ser_error *err)
-{
-    ser_fingerprint **fingerprints = ser_alloc(w->store->n, sizeof(ser_fingerprint *));
-    if (!fingerprints)
-        return ser_fail_nomem(err);
-    for (size_t u = 0; u < w->store->n; u++)
-        fingerprints[u] = w->store->recordings[u].fingerprint;
-    ser_status st = ser_leaks_find(leaks, w->corpus, folds, fingerprints, err);
-    ser_free(fingerprints);
-    return st;
-}
-
 static ser_status make_report(json_t **report, const ser_workbench *w, const ser_folds *folds,
                               const ser_leaks *leaks, const ser_evaluation *e, ser_error *err)
 {
@@ -243,7 +231,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     if (st == SER_OK)
         st = ser_folds_new(&folds, w.corpus, &protocol, (uint64_t)bench.seed, err);
     if (st == SER_OK)
-        st = find_leaks(&leaks, &w, folds, err);
+        st = ser_workbench_leaks(&leaks, &w, folds, err);
     if (st == SER_OK)
         st = ser_workbench_normalize(&w, &bench, err);
     if (st == SER_OK)

@@ -9,9 +9,11 @@
 #include "model/builtin.h"
 #include "model/model_file.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -52,6 +54,19 @@ static void print_network(const ser_timnet_member *m)
                 (double)m->temperature);
 }
 
+/* The list of recordings, which is for programs, as their number. */
+static void print_provenance(const char *text)
+{
+    json_t *object = json_loads(text, 0, NULL);
+    json_t *recordings = json_object_get(object, "trained_on");
+    if (recordings)
+        json_object_set_new(object, "trained_on", json_integer((json_int_t)json_array_size(recordings)));
+    char *shorter = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    print_field("provenance", "%s", shorter ? shorter : text);
+    free(shorter);
+    json_decref(object);
+}
+
 static ser_status print_model(const ser_safetensors *file, ser_error *err)
 {
     ser_model_data m;
@@ -80,7 +95,7 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
                 : m.encoder_sha256[0] ? m.encoder_sha256
                                       : "none needed");
     if (m.provenance)
-        print_field("provenance", "%s", m.provenance);
+        print_provenance(m.provenance);
     ser_text_release(&key);
     ser_text_release(&labels);
     ser_model_data_release(&m);

@@ -1,34 +1,47 @@
-/* ser train: fit a model to a corpus and write it into a run folder. */
+/* ser train: fit models to a corpus, fold by fold and on all of it, and write them into a run folder. */
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/network_options.h"
 #include "cli/progress.h"
+#include "cli/run_folder.h"
+#include "cli/run_material.h"
 #include "cli/settings.h"
-#include "cli/workbench.h"
+#include "corpus/leaks.h"
 #include "io/file.h"
+#include "keras/weights.h"
 #include "protocol/report_json.h"
-#include "protocol/train_linear.h"
+#include "protocol/train_model.h"
 
-#include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
-static const char *model_type = "linear", *run_folder;
+static ser_network_options network = SER_NETWORK_DEFAULTS;
+static const char *model_type = "timnet", *protocol_text, *folds_path, *run_path, *resume_path;
 static bool embed_encoder;
-static long n_inner_folds = 5;
+static long n_inner_folds = 5, n_folds = 2;
 
 static const ser_option options[] = {
-    {SER_OPTION_CHOICE, 0, "model-type", &model_type, "linear", "statistics pooling and a softmax layer"},
+    {SER_OPTION_CHOICE, 0, "model-type", &model_type, SER_MODEL_TYPES, SER_MODEL_TYPES_HELP},
+    {SER_OPTION_INT, 0, "split-fold", &n_folds, "N",
+     "random folds for the run's figures; 0: none, train the final model only", 0, 1000},
+    {SER_OPTION_STRING, 0, "protocol", &protocol_text, "PROTOCOL",
+     "other folds than those of --split-fold: emobox, loso, kfold=K, group-kfold=K"},
+    {SER_OPTION_STRING, 0, "folds", &folds_path, "FILE", "CSV with utterance,test_fold, for emobox"},
     {SER_OPTION_FLAG, 0, "embed-encoder", &embed_encoder, NULL,
      "put the encoder's needed layers into the model, in 8 bits, so that it needs no checkpoint"},
     {SER_OPTION_INT, 0, "inner-folds", &n_inner_folds, "N", "folds of the choices made inside the corpus", 2,
      20},
     SER_WORKBENCH_OPTIONS(bench),
+    SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
-    {SER_OPTION_STRING, 0, "run", &run_folder, "DIR",
+    {SER_OPTION_STRING, 0, "run", &run_path, "DIR",
      "run folder (default: runs/train-CORPUS-FEATURES-DATE-TIME)"},
+    {SER_OPTION_STRING, 0, "resume", &resume_path, "DIR",
+     "go on with an interrupted run, with the options it was begun with"},
     {SER_OPTION_END},
 };
 
@@ -40,36 +53,86 @@ const ser_command ser_command_train = {
     .summary = "train a model on a corpus",
     .usage = "",
     .description =
-        "Fits the linear model with two heads, one for recordings as they are and one for a voice whose "
-        "baseline is "
-        "known ('ser predict --baseline'), and a detector of sound without a voice. Layers, penalty and "
-        "calibration "
-        "are chosen by inner cross-validation, with speakers kept apart where they are known. For figures on "
-        "unseen recordings use 'ser evaluate'.\n"
-        "The run folder gets model.safetensors, config.json and report.json; its path is printed last.",
+        "Trains a model for every fold and tests it on the part that it has not seen, then a final one on "
+        "the "
+        "whole corpus, for 'ser predict --model'. Random folds have the same speakers on both sides, as in "
+        "the "
+        "original system; for figures on strangers' voices use --protocol loso or group-kfold.\n"
+        "The linear model has two heads, one for recordings as they are and one for a voice whose baseline "
+        "is "
+        "known ('ser predict --baseline').\n"
+        "The run folder gets the models, their Keras weights, metrics.xlsx, report.html, pictures and a line "
+        "per epoch; its path is printed last. Ctrl-C loses at most the epoch under way: go on with --resume.",
     .examples =
-        "ser train --data my-recordings/ --feature-type LOGMEL\n"
-        "ser train --data EMODB+RAVDESS --feature-type WHISPER --encoder whisper-base/ --embed-encoder\n"
+        "ser train --data EMODB --feature-type LOGMEL --epoch 50 --batch-size 32\n"
+        "ser train --data my-recordings/ --feature-type WHISPER --preset best --protocol group-kfold=5\n"
+        "ser train --data EMODB+RAVDESS --model-type linear --preset best --split-fold 0 --embed-encoder\n"
         "ser predict --model runs/train-.../model.safetensors recording.wav",
     .options = options,
 };
 
-/* runs/train-emodb-whisper-20260131-235959 */
-static char *default_run_folder(const ser_workbench *w)
+/* One run under way. */
+typedef struct work {
+    ser_workbench w;
+    ser_learning learning;
+    ser_run_folder folder;
+    ser_run_material material;
+    ser_protocol protocol;
+    ser_folds *folds; /* NULL: the final model only */
+    ser_leaks leaks;
+    ser_evaluation e;
+    json_t *config, *report;
+    float losses[16]; /* of the last epochs, for the curve on the terminal */
+    size_t n_losses;
+} work;
+
+/* ---- progress ---- */
+
+/* The last losses as bars, the highest of them full. */
+static void append_curve(ser_text *t, const work *k, bool utf8)
 {
-    char when[32];
-    time_t now = time(NULL);
-    struct tm local;
-    ser_text t = {0}, type = {0};
-    localtime_r(&now, &local);
-    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &local);
-    ser_feature_spec_type(&w->spec, &type);
-    ser_text_appendf(&t, "runs/train-%s-%s-%s", w->corpus->name, type.s ? type.s : "", when);
-    ser_text_release(&type);
-    for (char *c = t.s ? t.s + strlen("runs/") : NULL; c && *c; c++)
-        *c = isalnum((unsigned char)*c) || *c == '-' || *c == '.' ? (char)tolower((unsigned char)*c) : '-';
-    return t.s;
+    static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    size_t n = k->n_losses < 16 ? k->n_losses : 16;
+    float high = 0, low = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        high = fmaxf(high, k->losses[i]);
+        low = fminf(low, k->losses[i]);
+    }
+    for (size_t i = k->n_losses - n; i < k->n_losses && utf8; i++) {
+        float share = high > low ? (k->losses[i % 16] - low) / (high - low) : 0;
+        ser_text_append(t, bars[(int)(share * 7.49f)]);
+    }
 }
+
+static void tell_epoch(void *context, const char *what, size_t n, const ser_timnet_epoch *e)
+{
+    work *k = context;
+    ser_style style = ser_style_of(stderr);
+    ser_run_folder_tell(&k->folder, what, n, e);
+    if (!style.terminal || e->restored)
+        return;
+    ser_text t = {0};
+    bool validated = isfinite(e->validation_loss);
+    if (e->epoch == 1)
+        k->n_losses = 0;
+    k->losses[k->n_losses++ % 16] = (float)(validated ? e->validation_loss : e->train_loss);
+    ser_text_appendf(&t, "%s", what);
+    if (k->learning.settings.n_networks > 1)
+        ser_text_appendf(&t, ", network %zu", n);
+    ser_text_appendf(&t, "  epoch %2zu/%zu  loss %.3f", e->epoch, e->n_epochs, e->train_loss);
+    if (validated)
+        ser_text_appendf(&t, ", validation %.3f", e->validation_loss);
+    ser_text_appendf(&t, "  accuracy %.1f %%", e->train_accuracy);
+    if (validated)
+        ser_text_appendf(&t, ", validation %.1f %%", e->validation_accuracy);
+    ser_text_append(&t, "  ");
+    append_curve(&t, k, style.utf8);
+    if (!t.failed)
+        ser_tell("%s", t.s);
+    ser_text_release(&t);
+}
+
+/* ---- model files ---- */
 
 static json_t *head_json(const ser_workbench *w, const ser_head_fit *fit)
 {
@@ -79,10 +142,21 @@ static json_t *head_json(const ser_workbench *w, const ser_head_fit *fit)
                      "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
 }
 
-/* What stands in the model and in report.json. Nothing in it depends on the time, so that models can be
- * compared. */
-static ser_status describe(json_t **out, const ser_workbench *w, const ser_training *t, ser_error *err)
+/* The training part's recordings, so that 'ser test' knows them again: the first half of each hash. */
+static json_t *trained_on_json(const work *k, int fold)
 {
+    json_t *list = json_array();
+    for (size_t u = 0; u < k->w.store->n; u++)
+        if (!k->folds || k->folds->test_fold[u] != fold)
+            json_array_append_new(list, json_stringn(k->w.store->recordings[u].sha256, 16));
+    return list;
+}
+
+/* Nothing in it depends on the time, so that models can be compared. fold -1: all. */
+static ser_status provenance(json_t **out, const work *k, int fold, const ser_learned *learned,
+                             ser_error *err)
+{
+    const ser_workbench *w = &k->w;
     char data_sha256[65], split_sha256[65];
     int *no_fold = ser_alloc(w->store->n, sizeof *no_fold);
     char *names[] = {"all"};
@@ -92,23 +166,14 @@ static ser_status describe(json_t **out, const ser_workbench *w, const ser_train
     ser_free(no_fold);
     if (st != SER_OK)
         return st;
-    *out = json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:f}", "corpus", w->corpus->name, "n",
-                     (json_int_t)w->store->n, "data_sha256", data_sha256, "encoder_sha256", w->encoder_sha256,
-                     "precision", w->precision, "augment", (json_int_t)w->n_copies, "seed",
-                     (json_int_t)bench.seed, "plain", head_json(w, &t->plain), "voice_inner_ua",
-                     t->voice_inner_ua);
-    if (*out && t->model.baseline.n_in)
-        json_object_set_new(*out, "baseline", head_json(w, &t->baseline));
+    *out = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o}", "corpus", w->corpus->name, "fold",
+                     fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256",
+                     data_sha256, "encoder_sha256", w->encoder_sha256, "precision", w->precision, "augment",
+                     (json_int_t)w->n_copies, "seed", (json_int_t)bench.seed, "trained_on",
+                     trained_on_json(k, fold));
+    if (*out && learned->has_linear)
+        json_object_set_new(*out, "plain", head_json(w, &learned->linear));
     return *out ? SER_OK : ser_fail_nomem(err);
-}
-
-static ser_status save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
-{
-    char *path = ser_io_join(folder, name), *text = json_dumps(object, JSON_INDENT(1));
-    ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
-    ser_free(path);
-    free(text);
-    return st;
 }
 
 static int last_layer(const ser_feature_spec *spec)
@@ -120,7 +185,7 @@ static int last_layer(const ser_feature_spec *spec)
     return last;
 }
 
-static ser_status read_config(char **text, const char *folder, ser_error *err)
+static ser_status read_encoder_config(char **text, const char *folder, ser_error *err)
 {
     enum { MAX_CONFIG = 1 << 20 };
     ser_bytes bytes = {0};
@@ -133,87 +198,291 @@ static ser_status read_config(char **text, const char *folder, ser_error *err)
     return st;
 }
 
-static ser_status save_model(const ser_workbench *w, ser_training *t, const char *folder, ser_error *err)
+/* origin: the model's provenance. */
+static ser_status save_model(const work *k, ser_model_data *m, const json_t *origin, const char *path,
+                             bool embed, ser_error *err)
 {
+    const ser_workbench *w = &k->w;
     ser_tensor *tensors = NULL;
     size_t n_tensors = 0;
-    char *path = ser_io_join(folder, "model.safetensors");
-    ser_status st = path ? SER_OK : ser_fail_nomem(err);
-    snprintf(t->model.encoder_sha256, sizeof t->model.encoder_sha256, "%s", w->encoder_sha256);
-    if (st == SER_OK && embed_encoder && w->encoder) {
-        st = ser_encoder_export(&tensors, &n_tensors, w->encoder_folder, last_layer(&t->model.spec),
+    char *text = json_dumps(origin, JSON_COMPACT);
+    m->provenance = text ? ser_strdup(text) : NULL;
+    free(text);
+    ser_status st = m->provenance ? SER_OK : ser_fail_nomem(err);
+    snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", w->encoder_sha256);
+    if (st == SER_OK && embed && w->encoder) {
+        st = ser_encoder_export(&tensors, &n_tensors, w->encoder_folder, last_layer(&m->spec),
                                 SER_MODEL_ENCODER_PREFIX, err);
         if (st == SER_OK)
-            st = read_config(&t->model.encoder_config, w->encoder_folder, err);
+            st = read_encoder_config(&m->encoder_config, w->encoder_folder, err);
     }
     if (st == SER_OK)
-        st = ser_model_data_write(&t->model, path, tensors, n_tensors, err);
+        st = ser_model_data_write(m, path, tensors, n_tensors, err);
     ser_encoder_free_export(tensors, n_tensors);
+    return st;
+}
+
+/* weights.h5, and weights-2.h5 ... of an ensemble. */
+static ser_status save_keras(const work *k, const char *fold, const ser_learned *models, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < models->n_networks && st == SER_OK; i++) {
+        char name[40] = "/weights.h5";
+        if (i)
+            snprintf(name, sizeof name, "/weights-%zu.h5", i + 1);
+        char *path = ser_fold_path(k->folder.path, fold, name);
+        st = path ? ser_keras_weights_write(path, models->members[i].net, err) : ser_fail_nomem(err);
+        ser_free(path);
+    }
+    return st;
+}
+
+/* ---- folds ---- */
+
+static ser_status finish_fold(void *context, size_t f, ser_learned *models, const ser_fold_result *result,
+                              ser_error *err)
+{
+    work *k = context;
+    json_t *origin = NULL;
+    ser_model_data model = {0};
+    const char *name = k->folds->names[f];
+    char *path = ser_fold_path(k->folder.path, name, ".safetensors");
+    (void)result;
+    ser_status st = path ? ser_run_material_add_history(&k->material, f, models, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = save_keras(k, name, models, err);
+    if (st == SER_OK)
+        st = provenance(&origin, k, (int)f, models, err);
+    if (st == SER_OK)
+        st = ser_model_of_fold(&model, models, &k->learning.data, err);
+    if (st == SER_OK)
+        st = save_model(k, &model, origin, path, false, err);
+    ser_model_data_release(&model);
+    json_decref(origin);
     ser_free(path);
     return st;
 }
 
-static void print_head(const char *name, const ser_workbench *w, const ser_head_fit *fit)
+static ser_status train_folds(work *k, ser_error *err)
 {
-    json_t *layers = ser_chosen_layers_json(&w->spec, fit->chosen.blocks);
-    char *list = json_dumps(layers, JSON_COMPACT);
-    printf("%s: layers %s, deviations x %g, c %g, temperature %.2f; inner folds: UA %.2f, loss %.3f\n", name,
-           list ? list : "", fit->chosen.spread_weight, fit->chosen.c, (double)fit->temperature,
-           fit->inner_ua, fit->inner_loss);
-    free(list);
-    json_decref(layers);
+    const ser_evaluate_settings settings = {.learn = k->learning.settings,
+                                            .seed = (uint64_t)bench.seed,
+                                            .state = k->folder.path,
+                                            .on_fold = finish_fold,
+                                            .context = k};
+    return ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err);
 }
 
-static ser_status save_run(const ser_workbench *w, ser_training *t, ser_error *err)
+/* ---- the final model ---- */
+
+static ser_status train_final(work *k, ser_error *err)
 {
-    json_t *report = NULL, *config = ser_settings_to_json(&ser_command_train);
-    char *folder = run_folder ? ser_strdup(run_folder) : default_run_folder(w), *provenance = NULL;
-    ser_status st = folder && config ? describe(&report, w, t, err) : ser_fail_nomem(err);
+    ser_training t = {0};
+    json_t *origin = NULL;
+    char *path = ser_io_join(k->folder.path, "model.safetensors"),
+         *state = ser_io_join(k->folder.path, "state");
+    const ser_train_settings settings = {.learn = k->learning.settings,
+                                         .baseline_candidates = k->w.baseline_candidates,
+                                         .n_baseline_candidates = k->w.n_baseline_candidates,
+                                         .state = state};
+    ser_status st = path && state ? ser_train_model(&t, &k->learning.data, k->w.store, &settings, err)
+                                  : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = provenance(&origin, k, -1, &t.learned, err);
     if (st == SER_OK) {
-        provenance = json_dumps(report, JSON_COMPACT);
-        t->model.provenance = provenance ? ser_strdup(provenance) : NULL;
-        st = t->model.provenance ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
+        json_object_set_new(origin, "voice_inner_ua", json_real(t.voice_inner_ua));
+        if (t.baseline.head.n_in)
+            json_object_set_new(origin, "baseline", head_json(&k->w, &t.baseline));
+        st = save_model(k, &t.model, origin, path, embed_encoder, err);
     }
-    if (st == SER_OK)
-        st = save_json(folder, "config.json", config, err);
-    if (st == SER_OK)
-        st = save_json(folder, "report.json", report, err);
-    if (st == SER_OK)
-        st = save_model(w, t, folder, err);
-    if (st == SER_OK) {
-        print_head("plain head", w, &t->plain);
-        if (t->model.baseline.n_in)
-            print_head("baseline head", w, &t->baseline);
-        printf("voice detector: inner folds: UA %.2f\n%s\n", t->voice_inner_ua, folder);
+    if (st == SER_OK && !k->folds) {
+        json_object_del(origin, "trained_on");
+        st = ser_run_save_json(k->folder.path, "report.json", origin, err);
     }
-    free(provenance);
-    ser_free(folder);
-    json_decref(report);
-    json_decref(config);
+    json_decref(origin);
+    ser_training_release(&t);
+    ser_free(path);
+    ser_free(state);
+    return st;
+}
+
+/* ---- what is shown and written ---- */
+
+static void print_summary(const work *k)
+{
+    ser_style style = ser_style_of(stdout);
+    ser_text t = {0};
+    for (size_t f = 0; f < k->e.n_folds; f++) {
+        const ser_run_fold *r = &k->material.folds[f];
+        ser_text_appendf(&t, "fold %-4s %5zu train %4zu validation %4zu test   UA %6.2f   WA %6.2f", r->name,
+                         r->n_train, r->n_validation, r->n_test, r->ua, r->wa);
+        if (r->kept_epoch)
+            ser_text_appendf(&t, "   epoch %zu of %zu kept", r->kept_epoch, r->n_epochs);
+        ser_text_append(&t, "\n");
+    }
+    ser_text_append(&t, "\n");
+    ser_append_classification(&t, k->material.report.labels, &k->e.figures, style);
+    ser_text_append(&t, "\n");
+    ser_append_confusion(&t, k->material.report.labels, k->e.figures.confusion, k->e.figures.n_labels, style);
+    ser_text_append(&t, "\n");
+    for (size_t i = 0; i < SER_N_SHARED; i++) {
+        ser_shared_count count = ser_run_count_shared(&k->material.report, i);
+        if (!count.n_folds)
+            continue;
+        ser_text_appendf(&t, "%s: ", ser_shared_kinds[i].what);
+        ser_append_shared(&t, i, count);
+        ser_text_append(&t, "\n");
+    }
+    ser_append_headline(&t, &k->e.figures, style);
+    if (!t.failed)
+        fwrite(t.s, 1, t.n, stdout);
+    ser_text_release(&t);
+}
+
+static ser_status save_report(work *k, ser_error *err)
+{
+    ser_text type = {0};
+    ser_feature_spec_type(&k->w.spec, &type);
+    const ser_report_facts facts = {.corpus = k->w.corpus,
+                                    .folds = k->folds,
+                                    .store = k->w.store,
+                                    .leaks = &k->leaks,
+                                    .evaluation = &k->e,
+                                    .spec = &k->w.spec,
+                                    .protocol = protocol_text,
+                                    .feature_type = type.s ? type.s : "",
+                                    .model_type = model_type,
+                                    .normalize = bench.normalize,
+                                    .precision = k->w.precision,
+                                    .encoder_sha256 = k->w.encoder_sha256,
+                                    .seed = (uint64_t)bench.seed,
+                                    .jobs = k->w.n_threads,
+                                    .config = k->config};
+    ser_status st = type.failed ? ser_fail_nomem(err) : ser_report_json(&k->report, &facts, err);
+    if (st == SER_OK)
+        st = ser_run_material_finish(&k->material, &k->w, k->folds, &k->leaks, &k->e, protocol_text,
+                                     model_type, k->config, err);
+    if (st == SER_OK)
+        st = ser_run_save(k->folder.path, &k->material.report, err);
+    if (st == SER_OK)
+        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
+    ser_text_release(&type);
+    return st;
+}
+
+/* States are for runs that are not finished. */
+static void remove_states(const work *k)
+{
+    for (size_t n = 1; n <= k->learning.settings.n_networks; n++)
+        for (size_t f = 0; f <= (k->folds ? k->folds->n_folds : 0); f++) {
+            char name[40];
+            snprintf(name, sizeof name, "%sstate-%zu.safetensors", f ? "/" : "", n);
+            char *path = f ? ser_fold_path(k->folder.path, k->folds->names[f - 1], name)
+                           : ser_io_join(k->folder.path, name);
+            if (path)
+                unlink(path);
+            ser_free(path);
+        }
+}
+
+/* ---- one run ---- */
+
+static ser_status open_folder(work *k, ser_error *err)
+{
+    ser_text type = {0};
+    k->config = ser_settings_to_json(&ser_command_train);
+    ser_feature_spec_type(&k->w.spec, &type);
+    char *own = NULL;
+    const char *path = resume_path ? resume_path : run_path;
+    if (!path)
+        path = own = ser_run_folder_default("train", k->w.corpus->name, type.s ? type.s : "");
+    ser_status st = k->config && path
+                        ? ser_run_folder_open(&k->folder, path, k->config, resume_path != NULL, err)
+                        : ser_fail_nomem(err);
+    ser_free(own);
+    ser_text_release(&type);
+    return st;
+}
+
+static ser_status open_folds(work *k, ser_error *err)
+{
+    if (!n_folds && !protocol_text)
+        return SER_OK;
+    ser_status st = ser_folds_new(&k->folds, k->w.corpus, &k->protocol, (uint64_t)bench.seed, err);
+    if (st == SER_OK)
+        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, err);
+    return st == SER_OK ? ser_run_material_init(&k->material, k->folds, err) : st;
+}
+
+static ser_status train_all(work *k, ser_error *err)
+{
+    ser_status st = SER_OK;
+    k->learning.settings.n_inner_folds = (int)n_inner_folds;
+    k->learning.settings.on_epoch = tell_epoch;
+    k->learning.settings.context = k;
+    if (k->folds) {
+        k->learning.settings.speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
+        st = train_folds(k, err);
+    }
+    k->learning.settings.speaker_disjoint = true;
+    if (st == SER_OK)
+        st = train_final(k, err);
+    ser_progress_clear();
+    if (st == SER_OK && k->folds)
+        st = save_report(k, err);
     return st;
 }
 
 static ser_status train(ser_error *err)
 {
-    ser_workbench w = {0};
-    ser_training t = {0};
+    work k = {.folder.lock = -1};
+    char split[40];
     ser_progress progress = ser_progress_start();
-    ser_status st = ser_workbench_open(&w, &bench, SER_CONDITION_NONE, false, &progress, err);
-    const ser_train_settings settings = {.candidates = w.candidates,
-                                         .n_candidates = w.n_candidates,
-                                         .baseline_candidates = w.baseline_candidates,
-                                         .n_baseline_candidates = w.n_baseline_candidates,
-                                         .n_inner_folds = (int)n_inner_folds,
-                                         .seed = (uint64_t)bench.seed,
-                                         .n_threads = w.n_threads,
-                                         .progress = progress};
+    ser_status st = SER_OK;
+    snprintf(split, sizeof split, "kfold=%ld", n_folds);
+    if (!protocol_text && n_folds)
+        protocol_text = split;
+    if (protocol_text)
+        st = ser_protocol_parse(&k.protocol, protocol_text, err);
+    k.protocol.folds_path = folds_path;
+    if (st == SER_OK && strcmp(bench.normalize, "none") != 0)
+        st = ser_fail(
+            err, SER_E_ARG,
+            "--normalize %s: a model cannot know the voices to come; for figures use 'ser evaluate', "
+            "for a known voice 'ser predict --baseline'",
+            bench.normalize);
     if (st == SER_OK)
-        st = ser_train_linear(&t, w.corpus, w.store, w.extractor, &settings, err);
+        st = ser_workbench_open(&k.w, &bench, SER_CONDITION_NONE, ser_model_type_has_networks(model_type),
+                                &progress, err);
+    if (st == SER_OK)
+        st = open_folds(&k, err);
+    if (st == SER_OK)
+        st = open_folder(&k, err);
+    if (st == SER_OK && !k.folder.complete)
+        st = ser_learning_open(&k.learning, &k.w, &bench, &network, model_type, &progress, err);
+    if (st == SER_OK && !k.folder.complete)
+        st = train_all(&k, err);
     ser_progress_clear();
+    if (st == SER_OK && k.folder.complete)
+        ser_say("%s: this run is complete", k.folder.path);
+    if (st == SER_OK && !k.folder.complete) {
+        if (k.folds)
+            print_summary(&k);
+        remove_states(&k);
+    }
     if (st == SER_OK)
-        st = save_run(&w, &t, err);
-    ser_training_release(&t);
-    ser_workbench_close(&w);
+        printf("%s\n", k.folder.path);
+    if (st == SER_E_CANCELLED && k.folder.path)
+        ser_say("go on with: ser train --resume %s", k.folder.path);
+    json_decref(k.report);
+    json_decref(k.config);
+    ser_run_material_release(&k.material);
+    ser_run_folder_close(&k.folder);
+    ser_evaluation_release(&k.e);
+    ser_leaks_release(&k.leaks);
+    ser_folds_free(&k.folds);
+    ser_learning_close(&k.learning);
+    ser_workbench_close(&k.w);
     return st;
 }
 
@@ -221,9 +490,24 @@ static int run(int argc, char **argv)
 {
     ser_option_list rest = {0};
     ser_error err = {0};
+    json_t *config = NULL;
     int status;
+    bench.preset = "original";
     if (!ser_options_start(&ser_command_train, argc, argv, &rest, &status))
         goto done;
+    if (resume_path) {
+        ser_status read = ser_run_config_read(&config, resume_path, &err);
+        if (read == SER_OK)
+            read = ser_settings_from_json(&ser_command_train, config, &err);
+        if (read != SER_OK) {
+            ser_say("%s", err.text);
+            status = ser_exit_status(read);
+            goto done;
+        }
+        ser_option_list_release(&rest); /* once more: what is given besides is compared with the run's */
+        if (!ser_options_start(&ser_command_train, argc, argv, &rest, &status))
+            goto done;
+    }
     if (rest.n)
         status = ser_usage_error(&ser_command_train, "'%s' is not expected here", rest.items[0]);
     else if (!bench.data)
@@ -235,6 +519,7 @@ static int run(int argc, char **argv)
         ser_say("%s", err.text);
     status = ser_exit_status(st);
 done:
+    json_decref(config);
     ser_option_list_release(&rest);
     return status;
 }

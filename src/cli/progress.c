@@ -144,19 +144,32 @@ void ser_progress_clear(void)
     pthread_mutex_unlock(&line.lock);
 }
 
-void ser_say(const char *format, ...)
+static void say(const char *head, const char *format, va_list args)
 {
     char text[2048];
     ser_text clean = {0};
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     ser_append_line(&clean, text, 0, true);
     pthread_mutex_lock(&line.lock);
     erase();
-    fprintf(stderr, "ser: %s\n", clean.failed || !clean.n ? text : clean.s);
+    fprintf(stderr, "%s%s\n", head, clean.failed || !clean.n ? text : clean.s);
     fflush(stderr);
     pthread_mutex_unlock(&line.lock);
     ser_text_release(&clean);
+}
+
+void ser_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("ser: ", format, args);
+    va_end(args);
+}
+
+void ser_tell(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("", format, args);
+    va_end(args);
 }

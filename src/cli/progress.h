@@ -21,6 +21,9 @@ bool ser_interrupted(void);
  * '?'. */
 void ser_say(const char *format, ...) SER_PRINTF(1, 2);
 
+/* The same without "ser: ", for what a person likes to see go by. */
+void ser_tell(const char *format, ...) SER_PRINTF(1, 2);
+
 /* The line without its end: what, bar, done/total, percent, elapsed and remaining time; total 0: not known,
  * no bar. Fits into style.width - 1 columns. */
 void ser_progress_line(ser_text *t, const char *what, size_t done, size_t total, double elapsed_s,

@@ -206,6 +206,19 @@ ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options
                                      : st;
 }
 
+ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
+                               ser_error *err)
+{
+    ser_fingerprint **fingerprints = ser_alloc(w->store->n, sizeof(ser_fingerprint *));
+    if (!fingerprints)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < w->store->n; u++)
+        fingerprints[u] = w->store->recordings[u].fingerprint;
+    ser_status st = ser_leaks_find(leaks, w->corpus, folds, fingerprints, err);
+    ser_free(fingerprints);
+    return st;
+}
+
 void ser_workbench_close(ser_workbench *w)
 {
     ser_frame_set_free(&w->frames);

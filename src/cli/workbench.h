@@ -3,6 +3,7 @@
 #define SER_CLI_WORKBENCH_H
 
 #include "cli/common.h"
+#include "corpus/leaks.h"
 #include "protocol/frames.h"
 
 typedef struct ser_workbench_options {
@@ -67,6 +68,8 @@ typedef struct ser_workbench {
 /* with_frames: for temporal networks. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
                               bool with_frames, const ser_progress *progress, ser_error *err);
+ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
+                               ser_error *err);
 /* As --normalize says: store and frames. */
 ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options *o, ser_error *err);
 /* What w->store was made with, for a set of frames beside it; w and o must outlive it. */

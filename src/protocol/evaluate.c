@@ -46,22 +46,32 @@ static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, co
     return st;
 }
 
-/* FOLDER/fold-NAME/state, or NULL where none is kept. */
-static ser_status fold_state(char **out, const char *folder, const char *name, ser_error *err)
+char *ser_fold_path(const char *folder, const char *name, const char *end)
 {
     ser_text path = {0};
+    ser_text_appendf(&path, "%s/fold-", folder);
+    size_t start = path.n;
+    ser_text_append(&path, name);
+    for (size_t i = start; i < path.n && !path.failed; i++)
+        if (path.s[i] == '/')
+            path.s[i] = '-';
+    ser_text_append(&path, end);
+    if (path.failed)
+        ser_text_release(&path);
+    return path.s;
+}
+
+/* Makes the folder; *out is NULL where no state is kept. */
+static ser_status fold_state(char **out, const char *folder, const char *name, ser_error *err)
+{
     *out = NULL;
     if (!folder)
         return SER_OK;
-    ser_text_appendf(&path, "%s/fold-%s", folder, name);
-    ser_status st = path.failed ? ser_fail_nomem(err) : ser_io_make_folder(path.s, err);
-    ser_text_append(&path, "/state");
-    if (st == SER_OK && path.failed)
+    char *own = ser_fold_path(folder, name, "");
+    ser_status st = own ? ser_io_make_folder(own, err) : ser_fail_nomem(err);
+    ser_free(own);
+    if (st == SER_OK && !(*out = ser_fold_path(folder, name, "/state")))
         st = ser_fail_nomem(err);
-    if (st == SER_OK)
-        *out = path.s;
-    else
-        ser_text_release(&path);
     return st;
 }
 
@@ -70,12 +80,13 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
 {
     ser_learned models = {0};
     ser_fold_result *r = &out->folds[f];
-    char what[64], *state = NULL;
-    snprintf(what, sizeof what, "fold %zu of %zu", f + 1, out->n_folds);
+    char *state = NULL;
+    ser_text what = {0};
+    ser_text_appendf(&what, "fold %s", folds->names[f]);
     double start = ser_clock_s();
-    ser_status st = fold_state(&state, s->state, folds->names[f], err);
+    ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s->state, folds->names[f], err);
     if (st == SER_OK)
-        st = ser_learn(&models, data, folds->test_fold, (int)f, &s->learn, what, state, err);
+        st = ser_learn(&models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;
     if (st == SER_OK)
         st =
@@ -91,6 +102,7 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
     if (st == SER_OK && s->on_fold)
         st = s->on_fold(s->context, f, &models, r, err);
     ser_learned_release(&models);
+    ser_text_release(&what);
     ser_free(state);
     return st == SER_OK ? st : ser_fail_within(err, st, "fold %s: ", folds->names[f]);
 }

@@ -142,12 +142,28 @@ static ser_status learn_linear(ser_head_fit *out, const ser_learn_data *data, co
     return st;
 }
 
+/* Who is told of an epoch, and of what. */
+typedef struct listener {
+    const ser_learn_settings *settings;
+    const char *what;
+    size_t network;
+} listener;
+
+static void tell(void *context, const ser_timnet_epoch *e)
+{
+    const listener *l = context;
+    l->settings->on_epoch(l->settings->context, l->what, l->network, e);
+}
+
 static ser_status learn_network(ser_learned *out, size_t k, const examples *x, const ser_learn_settings *s,
                                 uint64_t blocks, const char *what, const char *state, ser_error *err)
 {
     ser_text path = {0}, title = {0};
+    listener own = {.settings = s, .what = what, .network = k + 1};
     ser_timnet_settings settings = s->timnet;
     settings.seed = s->seed + k;
+    settings.on_epoch = s->on_epoch ? tell : NULL;
+    settings.context = &own;
     settings.speaker_disjoint = s->speaker_disjoint;
     settings.n_threads = s->n_threads;
     settings.progress = s->progress;

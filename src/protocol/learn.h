@@ -23,6 +23,9 @@ typedef struct ser_learn_settings {
     int n_inner_folds;
     size_t n_networks; /* temporal networks, of seed, seed + 1, ... */
     ser_timnet_settings timnet;
+    /* After each epoch of a network, 1 ... n_networks; NULL: nobody listens. */
+    void (*on_epoch)(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
+    void *context;
     bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
     uint64_t seed;
     int n_threads;

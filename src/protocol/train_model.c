@@ -1,4 +1,4 @@
-#include "protocol/train_linear.h"
+#include "protocol/train_model.h"
 #include "base/memory.h"
 #include "model/pooled.h"
 #include "protocol/noises.h"
@@ -14,36 +14,34 @@ static const float voice_margin = 2;
 void ser_training_release(ser_training *t)
 {
     ser_model_data_release(&t->model);
-    ser_head_fit_release(&t->plain);
+    ser_learned_release(&t->learned);
     ser_head_fit_release(&t->baseline);
     *t = (ser_training){0};
 }
 
-static ser_status fit_all(ser_head_fit *out, const ser_store *store, const ser_corpus *corpus,
-                          const ser_extractor *e, const ser_train_settings *s, bool baseline,
-                          const char *what, ser_error *err)
+/* ---- heads beside what ser_learn gives ---- */
+
+static ser_status fit_baseline(ser_head_fit *out, const ser_learn_data *data, const ser_train_settings *s,
+                               const int *fold, ser_error *err)
 {
     ser_rows rows = {0};
-    const ser_fit_settings settings = {.candidates = baseline ? s->baseline_candidates : s->candidates,
-                                       .n_candidates = baseline ? s->n_baseline_candidates : s->n_candidates,
-                                       .n_inner_folds = s->n_inner_folds,
-                                       .seed = s->seed,
-                                       .n_threads = s->n_threads,
-                                       .progress = &s->progress,
-                                       .what = what};
-    int *fold = ser_alloc(store->n, sizeof *fold);
-    ser_status st =
-        fold ? ser_dataset_rows(&rows, store, corpus, e, fold, -1, true, err) : ser_fail_nomem(err);
+    const ser_fit_settings settings = {.candidates = s->baseline_candidates,
+                                       .n_candidates = s->n_baseline_candidates,
+                                       .n_inner_folds = s->learn.n_inner_folds,
+                                       .seed = s->learn.seed,
+                                       .n_threads = s->learn.n_threads,
+                                       .progress = s->learn.progress,
+                                       .what = "baseline head"};
+    ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, -1, true, err);
     if (st == SER_OK)
         st = ser_fit_head(out, &rows, &settings, err);
     ser_dataset_rows_release(&rows);
-    ser_free(fold);
     return st;
 }
 
 /* Recordings and their copies against noises. */
 static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
-                            const ser_train_settings *s, uint64_t blocks, ser_error *err)
+                            const ser_learn_settings *s, uint64_t blocks, ser_error *err)
 {
     size_t n_store = store->n * store->n_rows, n = n_store + N_NOISES;
     const ser_candidate candidate = {.blocks = blocks, .spread_weight = 1, .c = 10};
@@ -52,7 +50,7 @@ static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser
                                        .n_inner_folds = s->n_inner_folds,
                                        .seed = s->seed,
                                        .n_threads = s->n_threads,
-                                       .progress = &s->progress,
+                                       .progress = s->progress,
                                        .what = "voice"};
     float *noises = ser_alloc(N_NOISES * store->dims, sizeof *noises);
     const float **x = ser_alloc(n, sizeof *x);
@@ -156,57 +154,129 @@ static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_e
     return m->labels ? SER_OK : ser_fail_nomem(err);
 }
 
-static ser_status assemble(ser_training *t, const ser_linear *voice, const float *spread,
-                           const ser_corpus *corpus, const ser_extractor *e, ser_error *err)
+/* Bit b of the result: the b-th of the kept blocks. */
+static uint64_t renumber(uint64_t blocks, uint64_t kept)
 {
-    ser_model_data *m = &t->model;
-    uint64_t blocks =
-        blocks_to_keep(ser_extractor_spec(e), t->plain.chosen.blocks | t->baseline.chosen.blocks);
+    uint64_t out = 0;
+    for (size_t b = 0, to = 0; b < 64; b++)
+        if (kept >> b & 1)
+            out |= (blocks >> b & 1) << to++;
+    return out;
+}
+
+/* What a model is put together from; baseline and voice may be NULL. */
+typedef struct parts {
+    ser_learned *learned;
+    const ser_head_fit *baseline, *voice;
+    const float *spread; /* of the baseline's features */
+} parts;
+
+static uint64_t blocks_used(const parts *p, const ser_extractor *e)
+{
+    size_t n_blocks = ser_extractor_n_blocks(e);
+    uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1, used = 0;
+    if (p->learned->has_linear)
+        used |= p->learned->linear.chosen.blocks;
+    if (p->baseline)
+        used |= p->baseline->chosen.blocks;
+    for (size_t i = 0; i < p->learned->n_networks; i++)
+        used |= p->learned->members[i].blocks ? p->learned->members[i].blocks : all;
+    return blocks_to_keep(ser_extractor_spec(e), used);
+}
+
+static ser_status move_networks(ser_model_data *m, ser_learned *learned, uint64_t kept, ser_error *err)
+{
+    if (!learned->n_networks)
+        return SER_OK;
+    if (!(m->networks = ser_alloc(learned->n_networks, sizeof *m->networks)))
+        return ser_fail_nomem(err);
+    m->n_networks = learned->n_networks;
+    for (size_t i = 0; i < m->n_networks; i++) {
+        m->networks[i] = learned->members[i];
+        if (m->networks[i].blocks) /* else whole frames: then all blocks are kept */
+            m->networks[i].blocks = renumber(m->networks[i].blocks, kept);
+        learned->members[i] = (ser_timnet_member){0};
+    }
+    return SER_OK;
+}
+
+static ser_status assemble(ser_model_data *m, const parts *p, const ser_learn_data *data, ser_error *err)
+{
+    const ser_extractor *e = data->extractor;
+    uint64_t kept = blocks_used(p, e);
     size_t n_in = 0;
     for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
         size_t offset, dims;
         ser_extractor_block(e, b, &offset, &dims);
-        n_in += blocks >> b & 1 ? SER_N_STATISTICS * dims : 0;
+        n_in += kept >> b & 1 ? SER_N_STATISTICS * dims : 0;
     }
     m->spec = *ser_extractor_spec(e);
-    keep_layers(&m->spec, blocks);
-    ser_status st = copy_labels(m, corpus, err);
-    if (st == SER_OK)
-        st = compress_head(&m->plain, &t->plain.head, e, blocks, n_in, err);
-    if (st == SER_OK)
-        st = compress_head(&m->voice, voice, e, blocks, n_in, err);
-    if (st == SER_OK && t->baseline.head.n_in) {
-        st = compress_head(&m->baseline, &t->baseline.head, e, blocks, n_in, err);
+    keep_layers(&m->spec, kept);
+    ser_status st = copy_labels(m, data->corpus, err);
+    if (st == SER_OK && p->learned->has_linear)
+        st = compress_head(&m->plain, &p->learned->linear.head, e, kept, n_in, err);
+    if (st == SER_OK && p->voice)
+        st = compress_head(&m->voice, &p->voice->head, e, kept, n_in, err);
+    if (st == SER_OK && p->baseline) {
+        st = compress_head(&m->baseline, &p->baseline->head, e, kept, n_in, err);
         if (st == SER_OK && !(m->baseline_spread = ser_alloc(n_in, sizeof *m->baseline_spread)))
             st = ser_fail_nomem(err);
         if (st == SER_OK)
-            compress(m->baseline_spread, spread, e, blocks);
+            compress(m->baseline_spread, p->spread, e, kept);
     }
+    return st == SER_OK ? move_networks(m, p->learned, kept, err) : st;
+}
+
+ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const ser_learn_data *data,
+                             ser_error *err)
+{
+    const parts p = {.learned = learned};
+    *out = (ser_model_data){0};
+    ser_status st = assemble(out, &p, data, err);
+    if (st != SER_OK)
+        ser_model_data_release(out);
     return st;
 }
 
-ser_status ser_train_linear(ser_training *out, const ser_corpus *corpus, ser_store *store,
-                            const ser_extractor *e, const ser_train_settings *settings, ser_error *err)
+/* ---- all of it ---- */
+
+static bool has_speakers(const ser_corpus *corpus)
+{
+    for (size_t u = 0; u < corpus->n_utterances; u++)
+        if (corpus->utterances[u].speaker < 0)
+            return false;
+    return corpus->n_speakers > 1;
+}
+
+ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
+                           const ser_train_settings *settings, ser_error *err)
 {
     *out = (ser_training){0};
     ser_head_fit voice = {0};
-    bool has_speakers = corpus->n_speakers > 1;
-    for (size_t u = 0; u < corpus->n_utterances; u++)
-        has_speakers = has_speakers && corpus->utterances[u].speaker >= 0;
+    bool with_baseline = settings->learn.linear && has_speakers(data->corpus);
+    int *fold = ser_alloc(store->n, sizeof *fold);
     float *spread = ser_alloc(store->dims, sizeof *spread);
-    ser_status st = spread ? fit_all(&out->plain, store, corpus, e, settings, false, "plain head", err)
-                           : ser_fail_nomem(err);
+    ser_status st = fold && spread ? ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model",
+                                               settings->state, err)
+                                   : ser_fail_nomem(err);
+    const ser_candidate *chosen =
+        out->learned.linear.head.n_in ? &out->learned.linear.chosen : settings->learn.candidates;
     if (st == SER_OK)
-        st = fit_voice(&voice, store, e, settings, out->plain.chosen.blocks, err);
-    if (st == SER_OK && has_speakers) {
-        st = ser_dataset_normalize(store, corpus, SER_NORMALIZE_SPEAKER, spread, err);
+        st = fit_voice(&voice, store, data->extractor, &settings->learn, chosen->blocks, err);
+    if (st == SER_OK && with_baseline) {
+        st = ser_dataset_normalize(store, data->corpus, SER_NORMALIZE_SPEAKER, spread, err);
         if (st == SER_OK)
-            st = fit_all(&out->baseline, store, corpus, e, settings, true, "baseline head", err);
+            st = fit_baseline(&out->baseline, data, settings, fold, err);
     }
+    const parts p = {.learned = &out->learned,
+                     .baseline = with_baseline ? &out->baseline : NULL,
+                     .voice = &voice,
+                     .spread = spread};
     if (st == SER_OK)
-        st = assemble(out, &voice.head, spread, corpus, e, err);
+        st = assemble(&out->model, &p, data, err);
     out->voice_inner_ua = voice.inner_ua;
     ser_head_fit_release(&voice);
+    ser_free(fold);
     ser_free(spread);
     if (st != SER_OK)
         ser_training_release(out);

@@ -1,0 +1,257 @@
+#include "cli/run_folder.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "report/pictures.h"
+#include "report/run_page.h"
+#include "report/spreadsheet.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+char *ser_run_folder_default(const char *command, const char *corpus, const char *features)
+{
+    char when[32];
+    time_t now = time(NULL);
+    struct tm local;
+    ser_text t = {0};
+    localtime_r(&now, &local);
+    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &local);
+    ser_text_appendf(&t, "runs/%s-%s-%s-%s", command, corpus, features, when);
+    if (t.failed)
+        ser_text_release(&t);
+    for (char *c = t.s ? t.s + strlen("runs/") : NULL; c && *c; c++)
+        *c = isalnum((unsigned char)*c) || *c == '-' || *c == '.' ? (char)tolower((unsigned char)*c) : '-';
+    return t.s;
+}
+
+/* ---- opening ---- */
+
+static ser_status take_lock(ser_run_folder *f, ser_error *err)
+{
+    char *path = ser_io_join(f->path, ".lock");
+    if (!path)
+        return ser_fail_nomem(err);
+    f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    ser_status st = SER_OK;
+    if (f->lock < 0)
+        st = ser_fail(err, SER_E_IO, "%s: cannot be written (%s): name another folder with --run", path,
+                      strerror(errno));
+    else if (flock(f->lock, LOCK_EX | LOCK_NB) != 0)
+        st = ser_fail(err, SER_E_IO, "%s: another ser is at work in it: wait for it, or name another folder",
+                      f->path);
+    ser_free(path);
+    return st;
+}
+
+ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err)
+{
+    enum { MAX_CONFIG = 1 << 20 };
+    ser_bytes bytes = {0};
+    json_error_t at;
+    char *path = ser_io_join(folder, "config.json");
+    *out = NULL;
+    ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
+    if (st == SER_OK && !(*out = json_loadb((const char *)bytes.data, bytes.n, 0, &at)))
+        st = ser_fail(err, SER_E_FORMAT, "line %d: %s", at.line, at.text);
+    if (st == SER_OK && !json_is_object(*out)) {
+        json_decref(*out);
+        *out = NULL;
+        st = ser_fail(err, SER_E_FORMAT, "it holds no settings");
+    }
+    if (st != SER_OK && path)
+        st = ser_fail_within(err, st, "%s: ", path);
+    ser_bytes_release(&bytes);
+    ser_free(path);
+    return st;
+}
+
+/* The number of threads changes nothing, so a run may go on with another. */
+static ser_status compare_config(const char *folder, const json_t *config, ser_error *err)
+{
+    json_t *have = NULL, *value;
+    const char *key;
+    ser_status st = ser_run_config_read(&have, folder, err);
+    if (st != SER_OK)
+        return st;
+    json_object_foreach((json_t *)config, key, value)
+    {
+        if (strcmp(key, "jobs") != 0 && !json_equal(value, json_object_get(have, key))) {
+            st = ser_fail(err, SER_E_ARG,
+                          "%s: its run has another --%s: resume it without that option, or begin a new run",
+                          folder, key);
+            break;
+        }
+    }
+    json_decref(have);
+    return st;
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char *path = ser_io_join(folder, name);
+    bool yes = path && access(path, F_OK) == 0;
+    ser_free(path);
+    return yes;
+}
+
+ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
+{
+    char *path = ser_io_join(folder, name),
+         *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
+    ser_free(path);
+    free(text);
+    return st;
+}
+
+/* Written anew also when a run goes on, because what was made before is told again. */
+static ser_status open_history(ser_run_folder *f, ser_error *err)
+{
+    char *path = ser_io_join(f->path, "history.jsonl");
+    if (!path)
+        return ser_fail_nomem(err);
+    f->history = fopen(path, "we");
+    ser_status st =
+        f->history ? SER_OK
+                   : ser_fail(err, SER_E_IO, "%s: cannot be written (%s): make room, or name another folder",
+                              path, strerror(errno));
+    ser_free(path);
+    return st;
+}
+
+ser_status ser_run_folder_open(ser_run_folder *f, const char *path, const json_t *config, bool resume,
+                               ser_error *err)
+{
+    *f = (ser_run_folder){.path = ser_strdup(path), .lock = -1};
+    ser_status st = f->path ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && !resume)
+        st = ser_io_make_folder(path, err);
+    if (st == SER_OK && resume && !holds(path, "config.json"))
+        st = ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
+                      path);
+    if (st == SER_OK)
+        st = take_lock(f, err);
+    if (st == SER_OK && !resume && holds(path, "config.json"))
+        st = ser_fail(err, SER_E_ARG,
+                      "%s: it holds a run already: go on with --resume, or name another folder", path);
+    if (st == SER_OK && resume)
+        st = compare_config(path, config, err);
+    f->complete = st == SER_OK && resume && holds(path, "report.json");
+    if (st == SER_OK && !resume)
+        st = ser_run_save_json(path, "config.json", config, err);
+    if (st == SER_OK && !f->complete)
+        st = open_history(f, err);
+    if (st != SER_OK)
+        ser_run_folder_close(f);
+    return st;
+}
+
+void ser_run_folder_close(ser_run_folder *f)
+{
+    if (f->history)
+        fclose(f->history);
+    if (f->path && f->lock >= 0) {
+        char *path = ser_io_join(f->path, ".lock");
+        if (path)
+            unlink(path);
+        ser_free(path);
+        close(f->lock);
+    }
+    ser_free(f->path);
+    *f = (ser_run_folder){.lock = -1};
+}
+
+/* ---- contents ---- */
+
+static json_t *number_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, const ser_timnet_epoch *e)
+{
+    json_t *line =
+        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f}", "part", part, "network",
+                  (json_int_t)network, "epoch", (json_int_t)e->epoch, "train_loss",
+                  number_or_null(e->train_loss), "train_accuracy", number_or_null(e->train_accuracy),
+                  "validation_loss", number_or_null(e->validation_loss), "validation_accuracy",
+                  number_or_null(e->validation_accuracy), "rate", e->rate, "seconds", e->seconds);
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    if (text && f->history) {
+        fprintf(f->history, "%s\n", text);
+        fflush(f->history);
+    }
+    free(text);
+    json_decref(line);
+}
+
+/* One picture in both formats. */
+static ser_status save_both(const char *folder, const char *name,
+                            ser_status (*save)(const char *path, const void *picture, ser_error *err),
+                            const void *picture, ser_error *err)
+{
+    static const char *const endings[] = {"png", "svg"};
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < 2 && st == SER_OK; i++) {
+        ser_text path = {0};
+        ser_text_appendf(&path, "%s/%s.%s", folder, name, endings[i]);
+        st = path.failed ? ser_fail_nomem(err) : save(path.s, picture, err);
+        ser_text_release(&path);
+    }
+    return st;
+}
+
+static ser_status save_confusion(const char *path, const void *picture, ser_error *err)
+{
+    return ser_save_confusion(path, picture, err);
+}
+
+static ser_status save_curves(const char *path, const void *picture, ser_error *err)
+{
+    return ser_save_curves(path, picture, err);
+}
+
+static ser_status save_pictures(const char *folder, const ser_run_report *r, ser_error *err)
+{
+    char subtitle[160];
+    const ser_figures *f = r->figures;
+    snprintf(subtitle, sizeof subtitle, "%s, %s: UA %.1f %%, WA %.1f %%", r->corpus, r->protocol, f->ua,
+             f->wa);
+    const ser_confusion_picture confusion = {.title = "Confusion matrix",
+                                             .subtitle = subtitle,
+                                             .labels = r->labels,
+                                             .n_labels = f->n_labels,
+                                             .counts = f->confusion};
+    ser_status st = save_both(folder, "confusion", save_confusion, &confusion, err);
+    bool has_epochs = false;
+    for (size_t i = 0; i < r->n_folds; i++)
+        has_epochs = has_epochs || r->folds[i].n_epochs;
+    ser_curves_picture curves = {.title = "Loss", .folds = r->folds, .n_folds = r->n_folds};
+    if (st == SER_OK && has_epochs)
+        st = save_both(folder, "loss", save_curves, &curves, err);
+    curves.title = "Accuracy";
+    curves.what = SER_CURVE_ACCURACY;
+    if (st == SER_OK && has_epochs)
+        st = save_both(folder, "accuracy", save_curves, &curves, err);
+    return st;
+}
+
+ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err)
+{
+    char *sheet = ser_io_join(folder, "metrics.xlsx"), *page = ser_io_join(folder, "report.html");
+    ser_status st = sheet && page ? save_pictures(folder, r, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_spreadsheet_save(sheet, r, err);
+    if (st == SER_OK)
+        st = ser_run_page_save(page, r, err);
+    ser_free(sheet);
+    ser_free(page);
+    return st;
+}

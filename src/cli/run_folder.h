@@ -1,0 +1,37 @@
+/* The run folder: what a training or a test leaves behind, and one process at a time in it. */
+#ifndef SER_CLI_RUN_FOLDER_H
+#define SER_CLI_RUN_FOLDER_H
+
+#include "report/run_report.h"
+#include "train/timnet_fit.h"
+#include <jansson.h>
+#include <stdio.h>
+
+typedef struct ser_run_folder {
+    char *path;
+    int lock;
+    FILE *history; /* history.jsonl: a line per epoch */
+    bool complete; /* report.json is there already */
+} ser_run_folder;
+
+/* runs/<command>-<corpus>-<features>-<date>-<time>; NULL: out of memory. */
+char *ser_run_folder_default(const char *command, const char *corpus, const char *features);
+
+/* Makes the folder, locks it, writes config.json; with resume, the folder must hold one that says the same.
+ * SER_E_IO: another process is at work in it; SER_E_ARG: it holds a run, or one of another configuration. */
+ser_status ser_run_folder_open(ser_run_folder *out, const char *path, const json_t *config, bool resume,
+                               ser_error *err);
+void ser_run_folder_close(ser_run_folder *f);
+
+/* One line of history.jsonl. */
+void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, const ser_timnet_epoch *e);
+
+/* config.json of a run folder; the caller does json_decref. SER_E_IO, SER_E_FORMAT with the path. */
+ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err);
+ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err);
+
+/* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and
+ * accuracy, each as .png and .svg. */
+ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err);
+
+#endif

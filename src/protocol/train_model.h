@@ -1,0 +1,34 @@
+/* Models for recordings to come, trained on a whole corpus, and what is put into a model file. */
+#ifndef SER_PROTOCOL_TRAIN_MODEL_H
+#define SER_PROTOCOL_TRAIN_MODEL_H
+
+#include "model/model_file.h"
+#include "protocol/learn.h"
+
+typedef struct ser_train_settings {
+    ser_learn_settings learn;
+    const ser_candidate *baseline_candidates; /* of the head for a voice's own baseline */
+    size_t n_baseline_candidates;
+    const char *state; /* as in ser_learn */
+} ser_train_settings;
+
+typedef struct ser_training {
+    ser_model_data model;
+    ser_learned learned;   /* what was chosen, histories; its networks have moved into the model */
+    ser_head_fit baseline; /* chosen likewise; n_in of its head is 0 where speakers are unknown */
+    double voice_inner_ua; /* percent */
+} ser_training;
+
+/* Networks, the plain head, the head for a voice's baseline (where there is a linear part and speakers are
+ * known), the voice detector. store is data's; it is left standardised by speaker where there is a baseline
+ * head. The model's specification keeps only the layers that some part uses. */
+ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
+                           const ser_train_settings *settings, ser_error *err);
+void ser_training_release(ser_training *t);
+
+/* A model of what was learned from one fold's training part: no baseline, no voice detector. Its networks
+ * move into *out. */
+ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const ser_learn_data *data,
+                             ser_error *err);
+
+#endif
