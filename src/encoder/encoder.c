@@ -275,6 +275,7 @@ ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hid
     ser_status status = check_run(&e->plan.info, n_samples, pad_samples, wanted, n_wanted, err);
     if (status != SER_OK)
         return status;
+    w->n_sound = n_samples;
     if (pad_samples > n_samples) {
         pcm = pad(w, pcm, n_samples, pad_samples);
         if (!pcm)

@@ -61,7 +61,8 @@ struct ser_encoder {
 struct ser_encoder_work {
     const ser_encoder *encoder;
     ser_nn_work *nn;
-    float *padded; /* max_samples; NULL until a recording is padded */
+    float *padded;  /* max_samples; NULL until a recording is padded */
+    size_t n_sound; /* of the recording at work, without what it is padded with */
     void *own;
 };
 

@@ -233,18 +233,18 @@ static ser_status reserve(front *f, buffers *b, ser_error *err)
     return status;
 }
 
-/* Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm. */
-static ser_status normalise_input(front *f, ser_error *err)
+/* Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm of the first n samples; behind them is only what they were
+ * padded with. */
+static ser_status normalise_input(front *f, size_t n, ser_error *err)
 {
     buffers *b = f->b;
-    size_t n = f->n_samples;
-    if (n > b->n_samples) {
+    if (f->n_samples > b->n_samples) {
         ser_free(b->pcm);
         b->n_samples = 0;
-        b->pcm = ser_alloc(n, sizeof *b->pcm);
+        b->pcm = ser_alloc(f->n_samples, sizeof *b->pcm);
         if (!b->pcm)
             return ser_fail_nomem(err);
-        b->n_samples = n;
+        b->n_samples = f->n_samples;
     }
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++)
@@ -255,6 +255,7 @@ static ser_status normalise_input(front *f, ser_error *err)
     double inverse = 1 / sqrt(squares / (double)n + 1e-7);
     for (size_t i = 0; i < n; i++)
         b->pcm[i] = (float)(((double)f->pcm[i] - mean) * inverse);
+    memset(b->pcm + n, 0, (f->n_samples - n) * sizeof *b->pcm);
     f->pcm = b->pcm;
     return SER_OK;
 }
@@ -431,7 +432,7 @@ static ser_status wav2vec2_run(const ser_encoder *e, ser_encoder_work *w, float 
     f.pass.last_norm = e->plan.sizes.norm_first ? &e->modules[at.norm] : NULL;
     ser_status status = reserve(&f, w->own, err);
     if (status == SER_OK && e->plan.sizes.normalise_input)
-        status = normalise_input(&f, err);
+        status = normalise_input(&f, w->n_sound, err);
     if (status == SER_OK && e->plan.sizes.n_buckets)
         status = prepare_table(&f, err);
     if (status == SER_OK)

@@ -6,47 +6,53 @@
 
 struct ser_extractor {
     ser_feature_spec spec;
-    const ser_encoder *encoder;
-    ser_mel *mel; /* of LOGMEL and MFCC */
-    float *dct;   /* (SER_MFCC_DIMS, SER_LOGMEL_DIMS) */
+    const ser_encoder *encoders[SER_MAX_PARTS]; /* of each part; NULL: none */
+    ser_mel *mel;                               /* of LOGMEL and MFCC */
+    float *dct;                                 /* (SER_MFCC_DIMS, SER_LOGMEL_DIMS) */
     size_t part_dims[SER_MAX_PARTS], dims;
-    size_t encoder_dims; /* of one hidden state */
-    size_t advance;      /* samples from one window to the next: a whole number of hops */
+    size_t advance; /* samples from one window to the next: a whole number of hops */
 };
 
 struct ser_extractor_work {
     ser_mel_work *mel_work;
-    ser_encoder_work *encoder_work;
-    float *pcm;                 /* one window, and a sample more */
-    float *part[SER_MAX_PARTS]; /* (capacity, part_dims) */
-    float *log_mel;             /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
-    float *frames;              /* (capacity, dims): the parts side by side */
-    float *level;               /* (capacity): mean square around each frame */
-    unsigned char *active;      /* (capacity) */
+    ser_encoder_work *encoder_works[SER_MAX_PARTS]; /* as the encoders */
+    float *pcm;                                     /* one window, and a sample more */
+    float *part[SER_MAX_PARTS];                     /* (capacity, part_dims) */
+    float *log_mel;                                 /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
+    float *frames;                                  /* (capacity, dims): the parts side by side */
+    float *level;                                   /* (capacity): mean square around each frame */
+    unsigned char *active;                          /* (capacity) */
     size_t capacity;
 };
 
 /* ---- what is shared ---- */
 
-static ser_status check_encoder_part(ser_extractor *e, const ser_feature_part *p, ser_error *err)
+/* Part i, which encoder (or NULL) computes; dims: of one hidden state. */
+static ser_status add_encoder(ser_extractor *e, size_t i, const ser_encoder *encoder, size_t *dims,
+                              ser_error *err)
 {
-    if (!e->encoder)
+    const ser_feature_part *p = &e->spec.parts[i];
+    if (!encoder)
         return ser_fail(err, SER_E_ARG, "%s features need an encoder: name its folder with --encoder",
                         ser_feature_kind_name(p->kind));
     if (!p->n_layers)
         return ser_fail(err, SER_E_ARG, "no layer of %s is chosen: use --layers",
                         ser_feature_kind_name(p->kind));
     ser_encoder_info info;
-    ser_encoder_get_info(e->encoder, &info);
-    for (size_t i = 0; i < p->n_layers; i++)
-        if (p->layers[i] > info.n_loaded)
-            return ser_fail(err, SER_E_ARG, "layer %d does not exist: this encoder has hidden states 0 to %d",
-                            p->layers[i], info.n_loaded);
-    if (e->spec.n_parts > 1 && e->spec.hop_samples != SER_DEFAULT_HOP)
-        return ser_fail(err, SER_E_ARG, "--hop-length %d beside an encoder: its frames come every %d samples",
-                        e->spec.hop_samples, SER_DEFAULT_HOP);
-    e->encoder_dims = info.dims;
-    return SER_OK;
+    size_t part;
+    ser_encoder_get_info(encoder, &info);
+    ser_feature_spec alone = {.parts = {*p}, .n_parts = 1};
+    ser_status st = ser_feature_spec_part_of(&part, &alone, info.model_type, err);
+    for (size_t k = 0; k < p->n_layers && st == SER_OK; k++)
+        if (p->layers[k] > info.n_loaded)
+            st = ser_fail(err, SER_E_ARG, "layer %d does not exist: this encoder has hidden states 0 to %d",
+                          p->layers[k], info.n_loaded);
+    if (st == SER_OK && e->spec.n_parts > 1 && e->spec.hop_samples != SER_DEFAULT_HOP)
+        st = ser_fail(err, SER_E_ARG, "--hop-length %d beside an encoder: its frames come every %d samples",
+                      e->spec.hop_samples, SER_DEFAULT_HOP);
+    e->encoders[i] = encoder;
+    *dims = info.dims;
+    return st;
 }
 
 static ser_status init_mel(ser_extractor *e, ser_feature_kind kind, ser_error *err)
@@ -58,8 +64,8 @@ static ser_status init_mel(ser_extractor *e, ser_feature_kind kind, ser_error *e
     return st;
 }
 
-ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, const ser_encoder *encoder,
-                             ser_error *err)
+ser_status ser_extractor_new_joined(ser_extractor **out, const ser_feature_spec *spec,
+                                    const ser_encoder *const *encoders, size_t n_encoders, ser_error *err)
 {
     *out = NULL;
     ser_status st = SER_OK;
@@ -67,17 +73,18 @@ ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, 
     if (!e)
         return ser_fail_nomem(err);
     e->spec = *spec;
-    e->encoder = encoder;
-    for (size_t i = 0; i < spec->n_parts && st == SER_OK; i++) {
+    for (size_t i = 0, n_used = 0; i < spec->n_parts && st == SER_OK; i++) {
         const ser_feature_part *p = &spec->parts[i];
-        if (ser_feature_kind_is_encoder(p->kind))
-            st = check_encoder_part(e, p, err);
-        else
+        size_t dims = p->kind == SER_FEATURE_LOGMEL ? SER_LOGMEL_DIMS : SER_MFCC_DIMS;
+        if (ser_feature_kind_is_encoder(p->kind)) {
+            st = add_encoder(e, i, n_used < n_encoders ? encoders[n_used] : NULL, &dims, err);
+            n_used++;
+            dims *= p->n_layers;
+        } else {
             st = init_mel(e, p->kind, err);
-        e->part_dims[i] = p->kind == SER_FEATURE_LOGMEL ? SER_LOGMEL_DIMS
-                          : p->kind == SER_FEATURE_MFCC ? SER_MFCC_DIMS
-                                                        : e->encoder_dims * p->n_layers;
-        e->dims += e->part_dims[i];
+        }
+        e->part_dims[i] = dims;
+        e->dims += dims;
     }
     if (st != SER_OK) {
         ser_extractor_free(&e);
@@ -87,6 +94,12 @@ ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, 
     e->advance = (SER_WINDOW_SAMPLES - SER_WINDOW_OVERLAP) / hop * hop;
     *out = e;
     return SER_OK;
+}
+
+ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, const ser_encoder *encoder,
+                             ser_error *err)
+{
+    return ser_extractor_new_joined(out, spec, &encoder, 1, err);
 }
 
 void ser_extractor_free(ser_extractor **e)
@@ -154,8 +167,9 @@ ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor 
         return ser_fail_nomem(err);
     if (e->mel)
         st = ser_mel_work_new(&w->mel_work, e->mel, err);
-    if (st == SER_OK && ser_feature_spec_encoder(&e->spec))
-        st = ser_encoder_work_new(&w->encoder_work, e->encoder, n_threads, err);
+    for (size_t i = 0; i < e->spec.n_parts && st == SER_OK; i++)
+        if (e->encoders[i])
+            st = ser_encoder_work_new(&w->encoder_works[i], e->encoders[i], n_threads, err);
     w->pcm = ser_alloc(SER_WINDOW_SAMPLES + 1, sizeof *w->pcm);
     if (st == SER_OK && !w->pcm)
         st = ser_fail_nomem(err);
@@ -172,7 +186,8 @@ void ser_extractor_work_free(ser_extractor_work **w)
     if (!w || !*w)
         return;
     ser_mel_work_free(&(*w)->mel_work);
-    ser_encoder_work_free(&(*w)->encoder_work);
+    for (size_t i = 0; i < SER_MAX_PARTS; i++)
+        ser_encoder_work_free(&(*w)->encoder_works[i]);
     for (size_t i = 0; i < SER_MAX_PARTS; i++)
         ser_free((*w)->part[i]);
     ser_free((*w)->pcm);
@@ -258,9 +273,9 @@ static ser_status run_parts(const ser_extractor *e, ser_extractor_work *w, const
         } else {
             size_t n_padded = (size_t)e->spec.pad_s * SER_SAMPLE_RATE_HZ;
             size_t n =
-                ser_encoder_n_frames(e->encoder, n_padded > win->n_samples ? n_padded : win->n_samples);
-            ser_status st = ser_encoder_run(e->encoder, w->encoder_work, w->part[i], w->pcm, win->n_samples,
-                                            n_padded, p->layers, p->n_layers, err);
+                ser_encoder_n_frames(e->encoders[i], n_padded > win->n_samples ? n_padded : win->n_samples);
+            ser_status st = ser_encoder_run(e->encoders[i], w->encoder_works[i], w->part[i], w->pcm,
+                                            win->n_samples, n_padded, p->layers, p->n_layers, err);
             if (st != SER_OK)
                 return st;
             *n_frames = n < *n_frames ? n : *n_frames;
@@ -277,8 +292,8 @@ static size_t window_frames(const ser_extractor *e, size_t n_samples)
         n_padded = n_samples;
     if (e->mel)
         n = ser_mel_n_frames(e->mel, n_samples) + 1; /* + 1: see window_log_mel */
-    if (e->encoder && ser_feature_spec_encoder(&e->spec)) {
-        size_t n_encoder = ser_encoder_n_frames(e->encoder, n_padded);
+    for (size_t i = 0; i < e->spec.n_parts; i++) {
+        size_t n_encoder = e->encoders[i] ? ser_encoder_n_frames(e->encoders[i], n_padded) : 0;
         n = n_encoder > n ? n_encoder : n;
     }
     return n;

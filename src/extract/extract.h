@@ -17,6 +17,10 @@ typedef struct ser_extractor_work ser_extractor_work; /* belongs to one thread *
  * SER_E_ARG: a layer that the encoder has not; a hop other than the encoder's beside one. */
 ser_status ser_extractor_new(ser_extractor **out, const ser_feature_spec *spec, const ser_encoder *encoder,
                              ser_error *err);
+/* The same with several encoders: encoders (n) in the order of the specification's encoder parts, see
+ * ser_feature_spec_part_of. */
+ser_status ser_extractor_new_joined(ser_extractor **out, const ser_feature_spec *spec,
+                                    const ser_encoder *const *encoders, size_t n_encoders, ser_error *err);
 void ser_extractor_free(ser_extractor **e);
 ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor *e, int n_threads,
                                   ser_error *err);

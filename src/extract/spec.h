@@ -7,7 +7,15 @@
 #include "encoder/encoder.h"
 #include <stdbool.h>
 
-typedef enum ser_feature_kind { SER_FEATURE_LOGMEL, SER_FEATURE_MFCC, SER_FEATURE_WHISPER } ser_feature_kind;
+typedef enum ser_feature_kind {
+    SER_FEATURE_LOGMEL,
+    SER_FEATURE_MFCC,
+    SER_FEATURE_WHISPER,
+    SER_FEATURE_HUBERT, /* this one and those below are one family: each takes any of its checkpoints */
+    SER_FEATURE_WAV2VEC2,
+    SER_FEATURE_WAVLM,
+    SER_FEATURE_DATA2VEC
+} ser_feature_kind;
 
 enum { SER_MAX_PARTS = 4, SER_LOGMEL_DIMS = 128, SER_MFCC_DIMS = 96, SER_DEFAULT_HOP = 320 };
 
@@ -24,10 +32,13 @@ typedef struct ser_feature_spec {
     int pad_s;       /* encoders: pad with silence to so many seconds, as the reference does; 0: not at all */
 } ser_feature_spec;
 
-/* "LOGMEL", "MFCC", "WHISPER", joined with '+'. Each type once. SER_E_ARG names the allowed words. */
+/* "LOGMEL", "MFCC", "WHISPER", "HUBERT", ..., joined with '+'. Each type once. FUSION is LOGMEL+HUBERT.
+ * SER_E_ARG names the allowed words. */
 ser_status ser_feature_spec_parse(ser_feature_spec *spec, const char *text, ser_error *err);
-/* "1,2,3" or "WHISPER=1,2,3". */
+/* "1,2,3", "WHISPER=1,2,3" or, with several encoders, "HUBERT=12+WHISPER=1,2,3". */
 ser_status ser_feature_spec_set_layers(ser_feature_spec *spec, const char *text, ser_error *err);
+/* Where no layers are chosen yet: WHISPER's third, the others' last. */
+void ser_feature_part_set_default_layers(ser_feature_part *part, const ser_encoder_info *info);
 
 const char *ser_feature_kind_name(ser_feature_kind kind);
 bool ser_feature_kind_is_encoder(ser_feature_kind kind);
@@ -39,7 +50,15 @@ void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out);
 /* What decides the values of one block (a hidden state, LOGMEL, MFCC): "WHISPER(layer=3;pad=0) of
  * LOGMEL+WHISPER", because the parts of a specification are cut to the same length. */
 void ser_feature_spec_block_key(const ser_feature_spec *spec, size_t block, ser_text *out);
-/* The encoder part, or NULL. */
+/* The first encoder part, or NULL; the i-th of all. */
 const ser_feature_part *ser_feature_spec_encoder(const ser_feature_spec *spec);
+const ser_feature_part *ser_feature_spec_encoder_at(const ser_feature_spec *spec, size_t i);
+size_t ser_feature_spec_n_encoders(const ser_feature_spec *spec);
+/* Which of the encoder parts, counted from 0, an encoder of this model_type computes: the one of its name,
+ * else the first of its family. SER_E_ARG: none. */
+ser_status ser_feature_spec_part_of(size_t *i, const ser_feature_spec *spec, const char *model_type,
+                                    ser_error *err);
+/* The checkpoint that users mean who name none, such as "facebook/hubert-base-ls960"; NULL: no encoder. */
+const char *ser_feature_kind_checkpoint(ser_feature_kind kind);
 
 #endif

@@ -26,6 +26,42 @@ static void test_spec(void)
     CHECK_FAILS(ser_feature_spec_set_layers(&spec, "99999999999999999999", &err), SER_E_ARG, &err, "no list");
     CHECK_OK(ser_feature_spec_parse(&spec, "MFCC", &err), &err);
     CHECK_FAILS(ser_feature_spec_set_layers(&spec, "1", &err), SER_E_ARG, &err, "no encoder");
+    CHECK_FAILS(ser_feature_spec_parse(&spec, "FUSION+HUBERT", &err), SER_E_ARG, &err,
+                "HUBERT is named twice");
+    CHECK(ser_feature_kind_checkpoint(SER_FEATURE_MFCC) == NULL);
+}
+
+static void test_several_encoders(void)
+{
+    ser_feature_spec spec;
+    ser_error err = {0};
+    ser_text t = {0};
+    size_t i;
+    CHECK_OK(ser_feature_spec_parse(&spec, "fusion+WHISPER+WAVLM", &err), &err);
+    CHECK(ser_feature_spec_n_encoders(&spec) == 3 && !ser_feature_spec_encoder_at(&spec, 3));
+    CHECK_OK(ser_feature_spec_set_layers(&spec, "WHISPER=3,1+hubert=12", &err), &err);
+    ser_feature_spec_key(&spec, &t);
+    CHECK(strcmp(t.s, "LOGMEL(hop=320)+HUBERT(layers=12;pad=0)+WHISPER(layers=3,1;pad=0)+WAVLM(;pad=0)") ==
+          0);
+    ser_text_release(&t);
+    ser_encoder_info info = {.n_layers = 24};
+    for (size_t k = 1; k < 4; k++)
+        ser_feature_part_set_default_layers(&spec.parts[k], &info);
+    CHECK(spec.parts[1].layers[0] == 12 && spec.parts[3].n_layers == 1 && spec.parts[3].layers[0] == 24);
+    CHECK_FAILS(ser_feature_spec_set_layers(&spec, "1,2", &err), SER_E_ARG, &err, "HUBERT=1,2");
+    CHECK_FAILS(ser_feature_spec_set_layers(&spec, "HUBERT=1+DATA2VEC=2", &err), SER_E_ARG, &err,
+                "DATA2VEC=2");
+    CHECK_FAILS(ser_feature_spec_set_layers(&spec, "HUBERT=1+", &err), SER_E_ARG, &err, "several encoders");
+    CHECK_OK(ser_feature_spec_part_of(&i, &spec, "wavlm", &err), &err);
+    CHECK(i == 2);
+    CHECK_OK(ser_feature_spec_part_of(&i, &spec, "whisper", &err), &err);
+    CHECK(i == 1);
+    CHECK_OK(ser_feature_spec_part_of(&i, &spec, "data2vec-audio", &err), &err);
+    CHECK(i == 0); /* the first of the family */
+    CHECK_OK(ser_feature_spec_parse(&spec, "LOGMEL+HUBERT", &err), &err);
+    CHECK_FAILS(ser_feature_spec_part_of(&i, &spec, "whisper", &err), SER_E_ARG, &err, "LOGMEL+HUBERT");
+    ser_feature_part_set_default_layers(&spec.parts[1], &info);
+    CHECK(spec.parts[1].n_layers == 1 && spec.parts[1].layers[0] == 24);
 }
 
 /* Keeps all frames. */
@@ -51,6 +87,19 @@ static void release(kept *k)
 {
     ser_free(k->x);
     ser_free(k->active);
+}
+
+static kept run_extractor(const ser_extractor *e, const float *pcm, size_t n)
+{
+    ser_error err = {0};
+    ser_extractor_work *w = NULL;
+    kept k = {.dims = ser_extractor_dims(e)};
+    ser_pcm_memory memory = {.pcm = pcm, .n_samples = n};
+    ser_pcm_source source = ser_pcm_from_memory(&memory);
+    CHECK_OK(ser_extractor_work_new(&w, e, 1, &err), &err);
+    CHECK_OK(ser_extract(e, w, &source, keep, &k, &err), &err);
+    ser_extractor_work_free(&w);
+    return k;
 }
 
 static void extract(kept *k, const char *type, int hop, const float *pcm, size_t n)
@@ -142,9 +191,57 @@ static void test_bad_specs(void)
     ser_extractor_free(&e);
 }
 
+/* A tiny HUBERT and a tiny WHISPER beside LOGMEL: each part as it is alone, cut to the shortest. */
+static void test_joined(void)
+{
+    enum { N_SAMPLES = 15500, N_FRAMES = 48, DIMS = 128 + 2 * 48 + 64 };
+    static const char *const folders[] = {"hubert_base", "tiny"}, *const alone[] = {"HUBERT", "WHISPER"};
+    static const size_t offsets[] = {128, 128 + 2 * 48}, dims[] = {2 * 48, 64};
+    ser_error err = {0};
+    ser_feature_spec spec;
+    ser_encoder *encoders[2];
+    ser_extractor *e;
+    ser_random r;
+    float *pcm = ser_alloc(N_SAMPLES, sizeof *pcm);
+    ser_random_init(&r, 46);
+    for (size_t i = 0; i < N_SAMPLES; i++)
+        pcm[i] = (float)(0.1 * ser_random_normal(&r));
+    for (int i = 0; i < 2; i++) {
+        char folder[1024];
+        snprintf(folder, sizeof folder, "%s/golden/encoder/%s", getenv("SER_TEST_DIR"), folders[i]);
+        CHECK_OK(ser_encoder_open(&encoders[i], folder, -1, SER_ENGINE_REF, SER_PRECISION_FP32, &err), &err);
+    }
+    CHECK_OK(ser_feature_spec_parse(&spec, "FUSION+WHISPER", &err), &err);
+    CHECK_OK(ser_feature_spec_set_layers(&spec, "HUBERT=2,0+WHISPER=1", &err), &err);
+    CHECK_FAILS(ser_extractor_new(&e, &spec, encoders[0], &err), SER_E_ARG, &err,
+                "WHISPER features need an encoder");
+    CHECK_FAILS(ser_extractor_new(&e, &spec, encoders[1], &err), SER_E_ARG, &err, "computes none of HUBERT");
+    CHECK_OK(ser_extractor_new_joined(&e, &spec, (const ser_encoder *const *)encoders, 2, &err), &err);
+    kept all = run_extractor(e, pcm, N_SAMPLES);
+    CHECK(all.dims == DIMS && all.n == N_FRAMES);
+    ser_extractor_free(&e);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(ser_feature_spec_parse(&spec, alone[i], &err), &err);
+        CHECK_OK(ser_feature_spec_set_layers(&spec, i ? "1" : "2,0", &err), &err);
+        CHECK_OK(ser_extractor_new(&e, &spec, encoders[i], &err), &err);
+        kept one = run_extractor(e, pcm, N_SAMPLES);
+        CHECK(one.dims == dims[i] && one.n >= N_FRAMES);
+        for (size_t t = 0; t < N_FRAMES && t < one.n; t++)
+            check_close(alone[i], all.x + t * DIMS + offsets[i], one.x + t * one.dims, one.dims, 1e-6, 1e-6);
+        release(&one);
+        ser_extractor_free(&e);
+    }
+    release(&all);
+    ser_encoder_close(&encoders[0]);
+    ser_encoder_close(&encoders[1]);
+    ser_free(pcm);
+}
+
 int main(void)
 {
     test_spec();
+    test_several_encoders();
+    test_joined();
     test_windows();
     test_active();
     test_bad_specs();
