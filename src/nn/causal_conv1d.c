@@ -111,34 +111,29 @@ SER_INLINE float load(const void *x, size_t i, ser_dtype type)
     return v;
 }
 
+/* To the nearest, ties to even, as ser_bf16_of, but without its care for NaN: v is a sum of bf16 numbers, and
+ * where that is NaN there is nothing in the lower half to round. */
 SER_INLINE void store(void *y, size_t i, ser_dtype type, float v)
 {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
     if (type == SER_F32)
         ((float *)y)[i] = v;
     else
-        ((uint16_t *)y)[i] = ser_bf16_of(v);
-}
-
-/* What an input row of a pair's four is, from the pair's first frame on. backwards: the gradient by the input
- * is the same filter, turned round in time, of the gradient by the output. */
-SER_INLINE ptrdiff_t input_at(size_t first, size_t which, size_t dilation, bool backwards)
-{
-    ptrdiff_t steps = backwards ? 3 - (ptrdiff_t)which : (ptrdiff_t)which - 2;
-    return (ptrdiff_t)first + steps * (ptrdiff_t)dilation;
+        ((uint16_t *)y)[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 /* What the taps' terms are multiplied with: of each of the N_TERMS n_pairs rows of n, step elements behind
  * the term before. */
 SER_INLINE void input_terms(void *restrict terms, size_t step, const rows *r, size_t n_pairs, size_t dilation,
-                            bool backwards, ser_dtype type)
+                            ser_dtype type)
 {
     size_t n = r->n;
+    ptrdiff_t away = (ptrdiff_t)dilation;
     for (size_t p = 0; p < n_pairs; p++) {
-        size_t t = p / dilation * 2 * dilation + p % dilation;
-        const void *a = row_at(r, input_at(t, 0, dilation, backwards)),
-                   *b = row_at(r, input_at(t, 1, dilation, backwards));
-        const void *c = row_at(r, input_at(t, 2, dilation, backwards)),
-                   *e = row_at(r, input_at(t, 3, dilation, backwards));
+        ptrdiff_t t = (ptrdiff_t)(p / dilation * 2 * dilation + p % dilation);
+        const void *a = row_at(r, t - 2 * away), *b = row_at(r, t - away), *c = row_at(r, t),
+                   *e = row_at(r, t + away);
         for (size_t i = 0; i < n; i++) {
             float b_i = load(b, i, type), c_i = load(c, i, type);
             store(terms, p * n + i, type, load(a, i, type) - c_i);
@@ -167,40 +162,61 @@ SER_INLINE void gradient_terms(void *restrict terms, size_t step, const rows *r,
     }
 }
 
-typedef enum terms_of { INPUT, INPUT_BACKWARDS, GRADIENT } terms_of;
-
 SER_FAST static void make_terms_f32(float *restrict terms, size_t step, const rows *r, size_t n_pairs,
-                                    size_t dilation, terms_of what)
+                                    size_t dilation, bool of_gradient)
 {
-    if (what == GRADIENT)
+    if (of_gradient)
         gradient_terms(terms, step, r, n_pairs, dilation, SER_F32);
     else
-        input_terms(terms, step, r, n_pairs, dilation, what == INPUT_BACKWARDS, SER_F32);
+        input_terms(terms, step, r, n_pairs, dilation, SER_F32);
 }
 
 SER_FAST static void make_terms_bf16(uint16_t *restrict terms, size_t step, const rows *r, size_t n_pairs,
-                                     size_t dilation, terms_of what)
+                                     size_t dilation, bool of_gradient)
 {
-    if (what == GRADIENT)
+    if (of_gradient)
         gradient_terms(terms, step, r, n_pairs, dilation, SER_BF16);
     else
-        input_terms(terms, step, r, n_pairs, dilation, what == INPUT_BACKWARDS, SER_BF16);
+        input_terms(terms, step, r, n_pairs, dilation, SER_BF16);
 }
 
 /* y (n_rows, n) from the sums m0 ... m3, each n_pairs rows of n, step elements behind the one before. */
 SER_FAST static void add_up(float *restrict y, const float *restrict m, size_t step, size_t n_rows, size_t n,
-                            size_t n_pairs, size_t dilation, bool backwards)
+                            size_t n_pairs, size_t dilation)
 {
     for (size_t p = 0; p < n_pairs; p++, m += n) {
         size_t t = p / dilation * 2 * dilation + p % dilation;
-        size_t first = backwards ? t + dilation : t, second = backwards ? t : t + dilation;
-        float *y0 = y + first * n, *y1 = y + second * n;
-        if (first < n_rows)
+        float *y0 = y + t * n, *y1 = y0 + dilation * n;
+        if (t < n_rows)
             for (size_t i = 0; i < n; i++)
                 y0[i] = m[i] + m[step + i] + m[2 * step + i];
-        if (second < n_rows)
+        if (t + dilation < n_rows)
             for (size_t i = 0; i < n; i++)
                 y1[i] = m[step + i] - m[2 * step + i] - m[3 * step + i];
+    }
+}
+
+/* forward was: input_terms, so, of the gradient d0 ... d3 by its terms: da = d0, db = d1 - d2 + d3, dc = d1 +
+ * d2 - d0, de = -d3. Frames t and t + dilation are c and e of their own pair, a and b of the pair after it.
+ */
+SER_FAST static void add_up_gradient(float *restrict dx, const float *restrict d, size_t step, size_t n_rows,
+                                     size_t n, size_t n_pairs, size_t dilation)
+{
+    for (size_t p = 0; p < n_pairs; p++, d += n) {
+        size_t t = p / dilation * 2 * dilation + p % dilation;
+        float *x0 = dx + t * n, *x1 = x0 + dilation * n;
+        const float *next = d + dilation * n;
+        if (t < n_rows)
+            for (size_t i = 0; i < n; i++)
+                x0[i] = d[step + i] + d[2 * step + i] - d[i];
+        if (t + dilation < n_rows)
+            for (size_t i = 0; i < n; i++)
+                x1[i] = -d[3 * step + i];
+        if (p + dilation < n_pairs)
+            for (size_t i = 0; i < n; i++) {
+                x0[i] += next[i];
+                x1[i] += next[step + i] - next[2 * step + i] + next[3 * step + i];
+            }
     }
 }
 
@@ -234,7 +250,7 @@ static ser_status paired_init(paired *p, ser_error *err)
     return SER_OK;
 }
 
-static void make_terms(const paired *p, void *terms, const void *x, size_t n, terms_of what)
+static void make_terms(const paired *p, void *terms, const void *x, size_t n, bool of_gradient)
 {
     ser_dtype type = ser_nn_work_type(p->work);
     size_t pair = 0, row = 0, size = ser_dtype_size(type);
@@ -247,19 +263,20 @@ static void make_terms(const paired *p, void *terms, const void *x, size_t n, te
         void *to = (char *)terms + pair * n * size;
         pair += n_pairs;
         if (type == SER_F32)
-            make_terms_f32(to, p->n_pairs * n, &r, n_pairs, p->conv->dilation, what);
+            make_terms_f32(to, p->n_pairs * n, &r, n_pairs, p->conv->dilation, of_gradient);
         else
-            make_terms_bf16(to, p->n_pairs * n, &r, n_pairs, p->conv->dilation, what);
+            make_terms_bf16(to, p->n_pairs * n, &r, n_pairs, p->conv->dilation, of_gradient);
     }
 }
 
-static void add_up_all(const paired *p, float *y, size_t n, bool backwards)
+static void add_up_all(const paired *p, float *y, size_t n, bool of_gradient)
 {
     const float *sums = p->sums;
     for (size_t b = 0; b < p->n_recordings; b++) {
         size_t n_rows = ser_nn_padded_rows(p->n_frames[b]), n_pairs = count_pairs(p->conv, n_rows);
         if (goes_by_pairs(p->conv, n_rows)) {
-            add_up(y, sums, p->n_pairs * n, n_rows, n, n_pairs, p->conv->dilation, backwards);
+            (of_gradient ? add_up_gradient : add_up)(y, sums, p->n_pairs * n, n_rows, n, n_pairs,
+                                                     p->conv->dilation);
             sums += n_pairs * n;
         }
         y += n_rows * n;
@@ -279,7 +296,7 @@ static ser_status multiply_terms(const paired *p, const void *terms, const void 
 
 static ser_status forward_pairs(const paired *p, float *y, const void *x, const void *w, ser_error *err)
 {
-    make_terms(p, p->in, x, p->conv->n_in, INPUT);
+    make_terms(p, p->in, x, p->conv->n_in, false);
     ser_status status = multiply_terms(p, p->in, w, p->conv->n_in, p->conv->n_out, false, err);
     if (status == SER_OK)
         add_up_all(p, y, p->conv->n_out, false);
@@ -290,12 +307,11 @@ static ser_status backward_pairs(const paired *p, float *dx, float *dw, const vo
                                  const void *w, ser_error *err)
 {
     const ser_nn_causal_conv *c = p->conv;
-    make_terms(p, p->out, dy, c->n_out, INPUT_BACKWARDS);
+    make_terms(p, p->in, x, c->n_in, false);
+    make_terms(p, p->out, dy, c->n_out, true);
     ser_status status = multiply_terms(p, p->out, w, c->n_out, c->n_in, true, err);
     if (status == SER_OK)
         add_up_all(p, dx, c->n_in, true);
-    make_terms(p, p->in, x, c->n_in, INPUT);
-    make_terms(p, p->out, dy, c->n_out, GRADIENT);
     if (status != SER_OK)
         return status;
     ser_gemm g = {.n_batch = N_TERMS, .m = c->n_in, .n = c->n_out, .k = p->n_pairs, .beta = 1};
