@@ -22,9 +22,11 @@ struct ser_model {
 struct ser_session {
     const ser_model *model;
     ser_extractor_work *work;
-    float *pooled, *scratch;               /* ser_pooled_dims each */
-    ser_nn_work *nn;                       /* of the networks */
-    ser_timnet_scorer *scorer;             /* theirs */
+    float *pooled, *scratch;   /* ser_pooled_dims each */
+    ser_nn_work *nn;           /* of the networks */
+    ser_timnet_scorer *scorer; /* theirs */
+    float *condensed;          /* frames as they read them */
+    size_t condensed_capacity;
     float *baseline_mean, *baseline_scale; /* n_in each; NULL: no baseline is set */
 };
 
@@ -197,6 +199,7 @@ void ser_session_free(ser_session **session)
     ser_extractor_work_free(&(*session)->work);
     ser_free((*session)->pooled);
     ser_free((*session)->scratch);
+    ser_free((*session)->condensed);
     ser_free((*session)->baseline_mean);
     ser_free((*session)->baseline_scale);
     ser_free(*session);
@@ -240,7 +243,12 @@ static ser_status judge(void *context, const ser_stretch *stretch, float *scores
     if (m->plain.n_in)
         score_pooled(s, scores);
     if (m->n_networks) {
-        const ser_timnet_batch batch = {1, &stretch->frames, &stretch->n_frames};
+        size_t dims = ser_extractor_dims(s->model->extractor);
+        if (!ser_grow(&s->condensed, &s->condensed_capacity, stretch->frames.n * dims, sizeof *s->condensed))
+            return ser_fail_nomem(err);
+        size_t n_frames = ser_condense_frames(s->condensed, &m->networks[0].condense, &stretch->frames, dims);
+        const float *frames = s->condensed;
+        const ser_timnet_batch batch = {1, &frames, &n_frames};
         ser_status st = ser_timnet_score(s->scorer, &batch, from_networks, err);
         if (st != SER_OK)
             return st;
@@ -321,7 +329,7 @@ static ser_status listen(void *context, const ser_frames *frames, ser_error *err
 static ser_status judge_whole(ser_session *s, const listener *l, size_t n_samples, ser_result *r,
                               ser_error *err)
 {
-    const ser_stretch whole = {&l->whole, l->first, l->whole.all.n_frames};
+    const ser_stretch whole = {&l->whole, {l->first, l->first_active, l->whole.all.n_frames}};
     if (n_samples <= SER_WINDOW_SAMPLES)
         return judge(s, &whole, r->scores, &r->label, err);
     size_t n_labels = s->model->data.n_labels;

@@ -222,12 +222,13 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     ser_evaluation e = {0};
     ser_learning learning = {0};
     ser_condition condition = ser_condition_from_name(condition_name);
+    ser_condense condense = ser_network_condense(&network, bench.preset);
+    const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     ser_progress progress = ser_progress_start();
     ser_status st = ser_protocol_parse(&protocol, protocol_text, err);
     protocol.folds_path = folds_path;
     if (st == SER_OK)
-        st = ser_workbench_open(&w, &bench, condition, ser_model_type_has_networks(model_type), &progress,
-                                err);
+        st = ser_workbench_open(&w, &bench, condition, frames, &progress, err);
     if (st == SER_OK)
         st = ser_folds_new(&folds, w.corpus, &protocol, (uint64_t)bench.seed, err);
     if (st == SER_OK)

@@ -436,6 +436,8 @@ static ser_status train_all(work *k, ser_error *err)
 static ser_status train(ser_error *err)
 {
     work k = {.folder.lock = -1};
+    ser_condense condense = ser_network_condense(&network, bench.preset);
+    const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     char split[40];
     ser_progress progress = ser_progress_start();
     ser_status st = SER_OK;
@@ -452,8 +454,7 @@ static ser_status train(ser_error *err)
             "for a known voice 'ser predict --baseline'",
             bench.normalize);
     if (st == SER_OK)
-        st = ser_workbench_open(&k.w, &bench, SER_CONDITION_NONE, ser_model_type_has_networks(model_type),
-                                &progress, err);
+        st = ser_workbench_open(&k.w, &bench, SER_CONDITION_NONE, frames, &progress, err);
     if (st == SER_OK)
         st = open_folds(&k, err);
     if (st == SER_OK)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { INNER_FOLDS = 5, BEST_NETWORKS = 2 };
+enum { INNER_FOLDS = 5, BEST_NETWORKS = 3 };
 
 static void set_size(size_t *to, long given, long unset)
 {
@@ -16,20 +16,22 @@ static void set_share(double *to, double given, double unset)
         *to = given;
 }
 
-ser_timnet_settings ser_network_settings(const ser_network_options *o, bool best)
+ser_timnet_settings ser_network_settings(const ser_network_options *o, const char *preset)
 {
     ser_timnet_settings s = ser_timnet_default_settings();
     ser_timnet_shape *shape = &s.shape;
-    if (best) {
-        shape->n_filters = 64;
-        shape->n_dilations = 5;
+    if (strcmp(preset, "best") == 0) {
+        shape->n_filters = 48;
+        shape->n_dilations = 4;
         shape->n_stacks = 1;
-        s.n_epochs = 20;
-        s.rate = 1e-3;
-        s.n_warmup_epochs = 2;
+        shape->dropout = 0.2;
+        s.n_epochs = 12;
+        s.rate = 2e-3;
         s.decay = 1;
+        s.validation_share = 1.0 / 6;
         s.patience = 0;
-        s.n_average = 4;
+        s.n_average = 3;
+        s.mixup = 0.5;
     }
     set_size(&s.n_epochs, o->n_epochs, 0);
     set_size(&s.batch_size, o->batch_size, 0);
@@ -56,6 +58,16 @@ ser_timnet_settings ser_network_settings(const ser_network_options *o, bool best
     return s;
 }
 
+ser_condense ser_network_condense(const ser_network_options *o, const char *preset)
+{
+    bool best = strcmp(preset, "best") == 0;
+    ser_condense c = {.n_averaged = best ? 8 : 0, .trim = best};
+    set_size(&c.n_averaged, o->n_averaged_frames, -1);
+    if (o->trim >= 0)
+        c.trim = o->trim > 0;
+    return c;
+}
+
 bool ser_model_type_has_linear(const char *model_type)
 {
     return strncmp(model_type, "linear", 6) == 0;
@@ -80,7 +92,7 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                      .candidates = w->candidates,
                      .n_candidates = w->n_candidates,
                      .n_inner_folds = INNER_FOLDS,
-                     .timnet = ser_network_settings(network, best),
+                     .timnet = ser_network_settings(network, o->preset),
                      .seed = (uint64_t)o->seed,
                      .n_threads = w->n_threads,
                      .progress = progress}};

@@ -8,6 +8,7 @@
 /* 0, -1 or NULL where the user said nothing: the preset decides. */
 typedef struct ser_network_options {
     long n_epochs, batch_size, n_filters, kernel_size, n_dilations, n_stacks, n_networks;
+    long n_averaged_frames, trim; /* -1: by the preset */
     long patience, n_average, n_warmup_epochs, n_time_masks, n_feature_masks;
     double rate, beta1, beta2, dropout, label_smoothing, validation_share, decay, mixup;
     const char *activation;
@@ -16,13 +17,16 @@ typedef struct ser_network_options {
 
 #define SER_NETWORK_DEFAULTS                                                                                 \
     {                                                                                                        \
-        .patience = -1, .n_average = -1, .n_warmup_epochs = -1, .n_time_masks = -1, .n_feature_masks = -1,   \
-        .dropout = -1, .label_smoothing = -1, .validation_share = -1, .decay = -1, .mixup = -1               \
+        .n_averaged_frames = -1, .trim = -1, .patience = -1, .n_average = -1, .n_warmup_epochs = -1,         \
+        .n_time_masks = -1, .n_feature_masks = -1, .dropout = -1, .label_smoothing = -1,                     \
+        .validation_share = -1, .decay = -1, .mixup = -1                                                     \
     }
 
 /* clang-format off */
 #define SER_NETWORK_OPTIONS(o) \
     {SER_OPTION_GROUP, .help = "Temporal network (defaults: those of the preset)"}, \
+    {SER_OPTION_INT, 0, "average-frames", &(o).n_averaged_frames, "N", "make one frame of N neighbours; 0: none (default: original 0)", -1, SER_MAX_AVERAGED}, \
+    {SER_OPTION_INT, 0, "trim", &(o).trim, "0|1", "leave out the silence before and after an utterance (default: original 0)", -1, 1}, \
     {SER_OPTION_INT, 0, "epoch", &(o).n_epochs, "N", "epochs, at most (default: original 50)", 0, 100000}, \
     {SER_OPTION_INT, 0, "batch-size", &(o).batch_size, "N", "recordings in a batch (default: original 32)", 0, 4096}, \
     {SER_OPTION_DOUBLE, 0, "lr", &(o).rate, "RATE", "learning rate (default: original 3e-4)", 0, 10}, \
@@ -67,7 +71,9 @@ ser_status ser_learning_open(ser_learning *out, const ser_workbench *w, const se
                              const ser_progress *progress, ser_error *err);
 void ser_learning_close(ser_learning *l);
 
+/* What is done to frames before the networks read them. */
+ser_condense ser_network_condense(const ser_network_options *o, const char *preset);
 /* The preset, with what the user said in its place. */
-ser_timnet_settings ser_network_settings(const ser_network_options *o, bool best);
+ser_timnet_settings ser_network_settings(const ser_network_options *o, const char *preset);
 
 #endif

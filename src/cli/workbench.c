@@ -168,7 +168,7 @@ ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const se
 }
 
 static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
-                            bool with_frames, const ser_progress *progress, ser_error *err)
+                            const ser_condense *frames, const ser_progress *progress, ser_error *err)
 {
     ser_text key = {0};
     ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256, w->precision,
@@ -179,20 +179,20 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, se
         return ser_fail_nomem(err);
     const ser_store_settings settings = ser_workbench_store_settings(w, o, condition, progress);
     ser_status st = SER_OK;
-    if (with_frames) /* first: what it computes serves the store too */
-        st = ser_frame_set_new(&w->frames, w->corpus, &settings, err);
+    if (frames) /* first: what it computes serves the store too */
+        st = ser_frame_set_new(&w->frames, w->corpus, &settings, frames, err);
     return st == SER_OK ? ser_store_new(&w->store, w->corpus, &settings, err) : st;
 }
 
 ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
-                              bool with_frames, const ser_progress *progress, ser_error *err)
+                              const ser_condense *frames, const ser_progress *progress, ser_error *err)
 {
     *w = (ser_workbench){.n_threads = o->jobs ? (int)o->jobs : ser_n_cores()};
     ser_status st = read_copies(&w->n_copies, o, err);
     if (st == SER_OK)
         st = open_data(w, o, err);
     if (st == SER_OK)
-        st = open_rows(w, o, condition, with_frames, progress, err);
+        st = open_rows(w, o, condition, frames, progress, err);
     if (st != SER_OK)
         ser_workbench_close(w);
     return st;

@@ -65,9 +65,9 @@ typedef struct ser_workbench {
     int n_threads;
 } ser_workbench;
 
-/* with_frames: for temporal networks. */
+/* frames: how those for temporal networks are condensed; NULL: there are none. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
-                              bool with_frames, const ser_progress *progress, ser_error *err);
+                              const ser_condense *frames, const ser_progress *progress, ser_error *err);
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
                                ser_error *err);
 /* As --normalize says: store and frames. */

@@ -202,19 +202,25 @@ static ser_status read_head(ser_linear *l, const ser_safetensors *file, const ch
 }
 
 /* {"n_in": 1024, "n_filters": 128, "kernel_size": 3, "n_dilations": 8, "n_stacks": 3, "activation": "relu",
- * "dropout": 0.4, "blocks": [1, 2]}, without blocks where the whole frame is read. */
-static bool parse_network(ser_timnet_shape *shape, uint64_t *blocks, json_t *json)
+ * "dropout": 0.4, "average": 8, "trim": true, "blocks": [1, 2]}, without blocks where the whole frame is
+ * read, without average and trim where frames are read as they are. */
+static bool parse_network(ser_timnet_shape *shape, ser_condense *condense, uint64_t *blocks, json_t *json)
 {
     json_int_t n_in, n_filters, kernel_size, n_dilations, n_stacks;
     const char *activation;
     json_t *list = NULL;
+    json_int_t average = 0;
+    int trim = 0;
     *blocks = 0;
-    if (json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s, s:F, s?o}", "n_in", &n_in, "n_filters", &n_filters,
-                    "kernel_size", &kernel_size, "n_dilations", &n_dilations, "n_stacks", &n_stacks,
-                    "activation", &activation, "dropout", &shape->dropout, "blocks", &list) != 0 ||
-        n_in < 1 || n_filters < 1 || kernel_size < 1 || n_dilations < 1 || n_stacks < 1 ||
-        !ser_nonlinearity_parse(&shape->activation, activation) || (list && !json_array_size(list)))
+    if (json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s, s:F, s?o, s?I, s?b}", "n_in", &n_in, "n_filters",
+                    &n_filters, "kernel_size", &kernel_size, "n_dilations", &n_dilations, "n_stacks",
+                    &n_stacks, "activation", &activation, "dropout", &shape->dropout, "blocks", &list,
+                    "average", &average, "trim", &trim) != 0 ||
+        average < 0 || average > SER_MAX_AVERAGED || n_in < 1 || n_filters < 1 || kernel_size < 1 ||
+        n_dilations < 1 || n_stacks < 1 || !ser_nonlinearity_parse(&shape->activation, activation) ||
+        (list && !json_array_size(list)))
         return false;
+    *condense = (ser_condense){.n_averaged = (size_t)average, .trim = trim};
     shape->n_in = (size_t)n_in;
     shape->n_filters = (size_t)n_filters;
     shape->kernel_size = (size_t)kernel_size;
@@ -244,11 +250,12 @@ static ser_status read_network(ser_timnet_member *m, const ser_safetensors *file
                                size_t n_labels, ser_error *err)
 {
     ser_timnet_shape shape = {.n_labels = n_labels};
+    ser_condense condense;
     uint64_t blocks;
     char name[32], prefix[40];
     snprintf(name, sizeof name, "timnet.%zu", i);
     snprintf(prefix, sizeof prefix, "%s.", name);
-    if (!parse_network(&shape, &blocks, json) || !is_large_enough(file, &shape))
+    if (!parse_network(&shape, &condense, &blocks, json) || !is_large_enough(file, &shape))
         return ser_fail(err, SER_E_FORMAT,
                         "metadata ser.networks does not describe the networks: the model file is damaged");
     ser_status st = ser_timnet_member_init(m, &shape, err);
@@ -257,6 +264,7 @@ static ser_status read_network(ser_timnet_member *m, const ser_safetensors *file
     if (st != SER_OK)
         return st;
     m->blocks = blocks;
+    m->condense = condense;
     st = ser_timnet_load(m->net, file, prefix, err);
     if (st == SER_OK)
         st = read_floats(m->mean, file, name, "mean", shape.n_in, err);
@@ -436,6 +444,10 @@ static json_t *network_json(const ser_timnet_member *m)
                              (json_int_t)s->n_filters, "kernel_size", (json_int_t)s->kernel_size,
                              "n_dilations", (json_int_t)s->n_dilations, "n_stacks", (json_int_t)s->n_stacks,
                              "activation", ser_nonlinearity_name(s->activation), "dropout", s->dropout);
+    if (m->condense.n_averaged)
+        json_object_set_new(json, "average", json_integer((json_int_t)m->condense.n_averaged));
+    if (m->condense.trim)
+        json_object_set_new(json, "trim", json_true());
     json_t *blocks = m->blocks ? json_array() : NULL;
     for (int b = 0; b < SER_TIMNET_MAX_BLOCKS; b++)
         if (m->blocks >> b & 1)

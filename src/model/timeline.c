@@ -19,7 +19,8 @@ ser_status ser_timeline_init(ser_timeline *t, size_t dims, size_t n_labels, doub
     for (size_t i = 0; i < t->n_ring && st == SER_OK; i++)
         st = ser_pooling_init(&t->cells[i], dims, err);
     if (st == SER_OK && shape.with_frames &&
-        !(t->frames = ser_alloc(t->n_ring * t->frames_per_cell * dims, sizeof *t->frames)))
+        (!(t->frames = ser_alloc(t->n_ring * t->frames_per_cell * dims, sizeof *t->frames)) ||
+         !(t->active = ser_alloc(t->n_ring * t->frames_per_cell, 1))))
         st = ser_fail_nomem(err);
     if (st != SER_OK)
         ser_timeline_release(t);
@@ -32,6 +33,7 @@ void ser_timeline_release(ser_timeline *t)
     for (size_t i = 0; i < t->n_ring; i++)
         ser_pooling_release(&t->cells[i]);
     ser_free(t->frames);
+    ser_free(t->active);
     ser_free(t->segments);
     *t = (ser_timeline){0};
 }
@@ -73,7 +75,7 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
     ser_pooling_clear(&t->stretch);
     for (size_t i = from; i < to; i++)
         ser_pooling_merge(&t->stretch, &t->cells[i % t->n_ring]);
-    const ser_stretch stretch = {&t->stretch, t->frames, t->stretch.all.n_frames};
+    const ser_stretch stretch = {&t->stretch, {t->frames, t->active, t->stretch.all.n_frames}};
     float scores[SER_MAX_LABELS];
     int label = -1;
     ser_status st = SER_OK;
@@ -85,6 +87,7 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
     if (t->frames && first_cell(t) > from) {
         size_t n_gone = t->frames_per_cell * t->dims, n_all = t->n_ring * n_gone;
         memmove(t->frames, t->frames + n_gone, (n_all - n_gone) * sizeof *t->frames);
+        memmove(t->active, t->active + t->frames_per_cell, (t->n_ring - 1) * t->frames_per_cell);
     }
     return st;
 }
@@ -94,8 +97,10 @@ static void add_to_cell(ser_timeline *t, const ser_frames *frames)
 {
     ser_pooling_add(&t->cells[t->n_cells % t->n_ring], frames);
     size_t at = (t->n_cells - first_cell(t)) * t->frames_per_cell + t->n_in_cell;
-    if (t->frames)
+    if (t->frames) {
         memcpy(t->frames + at * t->dims, frames->x, frames->n * t->dims * sizeof *frames->x);
+        memcpy(t->active + at, frames->active, frames->n);
+    }
     t->n_in_cell += frames->n;
 }
 

@@ -28,8 +28,7 @@ static inline ser_timeline_shape ser_timeline_of_networks(void)
 
 typedef struct ser_stretch {
     const ser_pooling *pooled;
-    const float *frames; /* (n_frames, dims); NULL without with_frames */
-    size_t n_frames;
+    ser_frames frames; /* x NULL without with_frames */
 } ser_stretch;
 
 /* Judges a stretch: scores (n_labels), or label -1 when there is no voice. */
@@ -45,8 +44,9 @@ typedef struct ser_timeline {
     ser_pooling cells[2 * SER_TIMELINE_MAX_RADIUS + 1]; /* a ring: cell c lies at c modulo n_ring */
     size_t n_ring;
     ser_pooling stretch;
-    float *frames;    /* with_frames: those of the cells in the ring, one row of n_ring * frames_per_cell */
-    size_t n_in_cell; /* frames of the cell under way, active or not */
+    float *frames; /* with_frames: those of the cells in the ring, one row of n_ring * frames_per_cell */
+    unsigned char *active;    /* likewise */
+    size_t n_in_cell;         /* frames of the cell under way, active or not */
     size_t n_cells, n_judged; /* full cells so far, and how many of them have been judged */
     ser_segment *segments;    /* with sums of scores until finished */
     size_t n_segments, capacity;

@@ -90,6 +90,10 @@ ser_status ser_timnet_members_check(const ser_timnet_member *members, size_t n_m
         const ser_timnet_shape *shape = &members[m].net->shape;
         size_t n_labels = members[0].net->shape.n_labels;
         bool beyond = l->n_blocks < SER_TIMNET_MAX_BLOCKS && members[m].blocks >> l->n_blocks;
+        if (members[m].condense.n_averaged != members[0].condense.n_averaged ||
+            members[m].condense.trim != members[0].condense.trim)
+            return ser_fail(err, SER_E_FORMAT,
+                            "network %zu reads other frames than the first: train the model again", m + 1);
         if (l->n_blocks > SER_TIMNET_MAX_BLOCKS || beyond || shape->n_labels != n_labels ||
             shape->n_in != n_read(l, members[m].blocks))
             return ser_fail(err, SER_E_FORMAT,

@@ -3,15 +3,16 @@
 #ifndef SER_MODEL_TIMNET_MODEL_H
 #define SER_MODEL_TIMNET_MODEL_H
 
-#include "extract/extract.h"
+#include "model/condense.h"
 #include "model/timnet.h"
 
 /* A zeroed struct is none. */
 typedef struct ser_timnet_member {
     ser_timnet *net;
-    float *mean, *scale; /* (n_in): it reads (x - mean) * scale */
-    float temperature;   /* scores = softmax(logits / temperature) */
-    uint64_t blocks;     /* bit b: it reads block b of a frame (ser_extractor_block); 0: the whole frame */
+    float *mean, *scale;   /* (n_in): it reads (x - mean) * scale */
+    float temperature;     /* scores = softmax(logits / temperature) */
+    ser_condense condense; /* what was done to the frames before; the same for all of an ensemble */
+    uint64_t blocks;       /* bit b: it reads block b of a frame (ser_extractor_block); 0: the whole frame */
 } ser_timnet_member;
 
 /* A network of this shape with values 0, mean 0, scale 1, temperature 1, that reads whole frames. SER_E_ARG:

@@ -5,6 +5,7 @@
 #include "protocol/intake.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- filling ---- */
@@ -17,30 +18,39 @@ static ser_status reserve(ser_frame_row *row, size_t n_frames, size_t dims, ser_
     return row->x ? SER_OK : ser_fail_nomem(err);
 }
 
+static char *cache_path(const ser_frame_set *s, const ser_intake_item *it, size_t row, size_t block)
+{
+    char kind[40];
+    snprintf(kind, sizeof kind, "frames-average-%zu%s", s->condense.n_averaged,
+             s->condense.trim ? "-trim" : "");
+    return ser_intake_cache_path(it, s->condense.n_averaged || s->condense.trim ? kind : "frames", row,
+                                 block);
+}
+
 /* One block of a row in the cache into its columns; the first block says how many frames there are. */
-static bool read_block(ser_frame_row *row, size_t all_dims, const ser_intake_item *it, size_t row_index,
-                       size_t block)
+static bool read_block(ser_frame_row *row, const ser_frame_set *s, const ser_intake_item *it,
+                       size_t row_index, size_t block)
 {
     size_t offset, dims;
     ser_safetensors *file;
     const ser_tensor *values;
     ser_extractor_block(it->settings->extractor, block, &offset, &dims);
-    char *path = ser_intake_cache_path(it, "frames", row_index, block);
+    char *path = cache_path(s, it, row_index, block);
     bool ok = ser_cache_open(&file, &values, path, SER_F32, row->n_frames * dims);
     ok = ok && values->n_elements && values->n_elements % dims == 0;
-    ok = ok && (row->x || reserve(row, values->n_elements / dims, all_dims, NULL) == SER_OK);
+    ok = ok && (row->x || reserve(row, values->n_elements / dims, s->dims, NULL) == SER_OK);
     for (size_t t = 0; ok && t < row->n_frames; t++)
-        memcpy(row->x + t * all_dims + offset, (const float *)values->data + t * dims, dims * sizeof *row->x);
+        memcpy(row->x + t * s->dims + offset, (const float *)values->data + t * dims, dims * sizeof *row->x);
     ser_safetensors_close(&file);
     ser_free(path);
     return ok;
 }
 
-static bool read_row(ser_frame_row *row, size_t all_dims, const ser_intake_item *it, size_t row_index)
+static bool read_row(ser_frame_row *row, const ser_frame_set *s, const ser_intake_item *it, size_t row_index)
 {
     bool ok = true;
     for (size_t b = 0; b < ser_extractor_n_blocks(it->settings->extractor) && ok; b++)
-        ok = read_block(row, all_dims, it, row_index, b);
+        ok = read_block(row, s, it, row_index, b);
     if (!ok) {
         ser_free(row->x);
         *row = (ser_frame_row){0};
@@ -49,17 +59,18 @@ static bool read_row(ser_frame_row *row, size_t all_dims, const ser_intake_item 
 }
 
 /* What cannot be kept is computed again. */
-static void write_row(const ser_frame_row *row, size_t all_dims, const ser_intake_item *it, size_t row_index)
+static void write_row(const ser_frame_row *row, const ser_frame_set *s, const ser_intake_item *it,
+                      size_t row_index)
 {
     if (!it->settings->folder)
         return;
     for (size_t b = 0; b < ser_extractor_n_blocks(it->settings->extractor); b++) {
         size_t offset, dims;
         ser_extractor_block(it->settings->extractor, b, &offset, &dims);
-        char *path = ser_intake_cache_path(it, "frames", row_index, b);
+        char *path = cache_path(s, it, row_index, b);
         float *values = ser_alloc(row->n_frames * dims, sizeof *values);
         for (size_t t = 0; values && t < row->n_frames; t++)
-            memcpy(values + t * dims, row->x + t * all_dims + offset, dims * sizeof *values);
+            memcpy(values + t * dims, row->x + t * s->dims + offset, dims * sizeof *values);
         if (values)
             ser_cache_write(path, SER_F32, values, row->n_frames * dims, NULL, 0);
         ser_free(values);
@@ -82,30 +93,33 @@ static ser_status fill_row(void *context, ser_intake_item *it, size_t row_index,
     ser_frame_set *s = context;
     ser_frame_row *row = &s->rows[it->utterance * s->n_rows + row_index];
     bool in_tree = row_index == 0 && it->in_tree;
-    if (!in_tree && read_row(row, s->dims, it, row_index))
+    if (!in_tree && read_row(row, s, it, row_index))
         return SER_OK;
     w->frames.n = 0;
     ser_status st = ser_intake_frames(it, row_index, w, ser_frame_buffer_add, &w->frames, err);
-    if (st == SER_OK)
-        st = reserve(row, w->frames.n, s->dims, err);
+    if (st != SER_OK)
+        return st;
+    *computed = !in_tree;
+    if (!in_tree)
+        keep_pooled(it, row_index, w);
+    const ser_frames frames = ser_frame_buffer_frames(&w->frames);
+    st = reserve(row, ser_condense_frames(w->frames.x, &s->condense, &frames, s->dims), s->dims, err);
     if (st != SER_OK)
         return st;
     memcpy(row->x, w->frames.x, row->n_frames * s->dims * sizeof *row->x);
-    *computed = !in_tree;
-    if (!in_tree) {
-        write_row(row, s->dims, it, row_index);
-        keep_pooled(it, row_index, w);
-    }
+    if (!in_tree)
+        write_row(row, s, it, row_index);
     return SER_OK;
 }
 
 ser_status ser_frame_set_new(ser_frame_set **out, const ser_corpus *corpus,
-                             const ser_store_settings *settings, ser_error *err)
+                             const ser_store_settings *settings, const ser_condense *condense, ser_error *err)
 {
     *out = NULL;
     ser_frame_set *s = ser_alloc(1, sizeof *s);
     if (!s)
         return ser_fail_nomem(err);
+    s->condense = *condense;
     s->n = corpus->n_utterances;
     s->n_copies = settings->n_copies;
     s->n_rows = ser_intake_n_rows(settings);

@@ -4,6 +4,7 @@
 #ifndef SER_PROTOCOL_FRAMES_H
 #define SER_PROTOCOL_FRAMES_H
 
+#include "model/condense.h"
 #include "protocol/dataset.h"
 
 typedef struct ser_frame_row {
@@ -15,14 +16,16 @@ typedef struct ser_frame_set {
     ser_recording *recordings; /* one per utterance of the corpus, in its order, as in ser_store */
     ser_frame_row *rows;       /* (n, n_rows): as in ser_store, the recording, its copies, the condition */
     size_t n, n_copies, n_rows, dims;
-    size_t n_computed; /* rows that were found neither in a tree nor in the cache */
+    ser_condense condense; /* what was done to the frames */
+    size_t n_computed;     /* rows that were found neither in a tree nor in the cache */
 } ser_frame_set;
 
 /* Takes the settings of ser_store_new, and keeps the pooled statistics of what it had to compute where
- * ser_store_new finds them: where both are needed, make the frames first. A recording that cannot be read
- * fails the whole set, naming the file. */
+ * ser_store_new finds them: where both are needed, make the frames first. The frames are condensed, also on
+ * disk. A recording that cannot be read fails the whole set, naming the file. */
 ser_status ser_frame_set_new(ser_frame_set **out, const ser_corpus *corpus,
-                             const ser_store_settings *settings, ser_error *err);
+                             const ser_store_settings *settings, const ser_condense *condense,
+                             ser_error *err);
 void ser_frame_set_free(ser_frame_set **s);
 
 /* Row of utterance i: 0 is the recording itself, 1 ... n_copies its copies, n_rows - 1 the one to test. */

@@ -155,8 +155,9 @@ static void tell(void *context, const ser_timnet_epoch *e)
     l->settings->on_epoch(l->settings->context, l->what, l->network, e);
 }
 
-static ser_status learn_network(ser_learned *out, size_t k, const examples *x, const ser_learn_settings *s,
-                                uint64_t blocks, const char *what, const char *state, ser_error *err)
+static ser_status learn_network(ser_learned *out, size_t k, const ser_learn_data *data, const examples *x,
+                                const ser_learn_settings *s, uint64_t blocks, const char *what,
+                                const char *state, ser_error *err)
 {
     ser_text path = {0}, title = {0};
     listener own = {.settings = s, .what = what, .network = k + 1};
@@ -180,6 +181,7 @@ static ser_status learn_network(ser_learned *out, size_t k, const examples *x, c
     if (st == SER_OK) {
         out->members[k] = out->networks[k].member;
         out->members[k].blocks = blocks;
+        out->members[k].condense = data->frames->condense;
         out->networks[k].member = (ser_timnet_member){0};
     }
     ser_text_release(&path);
@@ -200,7 +202,7 @@ static ser_status learn_networks(ser_learned *out, const ser_learn_data *data, c
     out->n_networks = s->n_networks;
     ser_status st = examples_new(&x, data, fold, test_fold, blocks, err);
     for (size_t k = 0; k < s->n_networks && st == SER_OK; k++)
-        st = learn_network(out, k, &x, s, blocks, what, state, err);
+        st = learn_network(out, k, data, &x, s, blocks, what, state, err);
     examples_release(&x);
     return st;
 }

@@ -93,12 +93,12 @@ static ser_status judge_frames(void *context, const ser_stretch *stretch, float 
     (void)err;
     size_t *n_wrong = context;
     double sum = 0;
-    for (size_t t = 0; t < stretch->n_frames; t++) {
-        sum += stretch->frames[2 * t];
-        *n_wrong += stretch->frames[2 * t + 1] != -stretch->frames[2 * t];
-        *n_wrong += t > 0 && stretch->frames[2 * t] != stretch->frames[2 * t - 2] + 1;
+    for (size_t t = 0; t < stretch->frames.n; t++) {
+        sum += stretch->frames.x[2 * t];
+        *n_wrong += stretch->frames.x[2 * t + 1] != -stretch->frames.x[2 * t];
+        *n_wrong += t > 0 && stretch->frames.x[2 * t] != stretch->frames.x[2 * t - 2] + 1;
     }
-    *n_wrong += sum != stretch->pooled->all.sum[0] || stretch->n_frames > 150;
+    *n_wrong += sum != stretch->pooled->all.sum[0] || stretch->frames.n > 150;
     scores[0] = scores[1] = 0.5f;
     *label = 0;
     return SER_OK;

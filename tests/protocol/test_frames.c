@@ -35,12 +35,14 @@ static ser_store_settings settings_of(size_t n_copies, const char *folder, const
                                 .pool_encoder = tools.recipe.pool_encoder};
 }
 
+static const ser_condense as_they_are = {0};
+
 static ser_frame_set *make_set(const ser_corpus *corpus, const ser_store_settings *settings,
                                size_t n_computed)
 {
     ser_error err = {0};
     ser_frame_set *s = NULL;
-    CHECK_OK(ser_frame_set_new(&s, corpus, settings, &err), &err);
+    CHECK_OK(ser_frame_set_new(&s, corpus, settings, &as_they_are, &err), &err);
     CHECK(s && s->n_computed == n_computed);
     return s;
 }
@@ -116,7 +118,8 @@ static void test_same_bits(void)
     CHECK(same_frames(computed, silent, 1) && same_pooled(pooled, pooled_silent));
     ser_frame_set *none = NULL;
     reading.n_copies = 1;
-    CHECK_FAILS(ser_frame_set_new(&none, listed, &reading, &err), SER_E_IO, &err, "--augment none");
+    CHECK_FAILS(ser_frame_set_new(&none, listed, &reading, &as_they_are, &err), SER_E_IO, &err,
+                "--augment none");
     CHECK(!none);
     ser_corpus_free(&listed);
     ser_store_free(&pooled);
@@ -145,7 +148,7 @@ static void test_changed_recording(void)
     make_corpus();
     CHECK(truncate(scratch("features/LOGMEL+WHISPER/MADE_LOGMEL+WHISPER/r2.npy"), 999) == 0);
     ser_error err = {0};
-    CHECK_FAILS(ser_frame_set_new(&read, &made_corpus, &reading, &err), SER_E_FORMAT, &err,
+    CHECK_FAILS(ser_frame_set_new(&read, &made_corpus, &reading, &as_they_are, &err), SER_E_FORMAT, &err,
                 "/r2.npy: it holds");
     ser_tree_close(&tree);
 }
@@ -220,7 +223,7 @@ static void test_no_memory(void)
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 5000; n += 5) {
         ser_alloc_fail_at(n);
-        st = ser_frame_set_new(&s, &made_corpus, &computing, &err);
+        st = ser_frame_set_new(&s, &made_corpus, &computing, &as_they_are, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !s));
     }
     ser_alloc_fail_at(-1);
