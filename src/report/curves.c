@@ -4,17 +4,11 @@
 #include <math.h>
 #include <stdio.h>
 
-enum {
-    PANEL = 300,
-    PANEL_HEIGHT = 180,
-    LEFT = 62,
-    GAP_X = 34,
-    GAP_Y = 44,
-    RIGHT = 26,
-    LEGEND = 30,
-    BOTTOM = 44
-};
-enum { MAX_COLUMNS = 4 };
+enum { PANEL_HEIGHT = 180, LEFT = 62, GAP_X = 34, GAP_Y = 58, RIGHT = 26, LEGEND = 30, BOTTOM = 44 };
+enum { MAX_COLUMNS = 5 };
+
+/* ser_blue, lighter on a dark page: a line needs more contrast than a surface. */
+static const ser_colour validation_colour = {0x1a, 0x66, 0xc2, 1, "--accent"};
 
 /* A scale that all panels share, so that folds can be compared. */
 typedef struct curves_layout {
@@ -60,6 +54,19 @@ static void find_range(curves_layout *l, const ser_curves_picture *p)
     l->high = fmax(ceil(high / l->step - 1e-9) * l->step, l->low + l->step);
 }
 
+/* By the number of panels in a row: one alone is wide. */
+static const double panel_widths[MAX_COLUMNS + 1] = {0, 600, 400, 300, 230, 190};
+
+/* Rows without holes where that can be. */
+static size_t n_columns_for(size_t n_panels)
+{
+    if (n_panels <= 3)
+        return n_panels;
+    if (n_panels <= 6)
+        return n_panels == 4 ? 2 : 3;
+    return (n_panels + 4) / 5 < (n_panels + 3) / 4 ? 5 : 4;
+}
+
 static curves_layout lay_out(const ser_curves_picture *p)
 {
     curves_layout l = {.x = LEFT, .n_epochs = 1};
@@ -67,13 +74,9 @@ static curves_layout lay_out(const ser_curves_picture *p)
         l.n_panels += p->folds[i].n_epochs > 0;
     if (!l.n_panels)
         return l;
-    /* Five folds in rows of three, ten in rows of four; one alone is wide. */
-    l.n_columns = l.n_panels <= 3 ? l.n_panels : l.n_panels <= 6 ? 3 : MAX_COLUMNS;
-    l.n_columns = l.n_panels == 4 ? 2 : l.n_columns;
+    l.n_columns = n_columns_for(l.n_panels);
     l.n_rows = (l.n_panels + l.n_columns - 1) / l.n_columns;
-    l.panel_width = l.n_columns == 1 ? 2 * PANEL : PANEL;
-    if (l.n_columns == MAX_COLUMNS)
-        l.panel_width = 230;
+    l.panel_width = panel_widths[l.n_columns];
     l.y = ser_chart_heading_height(p->title, p->subtitle) + LEGEND + 22;
     find_range(&l, p);
     return l;
@@ -107,7 +110,7 @@ static void draw_axes(ser_chart *c, const curves_layout *l, ser_curve what, doub
     ser_chart_line(c, left, top + PANEL_HEIGHT, left + l->panel_width, top + PANEL_HEIGHT, 1, ser_muted,
                    false);
     number.anchor = SER_ANCHOR_MIDDLE;
-    size_t step = (size_t)fmax(1, ser_chart_step(l->n_epochs, l->panel_width > PANEL ? 12 : 6));
+    size_t step = (size_t)fmax(1, ser_chart_step(l->n_epochs, l->panel_width > 300 ? 12 : 5));
     for (size_t epoch = step > 1 ? step : 1; epoch <= (size_t)l->n_epochs; epoch += step) {
         snprintf(text, sizeof text, "%zu", epoch);
         ser_chart_text(c, x_of(l, left, epoch), top + PANEL_HEIGHT + 17, text, number);
@@ -119,7 +122,7 @@ static void draw_curve(ser_chart *c, const curves_layout *l, const ser_run_fold 
                        bool validation, double left, double top)
 {
     double width = validation ? 2.4 : 1.1;
-    ser_colour colour = validation ? ser_blue : ser_muted;
+    ser_colour colour = validation ? validation_colour : ser_muted;
     double(*xy)[2] = ser_alloc(f->n_epochs, sizeof *xy);
     size_t n = 0;
     for (size_t i = 0; xy && i <= f->n_epochs; i++) {
@@ -157,7 +160,6 @@ static void draw_kept(ser_chart *c, const curves_layout *l, const ser_run_fold *
         else
             snprintf(text, sizeof text, "epoch %zu: %.1f %%", e->epoch, value);
         ser_chart_line(c, x, top, x, top + PANEL_HEIGHT, 1, ser_red, true);
-        ser_chart_rect(c, x - 5, y - 5, 10, 10, ser_paper, NULL);
         ser_chart_rect(c, x - 3.5, y - 3.5, 7, 7, ser_red, text);
         ser_chart_text(c, left + l->panel_width, top - 9, text,
                        (ser_text_look){.size = 11.5, .colour = ser_muted, .anchor = SER_ANCHOR_END});
@@ -192,7 +194,7 @@ static void draw_legend(ser_chart *c, double x, double y)
     ser_chart_line(c, x, y + 7, x + 24, y + 7, 1.1, ser_muted, false);
     ser_chart_text(c, x + 31, y + 11, "training", look);
     x += 31 + ser_chart_text_width("training", look.size) + 18;
-    ser_chart_line(c, x, y + 7, x + 24, y + 7, 2.4, ser_blue, false);
+    ser_chart_line(c, x, y + 7, x + 24, y + 7, 2.4, validation_colour, false);
     ser_chart_text(c, x + 31, y + 11, "validation", look);
     x += 31 + ser_chart_text_width("validation", look.size) + 18;
     ser_chart_line(c, x + 4, y, x + 4, y + 14, 1, ser_red, true);

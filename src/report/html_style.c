@@ -52,6 +52,7 @@ const char ser_html_style[] =
     "th:first-child,td.word,table.facts td,thead th.word{text-align:left}\n"
     "tbody th{overflow-wrap:anywhere;min-width:6.5em}\n"
     "tr:last-child>*{border-bottom:0}\n"
+    "tr.total>*{border-top:2px solid var(--muted);font-weight:600}\n"
     "table.facts th{width:32%;color:var(--muted);vertical-align:top}\n"
     "table.facts td{overflow-wrap:anywhere;font-family:ui-monospace,\"DejaVu Sans "
     "Mono\",monospace;font-size:13px}\n"
@@ -60,5 +61,9 @@ const char ser_html_style[] =
     "width:calc((100% - 24px)*var(--share))}\n"
     "td.bar span{position:relative}\n"
     "summary{margin:14px 0 6px;color:var(--muted);cursor:pointer}\n"
-    "@media print{body{background:none;padding:0}section,.card{break-inside:avoid}}\n";
+    "@media print{*{print-color-adjust:exact;-webkit-print-color-adjust:exact}"
+    "body{background:none;padding:0;font-size:12px}section{overflow:visible}"
+    "section,.card,figure{break-inside:avoid}.pictures{flex-wrap:nowrap}"
+    "th,td{padding:3px 7px}td.bar{min-width:0}td.bar i{left:7px;width:calc((100% - 14px)*var(--share))}"
+    "tbody th{min-width:0}}\n";
 /* clang-format on */

@@ -12,34 +12,39 @@
 
 enum { INK = 0x1D2129, MUTED = 0x5D6673, LINE = 0x9AA3AF, HEAD_FILL = 0xE4ECF6 };
 
-/* What a look adds to plain ink. */
+/* What a look adds to plain ink. Numbers keep off the column to their right. */
 static const struct {
     const char *number;
     double size; /* points; 0: the usual */
-    int colour, fill, align;
+    int colour, fill, align, indent;
     bool bold, line_above, line_below, wrapped;
 } looks[SER_N_CELL_LOOKS] = {
+#define NUMBER(format) .number = (format), .align = LXW_ALIGN_RIGHT, .indent = 1
+#define HEAD           .bold = true, .fill = HEAD_FILL, .line_below = true
+#define TOTAL          .bold = true, .line_above = true
     [SER_CELL_TITLE] = {.size = 18, .bold = true},
     [SER_CELL_MUTED] = {.colour = MUTED},
     [SER_CELL_SECTION] = {.size = 13, .bold = true},
-    [SER_CELL_HEAD] = {.bold = true, .fill = HEAD_FILL, .line_below = true, .wrapped = true},
-    [SER_CELL_HEAD_RIGHT] =
-        {.bold = true, .fill = HEAD_FILL, .line_below = true, .wrapped = true, .align = LXW_ALIGN_RIGHT},
+    [SER_CELL_HEAD] = {HEAD, .wrapped = true},
+    [SER_CELL_HEAD_RIGHT] = {HEAD, .wrapped = true, .align = LXW_ALIGN_RIGHT, .indent = 1},
+    [SER_CELL_HEAD_CENTRED] = {HEAD, .align = LXW_ALIGN_CENTER},
     [SER_CELL_TEXT] = {.align = LXW_ALIGN_LEFT},
-    [SER_CELL_PERCENT] = {.number = "0.0%"},
-    [SER_CELL_DECIMALS] = {.number = "0.000"},
-    [SER_CELL_INTEGER] = {.number = "#,##0"},
-    [SER_CELL_RATE] = {.number = "0.00E+00"},
-    [SER_CELL_TOTAL] = {.bold = true, .line_above = true},
-    [SER_CELL_TOTAL_PERCENT] = {.number = "0.0%", .bold = true, .line_above = true},
-    [SER_CELL_TOTAL_DECIMALS] = {.number = "0.000", .bold = true, .line_above = true},
-    [SER_CELL_TOTAL_INTEGER] = {.number = "#,##0", .bold = true, .line_above = true},
-    [SER_CELL_SHARE] = {.number = "0%", .align = LXW_ALIGN_CENTER},
-    [SER_CELL_COUNT] = {.number = "#,##0;;–", .colour = MUTED, .align = LXW_ALIGN_CENTER},
-    [SER_CELL_TURNED] = {.bold = true, .fill = HEAD_FILL, .line_below = true, .align = LXW_ALIGN_CENTER},
+    [SER_CELL_PERCENT] = {NUMBER("0.0%")},
+    [SER_CELL_DECIMALS] = {NUMBER("0.000")},
+    [SER_CELL_INTEGER] = {NUMBER("#,##0")},
+    [SER_CELL_RATE] = {NUMBER("0.00E+00")},
+    [SER_CELL_TOTAL] = {TOTAL},
+    [SER_CELL_TOTAL_PERCENT] = {NUMBER("0.0%"), TOTAL},
+    [SER_CELL_TOTAL_DECIMALS] = {NUMBER("0.000"), TOTAL},
+    [SER_CELL_TOTAL_INTEGER] = {NUMBER("#,##0"), TOTAL},
+    [SER_CELL_SHARE] = {.number = "0%;;–", .align = LXW_ALIGN_CENTER},
+    [SER_CELL_COUNT] = {.number = "#,##0;;–", .align = LXW_ALIGN_CENTER},
     [SER_CELL_NOTE] = {.wrapped = true},
     [SER_CELL_SERIOUS] = {.colour = 0xA33A10, .fill = 0xFDEEE6, .bold = true, .wrapped = true},
     [SER_CELL_GOOD] = {.colour = 0x1B7F4B, .fill = 0xE6F5EC, .wrapped = true},
+#undef NUMBER
+#undef HEAD
+#undef TOTAL
 };
 
 static void make_looks(ser_book *b)
@@ -60,6 +65,8 @@ static void make_looks(ser_book *b)
             format_set_bg_color(f, (lxw_color_t)looks[i].fill);
         if (looks[i].align)
             format_set_align(f, (uint8_t)looks[i].align);
+        if (looks[i].indent)
+            format_set_indent(f, (uint8_t)looks[i].indent);
         if (looks[i].bold)
             format_set_bold(f);
         if (looks[i].wrapped)

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { LONGEST_TEXT = 2000, BLUE = 0x1A66C2, PALE = 0xE9EFF7, INK = 0x1D2129, MUTED = 0x5D6673 };
+enum { LONGEST_TEXT = 2000 /* columns; a cell holds 32,767 characters */ };
 
 void ser_book_check(ser_book *b, lxw_error error)
 {

@@ -10,8 +10,9 @@ typedef enum ser_cell_look {
     SER_CELL_TITLE,
     SER_CELL_MUTED,
     SER_CELL_SECTION,
-    SER_CELL_HEAD,       /* of a column of text */
-    SER_CELL_HEAD_RIGHT, /* of a column of numbers */
+    SER_CELL_HEAD,         /* of a column of text */
+    SER_CELL_HEAD_RIGHT,   /* of a column of numbers */
+    SER_CELL_HEAD_CENTRED, /* of a column of a matrix */
     SER_CELL_TEXT,
     SER_CELL_PERCENT,
     SER_CELL_DECIMALS, /* 0.123 */
@@ -23,7 +24,6 @@ typedef enum ser_cell_look {
     SER_CELL_TOTAL_INTEGER,
     SER_CELL_SHARE, /* of a confusion matrix */
     SER_CELL_COUNT,
-    SER_CELL_TURNED, /* a matrix's label, upwards */
     SER_CELL_NOTE,
     SER_CELL_SERIOUS,
     SER_CELL_GOOD,

@@ -3,6 +3,8 @@
 #include "report/escape.h"
 #include "report/spreadsheet_cells.h"
 
+#include <math.h>
+
 enum {
     FOLD,
     EPOCH,
@@ -74,7 +76,10 @@ static void add_chart(ser_book *b, lxw_worksheet *s, lxw_row_t row, const fold_r
         b->no_memory = true;
         return;
     }
+    double n_epochs = 1;
     for (size_t i = 0; i < n_rows; i++) {
+        const ser_run_fold *f = rows[i].fold;
+        n_epochs = fmax(n_epochs, (double)f->epochs[f->n_epochs - 1].epoch);
         add_series(b, chart, &rows[i], train, false);
         add_series(b, chart, &rows[i], validation, true);
         hidden[n_hidden++] = (int16_t)(2 * i); /* one name a fold: the bold line's */
@@ -86,6 +91,7 @@ static void add_chart(ser_book *b, lxw_worksheet *s, lxw_row_t row, const fold_r
     chart_title_set_name_font(chart, &font);
     chart_axis_set_name(chart->x_axis, "Epoch");
     chart_axis_set_min(chart->x_axis, 0);
+    chart_axis_set_max(chart->x_axis, n_epochs);
     chart_axis_major_gridlines_set_line(chart->y_axis, &grid);
     if (train == TRAIN_ACCURACY) {
         chart_axis_set_max(chart->y_axis, 1);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SUMMARY_COLUMNS = 5, SUMMARY_WIDTH = 118 /* characters, of all columns */ };
 
@@ -24,7 +25,8 @@ static lxw_row_t add_heading(ser_book *b, lxw_worksheet *s)
     ser_book_text(b, s, 0, 0, r->title ? r->title : r->corpus, SER_CELL_TITLE);
     ser_book_check(b, worksheet_set_row(s, 0, 28, NULL));
     const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, r->version, r->date};
-    for (size_t i = r->title ? 0 : 1; i < sizeof parts / sizeof *parts; i++)
+    bool title_is_corpus = !r->title || (r->corpus && strcmp(r->title, r->corpus) == 0);
+    for (size_t i = title_is_corpus; i < sizeof parts / sizeof *parts; i++)
         append_part(&line, parts[i]);
     b->no_memory |= line.failed;
     ser_book_text(b, s, 1, 0, line.failed ? "" : line.s, SER_CELL_MUTED);
@@ -55,12 +57,10 @@ static lxw_row_t add_figures(ser_book *b, lxw_worksheet *s, lxw_row_t row)
     ser_run_figure figures[SER_N_HEADLINES];
     ser_run_headlines(figures, r);
     ser_book_headings(b, s, row++, columns, SUMMARY_COLUMNS);
-    lxw_row_t first = row;
     for (size_t i = 0; i < SER_N_HEADLINES; i++)
         add_figure(b, s, row++, &figures[i]);
     for (size_t i = 0; i < r->n_extra; i++)
         add_figure(b, s, row++, &r->extra[i]);
-    ser_book_bars(b, s, first, 1, first + 2, 1);
     if (r->intervals_over) {
         char text[200];
         snprintf(text, sizeof text, "95 %% intervals by resampling %.60s.", r->intervals_over);
@@ -124,10 +124,14 @@ void ser_sheet_summary(ser_book *b)
 
 /* ---- folds ---- */
 
+static double or_none(size_t n)
+{
+    return n ? (double)n : NAN;
+}
+
 static void add_fold(ser_book *b, lxw_worksheet *s, lxw_row_t row, const ser_run_fold *f)
 {
-    const double counts[] = {(double)f->n_train, f->n_validation ? (double)f->n_validation : NAN,
-                             f->n_test ? (double)f->n_test : NAN};
+    const double counts[] = {or_none(f->n_train), or_none(f->n_validation), or_none(f->n_test)};
     const long shared[] = {f->shared.speakers, f->shared.duplicates, f->shared.takes, f->shared.texts};
     ser_book_text(b, s, row, 0, f->name, SER_CELL_TEXT);
     for (lxw_col_t i = 0; i < 3; i++)
@@ -136,8 +140,8 @@ static void add_fold(ser_book *b, lxw_worksheet *s, lxw_row_t row, const ser_run
     ser_book_percent(b, s, row, 5, f->wa, SER_CELL_PERCENT);
     ser_book_percent(b, s, row, 6, f->f1, SER_CELL_PERCENT);
     ser_book_number(b, s, row, 7, f->loss, SER_CELL_DECIMALS);
-    ser_book_number(b, s, row, 8, f->n_epochs ? (double)f->n_epochs : NAN, SER_CELL_INTEGER);
-    ser_book_number(b, s, row, 9, f->kept_epoch ? (double)f->kept_epoch : NAN, SER_CELL_INTEGER);
+    ser_book_number(b, s, row, 8, or_none(f->n_epochs), SER_CELL_INTEGER);
+    ser_book_number(b, s, row, 9, or_none(f->kept_epoch), SER_CELL_INTEGER);
     ser_book_number(b, s, row, 10, f->seconds, SER_CELL_INTEGER);
     for (lxw_col_t i = 0; i < 4; i++)
         ser_book_number(b, s, row, 11 + i, shared[i] < 0 ? NAN : (double)shared[i], SER_CELL_INTEGER);
@@ -197,7 +201,7 @@ void ser_sheet_folds(ser_book *b)
 {
     static const ser_column columns[] = {{"Fold", 20, true},
                                          {"Training", 10, false},
-                                         {"Validation", 10, false},
+                                         {"Validation", 12, false},
                                          {"Test", 10, false},
                                          {"UA", 10, false},
                                          {"WA", 10, false},
@@ -294,11 +298,11 @@ static lxw_row_t add_matrix(ser_book *b, lxw_worksheet *s, lxw_row_t row, const 
     ser_book_text(b, s, row++, 0, title, SER_CELL_SECTION);
     ser_book_text(b, s, row, 0, "truth \\ answer", SER_CELL_HEAD);
     for (lxw_col_t j = 0; j < n; j++)
-        ser_book_text(b, s, row, 1 + j, b->report->labels[j], SER_CELL_TURNED);
+        ser_book_text(b, s, row, 1 + j, b->report->labels[j], SER_CELL_HEAD_CENTRED);
     ser_book_text(b, s, row, 1 + n, "recordings", SER_CELL_HEAD_RIGHT);
     for (lxw_col_t i = 0; i < n; i++) {
         size_t sum = row_sum(f, i);
-        row++;
+        ser_book_check(b, worksheet_set_row(s, ++row, 24, NULL));
         ser_book_text(b, s, row, 0, b->report->labels[i], SER_CELL_TEXT);
         for (lxw_col_t j = 0; j < n; j++) {
             double count = (double)f->confusion[i * f->n_labels + j];
