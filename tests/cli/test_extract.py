@@ -20,6 +20,8 @@ class Trees(Case):
         with open(self.path("r.json")) as f:
             report = json.load(f)
         del report["config"]
+        for fold in report["folds"]:
+            fold.pop("seconds", None)
         return report
 
     def files(self, folder):
