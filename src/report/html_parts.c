@@ -25,7 +25,7 @@ void ser_html_end(ser_text *t)
 void ser_html_element(ser_text *t, const char *tag, const char *text)
 {
     ser_text_appendf(t, "<%s>", tag);
-    ser_append_xml(t, text);
+    ser_append_xml(t, text ? text : "");
     ser_text_appendf(t, "</%.*s>\n", (int)strcspn(tag, " "), tag);
 }
 

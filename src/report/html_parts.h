@@ -11,7 +11,7 @@ enum { SER_HTML_MISTAKES = 20 }; /* shown, at most */
 void ser_html_begin(ser_text *t, const char *title);
 void ser_html_end(ser_text *t);
 
-/* <TAG>text</TAG>; tag may have attributes. */
+/* <TAG>text</TAG>; tag may have attributes; text NULL: none. */
 void ser_html_element(ser_text *t, const char *tag, const char *text);
 /* A figure with its interval (NULL: none), as a band on a scale from 0 to 100 and in words. */
 void ser_html_card(ser_text *t, const char *name, const char *meaning, const char *unit, double value,

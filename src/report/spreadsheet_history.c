@@ -84,6 +84,8 @@ static void add_chart(ser_book *b, lxw_worksheet *s, lxw_row_t row, const fold_r
         add_series(b, chart, &rows[i], validation, true);
         hidden[n_hidden++] = (int16_t)(2 * i); /* one name a fold: the bold line's */
     }
+    if (b->no_memory) /* libxlsxwriter would complain aloud about lines without values */
+        return;
     hidden[n_hidden] = -1;
     lxw_chart_font font = {.size = 12};
     lxw_chart_line grid = {.color = 0xD5D9E0, .width = 0.5F};

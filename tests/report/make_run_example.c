@@ -1,4 +1,6 @@
-/* What a run folder shows, made from the example run, to be looked at: make-run-example FOLDER [N_FOLDS] */
+/* What a run folder shows, made from the example run, to be looked at:
+ *   make-run-example FOLDER [N_FOLDS [hostile|bare]]
+ * hostile: with names that mean something to other programs; bare: with no more than must be there. */
 #include "report/pictures.h"
 #include "report/run_page.h"
 #include "report/spreadsheet.h"
@@ -14,6 +16,37 @@ static const char *in(const char *folder, const char *name)
     return path;
 }
 
+static void save_curves(const char *folder, const ser_run_report *r)
+{
+    ser_error err = {0};
+    ser_curves_picture curves = {"Loss", "EMODB · WHISPER · timnet", SER_CURVE_LOSS, r->folds, r->n_folds};
+    CHECK_OK(ser_save_curves(in(folder, "loss.png"), &curves, &err), &err);
+    CHECK_OK(ser_save_curves(in(folder, "loss.svg"), &curves, &err), &err);
+    curves.title = "Accuracy";
+    curves.what = SER_CURVE_ACCURACY;
+    CHECK_OK(ser_save_curves(in(folder, "accuracy.png"), &curves, &err), &err);
+    CHECK_OK(ser_save_curves(in(folder, "accuracy.svg"), &curves, &err), &err);
+}
+
+static void make_hostile(run_example *e)
+{
+    static const char *const labels[RUN_N_LABELS] = {
+        "=cmd|' /C calc'!A0", "@SUM(A1)", "+1+1", "-1", "<b>&amp;", "\xff\x01\x1b[2J", "http://localhost/"};
+    static const ser_run_fact configuration[] = {
+        {"=1+1", "=HYPERLINK(\"http://localhost/\")"}, {NULL, NULL}, {"", "\t"}};
+    e->report.labels = labels;
+    e->report.title = "=1+1";
+    e->report.configuration = configuration;
+    e->report.n_configuration = 3;
+    e->folds[0].name = "=1+1";
+    e->folds[1].name = "\"]'!A1";
+    e->folds[1].ua = e->folds[1].loss = NAN;
+    e->epochs[0][3].train_loss = INFINITY;
+    e->epochs[0][4].validation_accuracy = NAN;
+    e->predictions[0].file = "=1+1";
+    e->predictions[1].fold = NULL;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -24,15 +57,15 @@ int main(int argc, char **argv)
     ser_error err = {0};
     ser_text table = {0};
     run_example_init(&example, n_folds >= 1 && n_folds <= RUN_MAX_FOLDS ? n_folds : RUN_MAX_FOLDS);
+    if (argc > 3 && strcmp(argv[3], "hostile") == 0)
+        make_hostile(&example);
+    bool bare = argc > 3 && strcmp(argv[3], "bare") == 0;
+    if (bare)
+        example.report = (ser_run_report){.labels = run_labels, .figures = &example.figures};
     const ser_run_report *r = &example.report;
-    ser_curves_picture curves = {"Loss", "EMODB · WHISPER · timnet", SER_CURVE_LOSS, r->folds, r->n_folds};
     CHECK_OK(ser_spreadsheet_save(in(argv[1], "metrics.xlsx"), r, &err), &err);
-    CHECK_OK(ser_save_curves(in(argv[1], "loss.png"), &curves, &err), &err);
-    CHECK_OK(ser_save_curves(in(argv[1], "loss.svg"), &curves, &err), &err);
-    curves.title = "Accuracy";
-    curves.what = SER_CURVE_ACCURACY;
-    CHECK_OK(ser_save_curves(in(argv[1], "accuracy.png"), &curves, &err), &err);
-    CHECK_OK(ser_save_curves(in(argv[1], "accuracy.svg"), &curves, &err), &err);
+    if (!bare)
+        save_curves(argv[1], r);
     CHECK_OK(ser_run_page_save(in(argv[1], "report.html"), r, &err), &err);
     ser_append_classification(&table, r->labels, r->figures, (ser_style){.width = 80, .utf8 = true});
     fputs(table.s, stdout);
