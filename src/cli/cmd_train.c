@@ -222,7 +222,7 @@ static ser_status save_model(const work *k, ser_model_data *m, const json_t *ori
     return st;
 }
 
-/* weights.h5, and weights-2.h5 ... of an ensemble. */
+/* weights.h5, and weights-2.h5 ... of an ensemble, which read frames without scaling. */
 static ser_status save_keras(const work *k, const char *fold, const ser_learned *models, ser_error *err)
 {
     ser_status st = SER_OK;
@@ -231,7 +231,11 @@ static ser_status save_keras(const work *k, const char *fold, const ser_learned 
         if (i)
             snprintf(name, sizeof name, "/weights-%zu.h5", i + 1);
         char *path = ser_fold_path(k->folder.path, fold, name);
-        st = path ? ser_keras_weights_write(path, models->members[i].net, err) : ser_fail_nomem(err);
+        ser_timnet *net = NULL;
+        st = path ? ser_timnet_member_unscaled(&net, &models->members[i], err) : ser_fail_nomem(err);
+        if (st == SER_OK)
+            st = ser_keras_weights_write(path, net, err);
+        ser_timnet_free(&net);
         ser_free(path);
     }
     return st;

@@ -111,19 +111,14 @@ ser_status ser_run_save_json(const char *folder, const char *name, const json_t 
     return st;
 }
 
-/* Written anew also when a run goes on, because what was made before is told again. */
-static ser_status open_history(ser_run_folder *f, ser_error *err)
+/* Written anew also when a run goes on, because what was made before is told again. A log is worth no
+ * failure: NULL where it cannot be written. */
+static FILE *open_history(const ser_run_folder *f)
 {
     char *path = ser_io_join(f->path, "history.jsonl");
-    if (!path)
-        return ser_fail_nomem(err);
-    f->history = fopen(path, "we");
-    ser_status st =
-        f->history ? SER_OK
-                   : ser_fail(err, SER_E_IO, "%s: cannot be written (%s): make room, or name another folder",
-                              path, strerror(errno));
+    FILE *file = path ? fopen(path, "we") : NULL;
     ser_free(path);
-    return st;
+    return file;
 }
 
 ser_status ser_run_folder_open(ser_run_folder *f, const char *path, const json_t *config, bool resume,
@@ -146,8 +141,6 @@ ser_status ser_run_folder_open(ser_run_folder *f, const char *path, const json_t
     f->complete = st == SER_OK && resume && holds(path, "report.json");
     if (st == SER_OK && !resume)
         st = ser_run_save_json(path, "config.json", config, err);
-    if (st == SER_OK && !f->complete)
-        st = open_history(f, err);
     if (st != SER_OK)
         ser_run_folder_close(f);
     return st;
@@ -184,7 +177,7 @@ void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, co
                   "validation_loss", number_or_null(e->validation_loss), "validation_accuracy",
                   number_or_null(e->validation_accuracy), "rate", e->rate, "seconds", e->seconds);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    if (text && f->history) {
+    if (text && (f->history || (f->history = open_history(f)))) {
         fprintf(f->history, "%s\n", text);
         fflush(f->history);
     }

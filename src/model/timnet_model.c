@@ -50,6 +50,29 @@ void ser_timnet_member_release(ser_timnet_member *m)
     *m = (ser_timnet_member){0};
 }
 
+ser_status ser_timnet_member_unscaled(ser_timnet **out, const ser_timnet_member *m, ser_error *err)
+{
+    const ser_timnet_shape *shape = &m->net->shape;
+    ser_status st = ser_timnet_new(out, shape, err);
+    if (st != SER_OK)
+        return st;
+    memcpy((*out)->values, m->net->values, m->net->n_values * sizeof *m->net->values);
+    for (size_t d = 0; d < 2; d++) {
+        float *kernel = (*out)->values + m->net->input[d].kernel,
+              *bias = (*out)->values + m->net->input[d].bias;
+        for (size_t k = 0; k < shape->n_filters; k++) {
+            double shift = 0;
+            for (size_t i = 0; i < shape->n_in; i++) {
+                float *w = &kernel[i * shape->n_filters + k];
+                *w *= m->scale[i];
+                shift += (double)*w * m->mean[i];
+            }
+            bias[k] -= (float)shift;
+        }
+    }
+    return SER_OK;
+}
+
 /* ---- scorers ---- */
 
 ser_timnet_layout ser_timnet_layout_of(const ser_extractor *e)

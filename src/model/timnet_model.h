@@ -20,6 +20,10 @@ typedef struct ser_timnet_member {
 ser_status ser_timnet_member_init(ser_timnet_member *m, const ser_timnet_shape *shape, ser_error *err);
 void ser_timnet_member_release(ser_timnet_member *m);
 
+/* A network of its own that reads unscaled frames and gives the same logits: the scaling has gone into the
+ * weights of its first layer. */
+ser_status ser_timnet_member_unscaled(ser_timnet **out, const ser_timnet_member *m, ser_error *err);
+
 enum { SER_TIMNET_MAX_BLOCKS = 64 };
 
 /* Where a frame's blocks lie; with n_blocks 0, members read whole frames. */

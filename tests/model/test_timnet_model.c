@@ -5,6 +5,8 @@
 #include "scratch.h"
 #include "test.h"
 
+#include <math.h>
+
 enum { N_LABELS = 3, DIMS = 6, MAX_FRAMES = 4000 };
 
 static ser_nn_ops *ops;
@@ -50,6 +52,34 @@ static void answer(const ser_timnet_member *m, const float *frames, size_t n_fra
     CHECK_OK(ser_timnet_predict(m->net, work, &batch, logits, &err), &err);
     ser_timnet_work_free(&work);
     ser_free(z);
+}
+
+/* With the scaling inside its weights, a network answers the same to frames as they are. */
+static void test_unscaled(void)
+{
+    ser_error err = {0};
+    ser_timnet_member scaled = {0}, plain = {0};
+    float a[N_LABELS], b[N_LABELS];
+    ser_random r;
+    ser_random_init(&r, 3);
+    for (size_t i = 0; i < 50 * DIMS; i++)
+        x[i] = (float)ser_random_normal(&r);
+    init_member(&scaled, DIMS, 3);
+    init_member(&plain, DIMS, 4);
+    answer(&plain, x, 50, a);
+    answer(&scaled, x, 50, b);
+    CHECK(fabsf(a[0] - b[0]) > 1e-4f);
+    ser_timnet_free(&plain.net);
+    CHECK_OK(ser_timnet_member_unscaled(&plain.net, &scaled, &err), &err);
+    for (size_t i = 0; i < DIMS; i++) {
+        plain.mean[i] = 0;
+        plain.scale[i] = 1;
+    }
+    answer(&plain, x, 50, a);
+    for (size_t i = 0; i < N_LABELS; i++)
+        CHECK(fabsf(a[i] - b[i]) < 1e-5f);
+    ser_timnet_member_release(&scaled);
+    ser_timnet_member_release(&plain);
 }
 
 /* Many recordings, short and long, one after the other: each has the answer that it has alone. */
@@ -278,6 +308,7 @@ int main(void)
     scratch_make();
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     CHECK_OK(ser_nn_work_new(&nn, ops, 1, &err), &err);
+    test_unscaled();
     test_scores();
     test_blocks();
     test_file(false);

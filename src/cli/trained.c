@@ -1,0 +1,243 @@
+#include "cli/trained.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "keras/weights.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HALF_HASH = 16, MAX_MODELS = 1000 };
+
+/* ---- opening ---- */
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static ser_status list_heard(ser_trained *t, ser_error *err)
+{
+    json_t *origin = t->data.provenance ? json_loads(t->data.provenance, 0, NULL) : NULL;
+    json_t *list = json_object_get(origin, "trained_on");
+    ser_status st = SER_OK;
+    size_t n = json_array_size(list);
+    if (n && !(t->heard = ser_alloc(n, sizeof *t->heard)))
+        st = ser_fail_nomem(err);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        const char *hash = json_string_value(json_array_get(list, i));
+        if (!(t->heard[i] = ser_strdup(hash ? hash : "")))
+            st = ser_fail_nomem(err);
+        else
+            t->n_heard++;
+    }
+    if (t->n_heard)
+        qsort(t->heard, t->n_heard, sizeof *t->heard, compare_texts);
+    json_decref(origin);
+    return st;
+}
+
+static ser_status open_model(ser_trained *t, const char *path, const char *name, ser_error *err)
+{
+    ser_safetensors *file = NULL;
+    t->name = ser_strndup(name, strcspn(name, "."));
+    ser_status st = t->name ? ser_safetensors_open(&file, path, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_model_data_read(&t->data, file, err);
+    ser_safetensors_close(&file);
+    if (st == SER_OK)
+        st = list_heard(t, err);
+    t->learned = (ser_learned){.has_linear = t->data.plain.n_in > 0,
+                               .linear = {.head = t->data.plain},
+                               .members = t->data.networks,
+                               .n_networks = t->data.n_networks};
+    return st == SER_OK ? SER_OK : ser_fail_within(err, st, "%s: ", path);
+}
+
+static bool is_fold(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return strncmp(name, "fold-", 5) == 0 && !strchr(name, '/') && end && strcmp(end, ".safetensors") == 0;
+}
+
+static ser_status open_named(ser_trained_list *out, const char *folder, char **names, size_t n_names,
+                             bool (*wanted)(const char *name), ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < n_names && st == SER_OK; i++) {
+        if (!wanted(names[i]) || out->n == MAX_MODELS)
+            continue;
+        char *path = ser_io_join(folder, names[i]);
+        st = path ? open_model(&out->items[out->n++], path, names[i], err) : ser_fail_nomem(err);
+        ser_free(path);
+    }
+    return st;
+}
+
+static bool is_final(const char *name)
+{
+    return strcmp(name, "model.safetensors") == 0;
+}
+
+ser_status ser_trained_open(ser_trained_list *out, const char *folder, ser_error *err)
+{
+    char **names = NULL;
+    size_t n_names = 0;
+    *out = (ser_trained_list){0};
+    ser_status st = ser_io_list_files(&names, &n_names, folder, err);
+    if (st == SER_OK && !(out->items = ser_alloc(n_names + 1, sizeof *out->items)))
+        st = ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = open_named(out, folder, names, n_names, is_fold, err);
+    if (st == SER_OK && !out->n)
+        st = open_named(out, folder, names, n_names, is_final, err);
+    ser_io_free_list(names, n_names);
+    if (st != SER_OK)
+        ser_trained_close(out);
+    return st;
+}
+
+static ser_status open_keras(ser_trained *t, const char *folder, const char *name,
+                             const ser_timnet_shape *shape, const ser_workbench *w, const ser_condense *c,
+                             ser_error *err)
+{
+    char *path = ser_io_join(folder, name);
+    t->name = ser_strdup(name);
+    t->data.networks = ser_alloc(1, sizeof *t->data.networks);
+    ser_status st = path && t->name && t->data.networks ? ser_timnet_member_init(t->data.networks, shape, err)
+                                                        : ser_fail_nomem(err);
+    if (st == SER_OK) {
+        t->data.n_networks = 1;
+        t->data.networks->condense = *c;
+        t->data.spec = w->spec;
+        t->learned = (ser_learned){.members = t->data.networks, .n_networks = 1};
+        st = ser_keras_weights_read(path, t->data.networks->net, err);
+        if (st != SER_OK)
+            ser_fail_within(err, st, "%s: ", path);
+    }
+    ser_free(path);
+    return st;
+}
+
+static bool is_keras(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end && (strcmp(end, ".h5") == 0 || strcmp(end, ".hdf5") == 0);
+}
+
+ser_status ser_trained_open_keras(ser_trained_list *out, const char *folder, const ser_workbench *w,
+                                  const ser_network_options *o, const char *preset, ser_error *err)
+{
+    char **names = NULL;
+    size_t n_names = 0;
+    ser_timnet_shape shape = ser_network_settings(o, preset).shape;
+    const ser_condense condense = ser_network_condense(o, preset);
+    shape.n_in = ser_extractor_dims(w->extractor);
+    shape.n_labels = w->corpus->n_labels;
+    *out = (ser_trained_list){0};
+    ser_status st = ser_io_list_files(&names, &n_names, folder, err);
+    if (st == SER_OK && !(out->items = ser_alloc(n_names + 1, sizeof *out->items)))
+        st = ser_fail_nomem(err);
+    for (size_t i = 0; i < n_names && st == SER_OK; i++)
+        if (is_keras(names[i]) && out->n < MAX_MODELS)
+            st = open_keras(&out->items[out->n++], folder, names[i], &shape, w, &condense, err);
+    ser_io_free_list(names, n_names);
+    if (st != SER_OK)
+        ser_trained_close(out);
+    return st;
+}
+
+void ser_trained_close(ser_trained_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        ser_trained *t = &list->items[i];
+        for (size_t k = 0; k < t->n_heard; k++)
+            ser_free(t->heard[k]);
+        ser_free(t->heard);
+        ser_free(t->name);
+        ser_model_data_release(&t->data);
+    }
+    ser_free(list->items);
+    *list = (ser_trained_list){0};
+}
+
+/* ---- reading ---- */
+
+static const ser_condense *condense_of(const ser_trained *t)
+{
+    static const ser_condense none;
+    return t->data.n_networks ? &t->data.networks[0].condense : &none;
+}
+
+bool ser_trained_reads_the_same(const ser_trained *a, const ser_trained *b)
+{
+    ser_text x = {0}, y = {0};
+    ser_feature_spec_key(&a->data.spec, &x);
+    ser_feature_spec_key(&b->data.spec, &y);
+    const ser_condense *c = condense_of(a), *d = condense_of(b);
+    bool same = x.s && y.s && strcmp(x.s, y.s) == 0 && c->n_averaged == d->n_averaged && c->trim == d->trim;
+    ser_text_release(&x);
+    ser_text_release(&y);
+    return same;
+}
+
+/* "LOGMEL+WHISPER" and "WHISPER=1,2": what the options are called that ask for the specification. */
+static void name_layers(ser_text *out, const ser_feature_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_parts; i++) {
+        const ser_feature_part *p = &spec->parts[i];
+        for (size_t l = 0; l < p->n_layers; l++) {
+            if (!l)
+                ser_text_appendf(out, "%s%s=", out->n ? "+" : "", ser_feature_kind_name(p->kind));
+            ser_text_appendf(out, "%s%d", l ? "," : "", p->layers[l]);
+        }
+    }
+}
+
+ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, const ser_workbench_options *o,
+                                 const ser_progress *progress, ser_error *err)
+{
+    ser_workbench_options own = *o;
+    ser_text type = {0}, layers = {0};
+    ser_feature_spec_type(&model->data.spec, &type);
+    name_layers(&layers, &model->data.spec);
+    own.feature_type = type.s;
+    own.layers = layers.n ? layers.s : "auto";
+    own.hop_length = model->data.spec.hop_samples;
+    own.pad = model->data.spec.pad_s;
+    own.augment = "none";
+    ser_status st = type.failed || layers.failed ? ser_fail_nomem(err)
+                                                 : ser_workbench_open(out, &own, SER_CONDITION_NONE,
+                                                                      condense_of(model), progress, err);
+    if (st == SER_OK && *model->data.encoder_sha256 &&
+        strcmp(model->data.encoder_sha256, out->encoder_sha256) != 0)
+        st = ser_fail(err, SER_E_FORMAT,
+                      "%s was trained with another encoder (sha256 %.16s...): name it with --encoder",
+                      model->name, model->data.encoder_sha256);
+    ser_text_release(&type);
+    ser_text_release(&layers);
+    return st;
+}
+
+ser_status ser_trained_check_labels(const ser_trained *model, const ser_corpus *corpus, ser_error *err)
+{
+    const ser_model_data *m = &model->data;
+    if (!m->n_labels) /* Keras weights name none */
+        return SER_OK;
+    bool same = m->n_labels == corpus->n_labels;
+    for (size_t i = 0; i < m->n_labels && same; i++)
+        same = strcmp(m->labels[i], corpus->labels[i]) == 0;
+    return same ? SER_OK
+                : ser_fail(err, SER_E_FORMAT,
+                           "%s tells %zu emotions apart, %s has %zu, or others: test it on a corpus with the "
+                           "same emotions",
+                           model->name, m->n_labels, corpus->name, corpus->n_labels);
+}
+
+bool ser_trained_has_heard(const ser_trained *model, const char *sha256)
+{
+    char half[HALF_HASH + 1] = {0};
+    char *key = half;
+    strncpy(half, sha256, HALF_HASH);
+    return model->n_heard && bsearch(&key, model->heard, model->n_heard, sizeof *model->heard, compare_texts);
+}
