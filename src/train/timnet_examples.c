@@ -137,6 +137,5 @@ ser_status timnet_examples_make(timnet_examples *e, const timnet_source *from, c
         e->frames[i] = x;
         x += e->n_frames[i] * n_in;
     }
-    e->n = n;
     return SER_OK;
 }

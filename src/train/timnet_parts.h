@@ -1,4 +1,4 @@
-/* What the parts of ser_timnet_train share; nobody else includes this. */
+/* What the parts of ser_timnet_train share; nobody else but tests includes this. */
 #ifndef SER_TRAIN_TIMNET_PARTS_H
 #define SER_TRAIN_TIMNET_PARTS_H
 
@@ -28,7 +28,6 @@ typedef struct timnet_examples {
     const float **frames;
     size_t *n_frames;
     float *target; /* (n, n_labels): probabilities */
-    size_t n;
 } timnet_examples;
 
 typedef struct timnet_source {

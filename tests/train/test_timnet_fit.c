@@ -148,6 +148,30 @@ static void test_learning(void)
     ser_free(c);
 }
 
+/* In bf16, where the processor has it: it learns, and threads make no difference. */
+static void test_bf16(void)
+{
+    corpus *c = make_corpus(N, 0);
+    ser_error err = {0};
+    ser_timnet_fit f[2];
+    ser_nn_ops *bf16 = NULL;
+    ser_timnet_settings s = small_settings(60);
+    if (ser_nn_ops_new(&bf16, SER_ENGINE_ONEDNN, SER_PRECISION_BF16, &err) == SER_OK) {
+        s.ops = bf16;
+        for (int i = 0; i < 2; i++) {
+            s.n_threads = i + 1;
+            CHECK_OK(ser_timnet_train(&f[i], &c->rows, &s, &err), &err);
+        }
+        CHECK(same_bits(&f[0], &f[1]) && right_of(&f[0], &c->rows) > 0.9);
+        ser_timnet_fit_release(&f[0]);
+        ser_timnet_fit_release(&f[1]);
+    } else {
+        CHECK(err.status == SER_E_UNSUPPORTED);
+    }
+    ser_nn_ops_free(&bf16);
+    ser_free(c);
+}
+
 /* All that is random in training. */
 static ser_timnet_settings rich_settings(size_t n_epochs)
 {
@@ -564,6 +588,7 @@ int main(void)
     scratch_make();
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     test_learning();
+    test_bf16();
     test_same_bits();
     test_alterations();
     test_average();
