@@ -374,19 +374,24 @@ static ser_status save_report(work *k, ser_error *err)
     return st;
 }
 
-/* States are for runs that are not finished. */
-static void remove_states(const work *k)
+/* States are for runs that are not finished; files without a final name were left by a killed one. */
+static void remove_leftovers(const work *k)
 {
-    for (size_t n = 1; n <= k->learning.settings.n_networks; n++)
-        for (size_t f = 0; f <= (k->folds ? k->folds->n_folds : 0); f++) {
-            char name[40];
-            snprintf(name, sizeof name, "%sstate-%zu.safetensors", f ? "/" : "", n);
-            char *path = f ? ser_fold_path(k->folder.path, k->folds->names[f - 1], name)
-                           : ser_io_join(k->folder.path, name);
-            if (path)
-                unlink(path);
-            ser_free(path);
-        }
+    char **names = NULL;
+    size_t n = 0;
+    if (ser_io_list_files(&names, &n, k->folder.path, NULL) != SER_OK)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const char *slash = strrchr(names[i], '/'), *name = slash ? slash + 1 : names[i];
+        if (strncmp(name, "state-", 6) != 0 &&
+            strncmp(name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) != 0)
+            continue;
+        char *path = ser_io_join(k->folder.path, names[i]);
+        if (path)
+            unlink(path);
+        ser_free(path);
+    }
+    ser_io_free_list(names, n);
 }
 
 /* ---- one run ---- */
@@ -473,12 +478,12 @@ static ser_status train(ser_error *err)
     if (st == SER_OK && !k.folder.complete) {
         if (k.folds)
             print_summary(&k);
-        remove_states(&k);
+        remove_leftovers(&k);
     }
     if (st == SER_OK)
         printf("%s\n", k.folder.path);
-    if (st == SER_E_CANCELLED && k.folder.path)
-        ser_say("go on with: ser train --resume %s", k.folder.path);
+    if (st == SER_E_CANCELLED && (k.folder.path || resume_path))
+        ser_say("go on with: ser train --resume %s", k.folder.path ? k.folder.path : resume_path);
     json_decref(k.report);
     json_decref(k.config);
     ser_run_material_release(&k.material);

@@ -31,6 +31,7 @@ typedef struct ser_output {
     char *path, *temporary_path;
 } ser_output;
 
+#define SER_TEMPORARY_PREFIX ".ser-" /* a killed process may leave such files behind */
 ser_status ser_output_open(ser_output *out, const char *path, ser_error *err);
 ser_status ser_output_commit(ser_output *out, ser_error *err);
 void ser_output_abort(ser_output *out);

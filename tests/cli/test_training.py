@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Runs of training as users make, interrupt, resume and test them.
+
+Usage: test_training.py PATH_OF_SER
+"""
+import json, os, shutil, signal, subprocess, sys, time, unittest, zipfile
+
+from test_program import SER, Case, tone, write_wav
+
+SMALL = ("--feature-type", "LOGMEL", "--filter-size", "8", "--dilation-size", "2", "--stack-size", "1")
+
+
+class Training(Case):
+    def train(self, *args, status=0):
+        return self.ser("train", "--data", self.path("corpus"), *SMALL, *args, status=status)
+
+    def contents(self, folder):
+        found = {}
+        for where, _, names in os.walk(folder):
+            for n in names:
+                path = os.path.join(where, n)
+                with open(path, "rb") as f:
+                    found[os.path.relpath(path, folder)] = f.read()
+        return found
+
+    def check_error(self, err, *words):
+        self.assertEqual(len(err.splitlines()), 1, err)
+        for word in words:
+            self.assertIn(word, err)
+
+
+class Runs(Training):
+    def setUp(self):
+        super().setUp()
+        self.make_corpus()
+
+    def test_what_a_run_leaves(self):
+        out, _ = self.train("--epoch", "3", "--run", self.path("run"))
+        self.assertEqual(out.splitlines()[-1], self.path("run"))
+        files = self.contents(self.path("run"))
+        pictures = [n + e for n in ("confusion", "loss", "accuracy") for e in (".png", ".svg")]
+        self.assertEqual(sorted(files), sorted(pictures + [
+            "config.json", "fold-1.safetensors", "fold-1/weights.h5", "fold-2.safetensors", "fold-2/weights.h5", "history.jsonl",
+            "metrics.xlsx", "model.safetensors", "report.html", "report.json"]))
+        report = json.loads(files["report.json"])
+        self.assertEqual((report["n"], report["protocol"], report["model_type"], len(report["folds"])), (18, "kfold=2", "timnet", 2))
+        history = [json.loads(line) for line in files["history.jsonl"].splitlines()]
+        self.assertEqual([(e["part"], e["epoch"]) for e in history],
+                         [(p, e) for p in ("fold 1", "fold 2", "final model") for e in (1, 2, 3)])
+        self.assertIn(b"UA", files["report.html"])
+        with zipfile.ZipFile(self.path("run/metrics.xlsx")) as book:
+            self.assertIsNone(book.testzip())
+        rows, _ = self.ser("predict", "--format", "json", "--model", self.path("run/model.safetensors"), self.path("corpus/anger/anger0.wav"))
+        self.assertEqual(sorted(json.loads(rows)["scores"] or {"angry": 1, "neutral": 0, "sad": 0}), ["angry", "neutral", "sad"])
+        self.assertIn("timnet", self.ser("info", self.path("run/model.safetensors"))[0])
+
+    def test_same_command_same_bits(self):
+        runs = []
+        for name, jobs in (("a", "1"), ("b", "2")):
+            self.train("--epoch", "2", "--jobs", jobs, "--run", self.path(name))
+            files = self.contents(self.path(name))
+            runs.append({n: files[n] for n in files if n.endswith((".safetensors", ".h5"))})
+        self.assertEqual(runs[0], runs[1])
+
+    def test_kill_and_resume(self):
+        """Killed at some moments of the run, it ends with the same bits."""
+        self.train("--epoch", "30", "--patience", "0", "--run", self.path("whole"))
+        whole = self.contents(self.path("whole"))
+        args = [SER, "train", "--data", self.path("corpus"), *SMALL, "--epoch", "30", "--patience", "0", "--run", self.path("killed")]
+        for signal_number in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+            p = subprocess.Popen(args, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self.dir)
+            epochs = 0
+            started = time.monotonic()
+            while p.poll() is None and epochs < 3 and time.monotonic() - started < 60:
+                time.sleep(0.02)
+                if os.path.exists(self.path("killed/history.jsonl")):
+                    with open(self.path("killed/history.jsonl")) as f:
+                        epochs = len(f.read().splitlines())
+            p.send_signal(signal_number)
+            _, err = p.communicate()
+            if signal_number == signal.SIGINT and p.returncode:
+                self.assertEqual(p.returncode, 130)
+                self.assertIn("--resume", err.decode())
+            args = [SER, "train", "--resume", self.path("killed")]
+        self.ser("train", "--resume", self.path("killed"))
+        resumed = self.contents(self.path("killed"))
+        for name in whole:
+            if name.endswith((".safetensors", ".h5")):
+                self.assertEqual(whole[name], resumed[name], name)
+        self.assertEqual(sorted(whole), sorted(resumed))
+        self.assertIn("complete", self.ser("train", "--resume", self.path("killed"))[1])
+
+    def test_folders_that_are_taken(self):
+        self.train("--epoch", "1", "--run", self.path("run"))
+        self.check_error(self.train("--epoch", "1", "--run", self.path("run"), status=2)[1], "run", "--resume")
+        os.remove(self.path("run/report.json"))
+        _, err = self.ser("train", "--resume", self.path("run"), "--epoch", "2", status=2)
+        self.check_error(err, "--epoch")
+        self.check_error(self.ser("train", "--resume", self.path("nowhere"), status=1)[1], "nowhere")
+        with open(self.path("run/config.json"), "w") as f:
+            f.write("{")
+        self.check_error(self.ser("train", "--resume", self.path("run"), status=1)[1], "config.json")
+
+    def test_linear_and_both(self):
+        for kind in ("linear", "linear+timnet"):
+            self.train("--epoch", "2", "--model-type", kind, "--run", self.path(kind))
+            self.assertIn(kind, self.ser("info", self.path(kind + "/model.safetensors"))[0])
+            self.ser("predict", "--model", self.path(kind + "/model.safetensors"), self.path("corpus/sadness/sadness1.wav"))
+        self.train("--model-type", "linear", "--split-fold", "0", "--run", self.path("final"))
+        self.assertEqual(sorted(self.contents(self.path("final"))), ["config.json", "model.safetensors", "report.json"])
+
+    def test_bad_corpora(self):
+        self.check_error(self.train("--split-fold", "100", status=2)[1], "100")
+        self.check_error(self.train("--normalize", "speaker", status=2)[1], "--baseline")
+        for emotion in ("sadness", "neutral"):
+            shutil.rmtree(self.path("corpus/" + emotion))
+        self.check_error(self.train(status=1)[1], "corpus")
+
+
+class Tests(Training):
+    def setUp(self):
+        super().setUp()
+        self.make_corpus()
+        self.train("--epoch", "2", "--run", self.path("run"))
+
+    def run_test(self, *args, status=0):
+        return self.ser("test", *SMALL, "--json", self.path("t.json"), *args, status=status)
+
+    def report(self):
+        with open(self.path("t.json")) as f:
+            return json.load(f)
+
+    def test_heard_recordings_are_told(self):
+        _, err = self.run_test("--data", self.path("corpus"), "--test_path", self.path("run"), "--run", self.path("test"))
+        self.assertIn("2 of 2 models were trained on recordings of this test", err)
+        report = self.report()
+        with open(self.path("run/report.json")) as f:
+            trained = json.load(f)
+        self.assertEqual(report["leaks"]["duplicates"], [9, 9])
+        for key in ("ua", "wa", "f1"):  # who had not heard a recording is the model of its fold
+            self.assertAlmostEqual(report["unheard"][key], trained[key], delta=1e-4)
+        self.assertEqual([f["fold"] for f in report["folds"]], ["fold-1", "fold-2"])
+
+    def test_a_corpus_of_strangers(self):
+        for emotion, frequency in (("anger", 910), ("sadness", 210), ("neutral", 460)):
+            os.makedirs(self.path(f"others/{emotion}"))
+            for i in range(3):
+                write_wav(self.path(f"others/{emotion}/{emotion}{i}x.wav"), tone(frequency * (1 + 0.03 * i), 0.5, seed=77 + i + frequency))
+        _, err = self.run_test("--data", self.path("others"), "--test-path", self.path("run"), "--run", self.path("test"))
+        self.assertEqual(err, "")
+        self.assertNotIn("unheard", self.report())
+
+    def test_keras_weights(self):
+        self.run_test("--data", self.path("corpus"), "--test-path", self.path("run"), "--run", self.path("a"))
+        own = self.report()["folds"][0]
+        self.run_test("--data", self.path("corpus"), "--test-path", self.path("run/fold-1"), "--run", self.path("b"))
+        self.assertEqual(self.report()["ua"], own["ua"])
+        _, err = self.ser("test", "--feature-type", "LOGMEL", "--data", self.path("corpus"), "--test-path", self.path("run/fold-1"), status=1)
+        self.check_error(err, "weights.h5")
+
+    def test_bad_input(self):
+        self.check_error(self.run_test("--data", self.path("corpus"), "--test-path", self.path("corpus"), status=1)[1], "holds no models")
+        self.ser("test", "--data", self.path("corpus"), status=2)
+        os.rename(self.path("corpus/anger"), self.path("corpus/disgust"))
+        _, err = self.run_test("--data", self.path("corpus"), "--test-path", self.path("run"), status=1)
+        self.check_error(err, "emotions")
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False).result
+    failed = len(result.failures) + len(result.errors)
+    print("%d passed, %d failed" % (result.testsRun - failed, failed))
+    sys.exit(failed > 0)
