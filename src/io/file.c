@@ -123,7 +123,7 @@ static FILE *create_temporary(char **name, const char *path)
     }
     int fd = -1;
     for (unsigned i = 0; fd < 0; i++) {
-        snprintf(s, size, "%.*s.ser-%ld-%u", (int)n_folder, path, (long)getpid(), i);
+        snprintf(s, size, "%.*s" SER_TEMPORARY_PREFIX "%ld-%u", (int)n_folder, path, (long)getpid(), i);
         fd = open(s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST)
             break;
@@ -182,9 +182,8 @@ ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
 
 ser_status ser_output_commit(ser_output *out, ser_error *err)
 {
-    errno = 0;
-    bool failed = ferror(out->file) != 0;
-    failed = fflush(out->file) != 0 || failed;
+    /* Where a write failed, errno is still its own: commit comes right behind. */
+    bool failed = ferror(out->file) || fflush(out->file) != 0;
     /* Pipes, terminals and some network file systems have nothing to flush to. */
     if (!failed && fsync(fileno(out->file)) != 0)
         failed = errno != EINVAL && errno != ENOTSUP && errno != EROFS;
