@@ -60,5 +60,8 @@ ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hid
 ser_status ser_encoder_export(ser_tensor **tensors, size_t *n_tensors, const char *folder, int last_layer,
                               const char *prefix, ser_error *err);
 void ser_encoder_free_export(ser_tensor *tensors, size_t n_tensors);
+/* The config_json that belongs to them for ser_encoder_open_tensors: config.json, and what
+ * preprocessor_config.json says about the inputs. The caller frees *text (ser_free). */
+ser_status ser_encoder_export_config(char **text, const char *folder, ser_error *err);
 
 #endif

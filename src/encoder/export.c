@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ALIGNMENT = 64, MAX_EXPORT_NAME = 256, MAX_PREFIX = 160, I8_MAX = 127 };
@@ -183,4 +184,27 @@ void ser_encoder_free_export(ser_tensor *tensors, size_t n_tensors)
 {
     (void)n_tensors;
     ser_free(tensors);
+}
+
+ser_status ser_encoder_export_config(char **text, const char *folder, ser_error *err)
+{
+    static const char key[] = "do_normalize";
+    json_t *config, *preprocessor = NULL;
+    *text = NULL;
+    ser_status status = ser_config_read(&config, folder, "config.json", err);
+    if (status != SER_OK)
+        return status;
+    status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", err);
+    if (status == SER_E_IO) /* it may be missing */
+        status = SER_OK;
+    json_t *value = json_object_get(preprocessor, key);
+    if (status == SER_OK && json_is_boolean(value) && json_object_set(config, key, value) != 0)
+        status = ser_fail_nomem(err);
+    char *dumped = status == SER_OK ? json_dumps(config, JSON_COMPACT) : NULL;
+    if (status == SER_OK && (!dumped || !(*text = ser_strdup(dumped))))
+        status = ser_fail_nomem(err);
+    free(dumped);
+    json_decref(preprocessor);
+    json_decref(config);
+    return status;
 }
