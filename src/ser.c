@@ -262,124 +262,170 @@ static ser_status judge(void *context, const ser_stretch *stretch, float *scores
     return SER_OK;
 }
 
-/* Networks read the frames of a whole recording, where it is of one window. Then its timeline is judged at
- * the end, and only when it is wanted. */
-typedef struct listener {
-    ser_pooling whole;
-    ser_timeline timeline;
-    float *first; /* (n_first, dims): the first window; NULL: it is in the timeline already */
-    unsigned char *first_active;
-    size_t n_first;
-    bool keeps_first;
-} listener;
+/* ---- one utterance ---- */
 
-static ser_status listener_init(listener *l, ser_session *s, ser_error *err)
+/* Statistics and, for networks, the frames of a recording of one window. */
+typedef struct utterance {
+    ser_pooling pooled;
+    float *frames; /* (n, dims), with_frames */
+    unsigned char *active;
+    size_t dims;
+    bool with_frames;
+} utterance;
+
+static void utterance_release(utterance *u)
+{
+    ser_pooling_release(&u->pooled);
+    ser_free(u->frames);
+    ser_free(u->active);
+}
+
+static ser_status hear_utterance(void *context, const ser_frames *frames, ser_error *err)
+{
+    utterance *u = context;
+    ser_pooling_add(&u->pooled, frames);
+    if (!u->with_frames)
+        return SER_OK;
+    u->frames = ser_alloc(frames->n, u->dims * sizeof *u->frames);
+    u->active = ser_alloc(frames->n, 1);
+    if (!u->frames || !u->active)
+        return ser_fail_nomem(err);
+    memcpy(u->frames, frames->x, frames->n * u->dims * sizeof *u->frames);
+    memcpy(u->active, frames->active, frames->n);
+    return SER_OK;
+}
+
+static ser_status judge_utterance(ser_session *s, const float *pcm, size_t n_samples, ser_result *r,
+                                  ser_error *err)
 {
     const ser_extractor *e = s->model->extractor;
-    *l = (listener){.keeps_first = s->model->data.n_networks > 0};
-    ser_status st = ser_pooling_init(&l->whole, ser_extractor_dims(e), err);
+    utterance u = {.dims = ser_extractor_dims(e), .with_frames = s->model->data.n_networks > 0};
+    ser_pcm_memory memory = {.pcm = pcm, .n_samples = n_samples};
+    ser_pcm_source source = ser_pcm_from_memory(&memory);
+    ser_status st = ser_pooling_init(&u.pooled, u.dims, err);
     if (st == SER_OK)
-        st = ser_timeline_init(
-            &l->timeline, ser_extractor_dims(e), s->model->data.n_labels, ser_extractor_frames_per_s(e),
-            l->keeps_first ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge, s, err);
+        st = ser_extract(e, s->work, &source, hear_utterance, &u, err);
+    const ser_stretch whole = {&u.pooled, {u.frames, u.active, u.pooled.all.n_frames}};
+    if (st == SER_OK)
+        st = judge(s, &whole, r->scores, &r->label, err);
+    utterance_release(&u);
     return st;
 }
 
-static void listener_release(listener *l)
+/* ---- a conversation ---- */
+
+/* Models learn from utterances of a few seconds. What an encoder makes of a sound depends on where it lies
+ * in its window and on what else is there, so that a conversation is heard in windows of that length. See
+ * tools/check_timeline.py: windows of 30 s were right half as often. */
+static const ser_windows moments = {3 * SER_SAMPLE_RATE_HZ, 2 * SER_SAMPLE_RATE_HZ};
+
+/* The longest recording that is one utterance, to be judged as a whole. */
+enum { UTTERANCE_SAMPLES = 10 * SER_SAMPLE_RATE_HZ };
+
+static ser_status hear_moments(void *context, const ser_frames *frames, ser_error *err)
 {
-    ser_pooling_release(&l->whole);
-    ser_timeline_release(&l->timeline);
-    ser_free(l->first);
-    ser_free(l->first_active);
+    return ser_timeline_add(context, frames, err);
 }
 
-static ser_status keep_first(listener *l, const ser_frames *frames, ser_error *err)
+static ser_status follow(ser_timeline *t, ser_session *s, const ser_pcm_source *source, ser_error *err)
 {
-    size_t n_values = frames->n * l->timeline.dims;
-    l->keeps_first = false;
-    l->first = ser_alloc(n_values, sizeof *l->first);
-    l->first_active = ser_alloc(frames->n, 1);
-    if (!l->first || !l->first_active)
-        return ser_fail_nomem(err);
-    memcpy(l->first, frames->x, n_values * sizeof *l->first);
-    memcpy(l->first_active, frames->active, frames->n);
-    l->n_first = frames->n;
-    return SER_OK;
+    const ser_extractor *e = s->model->extractor;
+    ser_status st = ser_timeline_init(
+        t, ser_extractor_dims(e), s->model->data.n_labels, ser_extractor_frames_per_s(e),
+        s->model->data.n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge, s, err);
+    return st == SER_OK ? ser_extract_in_windows(e, s->work, &moments, source, hear_moments, t, err) : st;
 }
 
-static ser_status pass_on_first(listener *l, ser_error *err)
+/* The mean over the voiced cells says how likely an emotion is at any moment. */
+static void judge_conversation(const ser_timeline *t, ser_result *r)
 {
-    const ser_frames first = {.x = l->first, .active = l->first_active, .n = l->n_first};
-    l->n_first = 0;
-    return first.n ? ser_timeline_add(&l->timeline, &first, err) : SER_OK;
-}
-
-static ser_status listen(void *context, const ser_frames *frames, ser_error *err)
-{
-    listener *l = context;
-    ser_pooling_add(&l->whole, frames);
-    if (l->keeps_first)
-        return keep_first(l, frames, err);
-    ser_status st = pass_on_first(l, err);
-    return st == SER_OK ? ser_timeline_add(&l->timeline, frames, err) : st;
-}
-
-/* A recording of one window is one utterance. A longer one is a conversation: the mean over its voiced cells
- * says how likely an emotion is at any moment. */
-static ser_status judge_whole(ser_session *s, const listener *l, size_t n_samples, ser_result *r,
-                              ser_error *err)
-{
-    const ser_stretch whole = {&l->whole, {l->first, l->first_active, l->whole.all.n_frames}};
-    if (n_samples <= SER_WINDOW_SAMPLES)
-        return judge(s, &whole, r->scores, &r->label, err);
-    size_t n_labels = s->model->data.n_labels;
-    r->label = l->timeline.n_voiced ? 0 : -1;
-    for (size_t i = 0; i < n_labels && l->timeline.n_voiced; i++) {
-        r->scores[i] = (float)(l->timeline.score_sums[i] / (double)l->timeline.n_voiced);
+    r->label = t->n_voiced ? 0 : -1;
+    for (size_t i = 0; i < t->n_labels && t->n_voiced; i++) {
+        r->scores[i] = (float)(t->score_sums[i] / (double)t->n_voiced);
         if (r->scores[i] > r->scores[r->label])
             r->label = (int)i;
     }
-    return SER_OK;
+}
+
+/* ---- a recording ---- */
+
+/* What was read to see how long a recording is, then the rest of it. */
+typedef struct opening {
+    ser_pcm_source rest;
+    float *pcm; /* (UTTERANCE_SAMPLES + 1) */
+    size_t n, at;
+} opening;
+
+static ser_status read_opening(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    opening *o = context;
+    size_t n = o->n - o->at < n_max ? o->n - o->at : n_max;
+    ser_status st = SER_OK;
+    *n_read = 0;
+    memcpy(pcm, o->pcm + o->at, n * sizeof *pcm);
+    o->at += n;
+    if (n < n_max)
+        st = o->rest.read(o->rest.context, pcm + n, n_max - n, n_read, err);
+    *n_read += n;
+    return st;
+}
+
+static ser_status rewind_opening(void *context, ser_error *err)
+{
+    opening *o = context;
+    o->at = o->n; /* the rest begins anew */
+    return o->rest.rewind(o->rest.context, err);
+}
+
+static ser_status predict_all(ser_session *s, opening *o, const ser_hearing *hearing, bool wants_timeline,
+                              ser_timeline *timeline, ser_result *r, ser_error *err)
+{
+    bool long_one = o->n > UTTERANCE_SAMPLES;
+    const ser_pcm_source source = {read_opening, rewind_opening, o};
+    ser_status st = SER_OK;
+    if (o->n < SER_MIN_SAMPLES)
+        return ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
+                        1000.0 * (double)o->n / SER_SAMPLE_RATE_HZ);
+    bool quiet = !long_one && ser_hearing_is_silence(hearing);
+    if (!long_one && !quiet)
+        st = judge_utterance(s, o->pcm, o->n, r, err);
+    if (st == SER_OK && (long_one || (wants_timeline && !quiet)))
+        st = follow(timeline, s, &source, err);
+    r->duration_s = (double)hearing->n_samples / SER_SAMPLE_RATE_HZ;
+    if (st == SER_OK && (long_one || (wants_timeline && !quiet)))
+        st = ser_timeline_finish(timeline, r->duration_s, err);
+    if (st == SER_OK && long_one)
+        judge_conversation(timeline, r);
+    return st;
 }
 
 static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_predict_options *options,
                                  ser_result *r, ser_error *err)
 {
-    const ser_extractor *e = s->model->extractor;
-    listener l;
     ser_hearing hearing;
-    ser_pcm_source source = ser_hearing_source(&hearing, from);
+    ser_timeline timeline = {0};
     bool wants_timeline = options && options->timeline;
-    ser_status st = listener_init(&l, s, err);
-    if (st == SER_OK)
-        st = ser_extract(e, s->work, &source, listen, &l, err);
-    if (st != SER_OK)
-        goto done;
-    if (hearing.n_samples < SER_MIN_SAMPLES || !l.whole.active.n_frames) {
-        st = ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
-                      1000.0 * (double)hearing.n_samples / SER_SAMPLE_RATE_HZ);
-        goto done;
-    }
-    r->duration_s = (double)hearing.n_samples / SER_SAMPLE_RATE_HZ;
-    bool silence = ser_hearing_is_silence(&hearing);
-    if (wants_timeline && !silence && (st = pass_on_first(&l, err)) != SER_OK)
-        goto done;
-    if ((st = ser_timeline_finish(&l.timeline, r->duration_s, err)) != SER_OK)
-        goto done;
+    opening o = {.rest = ser_hearing_source(&hearing, from),
+                 .pcm = ser_alloc(UTTERANCE_SAMPLES + 1, sizeof *o.pcm)};
+    ser_status st =
+        o.pcm ? o.rest.read(o.rest.context, o.pcm, UTTERANCE_SAMPLES + 1, &o.n, err) : ser_fail_nomem(err);
     r->label = -1;
-    if (!silence && (st = judge_whole(s, &l, hearing.n_samples, r, err)) != SER_OK)
-        goto done;
+    if (st == SER_OK)
+        st = predict_all(s, &o, &hearing, wants_timeline, &timeline, r, err);
+    bool silence = ser_hearing_is_silence(&hearing);
+    if (silence)
+        r->label = -1;
     if (r->label >= 0)
         r->confidence = r->scores[r->label];
     else
         r->note = silence ? SER_NOTE_SILENCE : SER_NOTE_NO_VOICE;
-    if (wants_timeline && !silence) {
-        r->segments = l.timeline.segments; /* moves to the result */
-        r->n_segments = l.timeline.n_segments;
-        l.timeline.segments = NULL;
+    if (st == SER_OK && wants_timeline && !silence) {
+        r->segments = timeline.segments; /* moves to the result */
+        r->n_segments = timeline.n_segments;
+        timeline.segments = NULL;
     }
-done:
-    listener_release(&l);
+    ser_timeline_release(&timeline);
+    ser_free(o.pcm);
     return st;
 }
 

@@ -10,6 +10,11 @@
 
 enum { SER_WINDOW_SAMPLES = 30 * SER_SAMPLE_RATE_HZ, SER_WINDOW_OVERLAP = 5 * SER_SAMPLE_RATE_HZ };
 
+/* Other windows: of n_samples (at most SER_WINDOW_SAMPLES), so many of them in the next window too. */
+typedef struct ser_windows {
+    size_t n_samples, overlap;
+} ser_windows;
+
 typedef struct ser_extractor ser_extractor; /* tables and the encoder: read-only, shared by threads */
 typedef struct ser_extractor_work ser_extractor_work; /* belongs to one thread */
 
@@ -56,6 +61,10 @@ typedef ser_status (*ser_frames_fn)(void *context, const ser_frames *frames, ser
 
 ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
                        ser_frames_fn receive, void *context, ser_error *err);
+/* The same in other windows. */
+ser_status ser_extract_in_windows(const ser_extractor *e, ser_extractor_work *w, const ser_windows *windows,
+                                  const ser_pcm_source *source, ser_frames_fn receive, void *context,
+                                  ser_error *err);
 
 /* A source over samples in memory. The struct must live as long as the source. */
 typedef struct ser_pcm_memory {

@@ -6,7 +6,7 @@
 
 #include "model/pooled.h"
 
-enum { SER_TIMELINE_MAX_RADIUS = 3 };
+enum { SER_TIMELINE_MAX_RADIUS = 2 };
 
 typedef struct ser_timeline_shape {
     double cell_s;
@@ -14,10 +14,10 @@ typedef struct ser_timeline_shape {
     bool with_frames; /* the judge reads them */
 } ser_timeline_shape;
 
-/* Stretches of 3.5 s every half second: statistics cost next to nothing. */
+/* Stretches of 2.5 s every half second: statistics cost next to nothing. */
 static inline ser_timeline_shape ser_timeline_of_statistics(void)
 {
-    return (ser_timeline_shape){.cell_s = 0.5, .radius = 3};
+    return (ser_timeline_shape){.cell_s = 0.5, .radius = 2};
 }
 
 /* Stretches of 3 s every second: networks read each frame three times over. */
