@@ -85,7 +85,7 @@ static void load_gradient(float *gradient, const ser_timnet_work *w, const timne
         memset(gradient, 0, n * sizeof *gradient);
         return;
     }
-    timnet_load(gradient, w, timnet_row(w, s->gradient, b, t), n_rows);
+    ser_nn_widen(gradient, timnet_row(w, s->gradient, b, t), w->type, n);
     ser_nn_add_rows(gradient, dx + t * w->shape.n_filters, 1, n);
 }
 
@@ -96,14 +96,14 @@ static void leave_block(const pass *p, timnet_stream *s, size_t block, size_t b,
     ser_timnet_work *w = p->w;
     const timnet_recording *r = &w->recordings[b];
     size_t c = w->shape.n_filters, n_rows;
-    float *z = s->strips[0], *x = s->strips[1], *y = s->strips[2], *gradient = s->strips[3];
+    float *z = s->strips[0], *gradient = s->strips[1];
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 1, b);
     clear_sums(w, s);
     for (size_t t = 0; t < r->n_frames; t += n_rows) {
         n_rows = timnet_strip_rows(t, r->n_frames);
         load_gradient(gradient, w, s, b, t, n_rows, dx);
-        timnet_load(y, w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows);
-        timnet_load(x, w, timnet_row(w, s->x[block], b, t), n_rows);
+        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows, s->strips[2]);
+        const float *x = timnet_load(w, timnet_row(w, s->x[block], b, t), n_rows, s->strips[3]);
         ser_nn_time_mean_backward(gradient, w->dmeans + (b * w->n_blocks + block) * c, n_rows, c,
                                   r->n_frames);
         ser_nn_norm_act_forward(z, y, &norm_act, n_rows);
@@ -121,12 +121,12 @@ static void leave_norm(const ser_timnet_work *w, timnet_stream *s, size_t block,
 {
     const timnet_recording *r = &w->recordings[b];
     size_t c = w->shape.n_filters, row = c * ser_dtype_size(w->type), n_rows;
-    float *y = s->strips[0], *dy = s->strips[1];
+    float *dy = s->strips[0];
     for (size_t t = 0; t < r->n_frames; t += n_rows) {
         n_rows = timnet_strip_rows(t, r->n_frames);
-        timnet_load(y, w, timnet_row(w, s->y[2 * block + which], b, t), n_rows);
-        timnet_load(dy, w, timnet_row(w, s->du, b, t), n_rows);
-        ser_nn_batch_norm_backward(dy, dy, y, s->vectors[DX_DU], s->vectors[DX_X], s->vectors[DX_ONE], n_rows,
+        const float *du = timnet_load(w, timnet_row(w, s->du, b, t), n_rows, dy);
+        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + which], b, t), n_rows, s->strips[1]);
+        ser_nn_batch_norm_backward(dy, du, y, s->vectors[DX_DU], s->vectors[DX_X], s->vectors[DX_ONE], n_rows,
                                    c);
         timnet_store(w, (char *)rows + t * row, dy, n_rows);
     }
@@ -140,11 +140,10 @@ static void leave_between(const ser_timnet_work *w, timnet_stream *s, size_t blo
     const timnet_recording *r = &w->recordings[b];
     size_t c = w->shape.n_filters, n_rows;
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 0, b);
-    float *y = s->strips[0];
     clear_sums(w, s);
     for (size_t t = 0; t < r->n_frames; t += n_rows, dz += n_rows * c) {
         n_rows = timnet_strip_rows(t, r->n_frames);
-        timnet_load(y, w, timnet_row(w, s->y[2 * block], b, t), n_rows);
+        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block], b, t), n_rows, s->strips[0]);
         ser_nn_norm_act_backward(dz, s->vectors[SUM], s->vectors[SUM_X], dz, y, &norm_act, n_rows);
         timnet_store(w, timnet_row(w, s->du, b, t), dz, n_rows);
     }

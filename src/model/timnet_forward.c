@@ -73,10 +73,10 @@ static void leave_block(const pass *p, timnet_stream *s, size_t block, size_t b)
     memset(mean, 0, c * sizeof *mean);
     for (size_t t = 0; t < r->n_frames; t += n_rows) {
         n_rows = timnet_strip_rows(t, r->n_frames);
-        timnet_load(z, w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows);
-        timnet_load(x, w, timnet_row(w, s->x[block], b, t), n_rows);
-        ser_nn_norm_act_forward(z, z, &norm_act, n_rows);
-        ser_nn_gate_forward(x, x, z, n_rows * c);
+        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows, z);
+        const float *in = timnet_load(w, timnet_row(w, s->x[block], b, t), n_rows, x);
+        ser_nn_norm_act_forward(z, y, &norm_act, n_rows);
+        ser_nn_gate_forward(x, in, z, n_rows * c);
         ser_nn_time_mean_forward(mean, x, n_rows, c, r->n_frames);
         if (out)
             timnet_store(w, timnet_row(w, out, b, t), x, n_rows);

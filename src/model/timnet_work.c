@@ -206,7 +206,7 @@ static ser_status reserve(ser_timnet_work *w, size_t n, size_t n_rows, size_t n_
 /* How many rows a group has, unless one recording has more: what the nearer caches hold several times. */
 static size_t group_rows(const ser_timnet_work *w)
 {
-    return (64 << 10) / (w->shape.n_filters * ser_dtype_size(w->type));
+    return (96 << 10) / (w->shape.n_filters * ser_dtype_size(w->type));
 }
 
 static void lay_out(ser_timnet_work *w, const ser_timnet_batch *batch)
@@ -286,8 +286,8 @@ void timnet_read_between(const ser_timnet_work *w, timnet_stream *s, size_t bloc
     float *x = s->strips[0];
     for (size_t t = 0; t < r->n_frames; t += n_rows) {
         n_rows = timnet_strip_rows(t, r->n_frames);
-        timnet_load(x, w, timnet_row(w, s->y[2 * block], b, t), n_rows);
-        ser_nn_norm_act_forward(x, x, &norm_act, n_rows);
+        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block], b, t), n_rows, x);
+        ser_nn_norm_act_forward(x, y, &norm_act, n_rows);
         timnet_store(w, (char *)rows + t * row, x, n_rows);
     }
     timnet_clear_padding(w, rows, c, b);

@@ -71,10 +71,14 @@ static inline void *timnet_row(const ser_timnet_work *w, void *matrix, size_t b,
     return (char *)matrix + (w->recordings[b].first_row + t) * w->shape.n_filters * ser_dtype_size(w->type);
 }
 
-/* Rows of a typed matrix to and from a strip. */
-static inline void timnet_load(float *x, const ser_timnet_work *w, const void *rows, size_t n_rows)
+/* Rows of a typed matrix as floats: in the strip, unless they are floats already. */
+static inline const float *timnet_load(const ser_timnet_work *w, const void *rows, size_t n_rows,
+                                       float *strip)
 {
-    ser_nn_widen(x, rows, w->type, n_rows * w->shape.n_filters);
+    if (w->type == SER_F32)
+        return rows;
+    ser_nn_widen(strip, rows, w->type, n_rows * w->shape.n_filters);
+    return strip;
 }
 
 static inline void timnet_store(const ser_timnet_work *w, void *rows, const float *x, size_t n_rows)
