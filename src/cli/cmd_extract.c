@@ -30,7 +30,8 @@ static const ser_option options[] = {
     {SER_OPTION_FLAG, 0, "overwrite", &overwrite, NULL, "replace what is there"},
     {SER_OPTION_GROUP, .help = "Features"},
     {SER_OPTION_STRING, 0, "feature-type", &feature_type, "TYPE",
-     "LOGMEL, MFCC, HUBERT, WHISPER, FUSION (LOGMEL+HUBERT), or several joined with + (of corpora: FUSION)"},
+     "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined "
+     "with + (default, of corpora: FUSION)"},
     {SER_OPTION_STRING, 0, "layers", &layers, "LIST",
      "hidden states of the encoder, such as 1,2,3 (default: 3 of WHISPER, the last of others)"},
     {SER_OPTION_INT, 0, "hop-length", &hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)",
@@ -75,21 +76,17 @@ typedef struct tools {
     char encoder_sha256[65];
 } tools;
 
-/* Emotion lies in the middle of Whisper's encoder; of the others the original system took the last state. */
 static ser_status choose_layers(tools *t, ser_error *err)
 {
-    char list[16] = "3";
     ser_encoder_info info;
-    if (layers)
-        return ser_feature_spec_set_layers(&t->spec, layers, err);
-    const ser_feature_part *part = ser_feature_spec_encoder(&t->spec);
-    if (!part)
-        return SER_OK;
-    if (part->kind != SER_FEATURE_WHISPER) {
-        ser_encoder_get_info(t->encoder, &info);
-        snprintf(list, sizeof list, "%d", info.n_layers);
-    }
-    return ser_feature_spec_set_layers(&t->spec, list, err);
+    ser_status st = layers ? ser_feature_spec_set_layers(&t->spec, layers, err) : SER_OK;
+    if (st != SER_OK || !t->encoder)
+        return st;
+    ser_encoder_get_info(t->encoder, &info);
+    for (size_t p = 0; p < t->spec.n_parts; p++)
+        if (ser_feature_kind_is_encoder(t->spec.parts[p].kind))
+            ser_feature_part_set_default_layers(&t->spec.parts[p], &info);
+    return SER_OK;
 }
 
 static ser_status open_tools(tools *t, const char *type, ser_error *err)

@@ -26,13 +26,14 @@ ser_status ser_open_encoder(ser_encoder **out, char **folder, const ser_engine_o
 {
     *out = NULL;
     *folder = NULL;
-    if (!ser_feature_spec_encoder(spec))
+    const ser_feature_part *part = ser_feature_spec_encoder(spec);
+    if (!part)
         return SER_OK;
     ser_settings settings;
     struct stat info;
     ser_default_settings(&settings);
     ser_engine_options_apply(o, &settings);
-    const char *name = o->encoder ? o->encoder : "openai/whisper-base";
+    const char *name = o->encoder ? o->encoder : ser_feature_kind_checkpoint(part->kind);
     ser_status st = SER_OK;
     if (!o->encoder || stat(name, &info) != 0)
         st = ser_hub_find(folder, name, err);
