@@ -407,6 +407,7 @@ static ser_status predict_source(ser_session *s, ser_pcm_source from, const ser_
     bool wants_timeline = options && options->timeline;
     opening o = {.rest = ser_hearing_source(&hearing, from),
                  .pcm = ser_alloc(UTTERANCE_SAMPLES + 1, sizeof *o.pcm)};
+    hearing.options = options;
     ser_status st =
         o.pcm ? o.rest.read(o.rest.context, o.pcm, UTTERANCE_SAMPLES + 1, &o.n, err) : ser_fail_nomem(err);
     r->label = -1;

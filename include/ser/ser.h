@@ -110,6 +110,10 @@ typedef struct ser_result {
 
 typedef struct ser_predict_options {
     int timeline; /* not 0: fill segments: the emotion over time, equal neighbours merged */
+    /* Told how many seconds have been heard so far, from the calling thread, about once a second of sound;
+     * what is not 0 stops the work with SER_E_CANCELLED. NULL: nobody is told. */
+    int (*on_progress)(void *context, double heard_s);
+    void *context;
 } ser_predict_options;
 
 /* The emotion of n_samples of 16 kHz mono sound, nominal range [-1, 1]. options NULL: no timeline.

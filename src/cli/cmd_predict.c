@@ -71,7 +71,6 @@ typedef struct job {
     answer *answers;
     pthread_mutex_t lock; /* guards all below and the output */
     size_t n_printed, n_done, n_failed;
-    bool stopped;
     ser_progress progress;
 } job;
 
@@ -172,6 +171,30 @@ static void print_ready(job *j)
     }
 }
 
+/* Of the only recording. */
+typedef struct listening {
+    const ser_progress *progress;
+    size_t total_s; /* 0: not known */
+} listening;
+
+static int tell_heard(void *context, double heard_s)
+{
+    const listening *l = context;
+    size_t done_s = (size_t)heard_s;
+    return !ser_progress_report(l->progress, "seconds",
+                                l->total_s && done_s > l->total_s ? l->total_s : done_s, l->total_s);
+}
+
+static size_t stated_seconds(const char *path)
+{
+    ser_audio *audio = NULL;
+    ser_audio_info info = {0};
+    if (strcmp(path, "-") != 0 && ser_audio_open(&audio, path, NULL) == SER_OK)
+        ser_audio_get_info(audio, &info);
+    ser_audio_close(&audio);
+    return info.sample_rate_hz ? (size_t)(info.n_frames_stated / (uint64_t)info.sample_rate_hz) : 0;
+}
+
 /* ser_work: never fails, so that the other recordings are still answered; SER_E_CANCELLED ends the work. */
 static ser_status answer_one(void *context, size_t i, int worker, ser_error *err)
 {
@@ -181,12 +204,20 @@ static ser_status answer_one(void *context, size_t i, int worker, ser_error *err
     ser_session *session;
     ser_result r = {.label = -1};
     ser_error failure = {0};
-    const ser_predict_options wanted = {.timeline = timeline || picture_path};
+    listening hearing = {.progress = &j->progress};
+    ser_predict_options wanted = {.timeline = timeline || picture_path};
+    if (j->inputs->n == 1 && j->progress.fn) {
+        hearing.total_s = stated_seconds(input->path);
+        wanted.on_progress = tell_heard;
+        wanted.context = &hearing;
+    }
     ser_status st = get_session(j, worker, &session, &failure);
     if (st == SER_OK)
         st = ser_predict_file(session, input->path, &wanted, &r, &failure);
     if (st == SER_OK && picture_path)
         st = draw(&j->form, input->path, input->name, &r, &failure);
+    if (st == SER_E_CANCELLED)
+        return ser_fail(err, st, "interrupted");
     if (st == SER_OK)
         write_result(a, &j->form, input->name, &r);
     else
@@ -195,7 +226,9 @@ static ser_status answer_one(void *context, size_t i, int worker, ser_error *err
     pthread_mutex_lock(&j->lock);
     a->done = true;
     print_ready(j);
-    bool go_on = ser_progress_report(&j->progress, "recordings", ++j->n_done, j->inputs->n);
+    j->n_done++;
+    bool go_on =
+        j->inputs->n == 1 || ser_progress_report(&j->progress, "recordings", j->n_done, j->inputs->n);
     pthread_mutex_unlock(&j->lock);
     return go_on ? SER_OK : ser_fail(err, SER_E_CANCELLED, "interrupted");
 }
@@ -252,7 +285,7 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *baseline, 
                       .timeline = timeline,
                       .bars = !many,
                       .style = style}};
-    if (many && !style.terminal)
+    if (!many || !style.terminal)
         j.progress = ser_progress_start();
     st = answer_all(&j, many ? n_threads : 1, err);
     ser_progress_clear();

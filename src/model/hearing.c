@@ -26,7 +26,14 @@ static ser_status read_and_measure(void *context, float *pcm, size_t n_max, size
 {
     ser_hearing *h = context;
     ser_status st = h->from.read(h->from.context, pcm, n_max, n_read, err);
-    return st == SER_OK && h->counting ? measure(h, pcm, *n_read, err) : st;
+    if (st != SER_OK || !h->counting)
+        return st;
+    st = measure(h, pcm, *n_read, err);
+    const ser_predict_options *o = h->options;
+    if (st == SER_OK && o && o->on_progress &&
+        o->on_progress(o->context, (double)h->n_samples / SER_SAMPLE_RATE_HZ))
+        st = ser_fail(err, SER_E_CANCELLED, "interrupted");
+    return st;
 }
 
 static ser_status rewind_hearing(void *context, ser_error *err)

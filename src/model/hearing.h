@@ -12,7 +12,8 @@ typedef struct ser_hearing {
     double loudest_ms; /* mean square of the loudest 25 ms */
     double sum_ms;     /* of the 25 ms under way */
     size_t n_in_frame;
-    bool counting; /* false when the recording is heard a second time */
+    bool counting;                      /* false when the recording is heard a second time */
+    const ser_predict_options *options; /* may be NULL */
 } ser_hearing;
 
 /* SER_E_FORMAT for a sample that is not finite. h must live as long as the source. */

@@ -68,6 +68,8 @@ class Runs(Training):
         whole = self.contents(self.path("whole"))
         args = [SER, "train", "--data", self.path("corpus"), *SMALL, "--epoch", "30", "--patience", "0", "--run", self.path("killed")]
         for signal_number in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+            if os.path.exists(self.path("killed/history.jsonl")):
+                os.remove(self.path("killed/history.jsonl"))  # so that it is there again only when the run is under way
             p = subprocess.Popen(args, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self.dir)
             epochs = 0
             started = time.monotonic()
