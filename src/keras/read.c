@@ -295,9 +295,10 @@ static ser_status read_image(reader *r, const unsigned char *bytes, size_t n)
         return ser_fail(r->err, SER_E_FORMAT, "it is no HDF5 file: name a weights.h5");
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_core(access, 1 << 20, false);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     /* libhdf5 copies the bytes and leaves these as they are. */
     H5Pset_file_image(access, (void *)(uintptr_t)bytes, n);
-    hid_t file = H5Fopen("weights.h5", H5F_ACC_RDONLY, access);
+    hid_t file = H5Fopen(ser_hdf5_name_for(&access).text, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     if (file < 0)
         return ser_fail(r->err, SER_E_FORMAT,

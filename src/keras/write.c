@@ -123,7 +123,7 @@ static unsigned char *make_image(size_t *n, const ser_keras_layers *layers, cons
     H5Pset_fapl_core(access, IMAGE_INCREMENT, false);
     H5Pset_obj_track_times(w.dataset_properties, false);
     H5Pset_create_intermediate_group(w.link_properties, 1);
-    w.file = H5Fcreate("weights.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    w.file = H5Fcreate(ser_hdf5_name_for(&w).text, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     ssize_t size = w.file >= 0 && write_all(&w, layers, values) ? H5Fget_file_image(w.file, NULL, 0) : -1;
     if (size > 0 && (image = ser_alloc((size_t)size, 1)) &&
         H5Fget_file_image(w.file, image, (size_t)size) != size) {
