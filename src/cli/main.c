@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 #include "cli/program.h"
 
+#include <signal.h>
+
 static const ser_command *const commands[] = {
     &ser_command_predict,
     &ser_command_evaluate,
@@ -31,5 +33,6 @@ static const ser_program program = {
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a file that must not grow is told like a full disk */
     return ser_program_run(&program, argc, argv);
 }

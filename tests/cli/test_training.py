@@ -3,7 +3,7 @@
 
 Usage: test_training.py PATH_OF_SER
 """
-import json, os, shutil, signal, subprocess, sys, time, unittest, zipfile
+import fcntl, json, os, resource, shutil, signal, subprocess, sys, time, unittest, zipfile
 
 from test_program import SER, Case, tone, write_wav
 
@@ -102,6 +102,18 @@ class Runs(Training):
         with open(self.path("run/config.json"), "w") as f:
             f.write("{")
         self.check_error(self.ser("train", "--resume", self.path("run"), status=1)[1], "config.json")
+
+    def test_folder_in_use_and_full(self):
+        os.makedirs(self.path("run"))
+        with open(self.path("run/.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.check_error(self.train("--run", self.path("run"), status=1)[1], "run", "at work")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        p = subprocess.run([SER, "train", "--data", self.path("corpus"), *SMALL, "--epoch", "2", "--run", self.path("full")],
+                           env=self.env, capture_output=True, preexec_fn=limit)
+        self.assertEqual(p.returncode, 1)
+        self.check_error(p.stderr.decode(), "full", "space")
+        self.ser("train", "--resume", self.path("full"))
 
     def test_linear_and_both(self):
         for kind in ("linear", "linear+timnet"):
