@@ -162,75 +162,85 @@ static void say_notes(const ser_tree_filled *filled, const ser_tree_filled *befo
     }
 }
 
-static ser_status fill_tree(ser_tree_filled *out, const tools *t, const ser_corpus *corpus, bool pool,
-                            const ser_tree_filled *parts, const ser_tree_filled *before,
+/* What a tree is filled with: the whole specification, or one part of it. */
+typedef struct content {
+    const tools *tools;
+    ser_feature_spec spec;
+    bool pool;
+    const ser_tree_filled *parts, *before; /* to be joined from; filled before it; either may be NULL */
+} content;
+
+static ser_status fill_tree(ser_tree_filled *out, const content *c, const ser_corpus *corpus, bool only_check,
                             const ser_progress *progress, ser_error *err)
 {
+    const tools *t = c->tools;
+    ser_encoder *encoder = ser_feature_spec_encoder(&c->spec) ? t->encoder : NULL;
     const ser_tree_recipe recipe = {
-        .spec = &t->spec,
-        .encoder_sha256 = t->encoder_sha256,
-        .precision = ser_precision_name(t->encoder ? ser_encoder_precision(t->encoder) : SER_PRECISION_FP32),
+        .spec = &c->spec,
+        .encoder_sha256 = encoder ? t->encoder_sha256 : "",
+        .precision = ser_precision_name(encoder ? ser_encoder_precision(encoder) : SER_PRECISION_FP32),
         .engine = engine.engine,
-        .pool_encoder = pool};
+        .pool_encoder = c->pool};
     const ser_tree_fill_settings settings = {.features_dir = features_dir,
                                              .overwrite = overwrite,
+                                             .only_check = only_check,
                                              .n_threads = (int)n_jobs,
                                              .progress = *progress,
-                                             .parts = parts};
-    ser_status st = ser_tree_fill(out, corpus, t->extractor, &recipe, &settings, err);
-    ser_progress_clear();
-    say_notes(out, before);
+                                             .parts = c->parts};
+    ser_extractor *e = NULL;
+    ser_status st = ser_extractor_new(&e, &c->spec, encoder, err);
     if (st == SER_OK)
+        st = ser_tree_fill(out, corpus, e, &recipe, &settings, err);
+    ser_extractor_free(&e);
+    ser_progress_clear();
+    say_notes(out, c->before);
+    if (st == SER_OK && !only_check)
         printf("%s: %zu recordings of %zu dims%s\n", out->folder, out->n - out->n_failed, out->dims,
                out->n_failed ? ", unfinished" : "");
     return st;
 }
 
-/* The parts have trees of their own, and are joined from them. Padded, an encoder has other frames alone than
- * beside log-mel, so that all are computed. */
-static ser_status fill_fusion(bool *failed, const tools *t, const ser_corpus *corpus,
-                              const ser_progress *progress, ser_error *err)
+static ser_status fill_all(bool *failed, const content *contents, ser_tree_filled *filled, size_t n,
+                           const ser_corpus *corpus, const ser_progress *progress, ser_error *err)
 {
-    ser_tree_filled parts[SER_MAX_PARTS] = {0}, joined = {0};
     ser_status st = SER_OK;
-    for (size_t p = 0; p < t->spec.n_parts && st == SER_OK; p++) {
-        tools part = {.spec = t->spec};
-        part.spec.parts[0] = t->spec.parts[p];
-        part.spec.n_parts = 1;
-        if (ser_feature_kind_is_encoder(part.spec.parts[0].kind)) {
-            part.encoder = t->encoder;
-            memcpy(part.encoder_sha256, t->encoder_sha256, sizeof part.encoder_sha256);
-        }
-        st = ser_extractor_new(&part.extractor, &part.spec, part.encoder, err);
-        if (st == SER_OK)
-            st = fill_tree(&parts[p], &part, corpus, false, NULL, p ? &parts[p - 1] : NULL, progress, err);
-        ser_extractor_free(&part.extractor);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        st = fill_tree(&filled[i], &contents[i], corpus, true, progress, err);
+        ser_tree_filled_release(&filled[i]);
     }
-    if (st == SER_OK)
-        st = fill_tree(&joined, t, corpus, pool_encoder, pad ? NULL : parts, parts, progress, err);
-    *failed = *failed || joined.n_failed;
-    ser_tree_filled_release(&joined);
-    for (size_t p = 0; p < t->spec.n_parts; p++)
-        ser_tree_filled_release(&parts[p]);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        st = fill_tree(&filled[i], &contents[i], corpus, false, progress, err);
+        *failed = *failed || filled[i].n_failed;
+    }
+    for (size_t i = 0; i < n; i++)
+        ser_tree_filled_release(&filled[i]);
     return st;
 }
 
+/* FUSION's parts have trees of their own, and it is joined from them. Padded, an encoder has other frames
+ * alone than beside log-mel, so that all are computed. */
 static ser_status fill_corpus(bool *failed, const tools *t, const ser_corpus *corpus,
                               const ser_progress *progress, ser_error *err)
 {
+    content contents[SER_MAX_PARTS + 1] = {0};
+    ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
     ser_text type = {0};
+    size_t n = 0;
     ser_feature_spec_type(&t->spec, &type);
-    bool is_fusion = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0;
-    ser_text_release(&type);
+    for (size_t p = 0; type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0 && p < t->spec.n_parts; p++, n++) {
+        contents[n] = (content){.tools = t, .spec = t->spec, .before = n ? &filled[n - 1] : NULL};
+        contents[n].spec.parts[0] = t->spec.parts[p];
+        contents[n].spec.n_parts = 1;
+    }
+    contents[n] = (content){.tools = t,
+                            .spec = t->spec,
+                            .pool = pool_encoder,
+                            .parts = n && !pad ? filled : NULL,
+                            .before = n ? &filled[n - 1] : NULL};
     for (size_t i = 0; i < corpus->n_warnings; i++)
         ser_say("%s", corpus->warnings[i]);
-    if (is_fusion)
-        return fill_fusion(failed, t, corpus, progress, err);
-    ser_tree_filled filled = {0};
-    ser_status st = fill_tree(&filled, t, corpus, pool_encoder, NULL, NULL, progress, err);
-    *failed = *failed || filled.n_failed;
-    ser_tree_filled_release(&filled);
-    return st;
+    ser_text_release(&type);
+    return fill_all(failed, contents, filled, n + 1, corpus, progress, err);
 }
 
 /* Of the corpora with a name those that are found; at least one. */

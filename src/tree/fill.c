@@ -116,10 +116,10 @@ static ser_status check_folder(const filling *f, ser_error *err)
     char **files = NULL;
     size_t n_files = 0;
     bool has_index = access(f->index_path, F_OK) == 0;
-    if (access(f->out->folder, F_OK) != 0)
+    if (access(f->out->folder, F_OK) != 0 || (f->settings->only_check && f->settings->overwrite))
         return SER_OK;
     ser_status st = ser_io_list_files(&files, &n_files, f->out->folder, err);
-    if (st == SER_OK)
+    if (st == SER_OK && !f->settings->only_check)
         remove_leftovers(f, files, n_files);
     if (st == SER_OK && f->settings->overwrite)
         st = remove_tree(f, files, n_files, err);
@@ -326,6 +326,17 @@ static ser_status fill_all(filling *f, int n_threads, ser_error *err)
     return st;
 }
 
+static ser_status fill_folder(filling *f, ser_error *err)
+{
+    int n_threads = f->settings->n_threads;
+    ser_status st = ser_io_make_folder(f->out->folder, err);
+    if (st == SER_OK)
+        st = write_index(f, 0, err);
+    if (st == SER_OK)
+        st = fill_all(f, n_threads > 0 ? n_threads : ser_n_cores(), err);
+    return st == SER_OK && !f->out->n_failed ? write_index(f, f->out->n, err) : st;
+}
+
 ser_status ser_tree_fill(ser_tree_filled *out, const ser_corpus *corpus, const ser_extractor *e,
                          const ser_tree_recipe *recipe, const ser_tree_fill_settings *settings,
                          ser_error *err)
@@ -335,14 +346,8 @@ ser_status ser_tree_fill(ser_tree_filled *out, const ser_corpus *corpus, const s
     ser_status st = prepare(&f, err);
     if (st == SER_OK)
         st = check_folder(&f, err);
-    if (st == SER_OK)
-        st = ser_io_make_folder(out->folder, err);
-    if (st == SER_OK)
-        st = write_index(&f, 0, err);
-    if (st == SER_OK)
-        st = fill_all(&f, settings->n_threads > 0 ? settings->n_threads : ser_n_cores(), err);
-    if (st == SER_OK && !out->n_failed)
-        st = write_index(&f, out->n, err);
+    if (st == SER_OK && !settings->only_check)
+        st = fill_folder(&f, err);
     ser_tree_index_release(&f.index);
     ser_free(f.index_path);
     return st;

@@ -18,8 +18,9 @@ typedef struct ser_tree_filled {
 
 typedef struct ser_tree_fill_settings {
     const char *features_dir;
-    bool overwrite; /* replace what is there */
-    int n_threads;  /* 0: all cores; one recording each */
+    bool overwrite;  /* replace what is there */
+    bool only_check; /* whether the folder may be filled: nothing is changed */
+    int n_threads;   /* 0: all cores; one recording each */
     ser_progress progress;
     /* Trees of the extractor's parts, in its order, filled from the same corpus: frames are joined from them
      * instead of computed. NULL: they are computed. */
