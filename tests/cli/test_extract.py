@@ -89,6 +89,35 @@ class Layout(Trees):
         self.evaluate("--data", f"{a}+{b}", "--augment", "none")
         self.assertEqual(self.report(), with_audio)
 
+    def test_fusion(self):
+        hubert = ("--encoder", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/encoder/hubert_base"))
+        corpus = self.make_corpus(per_class=1)
+        one = os.path.join(corpus, "anger/anger0.wav")
+        folders = [self.path("features/" + n) for n in ("LOGMEL/corpus_LOGMEL_128", "HUBERT/corpus_HUBERT", "FUSION/corpus_FUSION")]
+        out, _ = self.extract("--data", corpus, *hubert)  # FUSION is the default
+        self.assertEqual([line.split(":")[0] for line in out.splitlines()], folders)
+        for folder, type in zip(folders, ("LOGMEL", "HUBERT", "FUSION")):
+            self.ser("extract", "--feature-type", type, *hubert, "-o", self.path("one.npy"), one)
+            self.assertEqual(self.read_npy(folder + "/anger0.npy"), self.read_npy(self.path("one.npy")))
+        before = self.contents("features")
+        _, err = self.extract("--data", corpus, *hubert, "--pool-encoder", status=1)
+        self.check_error(err, "FUSION: its pool_encoder is false, not true")
+        shutil.rmtree(folders[1])
+        self.extract("--data", corpus, *hubert, "--pool-encoder", status=1)
+        self.assertFalse(os.path.exists(folders[1]))  # nothing is computed only to be refused
+        self.extract("--data", corpus, *hubert, "--pool-encoder", "--overwrite")
+        (n, dims), data = self.read_npy(folders[2] + "/anger0.npy")
+        rows = [data[4 * dims * i:4 * dims * (i + 1)] for i in range(n)]
+        self.assertEqual(len({row[4 * 128:] for row in rows}), 1)
+        self.assertEqual(len({row[:4 * 128] for row in rows}), n)
+        self.ser("extract", "--feature-type", "FUSION", *hubert, "--pool-encoder", "-o", self.path("one.npy"), one)
+        self.assertEqual(((n, dims), data), self.read_npy(self.path("one.npy")))
+        self.extract("--data", corpus, *hubert, "--pad", "30", "--overwrite")
+        self.ser("extract", "--feature-type", "HUBERT", *hubert, "--pad", "30", "-o", self.path("one.npy"), one)
+        self.assertEqual(self.read_npy(folders[1] + "/anger0.npy"), self.read_npy(self.path("one.npy")))
+        self.extract("--data", corpus, *hubert, "--overwrite")
+        self.assertEqual(before, self.contents("features"))
+
     def test_usage(self):
         corpus = self.make_corpus(per_class=1)
         self.check_error(self.extract("--data", corpus, "-o", "x.npy", status=2)[1].splitlines()[0], "-o is for one")
