@@ -1,5 +1,5 @@
 /* Times an encoder on noise, of 3.7, 10 and 30 s unless lengths are given.
- * Usage: bench-encoder FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]
+ * Usage: bench-encoder FOLDER auto|fp32|bf16|int8|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]
  * Prints what opening and the first 3 s cost in this process, then for each length the fastest round of one
  * recording on N_THREADS threads, and of N_THREADS recordings side by side, one thread each, as RTF (seconds
  * of computing for a second of sound) and times real time; then the processor's time that a recording took,
@@ -65,6 +65,7 @@ static ser_status init(bench *b, const char *folder, const char *precision, ser_
     } words[] = {{"auto", SER_ENGINE_ONEDNN, SER_PRECISION_AUTO},
                  {"fp32", SER_ENGINE_ONEDNN, SER_PRECISION_FP32},
                  {"bf16", SER_ENGINE_ONEDNN, SER_PRECISION_BF16},
+                 {"int8", SER_ENGINE_ONEDNN, SER_PRECISION_INT8},
                  {"ref", SER_ENGINE_REF, SER_PRECISION_FP32}};
     ser_status status = ser_fail(err, SER_E_ARG, "no such precision");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -149,7 +150,8 @@ int main(int argc, char **argv)
 {
     static const char *const usual_lengths[] = {"3.7", "10", "30"};
     if (argc < 6) {
-        fprintf(stderr, "usage: %s FOLDER auto|fp32|bf16|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]\n",
+        fprintf(stderr,
+                "usage: %s FOLDER auto|fp32|bf16|int8|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]\n",
                 argv[0]);
         return 2;
     }

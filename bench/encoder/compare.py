@@ -160,6 +160,7 @@ def measure(peers, lengths, n_turns, n_rounds):
                     del peers[name]
                     continue
                 best[name, length] = min(took, best.get((name, length), float("inf")))
+                print(f"{name}, {length:g} s: {took * 1000:.0f} ms", file=sys.stderr, flush=True)
     return best
 
 

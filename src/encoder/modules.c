@@ -196,8 +196,8 @@ static ser_status load_product(ser_module *m, const loading *l, const ser_module
         ser_nn_conv_shape shape = {spec->n_out, spec->n_in, spec->kernel, spec->stride, spec->padding};
         status = ser_nn_conv1d_init(&m->conv, l->ops, weight, scales, bias, &shape, spec->act, err);
     } else if (status == SER_OK) {
-        status = ser_nn_linear_new(&m->linear, l->ops, weight, scales, bias, spec->n_out, spec->n_in,
-                                   spec->act, err);
+        status = (spec->exact ? ser_nn_linear_new_exact : ser_nn_linear_new)(
+            &m->linear, l->ops, weight, scales, bias, spec->n_out, spec->n_in, spec->act, err);
     }
     ser_free(bias);
     ser_free(scales);

@@ -21,6 +21,7 @@ typedef struct ser_module_spec {
     size_t n_out, n_in;
     size_t kernel, stride, padding; /* CONV; of TABLE and POSITIONAL the kernel */
     bool has_bias;
+    bool exact;         /* LINEAR only: never computed in 8 bits */
     bool weight_norm;   /* POSITIONAL only: the weight is stored as direction and magnitude */
     ser_activation act; /* LINEAR and CONV only */
 } ser_module_spec;

@@ -34,6 +34,9 @@ size_t ser_transformer_specs(ser_module_spec *specs, const ser_encoder_sizes *s,
         [SER_LAYER_GATE_CONSTANTS] = {.kind = SER_MODULE_HEADS, .n_out = s->n_heads},
     };
     layer[SER_LAYER_K].has_bias = k_bias;
+    /* Of all products these lose most in 8 bits: Whisper base's fourth hidden state falls from a cosine of
+     * 0.998 to 0.988 without this. */
+    layer[SER_LAYER_V].exact = layer[SER_LAYER_OUT].exact = true;
     for (size_t i = 0; i < n_layers * n; i++) {
         specs[i] = layer[i % n];
         snprintf(specs[i].name, sizeof specs[i].name, "%s%zu.%s", prefix, i / n, names[i % n]);

@@ -36,6 +36,7 @@ struct ser_nn_linear {
     const ser_nn_ops *ops;
     size_t n_out, n_in;
     ser_activation act;
+    bool exact;    /* never in 8 bits */
     float *bias;   /* n_out; zeros where there is none */
     void *weights; /* in the engine's form */
 };

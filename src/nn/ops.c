@@ -126,9 +126,9 @@ static ser_status check_weights(const ser_tensor *w, const float *scales, size_t
     return SER_OK;
 }
 
-ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
+static ser_status new_linear(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
                              const float *scales, const float *bias, size_t n_out, size_t n_in,
-                             ser_activation act, ser_error *err)
+                             ser_activation act, bool exact, ser_error *err)
 {
     *out = NULL;
     ser_status status = check_weights(w, scales, n_out, n_in, err);
@@ -137,7 +137,7 @@ ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const s
     ser_nn_linear *l = ser_alloc(1, sizeof *l);
     if (!l)
         return ser_fail_nomem(err);
-    *l = (ser_nn_linear){.ops = ops, .n_out = n_out, .n_in = n_in, .act = act};
+    *l = (ser_nn_linear){.ops = ops, .n_out = n_out, .n_in = n_in, .act = act, .exact = exact};
     l->bias = ser_alloc(n_out, sizeof *l->bias);
     if (!l->bias)
         status = ser_fail_nomem(err);
@@ -150,6 +150,20 @@ ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const s
     else
         ser_nn_linear_free(&l);
     return status;
+}
+
+ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
+                             const float *scales, const float *bias, size_t n_out, size_t n_in,
+                             ser_activation act, ser_error *err)
+{
+    return new_linear(out, ops, w, scales, bias, n_out, n_in, act, false, err);
+}
+
+ser_status ser_nn_linear_new_exact(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
+                                   const float *scales, const float *bias, size_t n_out, size_t n_in,
+                                   ser_activation act, ser_error *err)
+{
+    return new_linear(out, ops, w, scales, bias, n_out, n_in, act, true, err);
 }
 
 void ser_nn_linear_free(ser_nn_linear **l)

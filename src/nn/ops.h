@@ -36,6 +36,10 @@ ser_status ser_nn_work_keep_shapes(ser_nn_work *work, size_t n_shapes, ser_error
 ser_status ser_nn_linear_new(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
                              const float *scales, const float *bias, size_t n_out, size_t n_in,
                              ser_activation act, ser_error *err);
+/* The same, but never in 8 bits: for layers that suffer most from it. */
+ser_status ser_nn_linear_new_exact(ser_nn_linear **out, const ser_nn_ops *ops, const ser_tensor *w,
+                                   const float *scales, const float *bias, size_t n_out, size_t n_in,
+                                   ser_activation act, ser_error *err);
 void ser_nn_linear_free(ser_nn_linear **l);
 
 /* x (n_rows, n_in) -> y (n_rows, n_out), activations of the types x_type and y_type, contiguous; add: y +=

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "nn/engine.h"
 #include "nn/layers.h"
+#include "nn/quantise.h"
 
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
@@ -18,6 +19,7 @@ enum {
     N_PRIMITIVES = 64, /* in one work, unless it asks for more: those of five lengths of recordings */
     N_WAYS = 16,       /* places in which a primitive may be kept */
     MAX_ARGS = 5,
+    PIECE_8_BITS = 64, /* rows, so that their sums stay in the cache */
     CONVERTED_SLOT = 0,
     SCRATCHPAD_SLOT = 1
 };
@@ -26,6 +28,7 @@ typedef struct packed_weights {
     dnnl_memory_desc_t md;
     void *data;
     dnnl_memory_t memory, bias; /* only read, so that threads may share them */
+    float *scales, *sums;       /* (n_out), in 8 bits only: see quantise.h */
 } packed_weights;
 
 /* What a primitive was made for. */
@@ -63,7 +66,30 @@ static ser_status fail_dnnl(ser_error *err, dnnl_status_t status)
 
 static dnnl_data_type_t type_of(ser_dtype t)
 {
-    return t == SER_BF16 ? dnnl_bf16 : dnnl_f32;
+    switch (t) {
+    case SER_BF16:
+        return dnnl_bf16;
+    case SER_I8:
+        return dnnl_s8;
+    case SER_U8:
+        return dnnl_u8;
+    case SER_I32:
+        return dnnl_s32;
+    default:
+        return dnnl_f32;
+    }
+}
+
+/* In 8 bits, linear layers multiply SER_U8 activations with SER_I8 weights; all else is computed in
+ * ops->type. */
+static bool in_8_bits(const ser_nn_linear *l)
+{
+    return l->ops->precision == SER_PRECISION_INT8 && !l->exact;
+}
+
+static ser_dtype weight_type(const ser_nn_linear *l)
+{
+    return in_8_bits(l) ? SER_I8 : l->ops->type;
 }
 
 /* A description of a matrix (n_rows, n_columns) whose neighbours lie strides apart. */
@@ -90,16 +116,18 @@ static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_err
 {
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     bool has_bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-    if (wanted == SER_PRECISION_INT8)
+    bool has_vnni = (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
+    if (wanted == SER_PRECISION_INT8 && !has_vnni)
         return ser_fail(err, SER_E_UNSUPPORTED,
-                        "this version cannot compute in int8: choose --precision auto, bf16 or fp32");
+                        "this processor cannot compute in int8: choose --precision auto or fp32");
     if (wanted == SER_PRECISION_BF16 && !has_bf16)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "this processor cannot compute in bf16: choose --precision auto or fp32");
     if (wanted == SER_PRECISION_AUTO)
         wanted = has_bf16 ? SER_PRECISION_BF16 : SER_PRECISION_FP32;
     ops->precision = wanted;
-    ops->type = wanted == SER_PRECISION_BF16 ? SER_BF16 : SER_F32;
+    ops->type =
+        wanted == SER_PRECISION_BF16 || (wanted == SER_PRECISION_INT8 && has_bf16) ? SER_BF16 : SER_F32;
     dnnl_engine_t engine;
     dnnl_status_t status = dnnl_engine_create(&engine, dnnl_cpu, 0);
     if (status != dnnl_success)
@@ -198,8 +226,9 @@ static dnnl_status_t make_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engin
     if (status == dnnl_success)
         status = matrix(&bias, 1, key->n, key->n, 1, SER_F32);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&any, 2, b_sizes, type_of((ser_dtype)key->a_type),
-                                              dnnl_format_tag_any);
+        status = dnnl_memory_desc_init_by_tag(
+            &any, 2, b_sizes, type_of(key->a_type == SER_U8 ? SER_I8 : (ser_dtype)key->a_type),
+            dnnl_format_tag_any);
     if (status == dnnl_success)
         status = dnnl_matmul_desc_init(&desc, &a, b ? b : &any, key->flags & LINEAR ? &bias : NULL, &c);
     if (status == dnnl_success)
@@ -309,9 +338,10 @@ typedef struct panel {
 static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *l)
 {
     dnnl_primitive_desc_t pd = NULL;
-    product key = {.n_batch = 1, .m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in, .flags = LINEAR};
-    key.a_type = l->ops->type;
-    key.c_type = SER_F32;
+    product key = {.n_batch = 1, .m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in};
+    key.flags = in_8_bits(l) ? 0 : LINEAR;
+    key.a_type = in_8_bits(l) ? SER_U8 : l->ops->type;
+    key.c_type = in_8_bits(l) ? SER_I32 : SER_F32;
     dnnl_status_t status = make_product(&pd, l->ops->engine_data, &key, NULL);
     if (status == dnnl_success)
         *md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
@@ -334,7 +364,7 @@ static dnnl_status_t panel_init(panel *p, const ser_nn_linear *l, const dnnl_mem
     enum { WANTED = 64, GAP = 64 };
     size_t block = rows_in_block(md);
     *p = (panel){.n_rows = (WANTED + block - 1) / block * block, .ld = l->n_in + GAP};
-    p->rows = ser_alloc(p->n_rows * p->ld, ser_dtype_size(l->ops->type));
+    p->rows = ser_alloc(p->n_rows * p->ld, ser_dtype_size(weight_type(l)));
     p->row = ser_alloc(l->n_in, sizeof *p->row);
     if (!p->rows || !p->row)
         return dnnl_out_of_memory;
@@ -348,16 +378,19 @@ static void panel_release(panel *p)
     ser_free(p->row);
 }
 
-static ser_status read_rows(panel *p, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
-                            size_t first, size_t n, ser_error *err)
+static ser_status read_rows(panel *p, packed_weights *packed, const ser_nn_linear *l, const ser_tensor *w,
+                            const float *scales, size_t first, size_t n, ser_error *err)
 {
-    bool half = l->ops->type == SER_BF16;
+    ser_dtype type = weight_type(l);
     ser_status status = SER_OK;
     for (size_t o = 0; o < n && status == SER_OK; o++) {
-        void *to = (unsigned char *)p->rows + o * p->ld * ser_dtype_size(l->ops->type);
-        status = ser_nn_weight_row(half ? p->row : to, w, scales, first + o, l->n_in, err);
-        if (half && status == SER_OK)
+        void *to = (unsigned char *)p->rows + o * p->ld * ser_dtype_size(type);
+        status = ser_nn_weight_row(type == SER_F32 ? to : p->row, w, scales, first + o, l->n_in, err);
+        if (status == SER_OK && type == SER_BF16)
             ser_nn_to_bf16(to, p->row, l->n_in);
+        else if (status == SER_OK && type == SER_I8)
+            packed->scales[first + o] =
+                ser_nn_quantise_weights(to, &packed->sums[first + o], p->row, l->n_in);
     }
     return status;
 }
@@ -372,11 +405,11 @@ static dnnl_status_t pack_rows(const panel *p, const packed_weights *w, const se
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t primitive = NULL;
-    size_t block = rows_in_block(&w->md), size = ser_dtype_size(l->ops->type);
+    size_t block = rows_in_block(&w->md), size = ser_dtype_size(weight_type(l));
     size_t at = first / block * (size_t)w->md.format_desc.blocking.strides[1] * size;
     to_md.dims[1] = (dnnl_dim_t)n;
     to_md.padded_dims[1] = (dnnl_dim_t)((n + block - 1) / block * block);
-    dnnl_status_t status = matrix(&from_md, l->n_in, n, 1, p->ld, l->ops->type);
+    dnnl_status_t status = matrix(&from_md, l->n_in, n, 1, p->ld, weight_type(l));
     if (status == dnnl_success)
         status = dnnl_memory_create(&from, &from_md, engine, p->rows);
     if (status == dnnl_success)
@@ -405,7 +438,7 @@ static ser_status pack(packed_weights *p, const ser_nn_linear *l, const ser_tens
     ser_status status = SER_OK;
     for (size_t o = 0; o < l->n_out && status == SER_OK && failed == dnnl_success; o += rows.n_rows) {
         size_t n = l->n_out - o < rows.n_rows ? l->n_out - o : rows.n_rows;
-        status = read_rows(&rows, l, w, scales, o, n, err);
+        status = read_rows(&rows, p, l, w, scales, o, n, err);
         if (status == SER_OK)
             failed = pack_rows(&rows, p, l, o, n);
     }
@@ -422,7 +455,11 @@ static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
         status = dnnl_unimplemented;
     if (status == dnnl_success)
         p->data = ser_alloc(dnnl_memory_desc_get_size(&p->md), 1);
-    if (status == dnnl_success && !p->data)
+    if (status == dnnl_success && in_8_bits(l)) {
+        p->scales = ser_alloc(2 * l->n_out, sizeof *p->scales);
+        p->sums = p->scales ? p->scales + l->n_out : NULL;
+    }
+    if (status == dnnl_success && (!p->data || (in_8_bits(l) && !p->scales)))
         status = dnnl_out_of_memory;
     if (status == dnnl_success)
         status = dnnl_memory_create(&p->memory, &p->md, l->ops->engine_data, p->data);
@@ -455,6 +492,7 @@ static void onednn_linear_release(ser_nn_linear *l)
     dnnl_memory_destroy(p->memory);
     dnnl_memory_destroy(p->bias);
     ser_free(p->data);
+    ser_free(p->scales);
     ser_free(p);
 }
 
@@ -485,6 +523,31 @@ static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void 
     return a ? run(item, work, y, a, p->memory, p->bias, err) : ser_fail_nomem(err);
 }
 
+/* Between the row's quantisation and what the sums are worth stands one product of bytes. */
+static ser_status forward_8_bits(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+{
+    const packed_weights *p = l->weights;
+    product key = {
+        .n_batch = 1, .m = n_rows, .n = l->n_out, .k = l->n_in, .a_type = SER_U8, .c_type = SER_I32};
+    size_t n_sums = n_rows * l->n_out * sizeof(int32_t), n_row_floats = 2 * n_rows * sizeof(float);
+    int32_t *sums =
+        ser_nn_buffer_reserve(&work->engine_slots[CONVERTED_SLOT], n_sums + n_row_floats + n_rows * l->n_in);
+    cached *item;
+    if (!sums)
+        return ser_fail_nomem(err);
+    float *lows = (float *)(sums + n_rows * l->n_out), *steps = lows + n_rows;
+    uint8_t *bytes = (uint8_t *)(steps + n_rows);
+    ser_nn_quantise_rows(bytes, lows, steps, x, x_type, n_rows, l->n_in);
+    ser_status status = find(&item, work, &key, &p->md, err);
+    if (status == SER_OK)
+        status = run(item, work, sums, bytes, p->memory, NULL, err);
+    ser_nn_quantised q = {p->scales, p->sums, l->bias, lows, steps, n_rows, l->n_out, l->act};
+    if (status == SER_OK)
+        ser_nn_dequantise(y, y_type, sums, &q, add);
+    return status;
+}
+
 static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                         const void *x, ser_dtype x_type, size_t n_rows, bool add,
                                         ser_error *err)
@@ -493,10 +556,13 @@ static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     size_t x_row = l->n_in * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_NN_PIECE) {
-        size_t n = n_rows - t < SER_NN_PIECE ? n_rows - t : SER_NN_PIECE;
-        status = forward_piece(l, work, (unsigned char *)y + t * y_row, y_type,
-                               (const unsigned char *)x + t * x_row, x_type, n, add, err);
+    bool bytes = in_8_bits(l);
+    size_t piece = bytes ? PIECE_8_BITS : SER_NN_PIECE;
+    for (size_t t = 0; t < n_rows && status == SER_OK; t += piece) {
+        size_t n = n_rows - t < piece ? n_rows - t : piece;
+        status = (bytes ? forward_8_bits : forward_piece)(l, work, (unsigned char *)y + t * y_row, y_type,
+                                                          (const unsigned char *)x + t * x_row, x_type, n,
+                                                          add, err);
     }
     omp_set_num_threads(n_threads);
     return status;

@@ -56,6 +56,38 @@ static void check_engine(const char *folder, ser_engine engine, ser_precision pr
     ser_free(hidden);
 }
 
+/* Each hidden state as a whole: single frames of the last layers suffer more. */
+static void check_int8(const char *folder)
+{
+    ser_error err = {0};
+    ser_encoder *e;
+    ser_encoder_work *w;
+    enum { N_ROWS = sizeof unpadded_rows / sizeof *unpadded_rows };
+    static float rows[N_ROWS * DIMS];
+    ser_status status = ser_encoder_open(&e, folder, -1, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err);
+    if (status == SER_E_UNSUPPORTED) /* an older processor */
+        return;
+    CHECK_OK(status, &err);
+    CHECK_OK(ser_encoder_work_new(&w, e, 0, &err), &err);
+    float *pcm = make_signal(N_SAMPLES);
+    float *hidden = ser_alloc(ser_encoder_n_frames(e, N_SAMPLES) * DIMS, sizeof *hidden);
+    for (int i = 0; i <= N_LAYERS; i++) {
+        float *golden = read_golden("base_unpadded", i, N_ROWS * DIMS);
+        CHECK_OK(ser_encoder_run(e, w, hidden, pcm, N_SAMPLES, 0, &i, 1, &err), &err);
+        for (size_t k = 0; k < N_ROWS; k++)
+            memcpy(rows + k * DIMS, hidden + unpadded_rows[k] * DIMS, DIMS * sizeof *rows);
+        double similarity = cosine(rows, golden, N_ROWS * DIMS), lowest = i < 6 ? 0.995 : 0.99;
+        if (!(similarity >= lowest))
+            fprintf(stderr, "hidden state %d in 8 bits: cosine %.6f\n", i, similarity);
+        CHECK(similarity >= lowest);
+        ser_free(golden);
+    }
+    ser_encoder_work_free(&w);
+    ser_encoder_close(&e);
+    ser_free(pcm);
+    ser_free(hidden);
+}
+
 /* Weights of 8 bits, as a model file carries them: the first four layers. */
 static void check_export(const char *folder, const char *config_json)
 {
@@ -102,6 +134,7 @@ int main(void)
     check_engine(folder, SER_ENGINE_REF, SER_PRECISION_FP32, 1e-3, 0.999999, false);
     check_engine(folder, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1e-3, 0.999999, true);
     check_engine(folder, SER_ENGINE_ONEDNN, SER_PRECISION_AUTO, 0, 0.999, true);
+    check_int8(folder);
     snprintf(path, sizeof path, "%s/config.json", folder);
     ser_bytes config;
     ser_error err = {0};

@@ -1,0 +1,117 @@
+/* Linear layers in 8 bits against what rounding may do to the exact result. */
+#include "engines.h"
+#include "nn/quantise.h"
+
+enum { N_IN = 200, N_OUT = 72, N_ROWS = 150 };
+
+static void test_rows(void)
+{
+    enum { N = 83, ROWS = 3 };
+    float x[ROWS * N], lows[ROWS], steps[ROWS];
+    uint8_t q[ROWS * N];
+    for (size_t i = 0; i < N; i++) {
+        x[i] = (float)i / 7 - 3;
+        x[N + i] = 2.5f; /* nothing but one value */
+        x[2 * N + i] = i ? 0 : -1e-3f;
+    }
+    ser_nn_quantise_rows(q, lows, steps, x, SER_F32, ROWS, N);
+    for (size_t t = 0; t < ROWS; t++)
+        for (size_t i = 0; i < N; i++) {
+            double back = (double)lows[t] + (double)steps[t] * q[t * N + i];
+            CHECK(fabs(back - (double)x[t * N + i]) <= (t == 1 ? 0 : 0.501 * (double)steps[t]));
+        }
+    CHECK(q[0] == 0 && q[N - 1] == 255);
+    float w[] = {-1, 0.5f, 0.25f, 0}, sum;
+    int8_t bytes[4];
+    float scale = ser_nn_quantise_weights(bytes, &sum, w, 4);
+    CHECK(bytes[0] == -127 && bytes[1] == 64 && bytes[2] == 32 && bytes[3] == 0);
+    CHECK(fabsf(scale - 1 / 127.0f) < 1e-9f && fabsf(sum + 31 * scale) < 1e-6f);
+    memset(w, 0, sizeof w);
+    CHECK(ser_nn_quantise_weights(bytes, &sum, w, 4) == 1 && bytes[0] == 0 && sum == 0);
+}
+
+/* |y - exact| where each x may be half a step off, and each w half a scale. */
+static double bound(const float *x, const float *w)
+{
+    double low = 1e30, high = -1e30, largest = 0, sum_x = 0, sum_w = 0;
+    for (size_t i = 0; i < N_IN; i++) {
+        low = fmin(low, (double)x[i]);
+        high = fmax(high, (double)x[i]);
+        largest = fmax(largest, fabs((double)w[i]));
+        sum_x += fabs((double)x[i]);
+        sum_w += fabs((double)w[i]);
+    }
+    double half_step = (high - low) / 255 / 2, half_scale = largest / 127 / 2;
+    return 1.02 * (sum_w * half_step + sum_x * half_scale + N_IN * half_step * half_scale) + 1e-5;
+}
+
+static void linear_case(const ser_nn_ops *ops, ser_activation act, ser_dtype x_type, ser_dtype y_type,
+                        bool add)
+{
+    ser_error err = {0};
+    ser_nn_linear *l;
+    ser_nn_work *work;
+    float *x = random_floats(N_ROWS * N_IN, 1, 1), *w = random_floats(N_OUT * N_IN, 0.1, 2);
+    float *bias = random_floats(N_OUT, 1, 3), *before = random_floats(N_ROWS * N_OUT, 1, 4);
+    float *y = random_floats(N_ROWS * N_OUT, 1, 4), *out = random_floats(N_ROWS * N_OUT, 1, 4);
+    float *alone = random_floats(N_OUT, 1, 5), *alone_out = random_floats(N_OUT, 1, 5);
+    void *typed = ser_alloc(N_ROWS * N_IN, sizeof(float));
+    ser_tensor t = tensor_of(w, N_OUT, N_IN);
+    ser_nn_convert(typed, x_type, x, N_ROWS * N_IN);
+    widen(x, typed, x_type, N_ROWS * N_IN);
+    CHECK_OK(ser_nn_linear_new(&l, ops, &t, NULL, bias, N_OUT, N_IN, act, &err), &err);
+    CHECK_OK(ser_nn_work_new(&work, ops, 2, &err), &err);
+    CHECK_OK(ser_nn_linear_forward(l, work, y, y_type, typed, x_type, N_ROWS, add, &err), &err);
+    widen(out, y, y_type, N_ROWS * N_OUT);
+    size_t n_wrong = 0;
+    for (size_t r = 0; r < N_ROWS; r++)
+        for (size_t o = 0; o < N_OUT; o++) {
+            double sum = (double)bias[o], may = bound(x + r * N_IN, w + o * N_IN);
+            for (size_t i = 0; i < N_IN; i++)
+                sum += (double)w[o * N_IN + i] * (double)x[r * N_IN + i];
+            sum = act == SER_ACT_GELU ? gelu(sum) : sum; /* whose slope is at most 1.13 */
+            sum += add ? (double)before[r * N_OUT + o] : 0;
+            may = 1.13 * may + (y_type == SER_BF16 ? fabs(sum) * 0x1p-8 : 0);
+            n_wrong += !(fabs((double)out[r * N_OUT + o] - sum) <= may);
+        }
+    CHECK(n_wrong == 0);
+    if (!add) { /* whoever else is in the batch */
+        size_t row = 77;
+        CHECK_OK(ser_nn_linear_forward(l, work, alone, y_type,
+                                       (const unsigned char *)typed + row * N_IN * ser_dtype_size(x_type),
+                                       x_type, 1, false, &err),
+                 &err);
+        widen(alone_out, alone, y_type, N_OUT);
+        CHECK(memcmp(alone_out, out + row * N_OUT, N_OUT * sizeof *out) == 0);
+    }
+    ser_nn_work_free(&work);
+    ser_nn_linear_free(&l);
+    ser_free(x);
+    ser_free(w);
+    ser_free(bias);
+    ser_free(before);
+    ser_free(y);
+    ser_free(out);
+    ser_free(alone);
+    ser_free(alone_out);
+    ser_free(typed);
+}
+
+int main(void)
+{
+    ser_error err = {0};
+    ser_nn_ops *ops;
+    test_rows();
+    ser_status status = ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err);
+    if (status == SER_E_UNSUPPORTED) /* an older processor */
+        return test_summary();
+    CHECK_OK(status, &err);
+    CHECK(ser_nn_ops_precision(ops) == SER_PRECISION_INT8);
+    ser_dtype type = ser_nn_ops_type(ops);
+    linear_case(ops, SER_ACT_NONE, SER_F32, SER_F32, false);
+    linear_case(ops, SER_ACT_NONE, type, SER_F32, true);
+    linear_case(ops, SER_ACT_GELU, type, type, false);
+    linear_case(ops, SER_ACT_NONE, type, type, false);
+    ser_nn_ops_free(&ops);
+    return test_summary();
+}
