@@ -44,7 +44,7 @@ static void init_head(ser_linear *l, size_t n_labels)
 
 typedef struct parts {
     bool linear, networks, deaf; /* deaf: hears no voice in anything */
-    size_t n_in;
+    size_t n_in, n_averaged;
 } parts;
 
 static void write_model(ser_model_data *m, const char *name, parts p)
@@ -60,8 +60,10 @@ static void write_model(ser_model_data *m, const char *name, parts p)
         init_head(&m->plain, N_LABELS);
     if (p.networks) {
         m->networks = ser_alloc(N_NETWORKS, sizeof *m->networks);
-        for (m->n_networks = 0; m->n_networks < N_NETWORKS; m->n_networks++)
+        for (m->n_networks = 0; m->n_networks < N_NETWORKS; m->n_networks++) {
             init_network(&m->networks[m->n_networks], m->n_networks, p.n_in ? p.n_in : SER_LOGMEL_DIMS);
+            m->networks[m->n_networks].condense.n_averaged = p.n_averaged;
+        }
     }
     if (p.deaf) {
         CHECK_OK(ser_linear_init(&m->voice, SER_N_STATISTICS * SER_LOGMEL_DIMS, 2, &err), &err);
@@ -166,6 +168,28 @@ static void test_short(const ser_model_data *networks)
     ser_free(a.x);
 }
 
+/* Networks that read the means of four frames. */
+static void test_averaged(const ser_model_data *averaged)
+{
+    enum { AT_ONCE = 4 };
+    ser_result r;
+    all_frames a = extract(N_SHORT);
+    size_t from = 0, n = 0;
+    float expected[N_LABELS];
+    for (size_t t = 0; t < a.n; t += AT_ONCE, n++)
+        for (size_t i = 0; i < SER_LOGMEL_DIMS; i++) {
+            size_t n_there = a.n - t < AT_ONCE ? a.n - t : AT_ONCE;
+            double sum = 0;
+            for (size_t k = 0; k < n_there; k++)
+                sum += (double)a.x[(t + k) * SER_LOGMEL_DIMS + i];
+            a.x[n * SER_LOGMEL_DIMS + i] = (float)(sum / (double)n_there);
+        }
+    ask(averaged, a.x, &from, &n, 1, expected);
+    predict("averaged", N_SHORT, 0, &r);
+    check_close("averaged", r.scores, expected, N_LABELS, 1e-4, 1e-5);
+    ser_free(a.x);
+}
+
 /* The mean over stretches of three seconds, one per second, whether or not somebody wants the timeline. */
 static void test_long(const ser_model_data *networks)
 {
@@ -248,7 +272,7 @@ int main(void)
 {
     ser_error err = {0};
     ser_random r;
-    ser_model_data models[5];
+    ser_model_data models[6];
     scratch_make();
     ser_random_init(&r, 1);
     for (size_t i = 0; i < N_LONG; i++) { /* noise whose pitch and level come and go */
@@ -261,13 +285,15 @@ int main(void)
     write_model(&models[2], "both", (parts){.linear = true, .networks = true});
     write_model(&models[3], "deaf", (parts){.networks = true, .deaf = true});
     write_model(&models[4], "narrow", (parts){.networks = true, .n_in = 100});
+    write_model(&models[5], "averaged", (parts){.networks = true, .n_averaged = 4});
     CHECK_OK(ser_extractor_new(&extractor, &models[0].spec, NULL, &err), &err);
     test_short(&models[0]);
+    test_averaged(&models[5]);
     test_long(&models[0]);
     test_voice();
     test_refusals();
     ser_extractor_free(&extractor);
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         ser_model_data_release(&models[i]);
     scratch_remove();
     return test_summary();

@@ -164,6 +164,10 @@ static void test_blocks(void)
     CHECK_FAILS(ser_timnet_scorer_new(&s, members, 2, &layout, nn, &err), SER_E_FORMAT, &err, "network 2");
     CHECK(!s);
     members[1].blocks = 5;
+    members[1].condense.n_averaged = 2;
+    CHECK_FAILS(ser_timnet_scorer_new(&s, members, 2, &layout, nn, &err), SER_E_FORMAT, &err,
+                "network 2 reads other frames");
+    members[1].condense.n_averaged = 0;
     ser_status st = SER_E_NOMEM;
     for (long i = 0; st != SER_OK && i < 1000; i++) {
         ser_alloc_fail_at(i);
@@ -191,6 +195,7 @@ static void init_model(ser_model_data *m, bool with_linear)
     init_member(&m->networks[0], 4, 1);
     init_member(&m->networks[1], DIMS, 2);
     m->networks[1].blocks = UINT64_C(1) << 63 | 1;
+    m->networks[1].condense = (ser_condense){.n_averaged = 8, .trim = true};
     CHECK_OK(ser_linear_init(&m->voice, 24, 2, &err), &err);
     m->voice.temperature = 1;
     if (with_linear)
@@ -204,6 +209,7 @@ static bool same_member(const ser_timnet_member *a, const ser_timnet_member *b)
     size_t n_in = a->net->shape.n_in;
     return a->net->n_values == b->net->n_values && n_in == b->net->shape.n_in && a->blocks == b->blocks &&
            a->temperature == b->temperature && a->net->shape.dropout == b->net->shape.dropout &&
+           a->condense.n_averaged == b->condense.n_averaged && a->condense.trim == b->condense.trim &&
            memcmp(a->net->values, b->net->values, a->net->n_values * sizeof(float)) == 0 &&
            memcmp(a->mean, b->mean, n_in * sizeof(float)) == 0 &&
            memcmp(a->scale, b->scale, n_in * sizeof(float)) == 0;
@@ -296,6 +302,8 @@ static void test_descriptions(void)
     check_description(NETWORK("1", "1", "relu", ", \"blocks\": [64]"), "timnet", "does not describe");
     check_description(NETWORK("1", "1", "relu", ", \"blocks\": []"), "timnet", "does not describe");
     check_description(NETWORK("1", "1", "relu", ", \"blocks\": 1"), "timnet", "does not describe");
+    check_description(NETWORK("1", "1", "relu", ", \"average\": 65"), "timnet", "does not describe");
+    check_description(NETWORK("1", "1", "relu", ", \"trim\": 1"), "timnet", "does not describe");
 }
 
 int main(void)
