@@ -260,7 +260,7 @@ class Models(Case):
 
     def test_train_predict_and_same_bits(self):
         corpus = self.make_corpus()
-        args = ("train", "--data", corpus, "--feature-type", "LOGMEL", "--augment", "1")
+        args = ("train", "--data", corpus, "--feature-type", "LOGMEL", "--augment", "1", "--model-type", "linear")
         out, _ = self.ser(*args, "--run", self.path("r1"))
         self.assertEqual(out.splitlines()[-1], self.path("r1"))
         shutil.rmtree(self.path("cache"))
