@@ -145,7 +145,7 @@ class Use(Trees):
         self.check_error(self.evaluate("--data", corpus, "--augment", "none", "--hop-length", "512", status=1)[1],
                          "corpus_LOGMEL_128: its hop_length is 320, not 512", "no such corpus")
         self.ser("train", "--features-dir", self.path("features"), "--data", corpus, "--feature-type", "LOGMEL", "--augment", "none",
-                 "--run", self.path("run"))
+                 "--epoch", "1", "--filter-size", "8", "--stack-size", "1", "--run", self.path("run"))
         os.rename(self.path("away"), corpus)
         _, err = self.evaluate("--data", corpus, "--augment", "none", "--hop-length", "512")
         self.check_error(err, "its hop_length is 320, not 512: its features are not used")
