@@ -92,7 +92,7 @@ ser_status ser_trained_open(ser_trained_list *out, const char *folder, ser_error
     if (st == SER_OK && !out->n)
         st = open_named(out, folder, names, n_names, is_final, err);
     ser_io_free_list(names, n_names);
-    if (st != SER_OK)
+    if (st != SER_OK || !out->n)
         ser_trained_close(out);
     return st;
 }

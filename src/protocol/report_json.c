@@ -134,11 +134,10 @@ static json_t *folds_json(const ser_report_facts *f)
     json_t *list = json_array();
     for (size_t i = 0; i < f->evaluation->n_folds; i++) {
         const ser_fold_result *r = &f->evaluation->folds[i];
-        json_t *fold =
-            json_pack("{s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:o}", "fold", text_json(f->folds->names[i]),
-                      "n_train", (json_int_t)r->n_train, "n_test", (json_int_t)r->n_test, "ua", r->ua, "wa",
-                      r->wa, "f1", r->f1, "loss", r->loss, "layers",
-                      ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        json_t *fold = json_pack("{s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:o}", "fold",
+                                 text_json(f->folds->names[i]), "n_train", (json_int_t)r->n_train, "n_test",
+                                 (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa, "f1", r->f1, "loss",
+                                 r->loss, "layers", ser_chosen_layers_json(f->spec, r->chosen.blocks));
         if (fold && r->has_choice)
             json_object_update_new(fold, json_pack("{s:b, s:f, s:f, s:f, s:f, s:f}", "active",
                                                    r->chosen.active, "spread_weight", r->chosen.spread_weight,
