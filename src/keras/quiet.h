@@ -15,8 +15,6 @@ typedef struct ser_hdf5_voice {
 static inline ser_hdf5_voice ser_hdf5_silence(void)
 {
     ser_hdf5_voice voice = {0};
-    /* libhdf5 loses track of what some damaged files made it allocate, and says so when the program ends. */
-    H5dont_atexit();
     H5Eget_auto2(H5E_DEFAULT, &voice.print, &voice.context);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return voice;

@@ -1,8 +1,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "keras/h5.h"
 #include "keras/layers.h"
-#include "keras/quiet.h"
 #include "keras/weights.h"
 
 #include <math.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 
 enum {
-    MAX_NAMES = 1 << 16,    /* in one attribute */
     MAX_NAME = 200,         /* bytes of a layer's or a weight's name, of which ours have fewer */
+    MAX_NAMES = 1 << 16,    /* in a list */
     MAX_ATTRIBUTES = 64,    /* into which a long list is split */
     OTHER_BYTES = 64 << 20, /* beside the values, in a file that makes sense */
     MAX_COPIES = 4          /* of the values: a whole model's file also holds its optimiser's */
@@ -20,119 +20,52 @@ enum {
 typedef struct names {
     char (*items)[MAX_NAME + 1];
     size_t n, capacity;
+    bool no_memory;
 } names;
 
 typedef struct reader {
     const ser_keras_layers *layers;
     bool *found; /* layers->n */
     float *values;
-    hid_t root; /* the group that has the layers */
+    ser_h5 file;
+    ser_h5_object root; /* the group that has the layers */
     ser_error *err;
 } reader;
 
 /* ---- lists of names in attributes ---- */
 
-/* false: no memory. A name that is too long is cut, and then nobody's. */
-static bool add_name(names *list, const char *s, size_t n)
+/* A name that is too long is cut, and then nobody's. */
+static bool add_name(void *context, const char *s, size_t n)
 {
-    if (!ser_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items))
+    names *list = context;
+    if (list->n == MAX_NAMES)
         return false;
-    n = strnlen(s, n);
+    if (!ser_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items))
+        return !(list->no_memory = true);
     memcpy(list->items[list->n++], s, n < MAX_NAME ? n : MAX_NAME);
     return true;
 }
 
-/* Texts of variable length, as h5py writes them since 3.14; libhdf5 allocates each. */
-static bool read_variable(names *list, hid_t attribute, hid_t type, hid_t space, size_t n)
-{
-    char **texts = ser_alloc(n, sizeof *texts);
-    hid_t memory_type = H5Tcopy(H5T_C_S1);
-    bool good = texts && H5Tset_size(memory_type, H5T_VARIABLE) >= 0 &&
-                H5Tset_cset(memory_type, H5Tget_cset(type)) >= 0 &&
-                H5Aread(attribute, memory_type, texts) >= 0;
-    for (size_t i = 0; good && i < n; i++)
-        good = add_name(list, texts[i] ? texts[i] : "", SIZE_MAX);
-    if (texts)
-        H5Dvlen_reclaim(memory_type, space, H5P_DEFAULT, texts);
-    H5Tclose(memory_type);
-    ser_free(texts);
-    return good;
-}
-
-static bool read_fixed(names *list, hid_t attribute, hid_t type, size_t n)
-{
-    size_t width = H5Tget_size(type);
-    if (width < 1 || width > MAX_NAME)
-        return false;
-    char *texts = ser_alloc(n, width);
-    bool good = texts && H5Aread(attribute, type, texts) >= 0;
-    for (size_t i = 0; good && i < n; i++)
-        good = add_name(list, texts + i * width, width);
-    ser_free(texts);
-    return good;
-}
-
-/* Appends the names in one attribute; false: it is no list of texts. */
-static bool read_attribute(names *list, hid_t object, const char *name)
-{
-    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-    if (attribute < 0)
-        return false;
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    hssize_t n = H5Sget_simple_extent_npoints(space);
-    bool good = n == 0 || (n > 0 && n <= MAX_NAMES && H5Tget_class(type) == H5T_STRING);
-    if (good && n > 0) /* Keras's empty lists are of numbers */
-        good = H5Tis_variable_str(type) > 0 ? read_variable(list, attribute, type, space, (size_t)n)
-                                            : read_fixed(list, attribute, type, (size_t)n);
-    H5Sclose(space);
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return good;
-}
-
-/* The list called name, or name0, name1, ...; false: there is none, or it is damaged. */
-static bool read_names(names *list, hid_t object, const char *name)
+/* The list called name, or name0, name1, ... */
+static ser_h5_answer read_names(names *list, ser_h5 *h, ser_h5_object object, const char *name)
 {
     *list = (names){0};
-    if (H5Aexists(object, name) > 0)
-        return read_attribute(list, object, name);
-    char part[64];
+    ser_h5_answer answer = ser_h5_texts(h, object, name, add_name, list);
+    if (answer != SER_H5_MISSING || list->no_memory)
+        return answer;
     for (int i = 0; i < MAX_ATTRIBUTES; i++) {
+        char part[64];
         snprintf(part, sizeof part, "%s%d", name, i);
-        if (H5Aexists(object, part) <= 0)
-            return i > 0;
-        if (!read_attribute(list, object, part))
-            return false;
+        answer = ser_h5_texts(h, object, part, add_name, list);
+        if (answer != SER_H5_FOUND)
+            return answer == SER_H5_MISSING && i > 0 && !list->no_memory ? SER_H5_FOUND : answer;
     }
-    return true;
+    return SER_H5_FOUND;
 }
 
 /* ---- values ---- */
 
-/* Only what lies in this file: links to others could name any file of this machine. path: with '/'. */
-static hid_t open_within(hid_t parent, const char *path)
-{
-    char part[MAX_NAME + 1];
-    hid_t object = H5I_INVALID_HID;
-    while (*path) {
-        H5L_info_t link;
-        size_t n = strcspn(path, "/");
-        memcpy(part, path, n);
-        part[n] = 0;
-        path += n + (path[n] == '/');
-        hid_t from = object >= 0 ? object : parent;
-        bool good = n > 0 && strcmp(part, ".") != 0 && H5Lget_info(from, part, &link, H5P_DEFAULT) >= 0 &&
-                    link.type == H5L_TYPE_HARD;
-        hid_t next = good ? H5Oopen(from, part, H5P_DEFAULT) : H5I_INVALID_HID;
-        if (object >= 0)
-            H5Oclose(object);
-        if ((object = next) < 0)
-            return object;
-    }
-    return object;
-}
-
-static void append_dims(ser_text *t, const hsize_t *dims, int n_dims)
+static void append_dims(ser_text *t, const uint64_t *dims, int n_dims)
 {
     ser_text_append(t, "(");
     for (int i = 0; i < n_dims; i++)
@@ -141,12 +74,12 @@ static void append_dims(ser_text *t, const hsize_t *dims, int n_dims)
 }
 
 static ser_status fail_sizes(ser_error *err, const ser_keras_layer *layer, const ser_keras_weight *weight,
-                             const hsize_t *dims, int n_dims)
+                             const ser_h5_array *array)
 {
     ser_text t = {0};
-    append_dims(&t, dims, n_dims);
+    append_dims(&t, array->dims, array->n_dims);
     ser_text_append(&t, " in the file, ");
-    append_dims(&t, (hsize_t[]){weight->dims[0], weight->dims[1], weight->dims[2]}, weight->n_dims);
+    append_dims(&t, (uint64_t[]){weight->dims[0], weight->dims[1], weight->dims[2]}, weight->n_dims);
     ser_status st = t.failed
                         ? ser_fail_nomem(err)
                         : ser_fail(err, SER_E_FORMAT,
@@ -157,58 +90,38 @@ static ser_status fail_sizes(ser_error *err, const ser_keras_layer *layer, const
     return st;
 }
 
-static ser_status read_values(float *values, hid_t data, const ser_keras_layer *layer,
-                              const ser_keras_weight *weight, ser_error *err)
+static ser_status read_weight(reader *r, ser_h5_object group, const char *name, const ser_keras_layer *layer,
+                              const ser_keras_weight *weight)
 {
-    hid_t type = H5Dget_type(data), properties = H5Dget_create_plist(data);
-    /* In one piece in this file: Keras writes nothing else, and every other layout can be a bomb. */
-    bool good = H5Tget_class(type) == H5T_FLOAT && H5Tget_size(type) <= 8 &&
-                H5Pget_external_count(properties) == 0 &&
-                (H5Pget_layout(properties) == H5D_CONTIGUOUS || H5Pget_layout(properties) == H5D_COMPACT);
-    H5Tclose(type);
-    H5Pclose(properties);
-    if (!good)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "layer %s: %s is no plain array of floating-point numbers: save it with Keras again",
+    ser_h5_object object;
+    ser_h5_array array;
+    if (ser_h5_find(&r->file, &object, group, name) != SER_H5_FOUND ||
+        ser_h5_read_array(&r->file, &array, object) != SER_H5_FOUND)
+        return ser_fail(r->err, SER_E_FORMAT, "layer %s: its %s is not there: the file is damaged",
                         layer->name, weight->name);
-    if (H5Dread(data, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values + weight->offset) < 0)
-        return ser_fail(err, SER_E_FORMAT, "layer %s: %s cannot be read: the file is damaged", layer->name,
-                        weight->name);
+    bool fits = array.n_dims == weight->n_dims;
+    for (int i = 0; fits && i < array.n_dims; i++)
+        fits = array.dims[i] == weight->dims[i];
+    if (!fits)
+        return fail_sizes(r->err, layer, weight, &array);
+    if (!array.is_f32)
+        return ser_fail(
+            r->err, SER_E_UNSUPPORTED,
+            "layer %s: %s is no plain array of 32-bit floating-point numbers, or was cut off: save it "
+            "with Keras again",
+            layer->name, weight->name);
+    float *values = r->values + weight->offset;
+    memcpy(values, array.data, array.n_bytes);
     for (size_t i = 0; i < weight->n; i++)
-        if (!isfinite(values[weight->offset + i]))
-            return ser_fail(err, SER_E_FORMAT, "layer %s: %s has a number that is not finite", layer->name,
+        if (!isfinite(values[i]))
+            return ser_fail(r->err, SER_E_FORMAT, "layer %s: %s has a number that is not finite", layer->name,
                             weight->name);
     return SER_OK;
 }
 
-static ser_status read_weight(const reader *r, hid_t group, const char *name, const ser_keras_layer *layer,
-                              const ser_keras_weight *weight)
-{
-    hid_t data = open_within(group, name);
-    if (data < 0 || H5Iget_type(data) != H5I_DATASET) {
-        if (data >= 0)
-            H5Oclose(data);
-        return ser_fail(r->err, SER_E_FORMAT, "layer %s: its %s is not there: the file is damaged",
-                        layer->name, weight->name);
-    }
-    hsize_t dims[H5S_MAX_RANK];
-    hid_t space = H5Dget_space(data);
-    int n_dims =
-        H5Sget_simple_extent_type(space) == H5S_SIMPLE ? H5Sget_simple_extent_dims(space, dims, NULL) : 0;
-    n_dims = n_dims < 0 ? 0 : n_dims;
-    bool fits = n_dims == weight->n_dims;
-    for (int i = 0; fits && i < n_dims; i++)
-        fits = dims[i] == weight->dims[i];
-    ser_status st = fits ? read_values(r->values, data, layer, weight, r->err)
-                         : fail_sizes(r->err, layer, weight, dims, n_dims);
-    H5Sclose(space);
-    H5Dclose(data);
-    return st;
-}
-
 /* ---- layers ---- */
 
-static ser_status read_known_layer(const reader *r, hid_t group, const ser_keras_layer *layer,
+static ser_status read_known_layer(reader *r, ser_h5_object group, const ser_keras_layer *layer,
                                    const names *weights)
 {
     if (weights->n != (size_t)layer->n_weights)
@@ -238,24 +151,26 @@ static ser_status read_layer(reader *r, const char *name)
     size_t i = 0;
     while (i < r->layers->n && strcmp(r->layers->items[i].name, name) != 0)
         i++;
-    names weights = {0};
-    ser_status st = SER_OK;
-    if (i < r->layers->n && r->found[i])
+    bool known = i < r->layers->n;
+    if (known && r->found[i])
         return ser_fail(r->err, SER_E_FORMAT, "layer %s is in it twice: the file is damaged",
                         r->layers->items[i].name);
-    hid_t group = open_within(r->root, name);
-    if (group < 0 || !read_names(&weights, group, "weight_names")) {
-        if (i < r->layers->n)
-            st = ser_fail(r->err, SER_E_FORMAT, "layer %s has no list of tensors: the file is damaged",
-                          r->layers->items[i].name);
-    } else if (i < r->layers->n) {
+    names weights = {0};
+    ser_h5_object group;
+    ser_status st = SER_OK;
+    bool listed = ser_h5_find(&r->file, &group, r->root, name) == SER_H5_FOUND &&
+                  read_names(&weights, &r->file, group, "weight_names") == SER_H5_FOUND;
+    if (weights.no_memory) {
+        st = ser_fail_nomem(r->err);
+    } else if (known && !listed) {
+        st = ser_fail(r->err, SER_E_FORMAT, "layer %s has no list of tensors: the file is damaged",
+                      r->layers->items[i].name);
+    } else if (known) {
         st = read_known_layer(r, group, &r->layers->items[i], &weights);
         r->found[i] = true;
     } else if (weights.n) {
         st = fail_unknown(r->err, name);
     }
-    if (group >= 0)
-        H5Oclose(group);
     ser_free(weights.items);
     return st;
 }
@@ -264,7 +179,10 @@ static ser_status read_layers(reader *r)
 {
     names list;
     ser_status st = SER_OK;
-    if (!read_names(&list, r->root, "layer_names"))
+    ser_h5_answer answer = read_names(&list, &r->file, r->root, "layer_names");
+    if (list.no_memory)
+        st = ser_fail_nomem(r->err);
+    else if (answer != SER_H5_FOUND)
         st = ser_fail(r->err, SER_E_UNSUPPORTED,
                       "it has no list 'layer_names': save it in Keras's older layout (Keras 3: "
                       "model.save(\"weights.h5\"))");
@@ -279,38 +197,18 @@ static ser_status read_layers(reader *r)
     return st;
 }
 
-/* A whole model's file has the layers one level down. */
-static hid_t open_root(hid_t file)
+static ser_status read_file(reader *r, const unsigned char *bytes, size_t n)
 {
-    hid_t inner = H5Aexists(file, "layer_names") > 0 || H5Aexists(file, "layer_names0") > 0
-                      ? H5I_INVALID_HID
-                      : open_within(file, "model_weights");
-    return inner >= 0 ? inner : H5Oopen(file, "/", H5P_DEFAULT);
-}
-
-static ser_status read_image(reader *r, const unsigned char *bytes, size_t n)
-{
-    static const char magic[8] = "\x89HDF\r\n\x1a\n";
-    if (n < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0)
+    ser_h5_answer answer = ser_h5_open(&r->file, bytes, n);
+    if (answer == SER_H5_MISSING)
         return ser_fail(r->err, SER_E_FORMAT, "it is no HDF5 file: name a weights.h5");
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_core(access, 1 << 20, false);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    /* libhdf5 copies the bytes and leaves these as they are. */
-    H5Pset_file_image(access, (void *)(uintptr_t)bytes, n);
-    hid_t file = H5Fopen(ser_hdf5_name_for(&access).text, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    if (file < 0)
+    if (answer == SER_H5_DAMAGED)
         return ser_fail(r->err, SER_E_FORMAT,
-                        "the HDF5 file is damaged or was cut off: fetch or save it again");
-    r->root = open_root(file);
-    ser_status st = r->root >= 0
-                        ? read_layers(r)
-                        : ser_fail(r->err, SER_E_FORMAT, "the HDF5 file is damaged: fetch or save it again");
-    if (r->root >= 0)
-        H5Oclose(r->root);
-    H5Fclose(file);
-    return st;
+                        "the HDF5 file is damaged, cut off or of a newer layout: save it with Keras again");
+    /* A whole model's file has the layers one level down. */
+    if (ser_h5_find(&r->file, &r->root, r->file.root, "model_weights") != SER_H5_FOUND)
+        r->root = r->file.root;
+    return read_layers(r);
 }
 
 ser_status ser_keras_weights_read_memory(const unsigned char *bytes, size_t n, ser_timnet *net,
@@ -327,9 +225,7 @@ ser_status ser_keras_weights_read_memory(const unsigned char *bytes, size_t n, s
     if (!r.found || !r.values) {
         st = ser_fail_nomem(err);
     } else {
-        ser_hdf5_voice voice = ser_hdf5_silence();
-        st = read_image(&r, bytes, n);
-        ser_hdf5_restore(voice);
+        st = read_file(&r, bytes, n);
     }
     if (st == SER_OK)
         memcpy(net->values, r.values, net->n_values * sizeof *net->values);
