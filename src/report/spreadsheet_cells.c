@@ -78,9 +78,9 @@ void ser_book_bars(ser_book *b, lxw_worksheet *s, lxw_row_t first_row, lxw_col_t
 {
     if (last_row < first_row || last_column < first_column)
         return;
+    /* Of Excel 2007, which every reader knows: solid bars are an extension that some warn about. */
     lxw_conditional_format bars = {.type = LXW_CONDITIONAL_DATA_BAR,
                                    .bar_color = 0xB9D3EE,
-                                   .bar_solid = LXW_TRUE,
                                    .min_rule_type = LXW_CONDITIONAL_RULE_TYPE_NUMBER,
                                    .max_rule_type = LXW_CONDITIONAL_RULE_TYPE_NUMBER,
                                    .min_value = 0,
