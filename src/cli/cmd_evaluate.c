@@ -222,7 +222,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     ser_evaluation e = {0};
     ser_learning learning = {0};
     ser_condition condition = ser_condition_from_name(condition_name);
-    ser_condense condense = ser_network_condense(&network, bench.preset);
+    ser_condense condense = ser_network_condense(&network, &bench);
     const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     ser_progress progress = ser_progress_start();
     ser_status st = ser_protocol_parse(&protocol, protocol_text, err);

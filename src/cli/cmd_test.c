@@ -335,10 +335,10 @@ static ser_status open_models(work *k, const ser_progress *progress, ser_error *
     ser_status st = ser_trained_open(&k->models, test_path, err);
     if (st != SER_OK || k->models.n)
         return st;
-    const ser_condense condense = ser_network_condense(&network, bench.preset);
+    const ser_condense condense = ser_network_condense(&network, &bench);
     st = ser_workbench_open(&k->w, &bench, SER_CONDITION_NONE, &condense, progress, err);
     if (st == SER_OK)
-        st = ser_trained_open_keras(&k->models, test_path, &k->w, &network, bench.preset, err);
+        st = ser_trained_open_keras(&k->models, test_path, &k->w, &network, &bench, err);
     if (st == SER_OK && !k->models.n)
         st = ser_fail(
             err, SER_E_IO,

@@ -445,7 +445,7 @@ static ser_status train_all(work *k, ser_error *err)
 static ser_status train(ser_error *err)
 {
     work k = {.folder.lock = -1};
-    ser_condense condense = ser_network_condense(&network, bench.preset);
+    ser_condense condense = ser_network_condense(&network, &bench);
     const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     char split[40];
     ser_progress progress = ser_progress_start();

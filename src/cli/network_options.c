@@ -16,16 +16,29 @@ static void set_share(double *to, double given, double unset)
         *to = given;
 }
 
-ser_timnet_settings ser_network_settings(const ser_network_options *o, const char *preset)
+static bool is_best(const ser_workbench_options *bench)
+{
+    return strcmp(bench->preset, "best") == 0;
+}
+
+/* An encoder's frames have seen what lies around them, and there are thousands of numbers in each. */
+static bool has_encoder(const ser_workbench_options *bench)
+{
+    ser_feature_spec spec;
+    return ser_feature_spec_parse(&spec, bench->feature_type, NULL) == SER_OK &&
+           ser_feature_spec_encoder(&spec);
+}
+
+ser_timnet_settings ser_network_settings(const ser_network_options *o, const ser_workbench_options *bench)
 {
     ser_timnet_settings s = ser_timnet_default_settings();
     ser_timnet_shape *shape = &s.shape;
-    if (strcmp(preset, "best") == 0) {
+    if (is_best(bench)) {
         shape->n_filters = 48;
         shape->n_dilations = 4;
         shape->n_stacks = 1;
         shape->dropout = 0.2;
-        s.n_epochs = 12;
+        s.n_epochs = has_encoder(bench) ? 12 : 30;
         s.rate = 2e-3;
         s.decay = 1;
         s.validation_share = 1.0 / 6;
@@ -58,10 +71,11 @@ ser_timnet_settings ser_network_settings(const ser_network_options *o, const cha
     return s;
 }
 
-ser_condense ser_network_condense(const ser_network_options *o, const char *preset)
+ser_condense ser_network_condense(const ser_network_options *o, const ser_workbench_options *bench)
 {
-    bool best = strcmp(preset, "best") == 0;
-    ser_condense c = {.n_averaged = best ? 8 : 0, .trim = best};
+    ser_condense c = {0};
+    if (is_best(bench))
+        c = (ser_condense){.n_averaged = has_encoder(bench) ? 8 : 4, .trim = true};
     set_size(&c.n_averaged, o->n_averaged_frames, -1);
     if (o->trim >= 0)
         c.trim = o->trim > 0;
@@ -82,7 +96,6 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                              const ser_network_options *network, const char *model_type,
                              const ser_progress *progress, ser_error *err)
 {
-    bool best = strcmp(o->preset, "best") == 0;
     ser_settings engine;
     ser_default_settings(&engine);
     ser_engine_options_apply(&o->engine, &engine);
@@ -92,7 +105,7 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                      .candidates = w->candidates,
                      .n_candidates = w->n_candidates,
                      .n_inner_folds = INNER_FOLDS,
-                     .timnet = ser_network_settings(network, o->preset),
+                     .timnet = ser_network_settings(network, o),
                      .seed = (uint64_t)o->seed,
                      .n_threads = w->n_threads,
                      .progress = progress}};
@@ -100,7 +113,9 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
         return SER_OK;
     ser_precision precision =
         engine.precision == SER_PRECISION_INT8 ? SER_PRECISION_FP32 : engine.precision; /* no int8 training */
-    l->settings.n_networks = network->n_networks ? (size_t)network->n_networks : best ? BEST_NETWORKS : 1;
+    l->settings.n_networks = network->n_networks ? (size_t)network->n_networks
+                             : is_best(o)        ? BEST_NETWORKS
+                                                 : 1;
     ser_status st = ser_nn_ops_new(&l->ops, engine.engine, precision, err);
     l->settings.timnet.ops = l->ops;
     return st;

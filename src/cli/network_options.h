@@ -71,9 +71,9 @@ ser_status ser_learning_open(ser_learning *out, const ser_workbench *w, const se
                              const ser_progress *progress, ser_error *err);
 void ser_learning_close(ser_learning *l);
 
-/* What is done to frames before the networks read them. */
-ser_condense ser_network_condense(const ser_network_options *o, const char *preset);
-/* The preset, with what the user said in its place. */
-ser_timnet_settings ser_network_settings(const ser_network_options *o, const char *preset);
+/* What is done to frames before the networks read them, by the preset and the features of bench, with what
+ * the user said in its place. */
+ser_condense ser_network_condense(const ser_network_options *o, const ser_workbench_options *bench);
+ser_timnet_settings ser_network_settings(const ser_network_options *o, const ser_workbench_options *bench);
 
 #endif

@@ -126,12 +126,13 @@ static bool is_keras(const char *name)
 }
 
 ser_status ser_trained_open_keras(ser_trained_list *out, const char *folder, const ser_workbench *w,
-                                  const ser_network_options *o, const char *preset, ser_error *err)
+                                  const ser_network_options *o, const ser_workbench_options *bench,
+                                  ser_error *err)
 {
     char **names = NULL;
     size_t n_names = 0;
-    ser_timnet_shape shape = ser_network_settings(o, preset).shape;
-    const ser_condense condense = ser_network_condense(o, preset);
+    ser_timnet_shape shape = ser_network_settings(o, bench).shape;
+    const ser_condense condense = ser_network_condense(o, bench);
     shape.n_in = ser_extractor_dims(w->extractor);
     shape.n_labels = w->corpus->n_labels;
     *out = (ser_trained_list){0};

@@ -23,7 +23,8 @@ ser_status ser_trained_open(ser_trained_list *out, const char *folder, ser_error
 /* Where there are no such models: all .h5 files below the folder, as networks of the options' shape that read
  * the options' features as they are; n_in and labels are those of w. *out is empty where there are none. */
 ser_status ser_trained_open_keras(ser_trained_list *out, const char *folder, const ser_workbench *w,
-                                  const ser_network_options *o, const char *preset, ser_error *err);
+                                  const ser_network_options *o, const ser_workbench_options *bench,
+                                  ser_error *err);
 void ser_trained_close(ser_trained_list *list);
 
 bool ser_trained_reads_the_same(const ser_trained *a, const ser_trained *b);
