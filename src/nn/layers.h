@@ -44,6 +44,12 @@ typedef struct ser_nn_conv_shape {
 
 typedef struct ser_nn_conv1d {
     ser_nn_linear *linear; /* of rows of kernel frames, which is what w becomes as (n_out, kernel, n_in) */
+    /* Instead, in fp32, for a kernel of 3 and a stride of 2 without padding, two results y0 and y1 at once
+     * from frames x0 ... x4, with 5 products for 6 (a fast FIR filter: Winograd 1980, Arithmetic complexity
+     * of computations): y0 = (x0 - x2) w0 + x1 w1 + m, y1 = (x4 - x2) w2 + x3 w1 + m, where m = x2 (w0 + w2).
+     */
+    ser_nn_linear *shared, *first, *second; /* of m, of what is y0's and y1's alone */
+    ser_activation act;
     ser_nn_conv_shape shape;
 } ser_nn_conv1d;
 

@@ -289,8 +289,51 @@ static void test_biased_attention(const engine *e)
     ser_free(gates);
 }
 
+/* A kernel of 3 and a stride of 2, as all but the first and last convolutions over samples; ends in silence.
+ */
+static void strided_case(const engine *e, size_t n_frames, size_t first_row, size_t n_rows,
+                         ser_activation act)
+{
+    enum { N_IN = 20, N_OUT = 24, K = 3 };
+    ser_error err = {0};
+    float *x = random_floats(n_frames * N_IN, 1, n_frames), *w = random_floats(N_OUT * N_IN * K, 0.2, 2);
+    float *bias = random_floats(N_OUT, 1, 3), *y = random_floats(n_rows * N_OUT, 1, 4);
+    float *expected = random_floats(n_rows * N_OUT, 1, 4);
+    ser_tensor t = tensor_of(w, N_OUT, N_IN * K);
+    ser_nn_conv1d c;
+    CHECK_OK(
+        ser_nn_conv1d_init(&c, e->ops, &t, NULL, bias, &(ser_nn_conv_shape){N_OUT, N_IN, K, 2, 0}, act, &err),
+        &err);
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t o = 0; o < N_OUT; o++) {
+            double sum = (double)bias[o];
+            for (size_t j = 0; j < K; j++)
+                for (size_t i = 0; i < N_IN && 2 * (first_row + r) + j < n_frames; i++)
+                    sum +=
+                        (double)w[(o * N_IN + i) * K + j] * (double)x[(2 * (first_row + r) + j) * N_IN + i];
+            expected[r * N_OUT + o] = (float)(act == SER_ACT_GELU ? gelu(sum) : sum);
+        }
+    if (ser_nn_ops_type(e->ops) == SER_F32) {
+        CHECK_OK(ser_nn_conv1d_forward(&c, e->work_of_two, y, SER_F32, x, SER_F32, n_frames, first_row,
+                                       n_rows, &err),
+                 &err);
+        check_close(e->name, y, expected, n_rows * N_OUT, 1e-4, 2e-5);
+        check_guard(y, n_rows * N_OUT);
+    }
+    ser_nn_conv1d_release(&c);
+    ser_free(x);
+    ser_free(w);
+    ser_free(bias);
+    ser_free(y);
+    ser_free(expected);
+}
+
 static void check_engine(const engine *e)
 {
+    strided_case(e, 41, 0, 20, SER_ACT_GELU);
+    strided_case(e, 41, 5, 15, SER_ACT_NONE);
+    strided_case(e, 300, 64, 128, SER_ACT_GELU); /* rows beyond the last */
+    strided_case(e, 3, 0, 1, SER_ACT_NONE);
     test_grouped_conv(e);
     test_biased_attention(e);
 }
