@@ -34,7 +34,7 @@ install_packages $packages
 [ "${1:-}" != packages-test ] || { install_packages $test_packages; exit 0; }
 
 [ -e build/build.ninja ] || /usr/bin/meson setup build --buildtype=release >/dev/null
-/usr/bin/ninja -C build
+/usr/bin/ninja -C build ser
 
 recording=/usr/share/sounds/alsa/Front_Center.wav
 [ ! -e ../shared/data/emodb/wav/03a01Wa.flac ] || recording=../shared/data/emodb/wav/03a01Wa.flac
