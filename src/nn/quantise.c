@@ -5,16 +5,21 @@
 
 enum { WEIGHT_MAX = 127, ACTIVATION_MAX = 255 };
 
-float ser_nn_quantise_weights(int8_t *q, float *sum, const float *w, size_t n)
+SER_FAST float ser_nn_quantise_weights(int8_t *restrict q, float *sum, const float *restrict w, size_t n)
 {
-    float largest = 0;
+    ser_lanes lanes = {0};
     int32_t total = 0;
-    for (size_t i = 0; i < n; i++)
-        largest = fmaxf(largest, fabsf(w[i]));
+    size_t n_whole = n - n % SER_N_LANES;
+    for (size_t i = 0; i < n_whole; i += SER_N_LANES)
+        lanes = ser_lanes_max(lanes, ser_lanes_max(ser_lanes_load(w + i), -ser_lanes_load(w + i)));
+    float largest = ser_lanes_highest(lanes);
+    for (size_t i = n_whole; i < n; i++)
+        largest = fabsf(w[i]) > largest ? fabsf(w[i]) : largest;
     float scale = largest > 1e-30f ? largest / WEIGHT_MAX : 1;
     for (size_t i = 0; i < n; i++) {
-        q[i] = (int8_t)rintf(w[i] / scale);
-        total += q[i];
+        int32_t rounded = (int32_t)rintf(w[i] / scale);
+        q[i] = (int8_t)rounded;
+        total += rounded;
     }
     *sum = scale * (float)total;
     return scale;
