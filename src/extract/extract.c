@@ -48,7 +48,7 @@ static ser_status add_encoder(ser_extractor *e, size_t i, const ser_encoder *enc
         if (p->layers[k] > info.n_loaded)
             st = ser_fail(err, SER_E_ARG, "layer %d does not exist: this encoder has hidden states 0 to %d",
                           p->layers[k], info.n_loaded);
-    if (st == SER_OK && e->spec.n_parts > 1 && e->spec.hop_samples != SER_DEFAULT_HOP)
+    if (st == SER_OK && e->spec.hop_samples != SER_DEFAULT_HOP)
         st = ser_fail(err, SER_E_ARG, "--hop-length %d beside an encoder: its frames come every %d samples",
                       e->spec.hop_samples, SER_DEFAULT_HOP);
     e->encoders[i] = encoder;
