@@ -185,19 +185,6 @@ static int last_layer(const ser_feature_spec *spec)
     return last;
 }
 
-static ser_status read_encoder_config(char **text, const char *folder, ser_error *err)
-{
-    enum { MAX_CONFIG = 1 << 20 };
-    ser_bytes bytes = {0};
-    char *path = ser_io_join(folder, "config.json");
-    ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
-    if (st == SER_OK && !(*text = ser_strndup((const char *)bytes.data, bytes.n)))
-        st = ser_fail_nomem(err);
-    ser_bytes_release(&bytes);
-    ser_free(path);
-    return st;
-}
-
 /* origin: the model's provenance. */
 static ser_status save_model(const work *k, ser_model_data *m, const json_t *origin, const char *path,
                              bool embed, ser_error *err)
@@ -214,7 +201,7 @@ static ser_status save_model(const work *k, ser_model_data *m, const json_t *ori
         st = ser_encoder_export(&tensors, &n_tensors, w->encoder_folder, last_layer(&m->spec),
                                 SER_MODEL_ENCODER_PREFIX, err);
         if (st == SER_OK)
-            st = read_encoder_config(&m->encoder_config, w->encoder_folder, err);
+            st = ser_encoder_export_config(&m->encoder_config, w->encoder_folder, err);
     }
     if (st == SER_OK)
         st = ser_model_data_write(m, path, tensors, n_tensors, err);

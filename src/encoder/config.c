@@ -1,8 +1,6 @@
 #include "base/memory.h"
 #include "encoder/kind.h"
 
-enum { MAX_CONFIG_BYTES = 1 << 20 };
-
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err)
 {
     json_error_t why;
@@ -26,7 +24,7 @@ ser_status ser_config_read(json_t **out, const char *folder, const char *name, s
     if (!path)
         return ser_fail_nomem(err);
     ser_bytes bytes = {0};
-    ser_status status = ser_io_read(&bytes, path, MAX_CONFIG_BYTES, err);
+    ser_status status = ser_io_read(&bytes, path, SER_MAX_CONFIG_BYTES, err);
     if (status == SER_OK)
         status = ser_config_parse(out, (const char *)bytes.data, err);
     if (status != SER_OK)

@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "encoder/kind.h"
 #include "io/checkpoint.h"
+#include "io/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -186,25 +187,45 @@ void ser_encoder_free_export(ser_tensor *tensors, size_t n_tensors)
     ser_free(tensors);
 }
 
-ser_status ser_encoder_export_config(char **text, const char *folder, ser_error *err)
+/* config.json with one setting more. */
+static ser_status config_with(char **text, const char *folder, const char *key, json_t *value, ser_error *err)
 {
-    static const char key[] = "do_normalize";
-    json_t *config, *preprocessor = NULL;
-    *text = NULL;
+    json_t *config;
     ser_status status = ser_config_read(&config, folder, "config.json", err);
     if (status != SER_OK)
         return status;
-    status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", err);
+    char *dumped = json_object_set(config, key, value) == 0 ? json_dumps(config, JSON_COMPACT) : NULL;
+    if (!dumped || !(*text = ser_strdup(dumped)))
+        status = ser_fail_nomem(err);
+    free(dumped);
+    json_decref(config);
+    return status;
+}
+
+static ser_status config_as_it_is(char **text, const char *folder, ser_error *err)
+{
+    ser_bytes bytes = {0};
+    char *path = ser_io_join(folder, "config.json");
+    ser_status status = path ? ser_io_read(&bytes, path, SER_MAX_CONFIG_BYTES, err) : ser_fail_nomem(err);
+    if (status == SER_OK && !(*text = ser_strndup((const char *)bytes.data, bytes.n)))
+        status = ser_fail_nomem(err);
+    ser_bytes_release(&bytes);
+    ser_free(path);
+    return status == SER_OK ? status : ser_fail_within(err, status, "config.json: ");
+}
+
+ser_status ser_encoder_export_config(char **text, const char *folder, ser_error *err)
+{
+    static const char key[] = "do_normalize";
+    json_t *preprocessor = NULL;
+    *text = NULL;
+    ser_status status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", err);
     if (status == SER_E_IO) /* it may be missing */
         status = SER_OK;
     json_t *value = json_object_get(preprocessor, key);
-    if (status == SER_OK && json_is_boolean(value) && json_object_set(config, key, value) != 0)
-        status = ser_fail_nomem(err);
-    char *dumped = status == SER_OK ? json_dumps(config, JSON_COMPACT) : NULL;
-    if (status == SER_OK && (!dumped || !(*text = ser_strdup(dumped))))
-        status = ser_fail_nomem(err);
-    free(dumped);
+    if (status == SER_OK)
+        status = json_is_boolean(value) ? config_with(text, folder, key, value, err)
+                                        : config_as_it_is(text, folder, err);
     json_decref(preprocessor);
-    json_decref(config);
     return status;
 }

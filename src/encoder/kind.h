@@ -81,6 +81,8 @@ ser_status ser_wav2vec2_config(ser_encoder_sizes *s, const json_t *config, const
                                ser_error *err);
 ser_status ser_wav2vec2_inputs(ser_encoder_plan *p, const json_t *preprocessor, ser_error *err);
 
+enum { SER_MAX_CONFIG_BYTES = 1 << 20 };
+
 /* The JSON object in a text or file; the caller does json_decref. */
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err);
 ser_status ser_config_read(json_t **out, const char *folder, const char *name, ser_error *err);
