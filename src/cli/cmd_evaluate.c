@@ -3,9 +3,9 @@
 #include "cli/commands.h"
 #include "cli/network_options.h"
 #include "cli/progress.h"
+#include "cli/run_folder.h"
 #include "cli/settings.h"
 #include "cli/workbench.h"
-#include "io/file.h"
 #include "protocol/evaluate.h"
 #include "protocol/report_json.h"
 #include "report/html.h"
@@ -164,20 +164,12 @@ static ser_status save_pictures(const ser_workbench *w, const ser_evaluation *e,
     return st;
 }
 
-static ser_status save_json(const json_t *report, ser_error *err)
-{
-    char *text = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    ser_status st = text ? ser_io_write(json_path, text, strlen(text), err) : ser_fail_nomem(err);
-    free(text);
-    return st;
-}
-
 static ser_status save_all(const ser_workbench *w, const ser_evaluation *e, const json_t *report,
                            ser_error *err)
 {
     ser_status st = save_pictures(w, e, err);
     if (st == SER_OK && json_path)
-        st = save_json(report, err);
+        st = ser_run_save_json("", json_path, report, err);
     if (st == SER_OK && html_path)
         st = ser_report_html_save(html_path, report, err);
     return st;
@@ -288,7 +280,7 @@ static ser_status evaluate_seeds(json_t **report, ser_error *err)
         json_object_set_new(*report, "ua_sd", json_real(sqrt(fmax(variance, 0))));
         printf("UA over %ld seeds: %.2f, standard deviation %.2f\n", n_seeds, mean, sqrt(fmax(variance, 0)));
         if (json_path)
-            st = save_json(*report, err);
+            st = ser_run_save_json("", json_path, *report, err);
     }
     json_decref(seeds);
     return st;

@@ -28,6 +28,7 @@ void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, co
 
 /* config.json of a run folder; the caller does json_decref. SER_E_IO, SER_E_FORMAT with the path. */
 ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err);
+/* Into folder/name, or name where folder is empty. */
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err);
 
 /* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and
