@@ -24,7 +24,7 @@ build_and_test() {
 build_and_test build --buildtype=release
 CC=clang build_and_test build-sanitize --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 count "includes follow docs/architecture.md" tools/check-includes
-count "clang-format" sh -c "git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror"
+count "clang-format" sh -c "find src include tests fuzz bench -name '*.[ch]' | xargs clang-format --dry-run -Werror"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
