@@ -123,8 +123,8 @@ static bool blocks_are_free(const ser_learn_settings *s)
     return false;
 }
 
-static ser_status learn_linear(ser_head_fit *out, const ser_learn_data *data, const int *fold, int test_fold,
-                               const ser_learn_settings *s, const char *what, ser_error *err)
+ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const int *fold, int test_fold,
+                          const ser_learn_settings *s, const char *what, ser_error *err)
 {
     ser_rows rows = {0};
     const ser_fit_settings settings = {.candidates = s->candidates,
@@ -213,7 +213,7 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
     ser_status st = SER_OK;
     *out = (ser_learned){.has_linear = settings->linear};
     if (settings->linear || (settings->n_networks && blocks_are_free(settings)))
-        st = learn_linear(&out->linear, data, fold, test_fold, settings, what, err);
+        st = ser_learn_head(&out->linear, data, fold, test_fold, settings, what, err);
     if (st == SER_OK && settings->n_networks)
         st = learn_networks(out, data, fold, test_fold, settings, what, state, err);
     if (st != SER_OK)

@@ -41,6 +41,10 @@ typedef struct ser_learned {
     size_t n_networks;
 } ser_learned;
 
+/* A head of the linear model alone. */
+ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const int *fold, int test_fold,
+                          const ser_learn_settings *settings, const char *what, ser_error *err);
+
 /* The training part: utterances whose fold is not test_fold (-1: all). what: for progress. state: NULL, or a
  * path to which "-N.safetensors" is added for each network's state. */
 ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fold, int test_fold,

@@ -21,24 +21,6 @@ void ser_training_release(ser_training *t)
 
 /* ---- heads beside what ser_learn gives ---- */
 
-static ser_status fit_baseline(ser_head_fit *out, const ser_learn_data *data, const ser_train_settings *s,
-                               const int *fold, ser_error *err)
-{
-    ser_rows rows = {0};
-    const ser_fit_settings settings = {.candidates = s->baseline_candidates,
-                                       .n_candidates = s->n_baseline_candidates,
-                                       .n_inner_folds = s->learn.n_inner_folds,
-                                       .seed = s->learn.seed,
-                                       .n_threads = s->learn.n_threads,
-                                       .progress = s->learn.progress,
-                                       .what = "baseline head"};
-    ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, -1, true, err);
-    if (st == SER_OK)
-        st = ser_fit_head(out, &rows, &settings, err);
-    ser_dataset_rows_release(&rows);
-    return st;
-}
-
 /* Recordings and their copies against noises. */
 static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
                             const ser_learn_settings *s, uint64_t blocks, ser_error *err)
@@ -253,6 +235,10 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
 {
     *out = (ser_training){0};
     ser_head_fit voice = {0};
+    ser_learn_settings of_baseline = settings->learn;
+    of_baseline.candidates = settings->baseline_candidates;
+    of_baseline.n_candidates = settings->n_baseline_candidates;
+    of_baseline.speaker_disjoint = true;
     bool with_baseline = settings->learn.linear && has_speakers(data->corpus);
     int *fold = ser_alloc(store->n, sizeof *fold);
     float *spread = ser_alloc(store->dims, sizeof *spread);
@@ -266,7 +252,7 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     if (st == SER_OK && with_baseline) {
         st = ser_dataset_normalize(store, data->corpus, SER_NORMALIZE_SPEAKER, spread, err);
         if (st == SER_OK)
-            st = fit_baseline(&out->baseline, data, settings, fold, err);
+            st = ser_learn_head(&out->baseline, data, fold, -1, &of_baseline, "baseline head", err);
     }
     const parts p = {.learned = &out->learned,
                      .baseline = with_baseline ? &out->baseline : NULL,
