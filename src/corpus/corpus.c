@@ -168,11 +168,12 @@ static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, s
     return ser_draft_read_csv(d, p->spec, err);
 }
 
-ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err)
+static ser_status open_corpus(ser_corpus **out, const char *spec, const char *data_dir, bool is_target,
+                              ser_error *err)
 {
     *out = NULL;
     part_list parts = {0};
-    ser_draft draft = {0};
+    ser_draft draft = {.is_target = is_target};
     ser_text name = {0};
     ser_status st = split_spec(&parts, spec, err);
     for (size_t i = 0; i < parts.n && st == SER_OK; i++) {
@@ -191,6 +192,16 @@ ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_
     ser_draft_release(&draft);
     release_parts(&parts);
     return st;
+}
+
+ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err)
+{
+    return open_corpus(out, spec, data_dir, false, err);
+}
+
+ser_status ser_corpus_open_target(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err)
+{
+    return open_corpus(out, spec, data_dir, true, err);
 }
 
 ser_status ser_corpus_name(char **out, const char *spec, ser_error *err)

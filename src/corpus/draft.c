@@ -53,19 +53,19 @@ ser_status ser_draft_add(ser_draft *d, const char *root, const ser_draft_row *ro
 {
     if (!ser_grow(&d->rows, &d->rows_capacity, d->n_rows + 1, sizeof *d->rows))
         return ser_fail_nomem(err);
-    const char *emotion = ser_emotion_from_spelling(row->label);
+    const char *emotion = row->label ? ser_emotion_from_spelling(row->label) : NULL;
     ser_draft_row *copy = &d->rows[d->n_rows++];
     *copy = (ser_draft_row){
         .name = within_part(d, base_name(row->file)),
         .file = within_part(d, ser_strdup(row->file)),
         .path = ser_io_join(root, row->file),
-        .label = ser_strdup(emotion ? emotion : row->label),
+        .label = row->label ? ser_strdup(emotion ? emotion : row->label) : NULL,
         .speaker = row->speaker ? within_part(d, ser_strdup(row->speaker)) : NULL,
         .text = row->text ? within_part(d, ser_strdup(row->text)) : NULL,
         .fold = row->fold,
     };
-    if (!copy->name || !copy->file || !copy->path || !copy->label || !copy->speaker != !row->speaker ||
-        !copy->text != !row->text)
+    if (!copy->name || !copy->file || !copy->path || !copy->label != !row->label ||
+        !copy->speaker != !row->speaker || !copy->text != !row->text)
         return ser_fail_nomem(err);
     return SER_OK;
 }
@@ -152,9 +152,9 @@ static int index_of(const char *value, char **list, size_t n)
     return (int)(found - list);
 }
 
-static ser_status check_labels(const ser_corpus *c, size_t n_rows, ser_error *err)
+static ser_status check_labels(const ser_corpus *c, size_t n_rows, bool is_target, ser_error *err)
 {
-    if (c->n_labels < 2)
+    if (c->n_labels < 2 && !is_target)
         return ser_fail(err, SER_E_FORMAT,
                         "all of its %zu recordings are '%s': at least two emotions are needed", n_rows,
                         c->labels[0]);
@@ -192,7 +192,7 @@ ser_status ser_draft_finish(ser_corpus **out, ser_draft *d, const char *name, se
     if (st == SER_OK)
         st = make_lists(c, d, err);
     if (st == SER_OK)
-        st = check_labels(c, d->n_rows, err);
+        st = check_labels(c, d->n_rows, d->is_target, err);
     if (st != SER_OK) {
         ser_corpus_free(&c);
         return st;

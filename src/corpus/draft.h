@@ -4,17 +4,19 @@
 #define SER_CORPUS_DRAFT_H
 
 #include "corpus/corpus.h"
+#include <stdbool.h>
 
 typedef struct ser_draft_row {
-    char *name, *file, *path, *label;
-    char *speaker, *text; /* NULL: unknown */
-    int fold;             /* -1: none */
+    char *name, *file, *path;
+    char *label, *speaker, *text; /* NULL: unknown */
+    int fold;                     /* -1: none */
 } ser_draft_row;
 
 /* A zeroed struct is an empty draft. */
 typedef struct ser_draft {
     const char
         *part; /* of a joined corpus, or NULL: goes in front of names, files, speakers, texts, warnings */
+    bool is_target; /* labels may be unknown: see ser_corpus_open_target */
     ser_draft_row *rows;
     size_t n_rows, rows_capacity;
     char **warnings;

@@ -193,14 +193,15 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
     ser_status st = SER_OK;
     for (size_t i = 0; i < n && st == SER_OK; i++) {
         const char *slash = strchr(files[i], '/');
-        if (!slash) {
+        if (!slash && !d->is_target) {
             leave_out(&beside, files[i]);
             continue;
         }
-        char *label = ser_strndup(files[i], (size_t)(slash - files[i]));
-        st = label
-                 ? ser_draft_add(d, root, &(ser_draft_row){.file = files[i], .label = label, .fold = -1}, err)
-                 : ser_fail_nomem(err);
+        char *label = slash ? ser_strndup(files[i], (size_t)(slash - files[i])) : NULL;
+        st =
+            slash && !label
+                ? ser_fail_nomem(err)
+                : ser_draft_add(d, root, &(ser_draft_row){.file = files[i], .label = label, .fold = -1}, err);
         ser_free(label);
     }
     if (st == SER_OK && beside.n == n)

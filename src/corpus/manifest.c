@@ -13,14 +13,14 @@ typedef struct columns {
     int file, emotion, speaker, text, fold; /* -1: not there */
 } columns;
 
-static ser_status find_columns(columns *c, const ser_csv *csv, ser_error *err)
+static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, ser_error *err)
 {
     *c = (columns){.file = ser_csv_column(csv, "file"),
                    .emotion = ser_csv_column(csv, "emotion"),
                    .speaker = ser_csv_column(csv, "speaker"),
                    .text = ser_csv_column(csv, "text"),
                    .fold = ser_csv_column(csv, "fold")};
-    if (c->file < 0 || c->emotion < 0)
+    if (c->file < 0 || (c->emotion < 0 && !is_target))
         return ser_fail(
             err, SER_E_FORMAT,
             "it has no column '%s': its first line has to name the columns file,emotion and, where "
@@ -55,7 +55,7 @@ static ser_status read_row(ser_draft *d, char *const *row, size_t number, const 
                        .speaker = field(row, c->speaker),
                        .text = field(row, c->text),
                        .fold = -1};
-    if (!r.file || !r.label)
+    if (!r.file || (!r.label && !d->is_target))
         return ser_fail(err, SER_E_FORMAT, "row %zu names no %s: complete or remove it", number,
                         r.file ? "emotion" : "file");
     const char *fold = field(row, c->fold);
@@ -94,7 +94,7 @@ ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err)
     if (st == SER_OK && !root)
         st = ser_fail_nomem(err);
     if (st == SER_OK)
-        st = find_columns(&c, &csv, err);
+        st = find_columns(&c, &csv, d->is_target, err);
     for (size_t i = 1; st == SER_OK && i < csv.n_rows; i++)
         st = read_row(d, csv.rows[i], i + 1, &c, root, err);
     if (st == SER_OK)
