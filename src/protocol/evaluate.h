@@ -10,6 +10,7 @@ typedef struct ser_fold_result {
     size_t n_train, n_test; /* recordings */
     double ua, wa, f1;      /* percent */
     double loss;            /* mean log loss of the test part, in nats */
+    double acc_lenient;     /* percent; across corpora */
     double seconds;         /* of learning */
     bool has_choice;        /* whether the next three mean anything: a linear model, or a choice of layers */
     ser_candidate chosen;   /* inside the training part */

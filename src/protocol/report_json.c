@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "report/escape.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,7 @@ ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const 
 /* ---- parts of the object ---- */
 
 /* File names and labels may be any bytes, JSON strings may not. */
-static json_t *text_json(const char *s)
+json_t *ser_text_json(const char *s)
 {
     ser_text t = {0};
     while (*s)
@@ -87,29 +88,42 @@ static json_t *text_json(const char *s)
     return json;
 }
 
-static json_t *pair(const double x[2])
+json_t *ser_number_json(double x)
 {
-    return json_pack("[f, f]", x[0], x[1]);
+    return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *labels_json(const ser_corpus *c)
+static json_t *pair(const double x[2])
+{
+    return json_pack("[o, o]", ser_number_json(x[0]), ser_number_json(x[1]));
+}
+
+static json_t *labels_json(char *const *labels, size_t n)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < c->n_labels; i++)
-        json_array_append_new(list, text_json(c->labels[i]));
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, ser_text_json(labels[i]));
     return list;
 }
 
-static json_t *confusion_json(const ser_figures *f)
+static json_t *confusion_json(const size_t *counts, size_t n_rows, size_t n_columns)
 {
     json_t *rows = json_array();
-    for (size_t t = 0; t < f->n_labels; t++) {
+    for (size_t t = 0; t < n_rows; t++) {
         json_t *row = json_array();
-        for (size_t p = 0; p < f->n_labels; p++)
-            json_array_append_new(row, json_integer((json_int_t)f->confusion[t * f->n_labels + p]));
+        for (size_t p = 0; p < n_columns; p++)
+            json_array_append_new(row, json_integer((json_int_t)counts[t * n_columns + p]));
         json_array_append_new(rows, row);
     }
     return rows;
+}
+
+static json_t *matrix_json(const ser_report_facts *f)
+{
+    if (f->cross)
+        return confusion_json(f->cross->confusion, f->mapping->n_target, f->mapping->n_source);
+    const ser_figures *figures = &f->evaluation->figures;
+    return confusion_json(figures->confusion, figures->n_labels, figures->n_labels);
 }
 
 json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
@@ -134,10 +148,13 @@ static json_t *folds_json(const ser_report_facts *f)
     json_t *list = json_array();
     for (size_t i = 0; i < f->evaluation->n_folds; i++) {
         const ser_fold_result *r = &f->evaluation->folds[i];
-        json_t *fold = json_pack("{s:o, s:I, s:I, s:f, s:f, s:f, s:f, s:o}", "fold",
-                                 text_json(f->folds->names[i]), "n_train", (json_int_t)r->n_train, "n_test",
-                                 (json_int_t)r->n_test, "ua", r->ua, "wa", r->wa, "f1", r->f1, "loss",
-                                 r->loss, "layers", ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        json_t *fold = json_pack(
+            "{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "fold", ser_text_json(f->folds->names[i]), "n_train",
+            (json_int_t)r->n_train, "n_test", (json_int_t)r->n_test, "ua", ser_number_json(r->ua), "wa",
+            ser_number_json(r->wa), "f1", ser_number_json(r->f1), "loss", ser_number_json(r->loss), "layers",
+            ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        if (fold && f->cross)
+            json_object_set_new(fold, "acc_lenient", ser_number_json(r->acc_lenient));
         if (fold && r->has_choice)
             json_object_update_new(fold, json_pack("{s:b, s:f, s:f, s:f, s:f, s:f}", "active",
                                                    r->chosen.active, "spread_weight", r->chosen.spread_weight,
@@ -148,24 +165,44 @@ static json_t *folds_json(const ser_report_facts *f)
     return list;
 }
 
+/* The emotions that the model tells apart, which are the corpus's own but across corpora. */
+static json_t *answers_json(const ser_report_facts *f)
+{
+    return f->cross ? labels_json(f->mapping->source_labels, f->mapping->n_source)
+                    : labels_json(f->corpus->labels, f->corpus->n_labels);
+}
+
+/* Whether an answer across corpora counts as right; null: there is nothing to compare it with. */
+static json_t *right_json(const ser_report_facts *f, int truth, size_t answer)
+{
+    return truth < 0 || f->cross->per_class[truth].excluded
+               ? json_null()
+               : json_boolean(ser_mapping_counts(f->mapping, answer, (size_t)truth));
+}
+
 static json_t *predictions_json(const ser_report_facts *f)
 {
-    json_t *list = json_array(), *labels = labels_json(f->corpus);
+    json_t *list = json_array(), *answers = answers_json(f),
+           *truths = labels_json(f->corpus->labels, f->corpus->n_labels);
     const ser_evaluation *e = f->evaluation;
     for (size_t u = 0; u < e->n; u++) {
         const ser_utterance *utterance = &f->corpus->utterances[u];
         const float *scores = e->scores + u * e->n_labels;
         json_t *object = json_object();
         for (size_t k = 0; k < e->n_labels; k++)
-            json_object_set_new(object, json_string_value(json_array_get(labels, k)),
+            json_object_set_new(object, json_string_value(json_array_get(answers, k)),
                                 json_real((double)scores[k]));
         size_t predicted = (size_t)ser_argmax(scores, e->n_labels);
-        json_array_append_new(list,
-                              json_pack("{s:o, s:O, s:O, s:o}", "file", text_json(utterance->file), "label",
-                                        json_array_get(labels, (size_t)utterance->label), "predicted",
-                                        json_array_get(labels, predicted), "scores", object));
+        json_t *truth = utterance->label < 0 ? NULL : json_array_get(truths, (size_t)utterance->label);
+        json_t *prediction =
+            json_pack("{s:o, s:O?, s:O, s:o}", "file", ser_text_json(utterance->file), "label", truth,
+                      "predicted", json_array_get(answers, predicted), "scores", object);
+        if (prediction && f->cross)
+            json_object_set_new(prediction, "right", right_json(f, utterance->label, predicted));
+        json_array_append_new(list, prediction);
     }
-    json_decref(labels);
+    json_decref(answers);
+    json_decref(truths);
     return list;
 }
 
@@ -187,7 +224,7 @@ static json_t *leaks_json(const ser_leaks *l)
 ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *err)
 {
     char data_sha256[65], split_sha256[65], cpu[128];
-    const ser_figures *figures = &f->evaluation->figures;
+    const ser_figures *figures = f->cross ? &f->cross->figures : &f->evaluation->figures;
     ser_status st = ser_report_hashes(data_sha256, split_sha256, f->corpus, f->folds, f->store, err);
     *out = NULL;
     if (st != SER_OK)
@@ -199,19 +236,25 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
         by_speaker = by_speaker && f->corpus->utterances[u].speaker >= 0;
     for (size_t i = 0; i < f->evaluation->n_folds; i++)
         blocks |= f->evaluation->folds[i].chosen.blocks;
-    json_t *report = json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:s, s:f}", "corpus",
-                               f->corpus->name, "protocol", f->protocol, "feature_type", f->feature_type,
-                               "model_type", f->model_type, "n", (json_int_t)f->evaluation->n, "ua",
-                               figures->ua, "wa", figures->wa, "f1", figures->f1, "loss", figures->loss,
-                               "ua_ci95", pair(figures->ua_ci95), "wa_ci95", pair(figures->wa_ci95),
-                               "ci95_over", by_speaker ? "speakers" : "recordings", "ece", figures->ece);
-    json_t *rest = json_pack(
-        "{s:o, s:o, s:o, s:o, s:O, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}", "labels",
-        labels_json(f->corpus), "confusion", confusion_json(figures), "folds", folds_json(f), "predictions",
-        predictions_json(f), "config", f->config, "layers", ser_chosen_layers_json(f->spec, blocks),
-        "precision", f->precision, "encoder_sha256", f->encoder_sha256, "normalize", f->normalize, "seed",
-        (json_int_t)f->seed, "jobs", f->jobs, "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256,
-        "split_sha256", split_sha256, "leaks", leaks_json(f->leaks));
+    json_t *report = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "corpus", f->corpus->name,
+        "protocol", f->protocol, "feature_type", f->feature_type, "model_type", f->model_type, "n",
+        (json_int_t)f->evaluation->n, "ua", ser_number_json(figures->ua), "wa", ser_number_json(figures->wa),
+        "f1", ser_number_json(figures->f1), "loss", ser_number_json(figures->loss), "ua_ci95",
+        pair(figures->ua_ci95), "wa_ci95", pair(figures->wa_ci95), "ci95_over",
+        by_speaker ? "speakers" : "recordings", "ece", ser_number_json(figures->ece));
+    json_t *rest =
+        json_pack("{s:o, s:o, s:o, s:o, s:O, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",
+                  "labels", labels_json(f->corpus->labels, f->corpus->n_labels), "confusion", matrix_json(f),
+                  "folds", folds_json(f), "predictions", predictions_json(f), "config", f->config, "layers",
+                  ser_chosen_layers_json(f->spec, blocks), "precision", f->precision, "encoder_sha256",
+                  f->encoder_sha256, "normalize", f->normalize, "seed", (json_int_t)f->seed, "jobs", f->jobs,
+                  "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256, "split_sha256",
+                  split_sha256, "leaks", leaks_json(f->leaks));
+    if (rest && f->cross) {
+        json_object_set_new(rest, "predicted_labels", answers_json(f));
+        json_object_update_new(rest, ser_cross_json(f->cross, f->mapping));
+    }
     if (!report || !rest || json_object_update(report, rest) != 0) {
         json_decref(report);
         report = NULL;

@@ -4,6 +4,7 @@
 #define SER_PROTOCOL_REPORT_JSON_H
 
 #include "corpus/leaks.h"
+#include "protocol/cross.h"
 #include "protocol/evaluate.h"
 #include <jansson.h>
 
@@ -19,6 +20,10 @@ typedef struct ser_report_facts {
     uint64_t seed;
     int jobs;
     json_t *config; /* every option in force; borrowed */
+    /* Across corpora, else NULL: corpus is the target, evaluation's scores are of the mapping's source; its
+     * figures are not looked at, cross's stand in their place. */
+    const ser_cross *cross;
+    const ser_mapping *mapping;
 } ser_report_facts;
 
 /* *out is the caller's (json_decref). */
@@ -31,6 +36,8 @@ ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const 
 /* "AMD EPYC 9654 96-Core Processor"; "unknown" where the system does not say. */
 void ser_cpu_name(char *name, size_t n);
 
+json_t *ser_text_json(const char *s); /* of any bytes */
+json_t *ser_number_json(double x);    /* null for what is not finite */
 /* The layers that a fold's candidate uses: ascending positions in spec's list are turned into layer numbers.
  */
 json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks);
