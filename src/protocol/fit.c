@@ -36,9 +36,8 @@ typedef struct fitting {
     ser_nn_ops *ops;
 } fitting;
 
-/* What a candidate multiplies the standardised features by; 0 leaves one out. */
-static ser_status new_emphasis(float **out, const ser_rows *rows, const ser_candidate *candidate,
-                               ser_error *err)
+ser_status ser_candidate_emphasis(float **out, const ser_rows *rows, const ser_candidate *candidate,
+                                  ser_error *err)
 {
     float *emphasis = ser_alloc(rows->dims, sizeof *emphasis);
     double sum_of_squares = 0;
@@ -69,7 +68,7 @@ static ser_status list_variants(fitting *f, ser_error *err)
     for (size_t k = 0; k < f->settings->n_candidates; k++) {
         if (!k || c[k].blocks != c[k - 1].blocks || c[k].spread_weight != c[k - 1].spread_weight ||
             c[k].active != c[k - 1].active) {
-            ser_status st = new_emphasis(&f->emphasis[f->n_variants], f->rows, &c[k], err);
+            ser_status st = ser_candidate_emphasis(&f->emphasis[f->n_variants], f->rows, &c[k], err);
             f->n_variants++;
             if (st != SER_OK)
                 return st;

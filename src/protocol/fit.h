@@ -53,6 +53,11 @@ ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_s
                         ser_error *err);
 void ser_head_fit_release(ser_head_fit *f);
 
+/* What a candidate multiplies the standardised features by, (dims of rows), free with ser_free; 0 leaves one
+ * out. The squares add up to 1. */
+ser_status ser_candidate_emphasis(float **out, const ser_rows *rows, const ser_candidate *candidate,
+                                  ser_error *err);
+
 /* Fills block_offset and so on from an extractor. */
 void ser_rows_set_blocks(ser_rows *rows, const ser_extractor *e);
 

@@ -1,12 +1,14 @@
 #include "protocol/learn.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "protocol/transfer.h"
 
 #include <string.h>
 
 void ser_learned_release(ser_learned *l)
 {
     ser_head_fit_release(&l->linear);
+    ser_adapted_release(&l->adapted);
     for (size_t i = 0; i < l->n_networks; i++) {
         ser_timnet_fit_release(&l->networks[i]);
         ser_timnet_member_release(&l->members[i]);
@@ -212,7 +214,9 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
 {
     ser_status st = SER_OK;
     *out = (ser_learned){.has_linear = settings->linear};
-    if (settings->linear || (settings->n_networks && blocks_are_free(settings)))
+    if (settings->linear && settings->transfer)
+        st = ser_learn_projection(out, data, fold, test_fold, settings, what, err);
+    else if (settings->linear || (settings->n_networks && blocks_are_free(settings)))
         st = ser_learn_head(&out->linear, data, fold, test_fold, settings, what, err);
     if (st == SER_OK && settings->n_networks)
         st = learn_networks(out, data, fold, test_fold, settings, what, state, err);

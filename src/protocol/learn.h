@@ -5,6 +5,7 @@
 
 #include "protocol/dataset.h"
 #include "protocol/frames.h"
+#include "train/adapt.h"
 #include "train/timnet_fit.h"
 
 /* What is learned from. Borrowed. store and frames are standardised already where that is wanted. */
@@ -14,6 +15,15 @@ typedef struct ser_learn_data {
     const ser_store *store;      /* NULL: neither a linear model nor a choice of layers */
     const ser_frame_set *frames; /* NULL: no temporal network */
 } ser_learn_data;
+
+/* Domain adaptation: unlabelled recordings of a target are learned from besides, all of them. The linear
+ * model is then a projection (train/adapt.h) that reads what the first candidate says; nothing is chosen. */
+typedef struct ser_learn_transfer {
+    const ser_learn_data *target; /* its labels are not looked at; standardised like the source */
+    ser_adapt_settings linear;    /* seed, threads, listeners are those of ser_learn_settings */
+    size_t n_rounds;              /* of self-training after the first */
+    double confidence;            /* which answers become pseudo-labels */
+} ser_learn_transfer;
 
 typedef struct ser_learn_settings {
     bool linear;
@@ -26,6 +36,9 @@ typedef struct ser_learn_settings {
     /* After each epoch of a network, 1 ... n_networks; NULL: nobody listens. */
     void (*on_epoch)(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
     void *context;
+    const ser_learn_transfer *transfer; /* NULL: from the source alone */
+    /* After each epoch of the projection, as on_epoch. */
+    void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
     bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
     uint64_t seed;
     int n_threads;
@@ -36,6 +49,7 @@ typedef struct ser_learn_settings {
 typedef struct ser_learned {
     bool has_linear;
     ser_head_fit linear; /* without has_linear, only what was chosen, if anything was */
+    ser_adapted adapted; /* with a transfer: what the head was made of; its own head is moved to linear */
     ser_timnet_fit *networks;
     ser_timnet_member *members; /* of the networks, moved out of them */
     size_t n_networks;

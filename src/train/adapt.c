@@ -20,7 +20,7 @@ ser_adapt_settings ser_adapt_default_settings(void)
                                 .beta1 = 0.9,
                                 .beta2 = 0.999,
                                 .dropout = 0.5,
-                                .input_scale = 0.3,
+                                .input_scale = 12,
                                 .seed = 46};
 }
 
@@ -362,7 +362,12 @@ static ser_status keep(ser_adapted *out, const training *t, ser_error *err)
     for (size_t i = 0; i < n_in; i++)
         l->scale[i] = t->scale[i] * (float)t->settings->input_scale;
     for (size_t k = 0; k < t->n_used; k++)
-        memcpy(out->projection + t->used[k] * h, t->values + k * h, h * sizeof *t->values);
+        for (size_t j = 0; j < h; j++) {
+            size_t i = t->used[k];
+            float by = l->scale[i] * t->values[k * h + j];
+            out->projection[i * h + j] = by;
+            out->hidden_bias[j] -= by * t->mean[i];
+        }
     for (size_t label = 0; label < n_labels; label++) {
         double bias = (double)t->values[t->bias_2 + label];
         for (size_t j = 0; j < h; j++)
@@ -378,16 +383,12 @@ static ser_status keep(ser_adapted *out, const training *t, ser_error *err)
     return SER_OK;
 }
 
-void ser_adapted_project(const ser_adapted *a, float *hidden, const float *x)
+void ser_adapted_project(const ser_adapted *a, float *hidden, const float *x, size_t n_in)
 {
-    const ser_linear *l = &a->head;
     memcpy(hidden, a->hidden_bias, a->n_hidden * sizeof *hidden);
-    for (size_t i = 0; i < l->n_in; i++) {
-        float z = (x[i] - l->mean[i]) * l->scale[i];
-        const float *row = a->projection + i * a->n_hidden;
-        for (size_t j = 0; j < a->n_hidden && l->scale[i] != 0; j++)
-            hidden[j] += z * row[j];
-    }
+    for (size_t i = 0; i < n_in; i++)
+        for (size_t j = 0; j < a->n_hidden; j++)
+            hidden[j] += x[i] * a->projection[i * a->n_hidden + j];
 }
 
 ser_status ser_adapt(ser_adapted *out, const ser_adapt_rows *rows, const float *mean, const float *scale,

@@ -42,7 +42,7 @@ typedef struct ser_adapt_settings {
     size_t n_hidden, n_epochs, batch_size; /* a batch has so many recordings of the source, in which classes
                                               are equally frequent, and so many of the target */
     double rate, beta1, beta2, dropout;    /* the rate falls to 0 along a straight line */
-    double input_scale;                    /* standardised features are multiplied by it */
+    double input_scale;                    /* what is read is multiplied by it */
     ser_adapt_weights weights;
     uint64_t seed;
     const ser_nn_ops *ops; /* engine and precision */
@@ -53,12 +53,13 @@ typedef struct ser_adapt_settings {
     const char *what;             /* for progress */
 } ser_adapt_settings;
 
-/* One of 128 hidden features, 40 epochs of batches of 96, rate 1e-3, dropout 0.5; no weights. */
+/* One of 128 hidden features, 40 epochs of batches of 96, rate 1e-3, dropout 0.5, inputs of length 12; no
+ * weights. */
 ser_adapt_settings ser_adapt_default_settings(void);
 
 typedef struct ser_adapted {
     ser_linear head;    /* of the features as they are */
-    float *projection;  /* (n_in, n_hidden): hidden feature = projection^T (mean and scale of head applied) */
+    float *projection;  /* (n_in, n_hidden): hidden features = projection^T x + hidden_bias */
     float *hidden_bias; /* (n_hidden) */
     size_t n_hidden;
     ser_adapt_epoch *history;
@@ -73,6 +74,6 @@ ser_status ser_adapt(ser_adapted *out, const ser_adapt_rows *rows, const float *
 void ser_adapted_release(ser_adapted *a);
 
 /* hidden (n_hidden) features of x (n_in). */
-void ser_adapted_project(const ser_adapted *a, float *hidden, const float *x);
+void ser_adapted_project(const ser_adapted *a, float *hidden, const float *x, size_t n_in);
 
 #endif

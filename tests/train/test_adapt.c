@@ -61,6 +61,7 @@ static ser_adapt_settings settings_of(const ser_nn_ops *ops)
     s.batch_size = 20;
     s.rate = 1e-2;
     s.dropout = 0.2;
+    s.input_scale = 0.3;
     s.ops = ops;
     return s;
 }
@@ -124,12 +125,12 @@ static void test_head(const corpora *c, const ser_nn_ops *ops)
     CHECK(memcmp(a.head.w, b.head.w, DIMS * N_LABELS * sizeof(float)) == 0);
     CHECK(a.head.w[DIMS - 1] == 0 && a.head.scale[DIMS - 1] == 0);
     float hidden[2][16], x[DIMS] = {0};
-    ser_adapted_project(&a, hidden[0], x);
+    ser_adapted_project(&a, hidden[0], x, DIMS);
     x[DIMS - 1] = 100;
-    ser_adapted_project(&a, hidden[1], x);
+    ser_adapted_project(&a, hidden[1], x, DIMS);
     CHECK(memcmp(hidden[0], hidden[1], sizeof hidden[0]) == 0);
     x[3] = 100;
-    ser_adapted_project(&a, hidden[1], x);
+    ser_adapted_project(&a, hidden[1], x, DIMS);
     CHECK(memcmp(hidden[0], hidden[1], sizeof hidden[0]) != 0);
     ser_adapted_release(&b);
     s.seed++;

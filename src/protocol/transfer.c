@@ -1,0 +1,141 @@
+#include "protocol/transfer.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "metrics/metrics.h"
+#include "train/standardise.h"
+
+#include <string.h>
+
+/* What the rounds of self-training share. */
+typedef struct rounds {
+    const ser_learn_settings *settings;
+    ser_adapt_settings adapt;
+    ser_adapt_rows rows;
+    float *mean, *scale;
+    const float **target;
+    int *pseudo_label;
+    const char *what;
+    ser_text title;
+} rounds;
+
+static void tell(void *context, const ser_adapt_epoch *e)
+{
+    const rounds *r = context;
+    r->settings->on_adapt(r->settings->context, r->title.s, e);
+}
+
+/* The answers that the model is sure of become labels: of each emotion the same share of those it was given
+ * to, the surest ones, so that none crowds out the others (Zou et al. 2018, arXiv:1810.07911). */
+static ser_status choose_pseudo_labels(rounds *r, const ser_linear *head, ser_error *err)
+{
+    size_t n = r->rows.n_target;
+    float *confidence = ser_alloc(n, sizeof *confidence), scores[SER_MAX_LABELS];
+    int *answer = ser_alloc(n, sizeof *answer);
+    ser_status st = confidence && answer ? SER_OK : ser_fail_nomem(err);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        ser_linear_logits(head, scores, r->target[i]);
+        ser_softmax(scores, head->n_labels, 1);
+        answer[i] = ser_argmax(scores, head->n_labels);
+        confidence[i] = scores[answer[i]];
+    }
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        size_t n_given = 0, n_surer = 0;
+        for (size_t j = 0; j < n; j++) {
+            n_given += answer[j] == answer[i];
+            n_surer += answer[j] == answer[i] &&
+                       (confidence[j] > confidence[i] || (confidence[j] == confidence[i] && j < i));
+        }
+        bool chosen = (double)n_surer < (1 - r->settings->transfer->confidence) * (double)n_given;
+        r->pseudo_label[i] = chosen ? answer[i] : -1;
+    }
+    ser_free(confidence);
+    ser_free(answer);
+    return st;
+}
+
+static ser_status run_round(ser_adapted *out, rounds *r, size_t round, ser_error *err)
+{
+    ser_text_clear(&r->title);
+    ser_text_append(&r->title, r->what);
+    if (round)
+        ser_text_appendf(&r->title, ", round %zu of %zu", round + 1, r->settings->transfer->n_rounds + 1);
+    if (r->title.failed)
+        return ser_fail_nomem(err);
+    r->adapt.what = r->title.s;
+    return ser_adapt(out, &r->rows, r->mean, r->scale, &r->adapt, err);
+}
+
+static ser_status run_rounds(ser_adapted *out, rounds *r, ser_error *err)
+{
+    ser_status st = run_round(out, r, 0, err);
+    for (size_t round = 1; round <= r->settings->transfer->n_rounds && st == SER_OK; round++) {
+        st = choose_pseudo_labels(r, &out->head, err);
+        r->rows.pseudo_label = r->pseudo_label;
+        ser_adapted_release(out);
+        if (st == SER_OK)
+            st = run_round(out, r, round, err);
+    }
+    return st;
+}
+
+static ser_status open_rounds(rounds *r, const ser_rows *rows, const ser_learn_data *source, ser_error *err)
+{
+    const ser_learn_settings *s = r->settings;
+    const ser_store *target = s->transfer->target->store;
+    float *emphasis = NULL;
+    r->mean = ser_alloc(rows->dims, sizeof *r->mean);
+    r->scale = ser_alloc(rows->dims, sizeof *r->scale);
+    r->target = ser_alloc(target->n, sizeof *r->target);
+    r->pseudo_label = ser_alloc(target->n, sizeof *r->pseudo_label);
+    if (!r->mean || !r->scale || !r->target || !r->pseudo_label)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < target->n; u++)
+        r->target[u] = ser_store_row(target, u, 0);
+    ser_status st = ser_standardise(r->mean, r->scale, rows->x, rows->n, rows->dims, err);
+    if (st == SER_OK)
+        st = ser_candidate_emphasis(&emphasis, rows, &s->candidates[0], err);
+    for (size_t i = 0; i < rows->dims && st == SER_OK; i++)
+        r->scale[i] *= emphasis[i];
+    ser_free(emphasis);
+    r->rows = (ser_adapt_rows){.source = rows->x,
+                               .label = rows->label,
+                               .target = r->target,
+                               .n_source = rows->n,
+                               .n_target = target->n,
+                               .n_in = rows->dims,
+                               .n_labels = source->corpus->n_labels};
+    r->adapt = s->transfer->linear;
+    r->adapt.seed = s->seed;
+    r->adapt.n_threads = s->n_threads;
+    r->adapt.progress = s->progress;
+    r->adapt.on_epoch = s->on_adapt ? tell : NULL;
+    r->adapt.context = r;
+    return st;
+}
+
+ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, const int *fold,
+                                int test_fold, const ser_learn_settings *settings, const char *what,
+                                ser_error *err)
+{
+    ser_rows rows = {0};
+    rounds r = {.settings = settings, .what = what};
+    ser_status st = ser_dataset_rows(&rows, source->store, source->corpus, source->extractor, fold, test_fold,
+                                     false, err);
+    if (st == SER_OK)
+        st = open_rounds(&r, &rows, source, err);
+    if (st == SER_OK)
+        st = run_rounds(&out->adapted, &r, err);
+    if (st == SER_OK) {
+        out->linear.chosen = settings->candidates[0];
+        out->linear.temperature = 1;
+        out->linear.head = out->adapted.head;
+        out->adapted.head = (ser_linear){0};
+    }
+    ser_dataset_rows_release(&rows);
+    ser_free(r.mean);
+    ser_free(r.scale);
+    ser_free(r.target);
+    ser_free(r.pseudo_label);
+    ser_text_release(&r.title);
+    return st;
+}
