@@ -211,18 +211,30 @@ static ser_status save_curves(const char *path, const void *picture, ser_error *
     return ser_save_curves(path, picture, err);
 }
 
+static void append_subtitle(ser_text *t, const ser_run_report *r)
+{
+    const ser_figures *f = r->figures;
+    if (r->cross)
+        ser_text_appendf(t, "%s to %s", r->cross->source, r->cross->target);
+    else
+        ser_text_appendf(t, "%s, %s", r->corpus, r->protocol);
+    if (f->n)
+        ser_text_appendf(t, ": UA %.1f %%, WA %.1f %%%s", f->ua, f->wa, r->cross ? " (shared emotions)" : "");
+    if (r->cross)
+        ser_text_append(t, "; framed: counts as right");
+}
+
 static ser_status save_pictures(const char *folder, const ser_run_report *r, ser_error *err)
 {
-    char subtitle[160];
-    const ser_figures *f = r->figures;
-    snprintf(subtitle, sizeof subtitle, "%s, %s: UA %.1f %%, WA %.1f %%", r->corpus, r->protocol, f->ua,
-             f->wa);
-    const ser_confusion_picture confusion = {.title = "Confusion matrix",
-                                             .subtitle = subtitle,
-                                             .labels = r->labels,
-                                             .n_labels = f->n_labels,
-                                             .counts = f->confusion};
-    ser_status st = save_both(folder, "confusion", save_confusion, &confusion, err);
+    const ser_matrix matrix = ser_run_matrix(r);
+    ser_text subtitle = {0};
+    append_subtitle(&subtitle, r);
+    const ser_confusion_picture confusion = {
+        .title = "Confusion matrix", .subtitle = subtitle.s, .matrix = &matrix};
+    ser_status st = subtitle.failed ? ser_fail_nomem(err) : SER_OK;
+    if (st == SER_OK && matrix.n_truths)
+        st = save_both(folder, "confusion", save_confusion, &confusion, err);
+    ser_text_release(&subtitle);
     bool has_epochs = false;
     for (size_t i = 0; i < r->n_folds; i++)
         has_epochs = has_epochs || r->folds[i].n_epochs;

@@ -14,6 +14,7 @@ typedef struct ser_confusion_picture {
     const char *const *labels; /* n_labels */
     size_t n_labels;           /* 1 ... SER_MAX_LABELS */
     const size_t *counts;      /* (n_labels, n_labels) */
+    const ser_matrix *matrix;  /* in place of the three above, or NULL; cells that are right get a frame */
 } ser_confusion_picture;
 
 ser_status ser_draw_confusion(ser_chart **out, ser_chart_format format, const ser_confusion_picture *p,

@@ -28,7 +28,7 @@ static void append_head(page *p)
 {
     const ser_run_report *r = p->r;
     char n[24];
-    snprintf(n, sizeof n, "%zu", r->figures->n);
+    snprintf(n, sizeof n, "%zu", ser_run_n(r));
     const char *title = r->title ? r->title : r->corpus ? r->corpus : "Run";
     ser_html_begin(p->t, title);
     ser_text_append(p->t, "<p class=\"facts\">");
@@ -125,6 +125,10 @@ static ser_status append_curves(page *p, ser_error *err)
 
 static ser_status compute_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err)
 {
+    if (r->cross) {
+        *out = *r->cross->reliability;
+        return SER_OK;
+    }
     size_t n_labels = r->figures->n_labels;
     float *scores = ser_alloc(r->n_predictions * n_labels, sizeof *scores);
     int *truth = ser_alloc(r->n_predictions, sizeof *truth);
@@ -144,20 +148,24 @@ static ser_status append_pictures(page *p, ser_error *err)
 {
     const ser_run_report *r = p->r;
     ser_chart *c = NULL;
-    ser_confusion_picture confusion = {.title = "Who is taken for whom",
-                                       .subtitle = "Share and number of each row",
-                                       .labels = r->labels,
-                                       .n_labels = r->figures->n_labels,
-                                       .counts = r->figures->confusion};
+    const ser_matrix matrix = ser_run_matrix(r);
+    ser_confusion_picture confusion = {
+        .title = "Who is taken for whom",
+        .subtitle = r->cross ? "Share and number of each row; framed: what counts as right"
+                             : "Share and number of each row",
+        .matrix = &matrix};
+    if (!matrix.n_truths)
+        return SER_OK;
     ser_text_append(p->t, "<section class=\"pictures\">\n");
     ser_status st = finish_chart(p, &c, ser_draw_confusion(&c, SER_CHART_HTML, &confusion, err), err);
-    if (st == SER_OK && r->n_predictions) {
+    if (st == SER_OK && r->n_predictions && r->figures->n) {
         ser_reliability reliability;
         char subtitle[64];
         st = compute_reliability(&reliability, r, err);
         if (st != SER_OK)
             return st;
-        snprintf(subtitle, sizeof subtitle, "Calibration error (ECE) %.1f %%", reliability.ece);
+        snprintf(subtitle, sizeof subtitle, "Calibration error (ECE) %.1f %%%s", reliability.ece,
+                 r->cross ? ", shared emotions" : "");
         ser_reliability_picture picture = {"Are the probabilities right?", subtitle, &reliability};
         st = finish_chart(p, &c, ser_draw_reliability(&c, SER_CHART_HTML, &picture, err), err);
     }
@@ -212,6 +220,76 @@ static void append_folds(page *p)
     ser_text_append(p->t, "</tbody></table></section>\n");
 }
 
+/* ---- across corpora ---- */
+
+static void append_models(page *p)
+{
+    ser_text_append(p->t,
+                    "<section><h2>Models</h2>\n<table><thead><tr><th>Model</th><th>Training</th>"
+                    "<th>Tested</th><th>UA, shared emotions</th><th>WA, shared emotions</th>"
+                    "<th>F1, shared emotions</th><th>Accuracy by the mapping</th><th>Loss</th></tr></thead>\n"
+                    "<tbody>\n");
+    for (size_t i = 0; i < p->r->n_folds; i++) {
+        const ser_run_fold *f = &p->r->folds[i];
+        ser_text_append(p->t,
+                        f->combined ? "<tr class=\"total\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
+        ser_append_xml(p->t, f->name);
+        ser_text_append(p->t, "</th>");
+        append_number(p->t, or_none(f->n_train), 0);
+        append_number(p->t, or_none(f->n_test), 0);
+        ser_html_share(p->t, f->ua / 100);
+        ser_html_share(p->t, f->wa / 100);
+        ser_html_share(p->t, f->f1 / 100);
+        ser_html_share(p->t, f->lenient / 100);
+        append_number(p->t, f->loss, 3);
+        ser_text_append(p->t, "</tr>\n");
+    }
+    ser_text_append(p->t, "</tbody></table></section>\n");
+}
+
+/* The answers that count as a truth, joined by commas; a dash where there are none. */
+static void append_answers(ser_text *t, const ser_matrix *m, size_t truth)
+{
+    bool any = false;
+    ser_text_append(t, "<td class=\"word\">");
+    for (size_t j = 0; j < m->n_answers; j++) {
+        if (!ser_matrix_is_right(m, truth, j))
+            continue;
+        ser_text_append(t, any ? ", " : "");
+        ser_append_xml(t, m->answers[j]);
+        any = true;
+    }
+    ser_text_append(t, any ? "</td>" : "none: not scored</td>");
+}
+
+static void append_cross_classes(page *p)
+{
+    const ser_run_cross *cross = p->r->cross;
+    const ser_matrix *m = &cross->matrix;
+    if (!m->n_truths)
+        return;
+    ser_text_append(p->t,
+                    "<section><h2>Each emotion</h2>\n<p class=\"note\">Precision, recall and F1 are those "
+                    "among the shared emotions.</p>\n<table><thead><tr><th>Truth</th>"
+                    "<th class=\"word\">Answers that count as it</th><th>Such answers</th><th>Precision</th>"
+                    "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < m->n_truths; i++) {
+        const ser_class_figures *f = cross->classes[i].shared;
+        ser_text_append(p->t, "<tr>");
+        ser_html_element(p->t, "th scope=\"row\"", m->truths[i]);
+        append_answers(p->t, m, i);
+        ser_html_share(p->t, cross->classes[i].lenient);
+        ser_html_share(p->t, f ? f->precision : NAN);
+        ser_html_share(p->t, f ? f->recall : NAN);
+        ser_html_share(p->t, f ? f->f1 : NAN);
+        append_number(p->t, (double)ser_matrix_row_sum(m, i), 0);
+        ser_text_append(p->t, "</tr>\n");
+    }
+    ser_text_append(p->t, "</tbody></table></section>\n");
+}
+
+/* ---- mistakes ---- */
+
 static double confidence_of(const ser_run_prediction *p)
 {
     return (double)p->scores[p->predicted];
@@ -231,19 +309,22 @@ static int compare_mistakes(const void *a, const void *b)
 static ser_status append_mistakes(page *p, ser_error *err)
 {
     const ser_run_report *r = p->r;
+    const ser_matrix matrix = ser_run_matrix(r);
     const ser_run_prediction **mistakes = ser_alloc(r->n_predictions, sizeof *mistakes);
     size_t n = 0;
     if (!mistakes)
         return ser_fail_nomem(err);
-    for (size_t i = 0; i < r->n_predictions; i++)
-        if (r->predictions[i].truth != r->predictions[i].predicted)
-            mistakes[n++] = &r->predictions[i];
+    for (size_t i = 0; i < r->n_predictions; i++) {
+        const ser_run_prediction *own = &r->predictions[i];
+        if (ser_run_is_scored(&matrix, own) && !ser_matrix_is_right(&matrix, own->truth, own->predicted))
+            mistakes[n++] = own;
+    }
     qsort(mistakes, n, sizeof *mistakes, compare_mistakes);
     size_t n_shown = n < SER_HTML_MISTAKES ? n : SER_HTML_MISTAKES;
     ser_html_mistakes_begin(p->t, n_shown, n);
     for (size_t i = 0; i < n_shown; i++)
-        ser_html_mistake(p->t, mistakes[i]->file, r->labels[mistakes[i]->truth],
-                         r->labels[mistakes[i]->predicted], confidence_of(mistakes[i]));
+        ser_html_mistake(p->t, mistakes[i]->file, matrix.truths[mistakes[i]->truth],
+                         matrix.answers[mistakes[i]->predicted], confidence_of(mistakes[i]));
     ser_html_mistakes_end(p->t, n_shown);
     ser_free(mistakes);
     return SER_OK;
@@ -269,12 +350,18 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     append_head(&p);
     append_notes(&p, true);
     append_figures(&p);
-    append_shared(&p);
+    if (!r->cross) /* there are no parts of one corpus; what both know is a note */
+        append_shared(&p);
     ser_status st = append_curves(&p, err);
     if (st == SER_OK)
         st = append_pictures(&p, err);
-    ser_html_per_class(out, r->labels, r->figures->per_class, r->figures->n_labels);
-    append_folds(&p);
+    if (r->cross) {
+        append_cross_classes(&p);
+        append_models(&p);
+    } else {
+        ser_html_per_class(out, r->labels, r->figures->per_class, r->figures->n_labels);
+        append_folds(&p);
+    }
     if (st == SER_OK)
         st = append_mistakes(&p, err);
     append_notes(&p, false);

@@ -7,15 +7,36 @@ void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
     const ser_figures *f = r->figures;
     const double none[2] = {NAN, NAN};
     const double *ua = r->intervals_over ? f->ua_ci95 : none, *wa = r->intervals_over ? f->wa_ci95 : none;
+    const char *ua_meaning = r->cross ? "mean recall of the emotions that both corpora have, the model asked "
+                                        "for these alone"
+                                      : "unweighted accuracy: the mean recall of the emotions";
+    const char *wa_meaning =
+        r->cross ? "accuracy over the recordings of those emotions" : "accuracy over all recordings";
     const ser_run_figure figures[SER_N_HEADLINES] = {
-        {"UA", "unweighted accuracy: the mean recall of the emotions", "%", f->ua, {ua[0], ua[1]}},
-        {"WA", "accuracy over all recordings", "%", f->wa, {wa[0], wa[1]}},
+        {r->cross ? "UA, shared emotions" : "UA", ua_meaning, "%", f->ua, {ua[0], ua[1]}},
+        {r->cross ? "WA, shared emotions" : "WA", wa_meaning, "%", f->wa, {wa[0], wa[1]}},
         {"F1", "macro F1", "%", f->f1, {NAN, NAN}},
         {"ECE", "calibration error: how far confidence is from the truth", "%", f->ece, {NAN, NAN}},
         {"Loss", "mean negative log probability of the truth", "", f->loss, {NAN, NAN}},
     };
     for (size_t i = 0; i < SER_N_HEADLINES; i++)
         out[i] = figures[i];
+}
+
+ser_matrix ser_run_matrix(const ser_run_report *r)
+{
+    return r->cross ? r->cross->matrix
+                    : ser_matrix_square(r->labels, r->figures->confusion, r->figures->n_labels);
+}
+
+size_t ser_run_n(const ser_run_report *r)
+{
+    return r->cross ? r->cross->n : r->figures->n;
+}
+
+bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p)
+{
+    return p->truth != SER_RUN_NO_TRUTH && ser_matrix_can_be_right(m, p->truth);
 }
 
 static void add_weighted(ser_class_figures *sum, const ser_class_figures *c, double weight)

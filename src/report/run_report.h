@@ -6,6 +6,9 @@
 
 #include "base/text.h"
 #include "metrics/metrics.h"
+#include "report/matrix.h"
+
+#include <stdint.h>
 
 typedef struct ser_run_epoch {
     size_t epoch; /* from 1 */
@@ -25,6 +28,7 @@ typedef struct ser_run_fold {
     bool combined;                        /* no fold's model, but several together: left out of means */
     size_t n_train, n_validation, n_test; /* recordings; 0: none */
     double ua, wa, f1, loss;              /* of its test part; percent but for the loss */
+    double lenient;                       /* across corpora: accuracy by the mapping, percent */
     double seconds;                       /* of training */
     ser_run_shared shared;
     size_t kept_epoch; /* whose weights were kept; 0: not known */
@@ -50,19 +54,37 @@ typedef struct ser_run_note {
     bool serious; /* a warning that nobody may miss */
 } ser_run_note;
 
-/* One recording's answer. */
+/* One recording's answer: a row and a column of the run's matrix. */
+#define SER_RUN_NO_TRUTH SIZE_MAX
 typedef struct ser_run_prediction {
     const char *file;
     const char *fold;        /* whose model answered; or NULL */
-    size_t truth, predicted; /* labels */
-    const float *scores;     /* n_labels probabilities */
+    size_t truth, predicted; /* labels; SER_RUN_NO_TRUTH: it is not known */
+    const float *scores;     /* a probability for each column */
 } ser_run_prediction;
+
+/* An emotion of the target across corpora. */
+typedef struct ser_run_class {
+    double lenient;                  /* 0 ... 1: answers that count as it; NAN: it is not scored */
+    const ser_class_figures *shared; /* among the shared emotions; NULL: it is none */
+} ser_run_class;
+
+/* A test across corpora: figures are over the shared emotions, whose names are the report's labels; n_labels
+ * may be 0. */
+typedef struct ser_run_cross {
+    const char *source, *target;
+    ser_matrix matrix;            /* the target's emotions by the model's */
+    const ser_run_class *classes; /* matrix.n_truths */
+    const ser_reliability *reliability;
+    size_t n; /* recordings */
+} ser_run_cross;
 
 typedef struct ser_run_report {
     const char *title; /* "EMODB" */
     const char *corpus, *protocol, *features, *model_type, *version, *date;
     const char *const *labels; /* figures->n_labels */
     const ser_figures *figures;
+    const ser_run_cross *cross; /* NULL: training and test are of one set of emotions */
     const char *intervals_over; /* what was resampled: "speakers", "recordings"; NULL: no intervals */
     const ser_run_figure *extra;
     size_t n_extra;
@@ -79,6 +101,12 @@ typedef struct ser_run_report {
 /* UA, WA, F1, ECE and loss, as their names and meanings stand everywhere. */
 enum { SER_N_HEADLINES = 5 };
 void ser_run_headlines(ser_run_figure *out, const ser_run_report *r);
+
+/* Truths and answers of the run, and how many recordings it tells of. */
+ser_matrix ser_run_matrix(const ser_run_report *r);
+size_t ser_run_n(const ser_run_report *r);
+/* Whether it can be said if an answer is right. */
+bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p);
 
 /* Means over the emotions that occur, plain and weighted by their recordings; 0 ... 1. */
 typedef struct ser_class_means {

@@ -17,7 +17,7 @@ static const struct {
     const char *number;
     double size; /* points; 0: the usual */
     int colour, fill, align, indent;
-    bool bold, line_above, line_below, wrapped;
+    bool bold, line_above, line_below, wrapped, framed;
 } looks[SER_N_CELL_LOOKS] = {
 #define NUMBER(format) .number = (format), .align = LXW_ALIGN_RIGHT, .indent = 1
 #define HEAD           .bold = true, .fill = HEAD_FILL, .line_below = true
@@ -39,6 +39,8 @@ static const struct {
     [SER_CELL_TOTAL_INTEGER] = {NUMBER("#,##0"), TOTAL},
     [SER_CELL_SHARE] = {.number = "0%;;–", .align = LXW_ALIGN_CENTER},
     [SER_CELL_COUNT] = {.number = "#,##0;;–", .align = LXW_ALIGN_CENTER},
+    [SER_CELL_SHARE_FRAMED] = {.number = "0%;;–", .align = LXW_ALIGN_CENTER, .bold = true, .framed = true},
+    [SER_CELL_COUNT_FRAMED] = {.number = "#,##0;;–", .align = LXW_ALIGN_CENTER, .bold = true, .framed = true},
     [SER_CELL_NOTE] = {.wrapped = true},
     [SER_CELL_SERIOUS] = {.colour = 0xA33A10, .fill = 0xFDEEE6, .bold = true, .wrapped = true},
     [SER_CELL_GOOD] = {.colour = 0x1B7F4B, .fill = 0xE6F5EC, .wrapped = true},
@@ -75,6 +77,8 @@ static void make_looks(ser_book *b)
             format_set_top(f, LXW_BORDER_THIN), format_set_top_color(f, LINE);
         if (looks[i].line_below)
             format_set_bottom(f, LXW_BORDER_THIN), format_set_bottom_color(f, LINE);
+        if (looks[i].framed)
+            format_set_border(f, LXW_BORDER_THIN), format_set_border_color(f, INK);
     }
 }
 
@@ -99,8 +103,13 @@ static void fill(ser_book *b)
         return;
     set_properties(b);
     ser_sheet_summary(b);
-    ser_sheet_folds(b);
-    ser_sheet_classes(b);
+    if (b->report->cross) {
+        ser_sheet_models(b);
+        ser_sheet_cross_classes(b);
+    } else {
+        ser_sheet_folds(b);
+        ser_sheet_classes(b);
+    }
     ser_sheet_confusion(b);
     ser_sheet_history(b);
     ser_sheet_recordings(b);

@@ -24,6 +24,8 @@ typedef enum ser_cell_look {
     SER_CELL_TOTAL_INTEGER,
     SER_CELL_SHARE, /* of a confusion matrix */
     SER_CELL_COUNT,
+    SER_CELL_SHARE_FRAMED, /* the same where the answer counts as right, across corpora */
+    SER_CELL_COUNT_FRAMED,
     SER_CELL_NOTE,
     SER_CELL_SERIOUS,
     SER_CELL_GOOD,
@@ -75,5 +77,8 @@ void ser_sheet_classes(ser_book *b);
 void ser_sheet_confusion(ser_book *b);
 void ser_sheet_history(ser_book *b);
 void ser_sheet_recordings(ser_book *b);
+/* Across corpora, in place of folds and classes. */
+void ser_sheet_models(ser_book *b);
+void ser_sheet_cross_classes(ser_book *b);
 
 #endif

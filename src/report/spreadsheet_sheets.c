@@ -21,7 +21,7 @@ static lxw_row_t add_heading(ser_book *b, lxw_worksheet *s)
     const ser_run_report *r = b->report;
     ser_text line = {0};
     char n[48];
-    snprintf(n, sizeof n, "%zu recordings", r->figures->n);
+    snprintf(n, sizeof n, "%zu recordings", ser_run_n(r));
     ser_book_text(b, s, 0, 0, r->title ? r->title : r->corpus, SER_CELL_TITLE);
     ser_book_check(b, worksheet_set_row(s, 0, 28, NULL));
     const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, r->version, r->date};
@@ -282,55 +282,52 @@ void ser_sheet_classes(ser_book *b)
 
 /* ---- confusion ---- */
 
-static size_t row_sum(const ser_figures *f, size_t i)
-{
-    size_t sum = 0;
-    for (size_t j = 0; j < f->n_labels; j++)
-        sum += f->confusion[i * f->n_labels + j];
-    return sum;
-}
-
 /* Shares of each row, or counts; returns the row below. */
 static lxw_row_t add_matrix(ser_book *b, lxw_worksheet *s, lxw_row_t row, const char *title, bool shares)
 {
-    const ser_figures *f = b->report->figures;
-    lxw_col_t n = (lxw_col_t)f->n_labels;
+    const ser_matrix m = ser_run_matrix(b->report);
+    lxw_col_t n = (lxw_col_t)m.n_answers;
     ser_book_text(b, s, row++, 0, title, SER_CELL_SECTION);
     ser_book_text(b, s, row, 0, "truth \\ answer", SER_CELL_HEAD);
     for (lxw_col_t j = 0; j < n; j++)
-        ser_book_text(b, s, row, 1 + j, b->report->labels[j], SER_CELL_HEAD_CENTRED);
+        ser_book_text(b, s, row, 1 + j, m.answers[j], SER_CELL_HEAD_CENTRED);
     ser_book_text(b, s, row, 1 + n, "recordings", SER_CELL_HEAD_RIGHT);
-    for (lxw_col_t i = 0; i < n; i++) {
-        size_t sum = row_sum(f, i);
+    for (size_t i = 0; i < m.n_truths; i++) {
+        size_t sum = ser_matrix_row_sum(&m, i);
         ser_book_check(b, worksheet_set_row(s, ++row, 24, NULL));
-        ser_book_text(b, s, row, 0, b->report->labels[i], SER_CELL_TEXT);
+        ser_book_text(b, s, row, 0, m.truths[i], SER_CELL_TEXT);
         for (lxw_col_t j = 0; j < n; j++) {
-            double count = (double)f->confusion[i * f->n_labels + j];
+            double count = (double)m.counts[i * m.n_answers + j];
+            bool framed = m.right && ser_matrix_is_right(&m, i, j);
             if (shares)
-                ser_book_number(b, s, row, 1 + j, sum ? count / (double)sum : NAN, SER_CELL_SHARE);
+                ser_book_number(b, s, row, 1 + j, sum ? count / (double)sum : NAN,
+                                framed ? SER_CELL_SHARE_FRAMED : SER_CELL_SHARE);
             else
-                ser_book_number(b, s, row, 1 + j, count, SER_CELL_COUNT);
+                ser_book_number(b, s, row, 1 + j, count, framed ? SER_CELL_COUNT_FRAMED : SER_CELL_COUNT);
         }
         ser_book_number(b, s, row, 1 + n, (double)sum, SER_CELL_INTEGER);
     }
     if (shares)
-        ser_book_scale(b, s, row + 1 - n, 1, row, n);
+        ser_book_scale(b, s, row + 1 - (lxw_row_t)m.n_truths, 1, row, n);
     return row + 2;
 }
 
 void ser_sheet_confusion(ser_book *b)
 {
-    lxw_worksheet *s = ser_book_sheet(b, "Confusion");
+    const ser_matrix m = ser_run_matrix(b->report);
+    lxw_worksheet *s = m.n_truths ? ser_book_sheet(b, "Confusion") : NULL;
     if (!s)
         return;
-    lxw_col_t n = (lxw_col_t)b->report->figures->n_labels;
+    lxw_col_t n = (lxw_col_t)m.n_answers;
     worksheet_gridlines(s, LXW_HIDE_ALL_GRIDLINES);
     ser_book_check(b, worksheet_set_column(s, 0, 0, 18, NULL));
     ser_book_check(b, worksheet_set_column(s, 1, n, 11, NULL));
     ser_book_check(b, worksheet_set_column(s, n + 1, n + 1, 12, NULL));
     worksheet_freeze_panes(s, 0, 1);
     lxw_row_t row = add_matrix(b, s, 0, "Share of each row", true);
-    add_matrix(b, s, row, "Recordings", false);
+    row = add_matrix(b, s, row, "Recordings", false);
+    if (m.right)
+        ser_book_text(b, s, row, 0, "Framed: answers that count as right.", SER_CELL_MUTED);
 }
 
 /* ---- recordings ---- */
@@ -345,19 +342,22 @@ void ser_sheet_recordings(ser_book *b)
     lxw_worksheet *s = r->n_predictions ? ser_book_sheet(b, "Recordings") : NULL;
     if (!s)
         return;
-    lxw_col_t n = (lxw_col_t)r->figures->n_labels;
+    const ser_matrix m = ser_run_matrix(r);
+    lxw_col_t n = (lxw_col_t)m.n_answers;
     lxw_row_t last = (lxw_row_t)r->n_predictions;
     ser_book_headings(b, s, 0, columns, N_COLUMNS);
     for (lxw_col_t j = 0; j < n; j++)
-        ser_book_text(b, s, 0, N_COLUMNS + j, r->labels[j], SER_CELL_HEAD_RIGHT);
+        ser_book_text(b, s, 0, N_COLUMNS + j, m.answers[j], SER_CELL_HEAD_RIGHT);
     ser_book_check(b, worksheet_set_column(s, N_COLUMNS, N_COLUMNS + n - 1, 11, NULL));
     for (size_t i = 0; i < r->n_predictions; i++) {
         const ser_run_prediction *p = &r->predictions[i];
         lxw_row_t row = (lxw_row_t)i + 1;
         ser_book_text(b, s, row, 0, p->file, SER_CELL_TEXT);
-        ser_book_text(b, s, row, 1, r->labels[p->truth], SER_CELL_TEXT);
-        ser_book_text(b, s, row, 2, r->labels[p->predicted], SER_CELL_TEXT);
-        ser_book_number(b, s, row, 3, p->truth == p->predicted, SER_CELL_INTEGER);
+        ser_book_text(b, s, row, 1, p->truth == SER_RUN_NO_TRUTH ? NULL : m.truths[p->truth], SER_CELL_TEXT);
+        ser_book_text(b, s, row, 2, m.answers[p->predicted], SER_CELL_TEXT);
+        ser_book_number(b, s, row, 3,
+                        ser_run_is_scored(&m, p) ? ser_matrix_is_right(&m, p->truth, p->predicted) : NAN,
+                        SER_CELL_INTEGER);
         ser_book_number(b, s, row, 4, (double)p->scores[p->predicted], SER_CELL_PERCENT);
         ser_book_text(b, s, row, 5, p->fold, SER_CELL_TEXT);
         for (lxw_col_t j = 0; j < n; j++)

@@ -108,65 +108,67 @@ static void append_shade(ser_text *t, double share)
         }
 }
 
-static void append_count(ser_text *t, size_t count, size_t n_row, bool diagonal, size_t width,
-                         ser_style style)
+static void append_count(ser_text *t, size_t count, size_t n_row, bool right, size_t width, ser_style style)
 {
     char text[32] = "";
     snprintf(text, sizeof text, "%zu", count);
     if (count && style.colour)
         append_shade(t, (double)count / (double)n_row);
-    if (diagonal)
+    if (right)
         ser_append_bold(t, style);
     ser_append_right(t, count ? text : style.utf8 ? "·" : ".", width - 1, style);
     ser_text_append(t, " ");
-    if (count || diagonal)
+    if (count || right)
         ser_append_plain(t, style);
 }
 
 /* Columns are as wide as the longest label where all fit, else their labels are cut. */
-static size_t column_width(const char *const *labels, const size_t *counts, size_t n_labels, size_t left,
-                           ser_style style)
+static size_t column_width(const ser_matrix *m, size_t left, ser_style style)
 {
     enum { RIGHT = 8, LEAST = 4 };
     size_t wanted = 0, most = 0, room = 0;
     char text[32];
-    for (size_t i = 0; i < n_labels; i++)
-        wanted = ser_columns(labels[i]) > wanted ? ser_columns(labels[i]) : wanted;
-    for (size_t i = 0; i < n_labels * n_labels; i++)
-        most = counts[i] > most ? counts[i] : most;
+    for (size_t i = 0; i < m->n_answers; i++)
+        wanted = ser_columns(m->answers[i]) > wanted ? ser_columns(m->answers[i]) : wanted;
+    for (size_t i = 0; i < m->n_truths * m->n_answers; i++)
+        most = m->counts[i] > most ? m->counts[i] : most;
     size_t n_digits = (size_t)snprintf(text, sizeof text, "%zu", most);
     wanted = (wanted < LONGEST_LABEL ? wanted : LONGEST_LABEL) + 2;
-    if (style.width > left + RIGHT)
-        room = (style.width - left - RIGHT) / n_labels;
+    if (style.width > left + RIGHT && m->n_answers)
+        room = (style.width - left - RIGHT) / m->n_answers;
     size_t width = wanted < room ? wanted : room;
     width = width > n_digits + 2 ? width : n_digits + 2;
     return width > LEAST ? width : LEAST;
 }
 
-void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
-                          ser_style style)
+void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style)
 {
-    size_t left = label_width(labels, n_labels) + 1,
-           width = column_width(labels, counts, n_labels, left, style);
+    size_t left = label_width(m->truths, m->n_truths) + 1, width = column_width(m, left, style);
     ser_append_left(t, "truth", left, style);
-    for (size_t j = 0; j < n_labels; j++) {
+    for (size_t j = 0; j < m->n_answers; j++) {
         ser_text_append(t, " ");
-        ser_append_right(t, labels[j], width - 2, style);
+        ser_append_right(t, m->answers[j], width - 2, style);
         ser_text_append(t, " ");
     }
     ser_text_append(t, "  right\n");
-    for (size_t i = 0; i < n_labels; i++) {
-        size_t n_row = 0;
-        for (size_t j = 0; j < n_labels; j++)
-            n_row += counts[i * n_labels + j];
-        ser_append_left(t, labels[i], left, style);
-        for (size_t j = 0; j < n_labels; j++)
-            append_count(t, counts[i * n_labels + j], n_row, i == j, width, style);
-        if (n_row)
-            ser_text_appendf(t, " %4.0f %%\n", 100 * (double)counts[i * n_labels + i] / (double)n_row);
+    for (size_t i = 0; i < m->n_truths; i++) {
+        size_t n_row = ser_matrix_row_sum(m, i);
+        ser_append_left(t, m->truths[i], left, style);
+        for (size_t j = 0; j < m->n_answers; j++)
+            append_count(t, m->counts[i * m->n_answers + j], n_row, ser_matrix_is_right(m, i, j), width,
+                         style);
+        if (n_row && ser_matrix_can_be_right(m, i))
+            ser_text_appendf(t, " %4.0f %%\n", 100 * (double)ser_matrix_n_right(m, i) / (double)n_row);
         else
             ser_text_append(t, "      -\n");
     }
+}
+
+void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
+                          ser_style style)
+{
+    const ser_matrix m = ser_matrix_square(labels, counts, n_labels);
+    ser_append_matrix(t, &m, style);
 }
 
 void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "metrics/metrics.h"
+#include "report/matrix.h"
 #include <stdio.h>
 
 /* How text should look where it is going. */
@@ -33,6 +34,7 @@ void ser_append_bar(ser_text *t, double share, size_t width, ser_style style);
 /* Rows: truth; the last column is the share that was right. labels and counts as in ser_figures. */
 void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
                           ser_style style);
+void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style);
 /* Precision, recall, F1 and number of recordings of each emotion. */
 void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
                           size_t n_labels, ser_style style);
