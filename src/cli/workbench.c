@@ -128,7 +128,10 @@ static ser_status open_corpus_of_tree(ser_workbench *w, const ser_error *missing
 static ser_status open_data(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
 {
     ser_error missing = {0}, reason = {0};
-    ser_status corpus_status = ser_corpus_open(&w->corpus, o->data, o->data_dir, &missing), st;
+    ser_status corpus_status = o->is_target
+                                   ? ser_corpus_open_target(&w->corpus, o->data, o->data_dir, &missing)
+                                   : ser_corpus_open(&w->corpus, o->data, o->data_dir, &missing),
+               st;
     if (corpus_status != SER_OK && corpus_status != SER_E_IO) {
         *err = missing;
         return corpus_status;

@@ -9,16 +9,18 @@
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;
     const char *pooling;
+    bool is_target; /* data may be without emotions: see ser_corpus_open_target */
     long hop_length, pad, seed, jobs;
     double c;
     bool pool_encoder;
     ser_engine_options engine;
 } ser_workbench_options;
 
+#define SER_DEFAULT_FEATURE_TYPE "WHISPER"
 #define SER_WORKBENCH_DEFAULTS                                                                               \
     {                                                                                                        \
-        .features_dir = "data/features", .feature_type = "WHISPER", .layers = "auto", .preset = "best",      \
-        .normalize = "none", .pooling = "both", .hop_length = SER_DEFAULT_HOP, .seed = 46,                   \
+        .features_dir = "data/features", .feature_type = SER_DEFAULT_FEATURE_TYPE, .layers = "auto",         \
+        .preset = "best", .normalize = "none", .pooling = "both", .hop_length = SER_DEFAULT_HOP, .seed = 46, \
         .engine = SER_ENGINE_OPTIONS_FP32                                                                    \
     }
 
