@@ -3,6 +3,7 @@
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "io/hub.h"
 #include "model/builtin.h"
 #include "model/hearing.h"
 #include "model/model_file.h"
@@ -55,19 +56,19 @@ static ser_status open_encoder(ser_model *m, const ser_safetensors *file, ser_er
     if (m->data.encoder_config)
         return ser_encoder_open_tensors(&m->encoder, file, SER_MODEL_ENCODER_PREFIX, m->data.encoder_config,
                                         last, m->settings.engine, m->settings.precision, err);
-    if (!m->settings.encoder)
-        return ser_fail(err, SER_E_ARG,
-                        "this model does not carry its encoder: name the checkpoint's folder (--encoder)");
-    char sha256[65];
-    ser_status st = ser_encoder_open(&m->encoder, m->settings.encoder, last, m->settings.engine,
-                                     m->settings.precision, err);
+    char sha256[65], *folder = NULL;
+    const char *name = m->settings.encoder ? m->settings.encoder : ser_feature_kind_checkpoint(part->kind);
+    ser_status st = ser_hub_find(&folder, name, err);
+    if (st == SER_OK)
+        st = ser_encoder_open(&m->encoder, folder, last, m->settings.engine, m->settings.precision, err);
     if (st == SER_OK)
         st = ser_encoder_sha256(m->encoder, sha256, err);
     if (st == SER_OK && strcmp(sha256, m->data.encoder_sha256) != 0)
         st = ser_fail(
             err, SER_E_ARG,
-            "%s is not the encoder that this model was trained with (sha256 %.12s..., wanted %.12s...)",
-            m->settings.encoder, sha256, m->data.encoder_sha256);
+            "%s is not the encoder that this model was trained with (sha256 %.12s..., wanted %.12s...)", name,
+            sha256, m->data.encoder_sha256);
+    ser_free(folder);
     return st;
 }
 

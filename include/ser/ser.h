@@ -54,8 +54,8 @@ typedef struct ser_settings {
     int n_threads;           /* inside one recording; 0: all cores */
     ser_precision precision; /* of the encoder; AUTO: the fastest on this processor that keeps the accuracy */
     ser_engine engine;       /* REF: plain C, slow, to compare with */
-    const char
-        *encoder; /* folder of the encoder's checkpoint, for models that do not carry one; may be NULL */
+    const char *encoder; /* of models that carry none: the checkpoint's folder, or its name in the model hub's
+                            cache; NULL: the usual checkpoint, from that cache */
 } ser_settings;
 
 /* Fills *s with the defaults: all cores, AUTO, oneDNN, no encoder folder. */

@@ -3,7 +3,6 @@
 #include "io/hub.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *const precision_names[] = {"auto", "fp32", "bf16", "int8"};
 
@@ -30,15 +29,10 @@ ser_status ser_open_encoder(ser_encoder **out, char **folder, const ser_engine_o
     if (!part)
         return SER_OK;
     ser_settings settings;
-    struct stat info;
     ser_default_settings(&settings);
     ser_engine_options_apply(o, &settings);
     const char *name = o->encoder ? o->encoder : ser_feature_kind_checkpoint(part->kind);
-    ser_status st = SER_OK;
-    if (!o->encoder || stat(name, &info) != 0)
-        st = ser_hub_find(folder, name, err);
-    else if (!(*folder = ser_strdup(name)))
-        st = ser_fail_nomem(err);
+    ser_status st = ser_hub_find(folder, name, err);
     if (st != SER_OK)
         return st;
     st = ser_encoder_open(out, *folder, last_layer, settings.engine, settings.precision, err);

@@ -20,15 +20,19 @@ typedef struct ser_engine_options {
         .precision = "fp32", .engine = "onednn"                                                              \
     }
 
-#define SER_ENGINE_OPTIONS(o)                                                                                 \
-    {SER_OPTION_GROUP, .help = "Encoder"},                                                                    \
-        {SER_OPTION_STRING, 'e',                                                                              \
-         "encoder",         &(o).encoder,                                                                     \
-         "FOLDER",          "checkpoint with config.json and model.safetensors, for features that need one"}, \
-        {SER_OPTION_CHOICE,          0, "precision", &(o).precision, "auto|fp32|bf16|int8",                   \
-         "of the encoder's products"},                                                                        \
-    {                                                                                                         \
-        SER_OPTION_CHOICE, 0, "engine", &(o).engine, "ref|onednn", "ref: plain C, slow, to compare with"      \
+#define SER_ENGINE_OPTIONS(o)                                                                                \
+    {SER_OPTION_GROUP, .help = "Encoder"},                                                                   \
+        {SER_OPTION_STRING,                                                                                  \
+         'e',                                                                                                \
+         "encoder",                                                                                          \
+         &(o).encoder,                                                                                       \
+         "DIR|NAME",                                                                                         \
+         "checkpoint, a folder or a name such as openai/whisper-base that 'ser pull' fetched (default: the " \
+         "usual one)"},                                                                                      \
+        {SER_OPTION_CHOICE,          0, "precision", &(o).precision, "auto|fp32|bf16|int8",                  \
+         "of the encoder's products"},                                                                       \
+    {                                                                                                        \
+        SER_OPTION_CHOICE, 0, "engine", &(o).engine, "ref|onednn", "ref: plain C, slow, to compare with"     \
     }
 
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings);

@@ -9,8 +9,8 @@
 
 enum { MAX_INDEX = 16 << 20, MAX_SHARDS = 1000 };
 
-static const char *const usual[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
-                                    "pytorch_model.bin.index.json"};
+const char *const ser_checkpoint_forms[SER_CHECKPOINT_N_FORMS] = {
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -21,15 +21,15 @@ static bool ends_with(const char *s, const char *end)
 /* The first of the usual files that is there; the first of all where none is. */
 static ser_status choose_file(const char **name, const char *folder, ser_error *err)
 {
-    *name = usual[0];
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        char *path = ser_io_join(folder, usual[i]);
+    *name = ser_checkpoint_forms[0];
+    for (size_t i = 0; i < SER_CHECKPOINT_N_FORMS; i++) {
+        char *path = ser_io_join(folder, ser_checkpoint_forms[i]);
         if (!path)
             return ser_fail_nomem(err);
         bool is_there = access(path, F_OK) == 0;
         ser_free(path);
         if (is_there) {
-            *name = usual[i];
+            *name = ser_checkpoint_forms[i];
             return SER_OK;
         }
     }

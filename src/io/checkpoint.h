@@ -5,6 +5,10 @@
 
 #include "io/safetensors.h"
 
+/* The first of them that is there is read; the indices name further files. */
+enum { SER_CHECKPOINT_N_FORMS = 4 };
+extern const char *const ser_checkpoint_forms[SER_CHECKPOINT_N_FORMS];
+
 /* The files that are read, without the folder, in the order of their names; free with ser_io_free_list. */
 ser_status ser_checkpoint_files(char ***names, size_t *n_names, const char *folder, ser_error *err);
 /* Maps them. Messages start with the name of the file; *file is the one that stands for all, for the
