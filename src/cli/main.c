@@ -5,18 +5,21 @@
 #include <signal.h>
 
 static const ser_command *const commands[] = {
-    &ser_command_predict,
-    &ser_command_evaluate,
-    &ser_command_train,
-    &ser_command_test,
-    &ser_command_extract,
-    &ser_command_info,
-    NULL,
+    &ser_command_predict, &ser_command_evaluate, &ser_command_train, &ser_command_test,
+    &ser_command_extract, &ser_command_pull,     &ser_command_info,  NULL,
 };
 
 static const ser_environment_variable environment[] = {
     {"SER_DATA_DIR", "where EMODB and RAVDESS lie, when --data-dir is not given (default: data/raw)"},
     {"XDG_CACHE_HOME", "computed features are kept in its folder ser/features (default: ~/.cache)"},
+    {"HF_HOME",
+     "in its folder hub lie encoders that are named like openai/whisper-base, as 'ser pull' leaves them "
+     "(default: ~/.cache/huggingface; HF_HUB_CACHE names the folder itself)"},
+    {"HF_ENDPOINT", "the model hub that 'ser pull' asks, when --endpoint is not given (default: "
+                    "https://huggingface.co)"},
+    {"HF_TOKEN", "what 'ser pull' shows the hub, for models that not everybody may have"},
+    {"HF_HUB_DOWNLOAD_TIMEOUT", "seconds without a byte after which 'ser pull' takes a connection for broken "
+                                "(default: 30)"},
     {"NO_COLOR", "when set, nothing is printed in colour or bold"},
     {NULL, NULL},
 };
@@ -25,7 +28,7 @@ static const ser_program program = {
     .summary = "hears which emotion a voice carries",
     .description = "ser tells the emotion of recordings, out of the box, and trains and evaluates models on "
                    "corpora of your "
-                   "own. It runs on the processor alone and needs no network.",
+                   "own. It runs on the processor alone, and only 'ser pull' uses a network.",
     .examples = "ser predict recording.wav\nser evaluate --data EMODB --feature-type WHISPER --protocol loso",
     .commands = commands,
     .environment = environment,

@@ -21,6 +21,7 @@ static struct {
     bool drawn;           /* a line stands on the terminal */
     char what[64];
     double started_s, last_drawn_s;
+    size_t done_before; /* when the clock started: a fetch may go on from the middle */
 } line = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void note_interrupt(int signal_number)
@@ -58,19 +59,21 @@ static void append_duration(ser_text *t, double seconds)
         ser_text_appendf(t, "%lu:%02lu", s / 60, s % 60);
 }
 
-void ser_progress_line(ser_text *t, const char *what, size_t done, size_t total, double elapsed_s,
-                       ser_style style)
+void ser_progress_line(ser_text *t, const char *what, size_t done, size_t total, size_t done_before,
+                       double elapsed_s, ser_style style)
 {
     ser_text figures = {0};
     double share = total ? (double)(done < total ? done : total) / (double)total : 0;
     if (total)
         ser_text_appendf(&figures, " %zu/%zu %3.0f %% ", done, total, 100 * share);
-    else
+    else if (done)
         ser_text_appendf(&figures, " %zu ", done);
+    else
+        ser_text_append(&figures, " ");
     append_duration(&figures, elapsed_s);
-    if (share > 0 && share < 1 && elapsed_s > 1) {
+    if (done > done_before && done < total && elapsed_s > 1) {
         ser_text_append(&figures, ", ");
-        append_duration(&figures, elapsed_s * (1 - share) / share);
+        append_duration(&figures, elapsed_s * (double)(total - done) / (double)(done - done_before));
         ser_text_append(&figures, " left");
     }
     size_t n_label = ser_columns(what) < LABEL ? ser_columns(what) : LABEL;
@@ -103,12 +106,13 @@ static void draw(const char *what, size_t done, size_t total)
     if (strncmp(what, line.what, sizeof line.what - 1) != 0) {
         snprintf(line.what, sizeof line.what, "%s", what);
         line.started_s = now;
+        line.done_before = done;
     }
     if (line.drawn && now - line.last_drawn_s < DRAW_EVERY_S)
         return;
     ser_text t = {0};
     ser_text_append(&t, ERASE_LINE);
-    ser_progress_line(&t, what, done, total, now - line.started_s, style);
+    ser_progress_line(&t, what, done, total, line.done_before, now - line.started_s, style);
     if (!t.failed)
         fputs(t.s, stderr);
     ser_text_release(&t);

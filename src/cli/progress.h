@@ -25,8 +25,8 @@ void ser_say(const char *format, ...) SER_PRINTF(1, 2);
 void ser_tell(const char *format, ...) SER_PRINTF(1, 2);
 
 /* The line without its end: what, bar, done/total, percent, elapsed and remaining time; total 0: not known,
- * no bar. Fits into style.width - 1 columns. */
-void ser_progress_line(ser_text *t, const char *what, size_t done, size_t total, double elapsed_s,
-                       ser_style style);
+ * no bar. done_before: what was done already when the clock started. Fits into style.width - 1 columns. */
+void ser_progress_line(ser_text *t, const char *what, size_t done, size_t total, size_t done_before,
+                       double elapsed_s, ser_style style);
 
 #endif

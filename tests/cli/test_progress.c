@@ -10,11 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static void check_line(size_t done, size_t total, double elapsed_s, size_t width, bool utf8,
-                       const char *expected)
+static void check_line_from(size_t done_before, size_t done, size_t total, double elapsed_s, size_t width,
+                            bool utf8, const char *expected)
 {
     ser_text t = {0};
-    ser_progress_line(&t, "features", done, total, elapsed_s, (ser_style){.width = width, .utf8 = utf8});
+    ser_progress_line(&t, "features", done, total, done_before, elapsed_s,
+                      (ser_style){.width = width, .utf8 = utf8});
     CHECK(t.s && strcmp(t.s, expected) == 0);
     if (t.s && strcmp(t.s, expected) != 0)
         fprintf(stderr, "is '%s', expected '%s'\n", t.s, expected);
@@ -22,8 +23,18 @@ static void check_line(size_t done, size_t total, double elapsed_s, size_t width
     ser_text_release(&t);
 }
 
+static void check_line(size_t done, size_t total, double elapsed_s, size_t width, bool utf8,
+                       const char *expected)
+{
+    check_line_from(0, done, total, elapsed_s, width, utf8, expected);
+}
+
 static void test_line(void)
 {
+    check_line_from(10, 15, 20, 10, 60, false,
+                    "features #################..... 15/20  75 % 0:10, 0:10 left");
+    check_line_from(15, 15, 20, 10, 40, false, "features ##########... 15/20  75 % 0:10");
+    check_line(0, 0, 61, 60, true, "features 1:01");
     check_line(5, 20, 10, 60, true, "features █████▊                  5/20  25 % 0:10, 0:30 left");
     check_line(5, 20, 10, 60, false, "features ######................. 5/20  25 % 0:10, 0:30 left");
     check_line(20, 20, 3700, 60, true, "features ██████████████████████████████ 20/20 100 % 1:01:40");

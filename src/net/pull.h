@@ -1,0 +1,25 @@
+/* Encoders' weights from a model hub into its cache, and corpora from their publishers into the data folder.
+ * Nothing appears under its final name until it is whole; what has come is gone on with by the next call. */
+#ifndef SER_NET_PULL_H
+#define SER_NET_PULL_H
+
+#include "base/progress.h"
+#include "base/status.h"
+
+typedef struct ser_pull_settings {
+    const char *endpoint; /* "https://HOST/PATH" of a mirror; NULL: the hub or publisher itself */
+    const char *token;    /* for the hub; or NULL */
+    const char *data_dir; /* of corpora */
+    long timeout_s;       /* that a connection may give nothing */
+    ser_progress progress;
+    void (*tell)(const char *text); /* what was fetched and checked, a line each; or NULL */
+} ser_pull_settings;
+
+/* The files of "openai/whisper-base" that ser reads. *folder: where they lie (ser_free). */
+ser_status ser_pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err);
+
+/* EMODB and RAVDESS, in any case: into the folder of that name. */
+bool ser_pull_is_corpus(const char *name);
+ser_status ser_pull_corpus(char **folder, const char *name, const ser_pull_settings *s, ser_error *err);
+
+#endif
