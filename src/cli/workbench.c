@@ -26,12 +26,13 @@ static ser_status read_copies(size_t *n, const ser_workbench_options *o, ser_err
 
 /* Emotion lies in the middle of an encoder (docs/results): four hidden states up to two thirds of its depth;
  * for Whisper base 1, 2, 3, 4. */
-static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encoder, ser_error *err)
+static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encoder, bool for_travel,
+                                ser_error *err)
 {
     ser_encoder_info info;
     ser_text list = {0};
     ser_encoder_get_info(encoder, &info);
-    for (int i = 1, last = 0; i <= 4; i++) {
+    for (int i = for_travel ? 2 : 1, last = 0; i <= 4; i++) {
         int layer = (i * info.n_layers + 3) / 6;
         if (layer > last)
             ser_text_appendf(&list, "%s%d", last ? "," : "", layer);
@@ -81,7 +82,7 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
         w->precision = ser_precision_name(ser_encoder_precision(w->encoder));
         st = ser_encoder_sha256(w->encoder, w->encoder_sha256, err);
         if (st == SER_OK && layers_are_free)
-            st = choose_layers(&w->spec, w->encoder, err);
+            st = choose_layers(&w->spec, w->encoder, o->for_travel, err);
     }
     if (st == SER_OK)
         st = ser_extractor_new(&w->extractor, &w->spec, w->encoder, err);

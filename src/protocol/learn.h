@@ -21,6 +21,7 @@ typedef struct ser_learn_data {
 typedef struct ser_learn_transfer {
     const ser_learn_data *target; /* its labels are not looked at; standardised like the source */
     ser_adapt_settings linear;    /* seed, threads, listeners are those of ser_learn_settings */
+    size_t n_projections;         /* of seed, seed + 1, ...: the head is the mean of theirs */
     size_t n_rounds;              /* of self-training after the first */
     double confidence;            /* which answers become pseudo-labels */
 } ser_learn_transfer;
@@ -49,7 +50,7 @@ typedef struct ser_learn_settings {
 typedef struct ser_learned {
     bool has_linear;
     ser_head_fit linear; /* without has_linear, only what was chosen, if anything was */
-    ser_adapted adapted; /* with a transfer: what the head was made of; its own head is moved to linear */
+    ser_adapted adapted; /* with a transfer: the last projection; its own head is empty */
     ser_timnet_fit *networks;
     ser_timnet_member *members; /* of the networks, moved out of them */
     size_t n_networks;

@@ -53,25 +53,56 @@ static ser_status choose_pseudo_labels(rounds *r, const ser_linear *head, ser_er
     return st;
 }
 
-static ser_status run_round(ser_adapted *out, rounds *r, size_t round, ser_error *err)
+static ser_status name_projection(rounds *r, size_t round, size_t k)
 {
+    const ser_learn_transfer *t = r->settings->transfer;
     ser_text_clear(&r->title);
     ser_text_append(&r->title, r->what);
-    if (round)
-        ser_text_appendf(&r->title, ", round %zu of %zu", round + 1, r->settings->transfer->n_rounds + 1);
-    if (r->title.failed)
-        return ser_fail_nomem(err);
+    if (t->n_rounds)
+        ser_text_appendf(&r->title, ", round %zu of %zu", round + 1, t->n_rounds + 1);
+    if (t->n_projections > 1)
+        ser_text_appendf(&r->title, ", projection %zu of %zu", k + 1, t->n_projections);
     r->adapt.what = r->title.s;
-    return ser_adapt(out, &r->rows, r->mean, r->scale, &r->adapt, err);
+    r->adapt.seed = r->settings->seed + k;
+    return r->title.failed ? SER_E_NOMEM : SER_OK;
 }
 
-static ser_status run_rounds(ser_adapted *out, rounds *r, ser_error *err)
+/* head += share * that of one projection; all of a training read features alike. */
+static void add_head(ser_linear *head, const ser_linear *other, float share)
+{
+    memcpy(head->mean, other->mean, head->n_in * sizeof *head->mean);
+    memcpy(head->scale, other->scale, head->n_in * sizeof *head->scale);
+    for (size_t i = 0; i < head->n_labels * head->n_in; i++)
+        head->w[i] += share * other->w[i];
+    for (size_t i = 0; i < head->n_labels; i++)
+        head->bias[i] += share * other->bias[i];
+}
+
+static ser_status run_round(ser_learned *out, rounds *r, size_t round, ser_error *err)
+{
+    size_t n = r->settings->transfer->n_projections;
+    ser_linear *head = &out->linear.head;
+    ser_linear_release(head);
+    ser_status st = ser_linear_init(head, r->rows.n_in, r->rows.n_labels, err);
+    for (size_t k = 0; k < n && st == SER_OK; k++) {
+        ser_adapted_release(&out->adapted);
+        if (name_projection(r, round, k) != SER_OK)
+            return ser_fail_nomem(err);
+        st = ser_adapt(&out->adapted, &r->rows, r->mean, r->scale, &r->adapt, err);
+        if (st == SER_OK)
+            add_head(head, &out->adapted.head, 1 / (float)n);
+        ser_linear_release(&out->adapted.head);
+    }
+    head->temperature = 1;
+    return st;
+}
+
+static ser_status run_rounds(ser_learned *out, rounds *r, ser_error *err)
 {
     ser_status st = run_round(out, r, 0, err);
     for (size_t round = 1; round <= r->settings->transfer->n_rounds && st == SER_OK; round++) {
-        st = choose_pseudo_labels(r, &out->head, err);
+        st = choose_pseudo_labels(r, &out->linear.head, err);
         r->rows.pseudo_label = r->pseudo_label;
-        ser_adapted_release(out);
         if (st == SER_OK)
             st = run_round(out, r, round, err);
     }
@@ -124,13 +155,9 @@ ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, 
     if (st == SER_OK)
         st = open_rounds(&r, &rows, source, err);
     if (st == SER_OK)
-        st = run_rounds(&out->adapted, &r, err);
-    if (st == SER_OK) {
-        out->linear.chosen = settings->candidates[0];
-        out->linear.temperature = 1;
-        out->linear.head = out->adapted.head;
-        out->adapted.head = (ser_linear){0};
-    }
+        st = run_rounds(out, &r, err);
+    out->linear.chosen = settings->candidates[0];
+    out->linear.temperature = 1;
     ser_dataset_rows_release(&rows);
     ser_free(r.mean);
     ser_free(r.scale);

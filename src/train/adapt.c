@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Batches are drawn at random, class by class, so that no number of them goes through a corpus just once. */
+enum { STEPS_PER_EPOCH = 15 };
+
 ser_adapt_settings ser_adapt_default_settings(void)
 {
     return (ser_adapt_settings){.n_hidden = 128,
@@ -42,7 +45,7 @@ typedef struct training {
     size_t *of_class, *n_before; /* rows of the source, class by class; (n_labels + 1): where classes begin */
     int classes[SER_MAX_LABELS]; /* those that the source has */
     size_t n_classes;
-    size_t n, n_padded, n_steps;
+    size_t n, n_padded;
     ser_nn_work *nn;
     ser_adam adam;
     ser_lmmd lmmd;
@@ -166,8 +169,6 @@ static ser_status start(training *t, ser_error *err)
         return st;
     t->n = 2 * s->batch_size;
     t->n_padded = ser_nn_padded_rows(t->n);
-    size_t n_most = rows->n_source > rows->n_target ? rows->n_source : rows->n_target;
-    t->n_steps = (n_most + s->batch_size - 1) / s->batch_size;
     st = allocate(t, err);
     if (st == SER_OK)
         st = ser_nn_work_new(&t->nn, s->ops, s->n_threads, err);
@@ -284,7 +285,7 @@ static void losses(training *t, ser_adapt_epoch *e, double by)
     const ser_adapt_settings *s = t->settings;
     const ser_adapt_weights *w = &s->weights;
     size_t h = s->n_hidden, n_labels = t->rows->n_labels, half = s->batch_size, n_right = 0, ignored = 0;
-    double share = 1 / (double)t->n_steps;
+    double share = 1 / (double)STEPS_PER_EPOCH;
     memset(t->dlogits, 0, t->n_padded * n_labels * sizeof *t->dlogits);
     memset(t->dhidden, 0, t->n_padded * h * sizeof *t->dhidden);
     fill_membership(t);
@@ -322,8 +323,8 @@ static ser_status run_epoch(training *t, ser_adapt_epoch *e, ser_error *err)
 {
     const ser_adapt_settings *s = t->settings;
     ser_status st = SER_OK;
-    size_t n_all = t->n_steps * s->n_epochs;
-    for (size_t i = 0; i < t->n_steps && st == SER_OK; i++) {
+    size_t n_all = STEPS_PER_EPOCH * s->n_epochs;
+    for (size_t i = 0; i < STEPS_PER_EPOCH && st == SER_OK; i++) {
         uint64_t step = t->adam.step;
         draw_batch(t, step);
         st = forward(t, step, err);

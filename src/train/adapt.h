@@ -29,7 +29,7 @@ typedef struct ser_adapt_rows {
     size_t n_source, n_target, n_in, n_labels;
 } ser_adapt_rows;
 
-/* Means over an epoch; those that were not asked for are measured too. */
+/* Means over an epoch, which is 15 batches; those that were not asked for are measured too. */
 typedef struct ser_adapt_epoch {
     size_t epoch, n_epochs; /* 1 ... n_epochs */
     double source_loss;     /* cross-entropy, in nats */
