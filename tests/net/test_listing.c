@@ -10,6 +10,9 @@
     "{\"rfilename\": \"model.safetensors\", \"size\": 4000000000, \"blobId\": \"" SHA1_A                     \
     "\", \"lfs\": {\"sha256\": \"" SHA256_A "\", \"size\": 4000000000, \"pointerSize\": 135}}"
 
+#define MD5_A       "bc696df654c87fed845eb13823edef8a"
+#define A_ZIP(size) "{\"key\": \"a.zip\", \"size\": " #size ", \"checksum\": \"md5:" MD5_A "\"}"
+
 /* From an exact heap copy without a final 0, so that a sanitizer sees what is read beyond it. */
 static ser_status parse(ser_listing *l, const char *text, ser_error *err)
 {
@@ -114,19 +117,16 @@ static void test_out_of_memory(void)
 
 static void test_record(void)
 {
-    static const char good[] =
-        "{\"files\": [{\"key\": \"b.zip\"}, {\"key\": \"a.zip\", \"size\": 9, \"checksum\": "
-        "\"md5:bc696df654c87fed845eb13823edef8a\"}]}";
-    static const char *const bad[] = {
-        "{}", "[]", "{\"files\": [{\"key\": \"a.zip\"}]}",
-        "{\"files\": [{\"key\": \"a.zip\", \"size\": 9, \"checksum\": \"md5:bc69\"}]}",
-        "{\"files\": [{\"key\": \"a.zip\", \"size\": 9.5, \"checksum\": "
-        "\"md5:bc696df654c87fed845eb13823edef8a\"}]}"};
+    static const char good[] = "{\"files\": [{\"key\": \"b.zip\"}, " A_ZIP(9) "]}";
+    static const char no_md5[] =
+        "{\"files\": [{\"key\": \"a.zip\", \"size\": 9, \"checksum\": \"md5:bc69\"}]}";
+    static const char no_size[] = "{\"files\": [" A_ZIP(9.5) "]}",
+                      neither[] = "{\"files\": [{\"key\": \"a.zip\"}]}";
+    static const char *const bad[] = {"{}", "[]", neither, no_md5, no_size};
     ser_error err = {0};
     ser_listed f;
     CHECK_OK(ser_record_parse(&f, "a.zip", good, sizeof good - 1, &err), &err);
-    CHECK(f.size == 9 && f.hash.kind == SER_HASH_MD5 &&
-          strcmp(f.hash.hex, "bc696df654c87fed845eb13823edef8a") == 0);
+    CHECK(f.size == 9 && f.hash.kind == SER_HASH_MD5 && strcmp(f.hash.hex, MD5_A) == 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK_FAILS(ser_record_parse(&f, "a.zip", bad[i], strlen(bad[i]), &err), SER_E_FORMAT, &err,
                     "--endpoint");
