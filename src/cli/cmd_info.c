@@ -5,6 +5,7 @@
 #include "cli/progress.h"
 #include "encoder/encoder.h"
 #include "io/file.h"
+#include "io/hub.h"
 #include "io/npy.h"
 #include "model/builtin.h"
 #include "model/model_file.h"
@@ -26,7 +27,9 @@ const ser_command ser_command_info = {
     .run = run,
     .summary = "say what a model, a checkpoint, a feature file or a recording is",
     .usage = "[PATH...]",
-    .description = "Without a PATH: the model built into the program.",
+    .description = "Without a PATH: the model built into the program. A checkpoint may also be named as in "
+                   "the hub's cache, "
+                   "such as openai/whisper-base.",
     .examples = "ser info\nser info recording.wav model.safetensors features.npy whisper-base/",
     .options = options,
 };
@@ -150,8 +153,10 @@ static ser_status print_encoder(const char *path, ser_error *err)
 {
     ser_encoder *e = NULL;
     ser_encoder_info info;
-    char sha256[65];
-    ser_status st = ser_encoder_open(&e, path, -1, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
+    char sha256[65], *folder = NULL;
+    ser_status st = ser_hub_find(&folder, path, err);
+    if (st == SER_OK)
+        st = ser_encoder_open(&e, folder, -1, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
     if (st == SER_OK)
         st = ser_encoder_sha256(e, sha256, err);
     if (st == SER_OK) {
@@ -164,6 +169,7 @@ static ser_status print_encoder(const char *path, ser_error *err)
         print_field("sha256", "%s", sha256);
     }
     ser_encoder_close(&e);
+    ser_free(folder);
     return st;
 }
 
@@ -217,7 +223,8 @@ static ser_status print_path(const char *path, ser_error *err)
 {
     struct stat info;
     printf("%s: ", path);
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    bool exists = stat(path, &info) == 0;
+    if (exists ? S_ISDIR(info.st_mode) : ser_hub_is_name(path))
         return print_encoder(path, err);
     if (begins_with(path, "\x93NUMPY", 6, 0))
         return print_npy(path, err);
