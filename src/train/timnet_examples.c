@@ -8,7 +8,7 @@
 
 ser_status timnet_examples_init(timnet_examples *e, const timnet_source *from, ser_error *err)
 {
-    size_t n = from->settings->batch_size;
+    size_t n = from->settings->batch_size * (from->rows->n_unlabelled ? 2 : 1);
     *e = (timnet_examples){.frames = ser_alloc(n, sizeof *e->frames),
                            .n_frames = ser_alloc(n, sizeof *e->n_frames),
                            .target = ser_alloc(n * from->rows->n_labels, sizeof *e->target)};
@@ -104,11 +104,13 @@ static void make(float *x, float *target, const timnet_source *from, size_t row,
     ser_random_init(&random, ser_random_derive(s->seed, stream));
     size_t spare = from->rows->n_frames[row] - n;
     size_t first = epoch && spare ? ser_random_below(&random, spare + 1) : 0;
-    if (epoch && s->mixup > 0) {
+    bool labelled = row < from->rows->n;
+    if (epoch && s->mixup > 0 && labelled) {
         mix(x, target, from, row, first, n, &random);
     } else {
         add_frames(x, from, row, first, n, 1);
-        target[from->rows->label[row]] = 1;
+        if (labelled)
+            target[from->rows->label[row]] = 1;
     }
     if (epoch)
         mask(x, n, from->rows->n_in, s, &random);

@@ -3,9 +3,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "metrics/metrics.h"
+#include "train/lmmd.h"
 #include "train/softmax_regression.h"
 #include "train/standardise.h"
 #include "train/timnet_parts.h"
+#include "train/unlabelled.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -50,8 +52,13 @@ typedef struct training {
     ser_timnet_scorer *scorer;
     size_t n_batches;                    /* of an epoch */
     size_t *order;                       /* (n_train): of this epoch */
-    float *gradients, *logits, *dlogits; /* (n_trained); (batch_size, n_labels) */
-    const float **validation_frames;     /* (n_validation), and so on */
+    size_t *target_order;                /* (n_unlabelled): of this epoch, as numbers of rows */
+    size_t *rows_of_batch;               /* (n_batch) */
+    size_t n_batch;                      /* recordings in a batch, unlabelled ones too, at most */
+    float *gradients, *logits, *dlogits; /* (n_trained); (n_batch, n_labels) */
+    float *dfeatures;                    /* (n_batch, SER_TIMNET_DENSE_2) */
+    ser_lmmd lmmd;
+    const float **validation_frames; /* (n_validation), and so on */
     size_t *validation_n_frames;
     int *validation_label;
     float *validation_logits; /* (n_validation, n_labels) */
@@ -86,17 +93,22 @@ static ser_status allocate(training *t, ser_error *err)
     const ser_timnet_settings *s = t->settings;
     size_t n_labels = t->rows->n_labels, n_validation = t->split.n_validation;
     timnet_progress *p = &t->progress;
+    t->n_batch = s->batch_size * (t->rows->n_unlabelled ? 2 : 1);
     t->order = ser_alloc(t->split.n_train, sizeof *t->order);
+    t->target_order = ser_alloc(t->rows->n_unlabelled, sizeof *t->target_order);
+    t->rows_of_batch = ser_alloc(t->n_batch, sizeof *t->rows_of_batch);
     t->gradients = ser_alloc(p->net->n_trained, sizeof *t->gradients);
-    t->logits = ser_alloc(s->batch_size * n_labels, sizeof *t->logits);
-    t->dlogits = ser_alloc(s->batch_size * n_labels, sizeof *t->dlogits);
+    t->logits = ser_alloc(t->n_batch * n_labels, sizeof *t->logits);
+    t->dlogits = ser_alloc(t->n_batch * n_labels, sizeof *t->dlogits);
+    t->dfeatures = ser_alloc(t->n_batch * SER_TIMNET_DENSE_2, sizeof *t->dfeatures);
     t->validation_frames = ser_alloc(n_validation, sizeof *t->validation_frames);
     t->validation_n_frames = ser_alloc(n_validation, sizeof *t->validation_n_frames);
     t->validation_label = ser_alloc(n_validation, sizeof *t->validation_label);
     t->validation_logits = ser_alloc(n_validation * n_labels, sizeof *t->validation_logits);
     p->history = ser_alloc(s->n_epochs, sizeof *p->history);
-    bool ok = t->order && t->gradients && t->logits && t->dlogits && t->validation_frames &&
-              t->validation_n_frames && t->validation_label && t->validation_logits && p->history;
+    bool ok = t->order && t->target_order && t->rows_of_batch && t->gradients && t->logits && t->dlogits &&
+              t->dfeatures && t->validation_frames && t->validation_n_frames && t->validation_label &&
+              t->validation_logits && p->history;
     if (s->patience && n_validation)
         ok = (p->best = ser_alloc(p->net->n_values, sizeof *p->best)) && ok;
     if (s->n_average)
@@ -109,7 +121,7 @@ static ser_status allocate(training *t, ser_error *err)
         t->validation_n_frames[i] = t->rows->n_frames[r];
         t->validation_label[i] = t->rows->label[r];
     }
-    return SER_OK;
+    return t->rows->n_unlabelled ? ser_lmmd_init(&t->lmmd, t->n_batch, n_labels, err) : SER_OK;
 }
 
 static ser_status open_engine(training *t, ser_error *err)
@@ -187,7 +199,11 @@ static void finish(training *t)
     ser_free(t->progress.best);
     ser_free(t->progress.average);
     ser_free(t->progress.history);
+    ser_lmmd_release(&t->lmmd);
     ser_free(t->order);
+    ser_free(t->target_order);
+    ser_free(t->rows_of_batch);
+    ser_free(t->dfeatures);
     ser_free(t->gradients);
     ser_free(t->logits);
     ser_free(t->dlogits);
@@ -228,7 +244,50 @@ static ser_status diverged(ser_error *err)
     return ser_fail(err, SER_E_ARG, "the loss is no longer finite: lower the learning rate");
 }
 
-static ser_status step(training *t, const size_t *row, size_t n, ser_timnet_epoch *e, ser_error *err)
+/* The unlabelled recordings that go with batch b of an epoch: round and round in the epoch's order. Returns
+ * how many recordings the batch has. */
+static size_t fill_batch(training *t, size_t b, size_t n)
+{
+    size_t n_unlabelled = t->rows->n_unlabelled, n_batch = t->settings->batch_size;
+    memcpy(t->rows_of_batch, t->order + b * n_batch, n * sizeof *t->order);
+    for (size_t i = 0; n_unlabelled && i < n; i++)
+        t->rows_of_batch[n + i] = t->target_order[(b * n_batch + i) % n_unlabelled];
+    return n_unlabelled ? 2 * n : n;
+}
+
+/* What the unlabelled half of a batch of 2 n adds to dlogits and, set, to dfeatures. by: the schedule's. */
+static void add_unlabelled(training *t, size_t n, double by, ser_timnet_epoch *e)
+{
+    const ser_adapt_weights *w = &t->settings->weights;
+    size_t n_labels = t->rows->n_labels;
+    double share = (double)n / (double)t->split.n_train;
+    float *membership = t->examples.target, *scores = membership + n * n_labels,
+          *dlogits = t->dlogits + n * n_labels;
+    memcpy(scores, t->logits + n * n_labels, n * n_labels * sizeof *scores);
+    for (size_t i = 0; i < n; i++)
+        ser_softmax(scores + i * n_labels, n_labels, 1);
+    memset(dlogits, 0, n * n_labels * sizeof *dlogits);
+    memset(t->dfeatures, 0, 2 * n * SER_TIMNET_DENSE_2 * sizeof *t->dfeatures);
+    const ser_lmmd_batch batch = {ser_timnet_features(t->work), membership, n, n,
+                                  SER_TIMNET_DENSE_2,           n_labels};
+    e->lmmd += share * ser_lmmd_compute(&t->lmmd, t->dfeatures, &batch, by * w->lmmd);
+    e->entropy += share * ser_mean_entropy(dlogits, scores, n, n_labels, by * w->entropy);
+    e->balance += share * ser_entropy_of_mean(dlogits, scores, n, n_labels, -by * w->balance);
+}
+
+static ser_status forward(training *t, size_t n, size_t epoch, ser_error *err)
+{
+    char stream[48];
+    snprintf(stream, sizeof stream, "dropout/%llu", (unsigned long long)t->progress.adam.step);
+    const ser_timnet_batch batch = {n, t->examples.frames, t->examples.n_frames};
+    ser_status st = timnet_examples_make(&t->examples, &t->source, t->rows_of_batch, n, epoch, err);
+    return st == SER_OK ? ser_timnet_forward(t->progress.net, t->work, &batch,
+                                             ser_random_derive(t->settings->seed, stream), t->logits, err)
+                        : st;
+}
+
+/* Batch b of an epoch, n labelled recordings. */
+static ser_status step(training *t, size_t b, size_t n, ser_timnet_epoch *e, ser_error *err)
 {
     const ser_timnet_settings *s = t->settings;
     timnet_progress *p = &t->progress;
@@ -236,22 +295,20 @@ static ser_status step(training *t, const size_t *row, size_t n, ser_timnet_epoc
                                    .decay = s->decay,
                                    .n_warmup = (uint64_t)s->n_warmup_epochs * t->n_batches,
                                    .n_steps = (uint64_t)s->n_epochs * t->n_batches};
-    char stream[48];
-    snprintf(stream, sizeof stream, "dropout/%llu", (unsigned long long)p->adam.step);
-    const ser_timnet_batch batch = {n, t->examples.frames, t->examples.n_frames};
-    ser_status st = timnet_examples_make(&t->examples, &t->source, row, n, e->epoch, err);
-    if (st == SER_OK)
-        st = ser_timnet_forward(p->net, t->work, &batch, ser_random_derive(s->seed, stream), t->logits, err);
+    bool adapts = t->rows->n_unlabelled > 0;
+    ser_status st = forward(t, fill_batch(t, b, n), e->epoch, err);
     if (st != SER_OK)
         return st;
     double loss = loss_of(t, t->dlogits, t->logits, t->examples.target, n, n);
-    if (!isfinite(loss))
-        return diverged(err);
     e->train_loss += loss * (double)n / (double)t->split.n_train;
     e->train_accuracy +=
         100 * (double)n_right(t->logits, t->examples.target, n, t->rows->n_labels) / (double)t->split.n_train;
+    if (adapts)
+        add_unlabelled(t, n, ser_lmmd_schedule((size_t)p->adam.step, s->n_epochs * t->n_batches), e);
+    if (!isfinite(loss + e->lmmd))
+        return diverged(err);
     e->rate = ser_schedule_rate(&schedule, p->adam.step);
-    st = ser_timnet_backward(p->net, t->work, t->dlogits, NULL, t->gradients, err);
+    st = ser_timnet_backward(p->net, t->work, t->dlogits, adapts ? t->dfeatures : NULL, t->gradients, err);
     if (st == SER_OK)
         ser_adam_step(&p->adam, p->net->values, t->gradients, e->rate);
     return st;
@@ -265,6 +322,9 @@ static void shuffle(training *t, size_t epoch)
     ser_random_init(&random, ser_random_derive(t->settings->seed, stream));
     memcpy(t->order, t->split.train, t->split.n_train * sizeof *t->order);
     ser_random_shuffle(&random, t->order, t->split.n_train);
+    for (size_t i = 0; i < t->rows->n_unlabelled; i++)
+        t->target_order[i] = t->rows->n + i;
+    ser_random_shuffle(&random, t->target_order, t->rows->n_unlabelled);
 }
 
 static ser_status learn(training *t, ser_timnet_epoch *e, ser_error *err)
@@ -274,7 +334,7 @@ static ser_status learn(training *t, ser_timnet_epoch *e, ser_error *err)
     shuffle(t, e->epoch);
     for (size_t b = 0; b < t->n_batches && st == SER_OK; b++) {
         size_t first = b * s->batch_size, left = t->split.n_train - first;
-        st = step(t, t->order + first, left < s->batch_size ? left : s->batch_size, e, err);
+        st = step(t, b, left < s->batch_size ? left : s->batch_size, e, err);
         if (st == SER_OK && !ser_progress_report(s->progress, s->what, (e->epoch - 1) * t->n_batches + b + 1,
                                                  s->n_epochs * t->n_batches))
             st = ser_fail(err, SER_E_CANCELLED, "interrupted in epoch %zu of %zu%s", e->epoch, s->n_epochs,
@@ -354,24 +414,27 @@ static bool is_over(const training *t)
 
 /* ---- what is kept ---- */
 
-/* Normalisation's statistics for values that no batch has been through: over the training part, unaltered and
- * without dropout, as the network will be asked. A batch's own are read off running averages that were 0. */
+/* Normalisation's statistics for values that no batch has been through: over the training part, or the
+ * unlabelled rows, unaltered and without dropout, as the network will be asked. A batch's own are read off
+ * running averages that were 0. */
 static ser_status measure_norms(training *t, ser_error *err)
 {
     static const double share = 1 - 0.99; /* of a batch in the running averages: ser_nn_batch_norm_finish */
     ser_timnet *net = t->progress.net;
     size_t n = net->n_values - net->n_trained, n_all = 0, batch_size = t->settings->batch_size;
     float *running = net->values + net->n_trained;
+    bool adapt = t->settings->adapt_norms && t->rows->n_unlabelled;
+    const size_t *order = adapt ? t->target_order : t->order;
+    size_t n_rows = adapt ? t->rows->n_unlabelled : t->split.n_train;
     shuffle(t, 0);
     double *sums = ser_alloc(n, sizeof *sums), dropout = net->shape.dropout;
     ser_status st = sums ? SER_OK : ser_fail_nomem(err);
     net->shape.dropout = 0;
-    for (size_t first = 0; first < t->split.n_train && st == SER_OK; first += batch_size) {
-        size_t n_batch = t->split.n_train - first < batch_size ? t->split.n_train - first : batch_size,
-               n_frames = 0;
+    for (size_t first = 0; first < n_rows && st == SER_OK; first += batch_size) {
+        size_t n_batch = n_rows - first < batch_size ? n_rows - first : batch_size, n_frames = 0;
         const ser_timnet_batch batch = {n_batch, t->examples.frames, t->examples.n_frames};
         memset(running, 0, n * sizeof *running);
-        st = timnet_examples_make(&t->examples, &t->source, t->order + first, n_batch, 0, err);
+        st = timnet_examples_make(&t->examples, &t->source, order + first, n_batch, 0, err);
         if (st == SER_OK)
             st = ser_timnet_forward(net, t->work, &batch, 0, t->logits, err);
         for (size_t i = 0; i < n_batch && st == SER_OK; i++)
@@ -423,10 +486,10 @@ static ser_status keep(training *t, ser_error *err)
         out->epoch_kept = best_epoch(p);
         memcpy(p->net->values, p->best, p->net->n_values * sizeof *p->best);
     }
-    if (p->average) {
+    if (p->average)
         memcpy(p->net->values, p->average, p->net->n_trained * sizeof *p->average);
+    if (p->average || (t->settings->adapt_norms && t->rows->n_unlabelled))
         st = measure_norms(t, err);
-    }
     if (st == SER_OK)
         st = calibrate(t, err);
     out->n_train = t->split.n_train;

@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "model/timnet_model.h"
+#include "train/adapt.h"
 
 /* The recordings of a training part. Nothing is owned. */
 typedef struct ser_timnet_rows {
@@ -21,6 +22,8 @@ typedef struct ser_timnet_rows {
     const char *const *name;    /* (n): for messages; NULL: they go by number */
     const char *const *labels;  /* (n_labels): for messages; NULL: they go by number */
     size_t n, n_in, n_labels;
+    size_t n_unlabelled; /* so many more rows follow in frames, n_frames and name: recordings of a target, to
+                            be drawn closer to */
 } ser_timnet_rows;
 
 /* One epoch, as told and as kept. Losses are means in nats, with label smoothing and class weights; those of
@@ -29,7 +32,8 @@ typedef struct ser_timnet_rows {
 typedef struct ser_timnet_epoch {
     size_t epoch, n_epochs; /* 1 ... n_epochs */
     double train_loss, train_accuracy, validation_loss, validation_accuracy;
-    double rate; /* of its last step */
+    double lmmd, entropy, balance; /* with unlabelled rows: as in ser_adapt_epoch */
+    double rate;                   /* of its last step */
     double seconds;
     bool restored; /* read from the state: told again, not made again */
 } ser_timnet_epoch;
@@ -55,6 +59,10 @@ typedef struct ser_timnet_settings {
     double time_mask_share, feature_mask_share;
     double mixup;      /* alpha of mixup (Zhang et al. 2018, arXiv:1710.09412), 0 ... 2; 0: none */
     size_t max_frames; /* of longer recordings each epoch learns from another random stretch of so many */
+    /* With unlabelled rows: of lmmd (of the output layer's input), entropy and balance; the others are for
+     * the linear model alone. Each batch has as many unlabelled recordings as others. */
+    ser_adapt_weights weights;
+    bool adapt_norms; /* normalise by the unlabelled rows' statistics (Li et al. 2017, arXiv:1603.04779) */
     uint64_t seed;
 
     const ser_nn_ops *ops;  /* engine and precision */

@@ -21,13 +21,13 @@ void timnet_split_release(timnet_split *s);
 
 /* ---- timnet_examples.c: a batch as the network reads it ---- */
 
-/* Arrays of up to batch_size. */
+/* Arrays of up to batch_size, or twice that with unlabelled rows. */
 typedef struct timnet_examples {
     float *x; /* all frames, scaled and altered */
     size_t capacity;
     const float **frames;
     size_t *n_frames;
-    float *target; /* (n, n_labels): probabilities */
+    float *target; /* (n, n_labels): probabilities; all 0 for unlabelled rows */
 } timnet_examples;
 
 typedef struct timnet_source {

@@ -60,7 +60,7 @@ static const char *name_of(char text[128], const ser_timnet_rows *rows, size_t r
 
 static bool is_copy(const ser_timnet_rows *rows, size_t row)
 {
-    return rows->copy_of && rows->copy_of[row] != row;
+    return rows->copy_of && row < rows->n && rows->copy_of[row] != row;
 }
 
 static ser_status check_row(const ser_timnet_rows *rows, size_t row, ser_error *err)
@@ -70,7 +70,7 @@ static ser_status check_row(const ser_timnet_rows *rows, size_t row, ser_error *
     size_t n = rows->n_frames[row] * rows->n_in;
     if (!n)
         return ser_fail(err, SER_E_ARG, "%s has no frames: leave it out", name_of(name, rows, row));
-    if (rows->label[row] < 0 || (size_t)rows->label[row] >= rows->n_labels)
+    if (row < rows->n && (rows->label[row] < 0 || (size_t)rows->label[row] >= rows->n_labels))
         return ser_fail(err, SER_E_ARG, "%s has label %d: there are %zu", name_of(name, rows, row),
                         rows->label[row], rows->n_labels);
     if (is_copy(rows, row) && (rows->copy_of[row] >= rows->n || is_copy(rows, rows->copy_of[row])))
@@ -91,9 +91,9 @@ ser_status timnet_check(const ser_timnet_rows *rows, const ser_timnet_settings *
     ser_status st = check_settings(settings, err);
     size_t n = 0, n_of_first = 0;
     int first = 0;
-    for (size_t r = 0; r < rows->n && st == SER_OK; r++) {
+    for (size_t r = 0; r < rows->n + rows->n_unlabelled && st == SER_OK; r++) {
         st = check_row(rows, r, err);
-        if (st != SER_OK || is_copy(rows, r))
+        if (st != SER_OK || is_copy(rows, r) || r >= rows->n)
             continue;
         first = n++ ? first : rows->label[r];
         n_of_first += rows->label[r] == first;

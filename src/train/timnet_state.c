@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STATE_VERSION = 1, PER_EPOCH = 6, MAX_TENSORS = 6 };
+enum { STATE_VERSION = 2, PER_EPOCH = 9, MAX_TENSORS = 6 };
 
 /* ---- fingerprints ---- */
 
@@ -44,6 +44,8 @@ static void describe_settings(ser_text *t, const ser_timnet_rows *rows, const se
                      s->validation_share, s->speaker_disjoint, s->patience, s->n_average);
     ser_text_appendf(t, "time_masks=%zu;time_mask_share=%.17g;feature_masks=%zu;feature_mask_share=%.17g;",
                      s->n_time_masks, s->time_mask_share, s->n_feature_masks, s->feature_mask_share);
+    ser_text_appendf(t, "lmmd=%.17g;entropy=%.17g;balance=%.17g;adapt_norms=%d;", s->weights.lmmd,
+                     s->weights.entropy, s->weights.balance, s->adapt_norms);
     ser_text_appendf(t, "mixup=%.17g;max_frames=%zu;seed=%llu;precision=%d;%s", s->mixup, s->max_frames,
                      (unsigned long long)s->seed, (int)ser_nn_ops_precision(s->ops),
                      s->identity ? s->identity : "");
@@ -52,10 +54,11 @@ static void describe_settings(ser_text *t, const ser_timnet_rows *rows, const se
 static uint64_t checksum_rows(const ser_timnet_rows *rows)
 {
     uint64_t h = 0;
-    for (size_t r = 0; r < rows->n; r++) {
-        const uint64_t numbers[] = {rows->n_frames[r], (uint64_t)rows->label[r],
-                                    rows->group ? (uint64_t)rows->group[r] : 0,
-                                    rows->copy_of ? rows->copy_of[r] : r};
+    for (size_t r = 0; r < rows->n + rows->n_unlabelled; r++) {
+        bool labelled = r < rows->n;
+        const uint64_t numbers[] = {rows->n_frames[r], labelled ? (uint64_t)rows->label[r] : UINT64_MAX,
+                                    labelled && rows->group ? (uint64_t)rows->group[r] : 0,
+                                    labelled && rows->copy_of ? rows->copy_of[r] : r};
         h = checksum(h, numbers, sizeof numbers);
         h = checksum(h, rows->frames[r], rows->n_frames[r] * rows->n_in * sizeof **rows->frames);
     }
@@ -145,8 +148,9 @@ ser_status timnet_state_write(const char *path, const timnet_progress *p, const 
         return ser_fail_nomem(err);
     for (size_t i = 0; i < p->n_done; i++) {
         const ser_timnet_epoch *e = &p->history[i];
-        const double values[PER_EPOCH] = {e->train_loss,          e->train_accuracy, e->validation_loss,
-                                          e->validation_accuracy, e->rate,           e->seconds};
+        const double values[PER_EPOCH] = {
+            e->train_loss, e->train_accuracy, e->validation_loss, e->validation_accuracy, e->rate, e->seconds,
+            e->lmmd,       e->entropy,        e->balance};
         memcpy(history + i * PER_EPOCH, values, sizeof values);
     }
     size_t n = list_tensors(tensors, p, history);
@@ -175,7 +179,7 @@ static ser_status check_metadata(const ser_safetensors *file, const timnet_finge
     const char *data = ser_safetensors_metadata(file, "ser.data");
     if (!version || !there || !data)
         return ser_fail(err, SER_E_FORMAT, "is no state of training: remove it, and training begins anew");
-    if (strcmp(version, "1") != 0)
+    if (strcmp(version, "2") != 0)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "is a state of training of format version %.20s, and this is ser %s: go on with the "
                         "ser that wrote it",
@@ -205,6 +209,9 @@ static void fill_history(timnet_progress *p, const double *history)
         p->history[i].validation_accuracy = v[3];
         p->history[i].rate = v[4];
         p->history[i].seconds = v[5];
+        p->history[i].lmmd = v[6];
+        p->history[i].entropy = v[7];
+        p->history[i].balance = v[8];
     }
 }
 
