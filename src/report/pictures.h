@@ -61,10 +61,55 @@ typedef struct ser_curves_picture {
 ser_status ser_draw_curves(ser_chart **out, ser_chart_format format, const ser_curves_picture *p,
                            ser_error *err);
 
+/* How several losses went from epoch to epoch: a panel with a scale of its own for each. */
+enum { SER_MAX_LOSS_SERIES = 3 };
+typedef struct ser_loss_series {
+    const char *name;     /* one name has one look in all panels: "adapted", "source only" */
+    const double *values; /* n_values: of epochs 1, 2, ...; NAN is a gap */
+    size_t n_values;
+} ser_loss_series;
+typedef struct ser_loss_panel {
+    const char *title, *unit;                    /* unit: "nats", "%" or NULL */
+    ser_loss_series series[SER_MAX_LOSS_SERIES]; /* the first is the bold one; without values: left out */
+    size_t n_series;
+} ser_loss_panel;
+typedef struct ser_losses_picture {
+    const char *title, *subtitle;
+    const ser_loss_panel *panels; /* those without values are left out */
+    size_t n_panels;
+} ser_losses_picture;
+
+/* SER_E_ARG where no panel has a value. */
+ser_status ser_draw_losses(ser_chart **out, ser_chart_format format, const ser_losses_picture *p,
+                           ser_error *err);
+
+/* Maps of the same recordings of two corpora, as metrics/map.h lays them out: colours are emotions, filled
+ * dots the source, rings the target. */
+typedef struct ser_map_panel {
+    const char *title;
+    const float *xy; /* (n, 2); what is not finite is left out */
+} ser_map_panel;
+typedef struct ser_map_picture {
+    const char *title, *subtitle;
+    const ser_map_panel *panels; /* n_panels, row by row */
+    size_t n_panels, n_columns;
+    size_t n;                       /* recordings, the same in all panels */
+    const int *label;               /* (n): -1 is unknown, drawn grey */
+    const unsigned char *is_target; /* (n): 1 is the target */
+    const char *const *labels;      /* n_labels */
+    size_t n_labels;
+    const char *source_name, *target_name;
+} ser_map_picture;
+
+/* SER_E_ARG where there is no panel, no recording or no column, or a label that does not exist. */
+ser_status ser_draw_map(ser_chart **out, ser_chart_format format, const ser_map_picture *p, ser_error *err);
+
 /* Draw into a file, .png or .svg. */
 ser_status ser_save_confusion(const char *path, const ser_confusion_picture *p, ser_error *err);
 ser_status ser_save_reliability(const char *path, const ser_reliability_picture *p, ser_error *err);
 ser_status ser_save_timeline(const char *path, const ser_timeline_picture *p, ser_error *err);
 ser_status ser_save_curves(const char *path, const ser_curves_picture *p, ser_error *err);
+ser_status ser_save_losses(const char *path, const ser_losses_picture *p, ser_error *err);
+ser_status ser_save_map(const char *path, const ser_map_picture *p, ser_error *err);
 
 #endif
