@@ -1,17 +1,13 @@
 /* ser test: every fold's model of a run, and their average, on a corpus. */
 #include "base/memory.h"
+#include "cli/answers.h"
 #include "cli/commands.h"
-#include "cli/network_options.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
 #include "cli/run_material.h"
 #include "cli/settings.h"
-#include "cli/trained.h"
-#include "io/file.h"
 #include "protocol/report_json.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
@@ -20,7 +16,7 @@ static const char *test_path, *run_path, *json_path;
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 0, "test-path", &test_path, "DIR",
-     "a run folder of 'ser train', or a folder with Keras weights (.h5) of this network"},
+     "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"},
     SER_WORKBENCH_OPTIONS(bench),
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
@@ -53,112 +49,36 @@ const ser_command ser_command_test = {
 
 /* One test under way. Models are those of the run in the order of their names. */
 typedef struct work {
-    ser_trained_list models;
-    ser_workbench w;
-    float *scores;      /* (n_models, n, n_labels) */
-    bool *heard;        /* (n_models, n): the model was trained on the recording */
+    ser_answers a;
     ser_evaluation e;   /* of the average */
     ser_figures honest; /* of those who had not heard it; n 0: there are none */
     size_t n_honest;
-    ser_folds folds; /* a "fold" is a model here */
-    ser_leaks leaks;
     ser_run_material material;
     ser_run_folder folder;
     json_t *config, *report;
 } work;
 
-static size_t n_labels(const work *k)
-{
-    return k->w.corpus->n_labels;
-}
-
-/* ---- answers ---- */
-
-static ser_status reserve(work *k, ser_error *err)
-{
-    size_t n = k->w.corpus->n_utterances, n_models = k->models.n;
-    k->scores = ser_alloc(n_models * n * n_labels(k), sizeof *k->scores);
-    k->heard = ser_alloc(n_models * n, sizeof *k->heard);
-    k->e = (ser_evaluation){.n = n, .n_labels = n_labels(k), .n_folds = n_models};
-    k->e.scores = ser_alloc(n * n_labels(k), sizeof *k->e.scores);
-    k->e.folds = ser_alloc(n_models, sizeof *k->e.folds);
-    k->folds = (ser_folds){.n_folds = n_models, .n_utterances = n};
-    k->folds.test_fold = ser_alloc(n, sizeof *k->folds.test_fold);
-    k->folds.names = ser_alloc(n_models + 1, sizeof *k->folds.names);
-    k->leaks = (ser_leaks){.n_folds = n_models};
-    int **counts[] = {&k->leaks.speakers, &k->leaks.texts, &k->leaks.duplicates, &k->leaks.takes};
-    bool ok = true;
-    for (size_t i = 0; i < 4; i++)
-        ok = (*counts[i] = ser_alloc(n_models, sizeof **counts[i])) && ok;
-    k->leaks.examples = ser_alloc(n_models, sizeof *k->leaks.examples);
-    if (!ok || !k->scores || !k->heard || !k->e.scores || !k->e.folds || !k->folds.test_fold ||
-        !k->folds.names || !k->leaks.examples)
-        return ser_fail_nomem(err);
-    for (size_t u = 0; u < n; u++)
-        k->folds.test_fold[u] = (int)n_models; /* all were answered by the average */
-    for (size_t m = 0; m <= n_models; m++)
-        k->folds.names[m] = m < n_models ? k->models.items[m].name : (char *)"average";
-    return SER_OK;
-}
-
-/* The corpus with the features that models read, opened anew where they differ from those of the model
- * before. */
-static ser_status answer(work *k, size_t m, const ser_progress *progress, ser_error *err)
-{
-    const ser_trained *model = &k->models.items[m];
-    ser_learning learning = {0};
-    ser_status st = SER_OK;
-    if (!m || !ser_trained_reads_the_same(model, model - 1)) {
-        ser_workbench_close(&k->w);
-        st = ser_trained_workbench(&k->w, model, &bench, progress, err);
-    }
-    if (st == SER_OK && !m)
-        st = reserve(k, err);
-    if (st == SER_OK)
-        st = ser_trained_check_labels(model, k->w.corpus, err);
-    if (st == SER_OK)
-        st = ser_learning_open(&learning, &k->w, &bench, &network, "timnet", progress, err);
-    size_t n = k->w.corpus->n_utterances;
-    int *all = st == SER_OK ? ser_alloc(n, sizeof *all) : NULL;
-    if (st == SER_OK)
-        st = all ? ser_learned_score(&model->learned, k->scores + m * n * n_labels(k), &learning.data, all, 0,
-                                     learning.ops, err)
-                 : ser_fail_nomem(err);
-    for (size_t u = 0; st == SER_OK && u < n; u++)
-        k->heard[m * n + u] = ser_trained_has_heard(model, k->w.store->recordings[u].sha256);
-    ser_free(all);
-    ser_learning_close(&learning);
-    return st;
-}
-
 /* ---- figures ---- */
 
 /* Figures of the mean of models' scores; unheard: of those that had not heard a recording, over the
  * recordings of which there are some. *scores (n, n_labels), or NULL, receives the means. */
-static ser_status average(ser_figures *out, size_t *n_scored, float *scores, const work *k, size_t first,
-                          size_t end, bool unheard, int n_resamples, ser_error *err)
+static ser_status average(ser_figures *out, size_t *n_scored, float *scores, const ser_answers *a,
+                          size_t first, size_t end, bool unheard, int n_resamples, ser_error *err)
 {
-    const ser_corpus *corpus = k->w.corpus;
-    size_t n = corpus->n_utterances, n_emotions = n_labels(k), at = 0;
-    float *mean = ser_alloc(n * n_emotions, sizeof *mean);
+    const ser_corpus *corpus = a->w.corpus;
+    size_t n = a->n, at = 0;
+    float *mean = ser_alloc(n * a->n_labels, sizeof *mean);
     int *truth = ser_alloc(n, sizeof *truth), *group = ser_alloc(n, sizeof *group);
-    bool has_speakers = true;
-    ser_status st = mean && truth && group ? SER_OK : ser_fail_nomem(err);
+    bool *answered = ser_alloc(n, sizeof *answered), has_speakers = true;
+    ser_status st = mean && truth && group && answered ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK)
+        ser_answers_average(a, mean, answered, first, end, unheard);
+    if (st == SER_OK && scores)
+        memcpy(scores, mean, n * a->n_labels * sizeof *scores);
     for (size_t u = 0; u < n && st == SER_OK; u++) {
-        float *own = mean + at * n_emotions;
-        size_t n_models = 0;
-        memset(own, 0, n_emotions * sizeof *own);
-        for (size_t m = first; m < end; m++) {
-            if (unheard && k->heard[m * n + u])
-                continue;
-            n_models++;
-            for (size_t i = 0; i < n_emotions; i++)
-                own[i] += k->scores[(m * n + u) * n_emotions + i];
-        }
-        if (!n_models)
+        if (!answered[u])
             continue;
-        for (size_t i = 0; i < n_emotions; i++)
-            own[i] /= (float)n_models;
+        memmove(mean + at * a->n_labels, mean + u * a->n_labels, a->n_labels * sizeof *mean);
         truth[at] = corpus->utterances[u].label;
         group[at] = corpus->utterances[u].speaker;
         has_speakers = has_speakers && group[at] >= 0;
@@ -166,64 +86,58 @@ static ser_status average(ser_figures *out, size_t *n_scored, float *scores, con
     }
     *n_scored = at;
     if (st == SER_OK && at)
-        st = ser_figures_compute(out, mean, truth, has_speakers ? group : NULL, at, n_emotions, n_resamples,
+        st = ser_figures_compute(out, mean, truth, has_speakers ? group : NULL, at, a->n_labels, n_resamples,
                                  (uint64_t)bench.seed, err);
-    if (st == SER_OK && scores)
-        memcpy(scores, mean, n * n_emotions * sizeof *scores);
     ser_free(mean);
     ser_free(truth);
     ser_free(group);
+    ser_free(answered);
     return st;
 }
 
 static ser_status compute_figures(work *k, ser_error *err)
 {
     enum { N_RESAMPLES = 10000 };
-    size_t n = k->w.corpus->n_utterances, n_scored;
-    ser_status st = SER_OK;
-    bool any = false;
-    for (size_t m = 0; m < k->models.n && st == SER_OK; m++) {
+    const ser_answers *a = &k->a;
+    size_t n_models = a->models.n, n_scored;
+    int most;
+    k->e = (ser_evaluation){.n = a->n, .n_labels = a->n_labels, .n_folds = n_models};
+    k->e.scores = ser_alloc(a->n * a->n_labels, sizeof *k->e.scores);
+    k->e.folds = ser_alloc(n_models, sizeof *k->e.folds);
+    ser_status st = k->e.scores && k->e.folds ? SER_OK : ser_fail_nomem(err);
+    for (size_t m = 0; m < n_models && st == SER_OK; m++) {
         ser_figures own = {0};
-        ser_fold_result *r = &k->e.folds[m];
-        st = average(&own, &n_scored, NULL, k, m, m + 1, false, 0, err);
-        *r = (ser_fold_result){.n_train = k->models.items[m].n_heard,
-                               .n_test = n,
-                               .ua = own.ua,
-                               .wa = own.wa,
-                               .f1 = own.f1,
-                               .loss = own.loss};
+        st = average(&own, &n_scored, NULL, a, m, m + 1, false, 0, err);
+        k->e.folds[m] = (ser_fold_result){.n_train = a->models.items[m].n_heard,
+                                          .n_test = a->n,
+                                          .ua = own.ua,
+                                          .wa = own.wa,
+                                          .f1 = own.f1,
+                                          .loss = own.loss};
         ser_figures_release(&own);
-        k->leaks.speakers[m] = k->leaks.texts[m] = k->leaks.takes[m] = -1; /* not known */
-        for (size_t u = 0; u < n; u++)
-            k->leaks.duplicates[m] += k->heard[m * n + u];
-        any = any || k->leaks.duplicates[m];
     }
     if (st == SER_OK)
-        st = average(&k->e.figures, &n_scored, k->e.scores, k, 0, k->models.n, false, N_RESAMPLES, err);
-    if (st == SER_OK && any)
-        st = average(&k->honest, &k->n_honest, NULL, k, 0, k->models.n, true, N_RESAMPLES, err);
+        st = average(&k->e.figures, &n_scored, k->e.scores, a, 0, n_models, false, N_RESAMPLES, err);
+    if (st == SER_OK && ser_answers_count_heard(a, &most))
+        st = average(&k->honest, &k->n_honest, NULL, a, 0, n_models, true, N_RESAMPLES, err);
     return st;
 }
 
 /* ---- what is told ---- */
 
 /* The loud line, and the honest figures as an extra of the report. */
-static ser_status tell_leaks(work *k, ser_run_figure extra[2], ser_error *err)
+static ser_status tell_leaks(work *k, ser_error *err)
 {
     ser_text t = {0};
-    size_t n_models = 0;
-    int most = 0;
-    for (size_t m = 0; m < k->models.n; m++) {
-        n_models += k->leaks.duplicates[m] > 0;
-        most = k->leaks.duplicates[m] > most ? k->leaks.duplicates[m] : most;
-    }
+    int most;
+    size_t n_models = ser_answers_count_heard(&k->a, &most);
     if (!n_models)
         return SER_OK;
     ser_text_appendf(
         &t,
         "%zu of %zu models were trained on recordings of this test, up to %d of %zu: the figures "
         "are of what was learned by heart. ",
-        n_models, k->models.n, most, k->e.n);
+        n_models, k->a.models.n, most, k->e.n);
     if (k->n_honest)
         ser_text_appendf(&t,
                          "Answers of models that had not heard the recording, %zu recordings: UA %.1f %%, WA "
@@ -237,18 +151,19 @@ static ser_status tell_leaks(work *k, ser_run_figure extra[2], ser_error *err)
     ser_text_release(&t);
     if (!k->n_honest)
         return st;
-    extra[0] = (ser_run_figure){.name = "UA, unheard",
-                                .meaning = "of models that had not heard the recording",
-                                .unit = "%",
-                                .value = k->honest.ua,
-                                .interval = {k->honest.ua_ci95[0], k->honest.ua_ci95[1]}};
-    extra[1] = (ser_run_figure){.name = "WA, unheard",
-                                .meaning = extra[0].meaning,
-                                .unit = "%",
-                                .value = k->honest.wa,
-                                .interval = {k->honest.wa_ci95[0], k->honest.wa_ci95[1]}};
-    k->material.report.extra = extra;
-    k->material.report.n_extra = 2;
+    const char *meaning = "of models that had not heard the recording";
+    ser_run_material_add_figure(&k->material,
+                                &(ser_run_figure){.name = "UA, unheard",
+                                                  .meaning = meaning,
+                                                  .unit = "%",
+                                                  .value = k->honest.ua,
+                                                  .interval = {k->honest.ua_ci95[0], k->honest.ua_ci95[1]}});
+    ser_run_material_add_figure(&k->material,
+                                &(ser_run_figure){.name = "WA, unheard",
+                                                  .meaning = meaning,
+                                                  .unit = "%",
+                                                  .value = k->honest.wa,
+                                                  .interval = {k->honest.wa_ci95[0], k->honest.wa_ci95[1]}});
     return st;
 }
 
@@ -256,12 +171,13 @@ static void print_summary(const work *k)
 {
     ser_style style = ser_style_of(stdout);
     ser_text t = {0};
-    const char *const *labels = (const char *const *)k->w.corpus->labels;
-    for (size_t m = 0; m < k->models.n; m++) {
+    const char *const *labels = (const char *const *)k->a.w.corpus->labels;
+    for (size_t m = 0; m < k->a.models.n; m++) {
         const ser_fold_result *r = &k->e.folds[m];
-        ser_text_appendf(&t, "%-12s UA %6.2f   WA %6.2f", k->folds.names[m], r->ua, r->wa);
-        if (k->leaks.duplicates[m])
-            ser_text_appendf(&t, "   trained on %d of these %zu recordings", k->leaks.duplicates[m], k->e.n);
+        ser_text_appendf(&t, "%-12s UA %6.2f   WA %6.2f", k->a.folds.names[m], r->ua, r->wa);
+        if (k->a.leaks.duplicates[m])
+            ser_text_appendf(&t, "   trained on %d of these %zu recordings", k->a.leaks.duplicates[m],
+                             k->e.n);
         ser_text_append(&t, "\n");
     }
     ser_text_append(&t, "\nAverage of all models\n");
@@ -290,34 +206,33 @@ static json_t *honest_json(const work *k)
 static ser_status save(work *k, ser_error *err)
 {
     ser_text type = {0};
-    ser_run_figure extra[2];
-    ser_feature_spec_type(&k->w.spec, &type);
-    const char *model_type = ser_model_data_type(&k->models.items[0].data);
-    const ser_report_facts facts = {.corpus = k->w.corpus,
-                                    .folds = &k->folds,
-                                    .store = k->w.store,
-                                    .leaks = &k->leaks,
+    ser_feature_spec_type(&k->a.w.spec, &type);
+    const char *model_type = ser_answers_model_type(&k->a);
+    const ser_report_facts facts = {.corpus = k->a.w.corpus,
+                                    .folds = &k->a.folds,
+                                    .store = k->a.w.store,
+                                    .leaks = &k->a.leaks,
                                     .evaluation = &k->e,
-                                    .spec = &k->w.spec,
+                                    .spec = &k->a.w.spec,
                                     .protocol = "test",
                                     .feature_type = type.s ? type.s : "",
                                     .model_type = model_type,
                                     .normalize = bench.normalize,
-                                    .precision = k->w.precision,
-                                    .encoder_sha256 = k->w.encoder_sha256,
+                                    .precision = k->a.w.precision,
+                                    .encoder_sha256 = k->a.w.encoder_sha256,
                                     .seed = (uint64_t)bench.seed,
-                                    .jobs = k->w.n_threads,
+                                    .jobs = k->a.w.n_threads,
                                     .config = k->config};
     ser_status st = type.failed ? ser_fail_nomem(err) : ser_report_json(&k->report, &facts, err);
     if (st == SER_OK && k->n_honest)
         json_object_set_new(k->report, "unheard", honest_json(k));
     if (st == SER_OK)
-        st = ser_run_material_init(&k->material, &k->folds, err);
+        st = ser_run_material_init(&k->material, &k->a.folds, err);
     if (st == SER_OK)
-        st = ser_run_material_finish(&k->material, &k->w, &k->folds, &k->leaks, &k->e, "test", model_type,
-                                     k->config, err);
+        st = ser_run_material_finish(&k->material, &k->a.w, &k->a.folds, &k->a.leaks, &k->e, "test",
+                                     model_type, k->config, err);
     if (st == SER_OK)
-        st = tell_leaks(k, extra, err);
+        st = tell_leaks(k, err);
     if (st == SER_OK)
         st = ser_run_save(k->folder.path, &k->material.report, err);
     if (st == SER_OK)
@@ -330,29 +245,12 @@ static ser_status save(work *k, ser_error *err)
 
 /* ---- one test ---- */
 
-static ser_status open_models(work *k, const ser_progress *progress, ser_error *err)
-{
-    ser_status st = ser_trained_open(&k->models, test_path, err);
-    if (st != SER_OK || k->models.n)
-        return st;
-    const ser_condense condense = ser_network_condense(&network, &bench);
-    st = ser_workbench_open(&k->w, &bench, SER_CONDITION_NONE, &condense, progress, err);
-    if (st == SER_OK)
-        st = ser_trained_open_keras(&k->models, test_path, &k->w, &network, &bench, err);
-    if (st == SER_OK && !k->models.n)
-        st = ser_fail(
-            err, SER_E_IO,
-            "%s: it holds no models: name a run folder of 'ser train', or one with Keras weights (.h5)",
-            test_path);
-    return st;
-}
-
 static ser_status open_folder(work *k, ser_error *err)
 {
     ser_text type = {0};
-    ser_feature_spec_type(&k->w.spec, &type);
+    ser_feature_spec_type(&k->a.w.spec, &type);
     k->config = ser_settings_to_json(&ser_command_test);
-    char *own = run_path ? NULL : ser_run_folder_default("test", k->w.corpus->name, type.s ? type.s : "");
+    char *own = run_path ? NULL : ser_run_folder_default("test", k->a.w.corpus->name, type.s ? type.s : "");
     const char *path = run_path ? run_path : own;
     ser_status st = k->config && path ? ser_run_folder_open(&k->folder, path, k->config, false, err)
                                       : ser_fail_nomem(err);
@@ -369,22 +267,16 @@ static void release(work *k)
     ser_run_folder_close(&k->folder);
     ser_evaluation_release(&k->e);
     ser_figures_release(&k->honest);
-    ser_leaks_release(&k->leaks);
-    ser_free(k->folds.test_fold);
-    ser_free(k->folds.names);
-    ser_free(k->scores);
-    ser_free(k->heard);
-    ser_workbench_close(&k->w);
-    ser_trained_close(&k->models);
+    ser_answers_release(&k->a);
 }
 
 static ser_status test(ser_error *err)
 {
     work k = {.folder.lock = -1};
     ser_progress progress = ser_progress_start();
-    ser_status st = open_models(&k, &progress, err);
-    for (size_t m = 0; m < k.models.n && st == SER_OK; m++)
-        st = answer(&k, m, &progress, err);
+    const ser_answers_settings settings = {
+        .path = test_path, .bench = &bench, .network = &network, .progress = &progress};
+    ser_status st = ser_answers_new(&k.a, &settings, err);
     ser_progress_clear();
     if (st == SER_OK)
         st = compute_figures(&k, err);
@@ -406,6 +298,7 @@ static int run(int argc, char **argv)
     ser_error err = {0};
     int status;
     bench.preset = "original";
+    bench.feature_type = NULL; /* what the models read */
     if (!ser_options_start(&ser_command_test, argc, argv, &rest, &status))
         goto done;
     if (rest.n)

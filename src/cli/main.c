@@ -5,9 +5,18 @@
 #include <signal.h>
 
 static const ser_command *const commands[] = {
-    &ser_command_predict,    &ser_command_evaluate, &ser_command_train,
-    &ser_command_train_lmmd, &ser_command_test,     &ser_command_extract,
-    &ser_command_pull,       &ser_command_info,     NULL,
+    /* clang-format off: one a line */
+    &ser_command_predict,
+    &ser_command_evaluate,
+    &ser_command_train,
+    &ser_command_train_lmmd,
+    &ser_command_test,
+    &ser_command_test_cross_corpus,
+    &ser_command_extract,
+    &ser_command_pull,
+    &ser_command_info,
+    NULL,
+    /* clang-format on */
 };
 
 static const ser_environment_variable environment[] = {

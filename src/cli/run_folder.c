@@ -211,6 +211,12 @@ static ser_status save_curves(const char *path, const void *picture, ser_error *
     return ser_save_curves(path, picture, err);
 }
 
+ser_status ser_run_save_confusion(const char *folder, const char *name, const ser_confusion_picture *p,
+                                  ser_error *err)
+{
+    return save_both(folder, name, save_confusion, p, err);
+}
+
 static void append_subtitle(ser_text *t, const ser_run_report *r)
 {
     const ser_figures *f = r->figures;
@@ -233,7 +239,7 @@ static ser_status save_pictures(const char *folder, const ser_run_report *r, ser
         .title = "Confusion matrix", .subtitle = subtitle.s, .matrix = &matrix};
     ser_status st = subtitle.failed ? ser_fail_nomem(err) : SER_OK;
     if (st == SER_OK && matrix.n_truths)
-        st = save_both(folder, "confusion", save_confusion, &confusion, err);
+        st = ser_run_save_confusion(folder, "confusion", &confusion, err);
     ser_text_release(&subtitle);
     bool has_epochs = false;
     for (size_t i = 0; i < r->n_folds; i++)

@@ -2,7 +2,7 @@
 #ifndef SER_CLI_RUN_FOLDER_H
 #define SER_CLI_RUN_FOLDER_H
 
-#include "report/run_report.h"
+#include "report/pictures.h"
 #include "train/timnet_fit.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -31,6 +31,9 @@ ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err)
 /* Into folder/name, or name where folder is empty. */
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err);
 
+/* A confusion matrix as NAME.png and NAME.svg. */
+ser_status ser_run_save_confusion(const char *folder, const char *name, const ser_confusion_picture *p,
+                                  ser_error *err);
 /* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and
  * accuracy, each as .png and .svg. */
 ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err);

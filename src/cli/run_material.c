@@ -8,12 +8,13 @@
 
 ser_status ser_run_material_init(ser_run_material *m, const ser_folds *folds, ser_error *err)
 {
-    *m = (ser_run_material){.folds = ser_alloc(folds->n_folds, sizeof *m->folds)};
+    *m = (ser_run_material){.folds = ser_alloc(folds->n_folds + 1, sizeof *m->folds)};
     if (!m->folds)
         return ser_fail_nomem(err);
     m->report.folds = m->folds;
     m->report.n_folds = folds->n_folds;
     m->report.notes = m->notes;
+    m->report.extra = m->figures;
     return SER_OK;
 }
 
@@ -28,6 +29,9 @@ void ser_run_material_release(ser_run_material *m)
     ser_free(m->folds);
     ser_free(m->facts);
     ser_free(m->predictions);
+    ser_free(m->classes);
+    ser_free(m->shared);
+    ser_free(m->right);
     *m = (ser_run_material){0};
 }
 
@@ -103,7 +107,7 @@ static void fill_folds(ser_run_material *m, const ser_folds *folds, const ser_le
         f->name = folds->names[i];
         f->n_train = r->n_train - f->n_validation;
         f->n_test = r->n_test;
-        f->ua = r->ua, f->wa = r->wa, f->f1 = r->f1, f->loss = r->loss;
+        f->ua = r->ua, f->wa = r->wa, f->f1 = r->f1, f->loss = r->loss, f->lenient = r->acc_lenient;
         f->seconds = r->seconds;
         f->shared = (ser_run_shared){.speakers = leaks->speakers[i],
                                      .texts = leaks->texts[i],
@@ -120,9 +124,10 @@ static ser_status list_predictions(ser_run_material *m, const ser_corpus *corpus
         return ser_fail_nomem(err);
     for (size_t u = 0; u < e->n; u++) {
         const float *scores = e->scores + u * e->n_labels;
+        int truth = corpus->utterances[u].label;
         m->predictions[u] = (ser_run_prediction){.file = corpus->utterances[u].file,
                                                  .fold = folds->names[folds->test_fold[u]],
-                                                 .truth = (size_t)corpus->utterances[u].label,
+                                                 .truth = truth < 0 ? SER_RUN_NO_TRUTH : (size_t)truth,
                                                  .predicted = (size_t)ser_argmax(scores, e->n_labels),
                                                  .scores = scores};
     }
@@ -158,4 +163,121 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_workbench *w, 
     fill_folds(m, folds, leaks, e);
     ser_status st = list_facts(m, config, err);
     return st == SER_OK ? list_predictions(m, w->corpus, folds, e, err) : st;
+}
+
+void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure)
+{
+    if (m->report.n_extra < SER_MAX_RUN_FIGURES)
+        m->figures[m->report.n_extra++] = *figure;
+}
+
+/* ---- across corpora ---- */
+
+static ser_status note_unscored(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                                ser_error *err)
+{
+    ser_text t = {0};
+    size_t n_unknown = c->n - c->n_known;
+    if (!c->n_known)
+        ser_text_appendf(&t, "%s says no emotions: there is nothing to score", mapping->target);
+    else if (n_unknown)
+        ser_text_appendf(&t, "%zu of %zu recordings are not scored: their emotion is not known", n_unknown,
+                         c->n);
+    ser_status st = SER_OK;
+    if (t.n)
+        st = ser_run_material_add_note(m, false, t.s, err);
+    ser_text_clear(&t);
+    for (size_t i = 0; i < mapping->n_target; i++)
+        if (c->per_class[i].excluded && c->per_class[i].support)
+            ser_text_appendf(&t, "%s%zu of %s", t.n ? ", " : "", c->per_class[i].support,
+                             mapping->target_labels[i]);
+    if (st == SER_OK && t.n) {
+        ser_text_appendf(&t, ": not scored, because no emotion of %s counts as it", mapping->source);
+        st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
+    }
+    if (st == SER_OK && mapping->n_shared < 2 && mapping->n_target)
+        st = ser_run_material_add_note(m, true,
+                                       mapping->n_shared
+                                           ? "The corpora share one emotion alone: a model that is "
+                                             "asked for nothing else is always right"
+                                           : "The corpora share no emotion: there is no UA",
+                                       err);
+    ser_text_release(&t);
+    return st;
+}
+
+static ser_status list_classes(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                               ser_error *err)
+{
+    m->classes = ser_alloc(mapping->n_target, sizeof *m->classes);
+    m->shared = ser_alloc(mapping->n_shared, sizeof *m->shared);
+    if (!m->classes || !m->shared)
+        return ser_fail_nomem(err);
+    for (size_t t = 0; t < mapping->n_target; t++) {
+        int shared = c->per_class[t].shared;
+        m->classes[t] = (ser_run_class){
+            .lenient = c->per_class[t].right,
+            .shared = shared >= 0 && c->figures.per_class ? &c->figures.per_class[shared] : NULL};
+    }
+    for (size_t k = 0; k < mapping->n_shared; k++)
+        m->shared[k] = mapping->target_labels[mapping->shared_target[k]];
+    return SER_OK;
+}
+
+static void set_matrix(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c)
+{
+    m->cross = (ser_run_cross){.source = mapping->source,
+                               .target = mapping->target,
+                               .matrix = {.truths = (const char *const *)mapping->target_labels,
+                                          .answers = (const char *const *)mapping->source_labels,
+                                          .n_truths = mapping->n_target,
+                                          .n_answers = mapping->n_source,
+                                          .counts = c->confusion,
+                                          .right = m->right},
+                               .classes = m->classes,
+                               .reliability = &c->reliability,
+                               .n = c->n};
+}
+
+/* The average is a row of its own where there are several models. */
+static void add_average(ser_run_material *m, const ser_cross *c)
+{
+    const ser_figures *f = &c->figures;
+    if (m->report.n_folds > 1)
+        m->folds[m->report.n_folds++] = (ser_run_fold){.name = "average",
+                                                       .combined = true,
+                                                       .n_test = c->n,
+                                                       .ua = f->ua,
+                                                       .wa = f->wa,
+                                                       .f1 = f->f1,
+                                                       .loss = f->loss,
+                                                       .lenient = c->acc_lenient};
+}
+
+ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                                      ser_error *err)
+{
+    size_t n_cells = mapping->n_target * mapping->n_source;
+    ser_status st = list_classes(m, mapping, c, err);
+    if (st == SER_OK && !(m->right = ser_alloc(n_cells, sizeof *m->right)))
+        st = ser_fail_nomem(err);
+    if (st != SER_OK)
+        return st;
+    for (size_t t = 0; t < mapping->n_target; t++)
+        for (size_t s = 0; s < mapping->n_source; s++)
+            m->right[t * mapping->n_source + s] = ser_mapping_counts(mapping, s, t);
+    set_matrix(m, mapping, c);
+    snprintf(m->title, sizeof m->title, "%.100s to %.100s", mapping->source, mapping->target);
+    m->report.cross = &m->cross;
+    m->report.title = m->title;
+    m->report.figures = &c->figures;
+    m->report.labels = m->shared;
+    add_average(m, c);
+    ser_run_material_add_figure(m, &(ser_run_figure){.name = "Accuracy by the mapping",
+                                                     .meaning = "answers that count as the truth, over the "
+                                                                "recordings for which some answer can",
+                                                     .unit = "%",
+                                                     .value = c->acc_lenient,
+                                                     .interval = {c->lenient_ci95[0], c->lenient_ci95[1]}});
+    return note_unscored(m, mapping, c, err);
 }

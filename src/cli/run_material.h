@@ -4,11 +4,12 @@
 
 #include "cli/workbench.h"
 #include "corpus/leaks.h"
+#include "protocol/cross.h"
 #include "protocol/evaluate.h"
 #include "report/run_report.h"
 #include <jansson.h>
 
-enum { SER_MAX_RUN_NOTES = 16 };
+enum { SER_MAX_RUN_NOTES = 16, SER_MAX_RUN_FIGURES = 8 };
 
 /* What ser_run_report borrows. */
 typedef struct ser_run_material {
@@ -17,7 +18,13 @@ typedef struct ser_run_material {
     ser_run_fact *facts;
     ser_run_prediction *predictions;
     ser_run_note notes[SER_MAX_RUN_NOTES];
-    char *texts[SER_MAX_RUN_NOTES]; /* of the notes */
+    char *texts[SER_MAX_RUN_NOTES];              /* of the notes */
+    ser_run_figure figures[SER_MAX_RUN_FIGURES]; /* beside the usual ones */
+    ser_run_cross cross;                         /* of a run across corpora, with the next four */
+    ser_run_class *classes;
+    const char **shared;
+    bool *right; /* (truths, answers) */
+    char title[256];
     char features[128], date[32];
     size_t n_facts;
 } ser_run_material;
@@ -35,5 +42,12 @@ ser_status ser_run_material_add_note(ser_run_material *m, bool serious, const ch
 ser_status ser_run_material_finish(ser_run_material *m, const ser_workbench *w, const ser_folds *folds,
                                    const ser_leaks *leaks, const ser_evaluation *e, const char *protocol,
                                    const char *model_type, const json_t *config, ser_error *err);
+
+/* Beside the usual figures; names and meanings are borrowed. */
+void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure);
+/* After the above: the run is one across corpora, and e's scores are of the mapping's source. The matrix,
+ * figures, tables, and notes on what is not scored are c's; with several models, c is of their average. */
+ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                                      ser_error *err);
 
 #endif

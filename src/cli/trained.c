@@ -2,10 +2,12 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "keras/weights.h"
+#include "model/standardised.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { HALF_HASH = 16, MAX_MODELS = 1000 };
 
@@ -16,13 +18,16 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static ser_status list_heard(ser_trained *t, ser_error *err)
+/* Corpus and recordings that it was trained on. */
+static ser_status read_origin(ser_trained *t, ser_error *err)
 {
     json_t *origin = t->data.provenance ? json_loads(t->data.provenance, 0, NULL) : NULL;
-    json_t *list = json_object_get(origin, "trained_on");
+    json_t *list = json_object_get(origin, "trained_on"), *corpus = json_object_get(origin, "corpus");
     ser_status st = SER_OK;
     size_t n = json_array_size(list);
-    if (n && !(t->heard = ser_alloc(n, sizeof *t->heard)))
+    if (json_is_string(corpus) && !(t->corpus = ser_strdup(json_string_value(corpus))))
+        st = ser_fail_nomem(err);
+    if (st == SER_OK && n && !(t->heard = ser_alloc(n, sizeof *t->heard)))
         st = ser_fail_nomem(err);
     for (size_t i = 0; i < n && st == SER_OK; i++) {
         const char *hash = json_string_value(json_array_get(list, i));
@@ -40,13 +45,14 @@ static ser_status list_heard(ser_trained *t, ser_error *err)
 static ser_status open_model(ser_trained *t, const char *path, const char *name, ser_error *err)
 {
     ser_safetensors *file = NULL;
-    t->name = ser_strndup(name, strcspn(name, "."));
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
+    t->name = ser_strndup(base, dot > base ? (size_t)(dot - base) : strlen(base));
     ser_status st = t->name ? ser_safetensors_open(&file, path, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_model_data_read(&t->data, file, err);
     ser_safetensors_close(&file);
     if (st == SER_OK)
-        st = list_heard(t, err);
+        st = read_origin(t, err);
     t->learned = (ser_learned){.has_linear = t->data.plain.n_in > 0,
                                .linear = {.head = t->data.plain},
                                .members = t->data.networks,
@@ -79,17 +85,46 @@ static bool is_final(const char *name)
     return strcmp(name, "model.safetensors") == 0;
 }
 
-ser_status ser_trained_open(ser_trained_list *out, const char *folder, ser_error *err)
+static bool is_keras(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end && (strcmp(end, ".h5") == 0 || strcmp(end, ".hdf5") == 0);
+}
+
+/* The files below a folder; a path that is a file is the only one, *folder is empty then. */
+static ser_status list_files(char ***names, size_t *n_names, const char **folder, const char *path,
+                             ser_error *err)
+{
+    struct stat info;
+    *folder = path;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return ser_io_list_files(names, n_names, path, err);
+    *folder = "";
+    if (!(*names = ser_alloc(1, sizeof **names)) || !(**names = ser_strdup(path)))
+        return ser_fail_nomem(err);
+    *n_names = 1;
+    return SER_OK;
+}
+
+static bool is_any_model(const char *name)
+{
+    return !is_keras(name);
+}
+
+ser_status ser_trained_open(ser_trained_list *out, const char *path, ser_error *err)
 {
     char **names = NULL;
     size_t n_names = 0;
+    const char *folder;
     *out = (ser_trained_list){0};
-    ser_status st = ser_io_list_files(&names, &n_names, folder, err);
+    ser_status st = list_files(&names, &n_names, &folder, path, err);
     if (st == SER_OK && !(out->items = ser_alloc(n_names + 1, sizeof *out->items)))
         st = ser_fail_nomem(err);
-    if (st == SER_OK)
+    if (st == SER_OK && !*folder)
+        st = open_named(out, folder, names, n_names, is_any_model, err);
+    if (st == SER_OK && *folder)
         st = open_named(out, folder, names, n_names, is_fold, err);
-    if (st == SER_OK && !out->n)
+    if (st == SER_OK && *folder && !out->n)
         st = open_named(out, folder, names, n_names, is_final, err);
     ser_io_free_list(names, n_names);
     if (st != SER_OK || !out->n)
@@ -97,21 +132,57 @@ ser_status ser_trained_open(ser_trained_list *out, const char *folder, ser_error
     return st;
 }
 
-static ser_status open_keras(ser_trained *t, const char *folder, const char *name,
-                             const ser_timnet_shape *shape, const ser_workbench *w, const ser_condense *c,
-                             ser_error *err)
+static ser_status describe_misfit(ser_trained *t, const ser_keras_misfit *m, size_t n_layers, ser_error *err)
 {
-    char *path = ser_io_join(folder, name);
+    ser_text text = {0};
+    if (!m->n)
+        return SER_OK;
+    ser_text_appendf(&text,
+                     "%zu of %zu layers do not fit and keep random values: %s (%s); until they are trained, "
+                     "answers through them mean nothing",
+                     m->n, n_layers, m->names.s, m->first.text);
+    t->misfit = text.s;
+    return text.failed ? ser_fail_nomem(err) : SER_OK;
+}
+
+/* What all Keras files of a folder have in common. */
+typedef struct keras_kind {
+    const char *folder;
+    const ser_feature_spec *spec;
+    ser_timnet_shape shape;
+    ser_condense condense;
+    bool partly; /* layers that do not fit are let pass */
+    uint64_t seed;
+} keras_kind;
+
+static ser_status read_keras(ser_trained *t, const char *path, const keras_kind *kind, ser_error *err)
+{
+    ser_timnet *net = t->data.networks->net;
+    ser_keras_misfit misfit = {0};
+    if (!kind->partly)
+        return ser_keras_weights_read(path, net, err);
+    ser_timnet_randomise(net, kind->seed);
+    ser_status st = ser_keras_weights_read_fitting(path, net, &misfit, err);
+    if (st == SER_OK)
+        st = describe_misfit(t, &misfit, misfit.n_layers, err);
+    ser_keras_misfit_release(&misfit);
+    return st;
+}
+
+static ser_status open_keras(ser_trained *t, const char *name, const keras_kind *kind, ser_error *err)
+{
+    char *path = ser_io_join(kind->folder, name);
     t->name = ser_strdup(name);
     t->data.networks = ser_alloc(1, sizeof *t->data.networks);
-    ser_status st = path && t->name && t->data.networks ? ser_timnet_member_init(t->data.networks, shape, err)
-                                                        : ser_fail_nomem(err);
+    ser_status st = path && t->name && t->data.networks
+                        ? ser_timnet_member_init(t->data.networks, &kind->shape, err)
+                        : ser_fail_nomem(err);
     if (st == SER_OK) {
         t->data.n_networks = 1;
-        t->data.networks->condense = *c;
-        t->data.spec = w->spec;
+        t->data.networks->condense = kind->condense;
+        t->data.spec = *kind->spec;
         t->learned = (ser_learned){.members = t->data.networks, .n_networks = 1};
-        st = ser_keras_weights_read(path, t->data.networks->net, err);
+        st = read_keras(t, path, kind, err);
         if (st != SER_OK)
             ser_fail_within(err, st, "%s: ", path);
     }
@@ -119,29 +190,26 @@ static ser_status open_keras(ser_trained *t, const char *folder, const char *nam
     return st;
 }
 
-static bool is_keras(const char *name)
-{
-    const char *end = strrchr(name, '.');
-    return end && (strcmp(end, ".h5") == 0 || strcmp(end, ".hdf5") == 0);
-}
-
-ser_status ser_trained_open_keras(ser_trained_list *out, const char *folder, const ser_workbench *w,
-                                  const ser_network_options *o, const ser_workbench_options *bench,
-                                  ser_error *err)
+ser_status ser_trained_open_keras(ser_trained_list *out, const char *path, const ser_workbench *w,
+                                  const ser_corpus *source, const ser_network_options *o,
+                                  const ser_workbench_options *bench, ser_error *err)
 {
     char **names = NULL;
     size_t n_names = 0;
-    ser_timnet_shape shape = ser_network_settings(o, bench).shape;
-    const ser_condense condense = ser_network_condense(o, bench);
-    shape.n_in = ser_extractor_dims(w->extractor);
-    shape.n_labels = w->corpus->n_labels;
+    keras_kind kind = {.spec = &w->spec,
+                       .shape = ser_network_settings(o, bench).shape,
+                       .condense = ser_network_condense(o, bench),
+                       .partly = source != NULL,
+                       .seed = (uint64_t)bench->seed};
+    kind.shape.n_in = ser_extractor_dims(w->extractor);
+    kind.shape.n_labels = source ? source->n_labels : w->corpus->n_labels;
     *out = (ser_trained_list){0};
-    ser_status st = ser_io_list_files(&names, &n_names, folder, err);
+    ser_status st = list_files(&names, &n_names, &kind.folder, path, err);
     if (st == SER_OK && !(out->items = ser_alloc(n_names + 1, sizeof *out->items)))
         st = ser_fail_nomem(err);
     for (size_t i = 0; i < n_names && st == SER_OK; i++)
         if (is_keras(names[i]) && out->n < MAX_MODELS)
-            st = open_keras(&out->items[out->n++], folder, names[i], &shape, w, &condense, err);
+            st = open_keras(&out->items[out->n++], names[i], &kind, err);
     ser_io_free_list(names, n_names);
     if (st != SER_OK)
         ser_trained_close(out);
@@ -156,6 +224,8 @@ void ser_trained_close(ser_trained_list *list)
             ser_free(t->heard[k]);
         ser_free(t->heard);
         ser_free(t->name);
+        ser_free(t->corpus);
+        ser_free(t->misfit);
         ser_model_data_release(&t->data);
     }
     ser_free(list->items);
@@ -195,6 +265,33 @@ static void name_layers(ser_text *out, const ser_feature_spec *spec)
     }
 }
 
+/* What the user named besides must be what the model reads: it would answer all the same, and mean nothing.
+ */
+static ser_status check_features(const ser_trained *model, const ser_workbench_options *o, const char *type,
+                                 const char *layers, ser_error *err)
+{
+    ser_feature_spec spec = model->data.spec;
+    ser_text asked = {0};
+    ser_status st = o->feature_type ? ser_feature_spec_parse(&spec, o->feature_type, err) : SER_OK;
+    if (st == SER_OK && o->feature_type) {
+        ser_feature_spec_type(&spec, &asked);
+        if (!asked.failed && strcmp(asked.s, type) != 0)
+            st = ser_fail(err, SER_E_FORMAT, "%s reads %s features, not %s: leave --feature-type out",
+                          model->name, type, asked.s);
+    }
+    ser_text_clear(&asked);
+    if (st == SER_OK && strcmp(o->layers, "auto") != 0) {
+        st = ser_feature_spec_set_layers(&spec, o->layers, err);
+        name_layers(&asked, &spec);
+        if (st == SER_OK && !asked.failed && (!asked.n || strcmp(asked.s, layers) != 0))
+            st = ser_fail(err, SER_E_FORMAT, "%s reads the layers %s, not %s: leave --layers out",
+                          model->name, layers, o->layers);
+    }
+    st = st == SER_OK && asked.failed ? ser_fail_nomem(err) : st;
+    ser_text_release(&asked);
+    return st;
+}
+
 ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, const ser_workbench_options *o,
                                  const ser_progress *progress, ser_error *err)
 {
@@ -208,8 +305,9 @@ ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, c
     own.pad = model->data.spec.pad_s;
     own.augment = "none";
     ser_status st = type.failed || layers.failed ? ser_fail_nomem(err)
-                                                 : ser_workbench_open(out, &own, SER_CONDITION_NONE,
-                                                                      condense_of(model), progress, err);
+                                                 : check_features(model, o, type.s, own.layers, err);
+    if (st == SER_OK)
+        st = ser_workbench_open(out, &own, SER_CONDITION_NONE, condense_of(model), progress, err);
     if (st == SER_OK && *model->data.encoder_sha256 &&
         strcmp(model->data.encoder_sha256, out->encoder_sha256) != 0)
         st = ser_fail(err, SER_E_FORMAT,
@@ -220,19 +318,32 @@ ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, c
     return st;
 }
 
-ser_status ser_trained_check_labels(const ser_trained *model, const ser_corpus *corpus, ser_error *err)
+ser_status ser_trained_check_labels(const ser_trained *model, char *const *labels, size_t n_labels,
+                                    const char *whose, ser_error *err)
 {
     const ser_model_data *m = &model->data;
     if (!m->n_labels) /* Keras weights name none */
         return SER_OK;
-    bool same = m->n_labels == corpus->n_labels;
+    bool same = m->n_labels == n_labels;
     for (size_t i = 0; i < m->n_labels && same; i++)
-        same = strcmp(m->labels[i], corpus->labels[i]) == 0;
+        same = strcmp(m->labels[i], labels[i]) == 0;
     return same ? SER_OK
                 : ser_fail(err, SER_E_FORMAT,
                            "%s tells %zu emotions apart, %s has %zu, or others: test it on a corpus with the "
                            "same emotions",
-                           model->name, m->n_labels, corpus->name, corpus->n_labels);
+                           model->name, m->n_labels, whose, n_labels);
+}
+
+ser_status ser_trained_read_standardised(ser_trained *model, const ser_extractor *e, bool by_speaker,
+                                         ser_error *err)
+{
+    ser_model_data *m = &model->data;
+    ser_status st = ser_model_read_standardised(m, e, err);
+    if (st != SER_OK)
+        return ser_fail_within(err, st, "%s: ", model->name);
+    if (by_speaker && m->baseline.n_in)
+        model->learned.linear.head = m->baseline;
+    return SER_OK;
 }
 
 bool ser_trained_has_heard(const ser_trained *model, const char *sha256)

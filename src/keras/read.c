@@ -26,7 +26,9 @@ typedef struct names {
 typedef struct reader {
     const ser_keras_layers *layers;
     bool *found; /* layers->n */
+    const ser_timnet *net;
     float *values;
+    ser_keras_misfit *misfit; /* NULL: every layer has to fit */
     ser_h5 file;
     ser_h5_object root; /* the group that has the layers */
     ser_error *err;
@@ -146,6 +148,22 @@ static ser_status fail_unknown(ser_error *err, const char *name)
                     shown);
 }
 
+/* A layer that does not fit keeps its values: all of them, because half a layer is worth nothing. name may be
+ * the file's own. */
+static ser_status pass_over(reader *r, const char *name, const ser_keras_layer *layer, ser_status failed)
+{
+    ser_keras_misfit *m = r->misfit;
+    if (!m || failed == SER_E_NOMEM)
+        return failed;
+    for (int i = 0; layer && i < layer->n_weights; i++)
+        memcpy(r->values + layer->weights[i].offset, r->net->values + layer->weights[i].offset,
+               layer->weights[i].n * sizeof *r->values);
+    ser_text_appendf(&m->names, "%s%s", m->names.n ? ", " : "", name);
+    if (!m->n++)
+        m->first = *r->err;
+    return m->names.failed ? ser_fail_nomem(r->err) : SER_OK;
+}
+
 static ser_status read_layer(reader *r, const char *name)
 {
     size_t i = 0;
@@ -168,11 +186,11 @@ static ser_status read_layer(reader *r, const char *name)
     } else if (known) {
         st = read_known_layer(r, group, &r->layers->items[i], &weights);
         r->found[i] = true;
-    } else if (weights.n) {
+    } else if (weights.n && !r->misfit) { /* else nothing of this network waits for it */
         st = fail_unknown(r->err, name);
     }
     ser_free(weights.items);
-    return st;
+    return st == SER_OK || !known ? st : pass_over(r, r->layers->items[i].name, &r->layers->items[i], st);
 }
 
 static ser_status read_layers(reader *r)
@@ -190,9 +208,16 @@ static ser_status read_layers(reader *r)
         st = read_layer(r, list.items[i]);
     for (size_t i = 0; i < r->layers->n && st == SER_OK; i++)
         if (!r->found[i])
-            st = ser_fail(r->err, SER_E_FORMAT,
-                          "it has no layer %s: it is another network's file, or needs other size options",
-                          r->layers->items[i].name);
+            st = pass_over(r, r->layers->items[i].name, NULL,
+                           ser_fail(r->err, SER_E_FORMAT,
+                                    "it has no layer %s: it is another network's file, or needs other size "
+                                    "options",
+                                    r->layers->items[i].name));
+    if (r->misfit)
+        r->misfit->n_layers = r->layers->n;
+    if (st == SER_OK && r->misfit && r->misfit->n == r->layers->n)
+        st =
+            ser_fail(r->err, SER_E_FORMAT, "none of its layers fits this network: %s", r->misfit->first.text);
     ser_free(list.items);
     return st;
 }
@@ -211,38 +236,75 @@ static ser_status read_file(reader *r, const unsigned char *bytes, size_t n)
     return read_layers(r);
 }
 
-ser_status ser_keras_weights_read_memory(const unsigned char *bytes, size_t n, ser_timnet *net,
-                                         ser_error *err)
+static ser_status read_memory(const unsigned char *bytes, size_t n, ser_timnet *net, ser_keras_misfit *misfit,
+                              ser_error *err)
 {
     ser_keras_layers layers;
+    ser_error own = {0}; /* of layers that are passed over */
     ser_status st = ser_keras_layers_init(&layers, net, err);
     if (st != SER_OK)
         return st;
     reader r = {.layers = &layers,
                 .found = ser_alloc(layers.n, sizeof *r.found),
+                .net = net,
                 .values = ser_alloc(net->n_values, sizeof *r.values),
-                .err = err};
+                .misfit = misfit,
+                .err = &own};
     if (!r.found || !r.values) {
-        st = ser_fail_nomem(err);
+        st = ser_fail_nomem(&own);
     } else {
+        memcpy(r.values, net->values, net->n_values * sizeof *net->values);
         st = read_file(&r, bytes, n);
     }
     if (st == SER_OK)
         memcpy(net->values, r.values, net->n_values * sizeof *net->values);
+    else if (err)
+        *err = own;
     ser_free(r.values);
     ser_free(r.found);
     ser_keras_layers_release(&layers);
     return st;
 }
 
-ser_status ser_keras_weights_read(const char *path, ser_timnet *net, ser_error *err)
+ser_status ser_keras_weights_read_memory(const unsigned char *bytes, size_t n, ser_timnet *net,
+                                         ser_error *err)
+{
+    return read_memory(bytes, n, net, NULL, err);
+}
+
+ser_status ser_keras_weights_read_fitting_memory(const unsigned char *bytes, size_t n, ser_timnet *net,
+                                                 ser_keras_misfit *misfit, ser_error *err)
+{
+    *misfit = (ser_keras_misfit){0};
+    return read_memory(bytes, n, net, misfit, err);
+}
+
+void ser_keras_misfit_release(ser_keras_misfit *m)
+{
+    ser_text_release(&m->names);
+    *m = (ser_keras_misfit){0};
+}
+
+static ser_status read_path(const char *path, ser_timnet *net, ser_keras_misfit *misfit, ser_error *err)
 {
     ser_bytes bytes;
     ser_status st =
         ser_io_map(&bytes, path, net->n_values * sizeof *net->values * MAX_COPIES + OTHER_BYTES, err);
     if (st != SER_OK)
         return st;
-    st = ser_keras_weights_read_memory(bytes.data, bytes.n, net, err);
+    st = read_memory(bytes.data, bytes.n, net, misfit, err);
     ser_bytes_release(&bytes);
     return st;
+}
+
+ser_status ser_keras_weights_read(const char *path, ser_timnet *net, ser_error *err)
+{
+    return read_path(path, net, NULL, err);
+}
+
+ser_status ser_keras_weights_read_fitting(const char *path, ser_timnet *net, ser_keras_misfit *misfit,
+                                          ser_error *err)
+{
+    *misfit = (ser_keras_misfit){0};
+    return read_path(path, net, misfit, err);
 }

@@ -215,6 +215,63 @@ void ser_append_classification(ser_text *t, const char *const *labels, const ser
     append_class(t, "weighted average", &means.weighted, left, style);
 }
 
+/* "66.1 %", or "-", right-aligned in 10 columns. */
+static void append_percent(ser_text *t, double percent)
+{
+    if (isfinite(percent))
+        ser_text_appendf(t, "%8.1f %%", percent);
+    else
+        ser_text_appendf(t, "%10s", "-");
+}
+
+void ser_append_cross_classes(ser_text *t, const ser_run_cross *cross, ser_style style)
+{
+    const ser_matrix *m = &cross->matrix;
+    size_t left = label_width(m->truths, m->n_truths);
+    left = left > 7 ? left : 7;
+    ser_append_bold(t, style);
+    ser_append_left(t, "emotion", left, style);
+    ser_text_append(t, "  by mapping  precision    recall        F1  recordings");
+    ser_append_plain(t, style);
+    ser_text_append(t, "\n");
+    for (size_t i = 0; i < m->n_truths; i++) {
+        const ser_class_figures *f = cross->classes[i].shared;
+        ser_append_left(t, m->truths[i], left, style);
+        ser_text_append(t, "  ");
+        append_percent(t, 100 * cross->classes[i].lenient);
+        ser_text_append(t, " ");
+        append_percent(t, f ? 100 * f->precision : NAN);
+        append_percent(t, f ? 100 * f->recall : NAN);
+        append_percent(t, f ? 100 * f->f1 : NAN);
+        ser_text_appendf(t, "  %10zu\n", ser_matrix_row_sum(m, i));
+    }
+}
+
+void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style)
+{
+    size_t left = 7;
+    for (size_t i = 0; i < n_models; i++)
+        left = ser_columns(models[i].name) > left ? ser_columns(models[i].name) : left;
+    left = left < LONGEST_LABEL ? left : LONGEST_LABEL;
+    ser_append_bold(t, style);
+    ser_append_left(t, "model", left, style);
+    ser_text_append(t, "  UA shared   WA shared  by mapping");
+    ser_append_plain(t, style);
+    ser_text_append(t, "\n");
+    for (size_t i = 0; i < n_models; i++) {
+        const ser_run_fold *f = &models[i];
+        ser_append_left(t, f->name, left, style);
+        append_percent(t, f->ua);
+        ser_text_append(t, "  ");
+        append_percent(t, f->wa);
+        ser_text_append(t, "  ");
+        append_percent(t, f->lenient);
+        if (f->shared.duplicates > 0)
+            ser_text_appendf(t, "  trained on %ld of these recordings", f->shared.duplicates);
+        ser_text_append(t, "\n");
+    }
+}
+
 static void append_figure(ser_text *t, const char *name, double value, const double *ci95, ser_style style)
 {
     ser_append_bold(t, style);

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "metrics/metrics.h"
-#include "report/matrix.h"
+#include "report/run_report.h"
 #include <stdio.h>
 
 /* How text should look where it is going. */
@@ -41,6 +41,11 @@ void ser_append_per_class(ser_text *t, const char *const *labels, const ser_clas
 /* The same as scikit-learn's classification_report prints it: two decimals, then accuracy and the means over
  * the emotions, plain and weighted by their recordings. */
 void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style);
+/* Each emotion of the target: how many answers count as it, and the three figures among the shared emotions.
+ */
+void ser_append_cross_classes(ser_text *t, const ser_run_cross *cross, ser_style style);
+/* Each model and their average: UA and WA over the shared emotions, accuracy by the mapping. */
+void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style);
 /* "UA 95.2 % (93.1 to 96.9)   WA ..." in one line. */
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style);
 

@@ -1,0 +1,192 @@
+#include "cli/answers.h"
+#include "base/memory.h"
+#include "model/standardised.h"
+
+#include <string.h>
+
+/* ---- models ---- */
+
+/* Keras weights name neither features nor emotions: those are the options' and the source's. */
+static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
+                             const ser_workbench_options *bench, ser_error *err)
+{
+    const ser_condense condense = ser_network_condense(s->network, bench);
+    ser_status st = s->source ? ser_corpus_open(&a->source, s->source, bench->data_dir, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_workbench_open(&a->w, bench, SER_CONDITION_NONE, &condense, s->progress, err);
+    if (st == SER_OK)
+        st = ser_workbench_normalize(&a->w, bench, err);
+    if (st == SER_OK)
+        st = ser_trained_open_keras(&a->models, s->path, &a->w, a->source, s->network, bench, err);
+    if (st == SER_OK && !a->models.n)
+        st = ser_fail(
+            err, SER_E_IO,
+            "%s: it holds no models: name a run folder of 'ser train', or one with Keras weights (.h5)",
+            s->path);
+    return st;
+}
+
+/* The corpus with the features that the model reads, opened anew where they differ from those of the model
+ * before. */
+static ser_status open_features(ser_answers *a, size_t m, const ser_answers_settings *s,
+                                const ser_workbench_options *bench, ser_error *err)
+{
+    ser_trained *model = &a->models.items[m];
+    ser_normalize how = ser_normalize_from_name(bench->normalize);
+    ser_status st = SER_OK;
+    if (!model->data.n_labels)
+        return SER_OK; /* Keras weights: the workbench is there */
+    if (!m || !ser_trained_reads_the_same(model, model - 1)) {
+        ser_workbench_close(&a->w);
+        st = ser_trained_workbench(&a->w, model, bench, s->progress, err);
+        if (st == SER_OK)
+            st = ser_workbench_normalize(&a->w, bench, err);
+    }
+    return st == SER_OK && how != SER_NORMALIZE_NONE
+               ? ser_trained_read_standardised(model, a->w.extractor, how == SER_NORMALIZE_SPEAKER, err)
+               : st;
+}
+
+/* ---- answers ---- */
+
+static ser_status reserve_folds(ser_answers *a, ser_error *err)
+{
+    size_t n_models = a->models.n;
+    a->folds = (ser_folds){.n_folds = n_models, .n_utterances = a->n};
+    a->folds.test_fold = ser_alloc(a->n, sizeof *a->folds.test_fold);
+    a->folds.names = ser_alloc(n_models + 1, sizeof *a->folds.names);
+    a->leaks = (ser_leaks){.n_folds = n_models};
+    int **counts[] = {&a->leaks.speakers, &a->leaks.texts, &a->leaks.duplicates, &a->leaks.takes};
+    bool ok = true;
+    for (size_t i = 0; i < 4; i++)
+        ok = (*counts[i] = ser_alloc(n_models, sizeof **counts[i])) && ok;
+    a->leaks.examples = ser_alloc(n_models, sizeof *a->leaks.examples);
+    if (!ok || !a->folds.test_fold || !a->folds.names || !a->leaks.examples)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < a->n; u++)
+        a->folds.test_fold[u] = (int)n_models; /* all were answered by the average */
+    for (size_t m = 0; m <= n_models; m++)
+        a->folds.names[m] = m < n_models ? a->models.items[m].name : (char *)"average";
+    return SER_OK;
+}
+
+static ser_status reserve(ser_answers *a, ser_error *err)
+{
+    const ser_model_data *first = &a->models.items[0].data;
+    const ser_corpus *other = a->source ? a->source : a->w.corpus;
+    a->labels = first->n_labels ? first->labels : other->labels;
+    a->n_labels = first->n_labels ? first->n_labels : other->n_labels;
+    a->n = a->w.corpus->n_utterances;
+    a->scores = ser_alloc(a->models.n * a->n * a->n_labels, sizeof *a->scores);
+    a->heard = ser_alloc(a->models.n * a->n, sizeof *a->heard);
+    return a->scores && a->heard ? reserve_folds(a, err) : ser_fail_nomem(err);
+}
+
+static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s,
+                         const ser_workbench_options *bench, ser_error *err)
+{
+    const ser_trained *model = &a->models.items[m];
+    ser_learning learning = {0};
+    ser_status st = open_features(a, m, s, bench, err);
+    if (st == SER_OK && !m)
+        st = reserve(a, err);
+    if (st == SER_OK && s->source)
+        st = ser_trained_check_labels(model, a->labels, a->n_labels, a->models.items[0].name, err);
+    else if (st == SER_OK)
+        st = ser_trained_check_labels(model, a->w.corpus->labels, a->w.corpus->n_labels, a->w.corpus->name,
+                                      err);
+    if (st == SER_OK)
+        st = ser_learning_open(&learning, &a->w, bench, s->network, "timnet", s->progress, err);
+    int *all = st == SER_OK ? ser_alloc(a->n, sizeof *all) : NULL;
+    if (st == SER_OK)
+        st = all ? ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &learning.data, all,
+                                     0, learning.ops, err)
+                 : ser_fail_nomem(err);
+    for (size_t u = 0; st == SER_OK && u < a->n; u++)
+        a->heard[m * a->n + u] = ser_trained_has_heard(model, a->w.store->recordings[u].sha256);
+    ser_free(all);
+    ser_learning_close(&learning);
+    return st;
+}
+
+/* Speakers, texts and takes of the training part are not known: its recordings' hashes are. */
+static void count_leaks(ser_answers *a)
+{
+    for (size_t m = 0; m < a->models.n; m++) {
+        a->leaks.speakers[m] = a->leaks.texts[m] = a->leaks.takes[m] = -1;
+        for (size_t u = 0; u < a->n; u++)
+            a->leaks.duplicates[m] += a->heard[m * a->n + u];
+    }
+}
+
+ser_status ser_answers_new(ser_answers *out, const ser_answers_settings *s, ser_error *err)
+{
+    ser_workbench_options bench = *s->bench;
+    *out = (ser_answers){0};
+    bench.is_target = s->source != NULL;
+    ser_status st = ser_trained_open(&out->models, s->path, err);
+    if (st == SER_OK && !out->models.n) {
+        if (!bench.feature_type)
+            bench.feature_type = SER_DEFAULT_FEATURE_TYPE;
+        st = open_keras(out, s, &bench, err);
+    }
+    for (size_t m = 0; m < out->models.n && st == SER_OK; m++)
+        st = answer(out, m, s, &bench, err);
+    if (st == SER_OK)
+        count_leaks(out);
+    else
+        ser_answers_release(out);
+    return st;
+}
+
+void ser_answers_release(ser_answers *a)
+{
+    ser_leaks_release(&a->leaks);
+    ser_free(a->folds.test_fold);
+    ser_free(a->folds.names);
+    ser_free(a->scores);
+    ser_free(a->heard);
+    ser_workbench_close(&a->w);
+    ser_corpus_free(&a->source);
+    ser_trained_close(&a->models);
+    *a = (ser_answers){0};
+}
+
+/* ---- reading ---- */
+
+void ser_answers_average(const ser_answers *a, float *scores, bool *answered, size_t first, size_t end,
+                         bool unheard)
+{
+    size_t n = a->n, n_labels = a->n_labels;
+    memset(scores, 0, n * n_labels * sizeof *scores);
+    for (size_t u = 0; u < n; u++) {
+        float *mean = scores + u * n_labels;
+        size_t n_models = 0;
+        for (size_t m = first; m < end; m++) {
+            if (unheard && a->heard[m * n + u])
+                continue;
+            n_models++;
+            for (size_t i = 0; i < n_labels; i++)
+                mean[i] += a->scores[(m * n + u) * n_labels + i];
+        }
+        answered[u] = n_models > 0;
+        for (size_t i = 0; i < n_labels && n_models; i++)
+            mean[i] /= (float)n_models;
+    }
+}
+
+size_t ser_answers_count_heard(const ser_answers *a, int *most)
+{
+    size_t n_models = 0;
+    *most = 0;
+    for (size_t m = 0; m < a->models.n; m++) {
+        n_models += a->leaks.duplicates[m] > 0;
+        *most = a->leaks.duplicates[m] > *most ? a->leaks.duplicates[m] : *most;
+    }
+    return n_models;
+}
+
+const char *ser_answers_model_type(const ser_answers *a)
+{
+    return ser_model_data_type(&a->models.items[0].data);
+}
