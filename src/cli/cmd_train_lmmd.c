@@ -19,7 +19,7 @@ static const char *model_type = "linear", *target_name, *mapping_path, *run_path
 static ser_adapt_weights weights = {.lmmd = 0.5, .entropy = 0.1, .balance = 0.1};
 static long n_rounds;
 static double confidence = 0.5;
-static bool visualize;
+static bool visualize, adapt_norms;
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 't', "target", &target_name, "CORPUS",
@@ -40,6 +40,8 @@ static const ser_option options[] = {
      "rounds in which the surest answers of the one before serve as labels", 0, 20},
     {SER_OPTION_DOUBLE, 0, "confidence", &confidence, "SHARE",
      "of each emotion's answers that is not sure enough for that", 0, 0.99},
+    {SER_OPTION_FLAG, 0, "adapt-norms", &adapt_norms, NULL,
+     "normalise the temporal network by the target's statistics (AdaBN)"},
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
@@ -177,7 +179,10 @@ static ser_status adapt(ser_error *err)
     if (st == SER_OK) {
         const ser_emotion_list from = emotions_of(k.source.corpus), to = emotions_of(k.target.corpus);
         k.learning.settings.linear = ser_model_type_has_linear(model_type);
-        k.learning.settings.n_networks = 0;
+        if (!ser_model_type_has_networks(model_type))
+            k.learning.settings.n_networks = 0;
+        k.learning.settings.timnet.weights = weights;
+        k.learning.settings.timnet.adapt_norms = adapt_norms;
         k.to = (ser_learn_data){.corpus = k.target.corpus,
                                 .extractor = k.target.extractor,
                                 .store = k.target.store,

@@ -132,6 +132,8 @@ static ser_status learn_both(ser_adaptation *a, const ser_learn_data *source,
     int *fold = ser_alloc(source->corpus->n_utterances, sizeof *fold);
     transfer.linear.weights = (ser_adapt_weights){0};
     transfer.n_rounds = 0;
+    plain.timnet.weights = (ser_adapt_weights){0};
+    plain.timnet.adapt_norms = false;
     plain.transfer = &transfer;
     if (state)
         ser_text_appendf(&path, "%s-source", state);

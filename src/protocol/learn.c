@@ -55,15 +55,15 @@ static bool examples_reserve(examples *x, size_t n)
 /* Frames of the chosen blocks alone. */
 static ser_status choose_blocks(examples *x, const ser_timnet_layout *layout, uint64_t blocks, ser_error *err)
 {
-    size_t n_in = 0, n_all = 0, n_values;
+    size_t n_in = 0, n_all = 0, n_values, n = x->rows.n + x->rows.n_unlabelled;
     for (size_t b = 0; b < layout->n_blocks; b++)
         n_in += blocks >> b & 1 ? layout->block_dims[b] : 0;
-    for (size_t i = 0; i < x->rows.n; i++)
+    for (size_t i = 0; i < n; i++)
         n_all += x->n_frames[i];
     if (!ser_mul_size(&n_values, n_all, n_in) || !(x->chosen = ser_alloc(n_values, sizeof *x->chosen)))
         return ser_fail_nomem(err);
     float *to = x->chosen;
-    for (size_t i = 0; i < x->rows.n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const float *from = x->frames[i];
         x->frames[i] = to;
         for (size_t t = 0; t < x->n_frames[i]; t++, from += layout->dims)
@@ -77,14 +77,34 @@ static ser_status choose_blocks(examples *x, const ser_timnet_layout *layout, ui
     return SER_OK;
 }
 
+/* Recordings of the target behind those of the source, as they are. */
+static void add_target(examples *x, const ser_learn_data *target)
+{
+    const ser_frame_set *set = target->frames;
+    for (size_t u = 0, r = x->rows.n; u < set->n; u++, r++) {
+        const ser_frame_row *row = ser_frame_set_row(set, u, 0);
+        x->frames[r] = row->x;
+        x->n_frames[r] = row->n_frames;
+        x->name[r] = target->corpus->utterances[u].name;
+    }
+    x->rows.n_unlabelled = set->n;
+}
+
+static bool networks_adapt(const ser_learn_settings *s)
+{
+    const ser_adapt_weights *w = &s->timnet.weights;
+    return s->transfer && (w->lmmd > 0 || w->entropy > 0 || w->balance > 0 || s->timnet.adapt_norms);
+}
+
 static ser_status examples_new(examples *x, const ser_learn_data *data, const int *fold, int test_fold,
-                               uint64_t blocks, ser_error *err)
+                               uint64_t blocks, const ser_learn_settings *settings, ser_error *err)
 {
     const ser_frame_set *set = data->frames;
     const ser_corpus *corpus = data->corpus;
+    const ser_learn_data *target = networks_adapt(settings) ? settings->transfer->target : NULL;
     bool has_speakers = true;
     size_t n = 0;
-    if (!examples_reserve(x, set->n * (1 + set->n_copies)))
+    if (!examples_reserve(x, set->n * (1 + set->n_copies) + (target ? target->frames->n : 0)))
         return ser_fail_nomem(err);
     for (size_t u = 0; u < set->n; u++) {
         if (fold[u] == test_fold)
@@ -111,6 +131,8 @@ static ser_status examples_new(examples *x, const ser_learn_data *data, const in
                                 .n = n,
                                 .n_in = set->dims,
                                 .n_labels = corpus->n_labels};
+    if (target)
+        add_target(x, target);
     ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
     return blocks ? choose_blocks(x, &layout, blocks, err) : SER_OK;
 }
@@ -202,7 +224,7 @@ static ser_status learn_networks(ser_learned *out, const ser_learn_data *data, c
     if (!out->networks || !out->members)
         return ser_fail_nomem(err);
     out->n_networks = s->n_networks;
-    ser_status st = examples_new(&x, data, fold, test_fold, blocks, err);
+    ser_status st = examples_new(&x, data, fold, test_fold, blocks, s, err);
     for (size_t k = 0; k < s->n_networks && st == SER_OK; k++)
         st = learn_network(out, k, data, &x, s, blocks, what, state, err);
     examples_release(&x);
