@@ -1,6 +1,8 @@
 /* ser train: fit models to a corpus, fold by fold and on all of it, and write them into a run folder. */
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/epochs.h"
+#include "cli/model_output.h"
 #include "cli/network_options.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
@@ -82,75 +84,10 @@ typedef struct work {
     ser_leaks leaks;
     ser_evaluation e;
     json_t *config, *report;
-    float losses[16]; /* of the last epochs, for the curve on the terminal */
-    size_t n_losses;
+    ser_epochs epochs;
 } work;
 
-/* ---- progress ---- */
-
-/* The last losses as bars, the highest of them full. */
-static void append_curve(ser_text *t, const work *k, bool utf8)
-{
-    static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    size_t n = k->n_losses < 16 ? k->n_losses : 16;
-    float high = 0, low = INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        high = fmaxf(high, k->losses[i]);
-        low = fminf(low, k->losses[i]);
-    }
-    for (size_t i = k->n_losses - n; i < k->n_losses && utf8; i++) {
-        float share = high > low ? (k->losses[i % 16] - low) / (high - low) : 0;
-        ser_text_append(t, bars[(int)(share * 7.49f)]);
-    }
-}
-
-static void tell_epoch(void *context, const char *what, size_t n, const ser_timnet_epoch *e)
-{
-    work *k = context;
-    ser_style style = ser_style_of(stderr);
-    ser_run_folder_tell(&k->folder, what, n, e);
-    if (!style.terminal || e->restored)
-        return;
-    ser_text t = {0};
-    bool validated = isfinite(e->validation_loss);
-    if (e->epoch == 1)
-        k->n_losses = 0;
-    k->losses[k->n_losses++ % 16] = (float)(validated ? e->validation_loss : e->train_loss);
-    ser_text_appendf(&t, "%s", what);
-    if (k->learning.settings.n_networks > 1)
-        ser_text_appendf(&t, ", network %zu", n);
-    ser_text_appendf(&t, "  epoch %2zu/%zu  loss %.3f", e->epoch, e->n_epochs, e->train_loss);
-    if (validated)
-        ser_text_appendf(&t, ", validation %.3f", e->validation_loss);
-    ser_text_appendf(&t, "  accuracy %.1f %%", e->train_accuracy);
-    if (validated)
-        ser_text_appendf(&t, ", validation %.1f %%", e->validation_accuracy);
-    ser_text_append(&t, "  ");
-    append_curve(&t, k, style.utf8);
-    if (!t.failed)
-        ser_tell("%s", t.s);
-    ser_text_release(&t);
-}
-
 /* ---- model files ---- */
-
-static json_t *head_json(const ser_workbench *w, const ser_head_fit *fit)
-{
-    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:f}", "layers",
-                     ser_chosen_layers_json(&w->spec, fit->chosen.blocks), "spread_weight",
-                     fit->chosen.spread_weight, "c", fit->chosen.c, "temperature", (double)fit->temperature,
-                     "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
-}
-
-/* The training part's recordings, so that 'ser test' knows them again: the first half of each hash. */
-static json_t *trained_on_json(const work *k, int fold)
-{
-    json_t *list = json_array();
-    for (size_t u = 0; u < k->w.store->n; u++)
-        if (!k->folds || k->folds->test_fold[u] != fold)
-            json_array_append_new(list, json_stringn(k->w.store->recordings[u].sha256, 16));
-    return list;
-}
 
 /* Nothing in it depends on the time, so that models can be compared. fold -1: all. */
 static ser_status provenance(json_t **out, const work *k, int fold, const ser_learned *learned,
@@ -166,47 +103,15 @@ static ser_status provenance(json_t **out, const work *k, int fold, const ser_le
     ser_free(no_fold);
     if (st != SER_OK)
         return st;
-    *out = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o}", "corpus", w->corpus->name, "fold",
-                     fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256",
-                     data_sha256, "encoder_sha256", w->encoder_sha256, "precision", w->precision, "augment",
-                     (json_int_t)w->n_copies, "seed", (json_int_t)bench.seed, "trained_on",
-                     trained_on_json(k, fold));
+    *out = json_pack(
+        "{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o}", "corpus", w->corpus->name, "fold",
+        fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256", data_sha256,
+        "encoder_sha256", w->encoder_sha256, "precision", w->precision, "augment", (json_int_t)w->n_copies,
+        "seed", (json_int_t)bench.seed, "trained_on",
+        ser_model_output_heard(w->store, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2));
     if (*out && learned->has_linear)
-        json_object_set_new(*out, "plain", head_json(w, &learned->linear));
+        json_object_set_new(*out, "plain", ser_model_output_head(w, &learned->linear));
     return *out ? SER_OK : ser_fail_nomem(err);
-}
-
-static int last_layer(const ser_feature_spec *spec)
-{
-    const ser_feature_part *part = ser_feature_spec_encoder(spec);
-    int last = 0;
-    for (size_t i = 0; part && i < part->n_layers; i++)
-        last = part->layers[i] > last ? part->layers[i] : last;
-    return last;
-}
-
-/* origin: the model's provenance. */
-static ser_status save_model(const work *k, ser_model_data *m, const json_t *origin, const char *path,
-                             bool embed, ser_error *err)
-{
-    const ser_workbench *w = &k->w;
-    ser_tensor *tensors = NULL;
-    size_t n_tensors = 0;
-    char *text = json_dumps(origin, JSON_COMPACT);
-    m->provenance = text ? ser_strdup(text) : NULL;
-    free(text);
-    ser_status st = m->provenance ? SER_OK : ser_fail_nomem(err);
-    snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", w->encoder_sha256);
-    if (st == SER_OK && embed && w->encoder) {
-        st = ser_encoder_export(&tensors, &n_tensors, w->encoder_folder, last_layer(&m->spec),
-                                SER_MODEL_ENCODER_PREFIX, err);
-        if (st == SER_OK)
-            st = ser_encoder_export_config(&m->encoder_config, w->encoder_folder, err);
-    }
-    if (st == SER_OK)
-        st = ser_model_data_write(m, path, tensors, n_tensors, err);
-    ser_encoder_free_export(tensors, n_tensors);
-    return st;
 }
 
 /* weights.h5, and weights-2.h5 ... of an ensemble, which read frames without scaling. */
@@ -247,7 +152,7 @@ static ser_status finish_fold(void *context, size_t f, ser_learned *models, cons
     if (st == SER_OK)
         st = ser_model_of_fold(&model, models, &k->learning.data, err);
     if (st == SER_OK)
-        st = save_model(k, &model, origin, path, false, err);
+        st = ser_model_output_save(&model, &k->w, origin, path, false, err);
     ser_model_data_release(&model);
     json_decref(origin);
     ser_free(path);
@@ -283,8 +188,8 @@ static ser_status train_final(work *k, ser_error *err)
     if (st == SER_OK) {
         json_object_set_new(origin, "voice_inner_ua", json_real(t.voice_inner_ua));
         if (t.baseline.head.n_in)
-            json_object_set_new(origin, "baseline", head_json(&k->w, &t.baseline));
-        st = save_model(k, &t.model, origin, path, embed_encoder, err);
+            json_object_set_new(origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
+        st = ser_model_output_save(&t.model, &k->w, origin, path, embed_encoder, err);
     }
     if (st == SER_OK && !k->folds) {
         json_object_del(origin, "trained_on");
@@ -361,26 +266,6 @@ static ser_status save_report(work *k, ser_error *err)
     return st;
 }
 
-/* States are for runs that are not finished; files without a final name were left by a killed one. */
-static void remove_leftovers(const work *k)
-{
-    char **names = NULL;
-    size_t n = 0;
-    if (ser_io_list_files(&names, &n, k->folder.path, NULL) != SER_OK)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        const char *slash = strrchr(names[i], '/'), *name = slash ? slash + 1 : names[i];
-        if (strncmp(name, "state-", 6) != 0 &&
-            strncmp(name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) != 0)
-            continue;
-        char *path = ser_io_join(k->folder.path, names[i]);
-        if (path)
-            unlink(path);
-        ser_free(path);
-    }
-    ser_io_free_list(names, n);
-}
-
 /* ---- one run ---- */
 
 static ser_status open_folder(work *k, ser_error *err)
@@ -414,8 +299,9 @@ static ser_status train_all(work *k, ser_error *err)
 {
     ser_status st = SER_OK;
     k->learning.settings.n_inner_folds = (int)n_inner_folds;
-    k->learning.settings.on_epoch = tell_epoch;
-    k->learning.settings.context = k;
+    k->epochs = (ser_epochs){.folder = &k->folder, .n_networks = k->learning.settings.n_networks};
+    k->learning.settings.on_epoch = ser_epochs_tell;
+    k->learning.settings.context = &k->epochs;
     if (k->folds) {
         k->learning.settings.speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
         st = train_folds(k, err);
@@ -465,7 +351,7 @@ static ser_status train(ser_error *err)
     if (st == SER_OK && !k.folder.complete) {
         if (k.folds)
             print_summary(&k);
-        remove_leftovers(&k);
+        ser_run_remove_leftovers(k.folder.path);
     }
     if (st == SER_OK)
         printf("%s\n", k.folder.path);
@@ -490,21 +376,8 @@ static int run(int argc, char **argv)
     json_t *config = NULL;
     int status;
     bench.preset = "original";
-    if (!ser_options_start(&ser_command_train, argc, argv, &rest, &status))
+    if (!ser_run_options_start(&ser_command_train, argc, argv, &resume_path, &config, &rest, &status))
         goto done;
-    if (resume_path) {
-        ser_status read = ser_run_config_read(&config, resume_path, &err);
-        if (read == SER_OK)
-            read = ser_settings_from_json(&ser_command_train, config, &err);
-        if (read != SER_OK) {
-            ser_say("%s", err.text);
-            status = ser_exit_status(read);
-            goto done;
-        }
-        ser_option_list_release(&rest); /* once more: what is given besides is compared with the run's */
-        if (!ser_options_start(&ser_command_train, argc, argv, &rest, &status))
-            goto done;
-    }
     if (rest.n)
         status = ser_usage_error(&ser_command_train, "'%s' is not expected here", rest.items[0]);
     else if (!bench.data)

@@ -1,5 +1,7 @@
 #include "cli/run_folder.h"
 #include "base/memory.h"
+#include "cli/progress.h"
+#include "cli/settings.h"
 #include "io/file.h"
 #include "report/pictures.h"
 #include "report/run_page.h"
@@ -168,6 +170,18 @@ static json_t *number_or_null(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+/* Takes the line. */
+static void write_history(ser_run_folder *f, json_t *line)
+{
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    if (text && (f->history || (f->history = open_history(f)))) {
+        fprintf(f->history, "%s\n", text);
+        fflush(f->history);
+    }
+    free(text);
+    json_decref(line);
+}
+
 void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, const ser_timnet_epoch *e)
 {
     json_t *line =
@@ -176,13 +190,20 @@ void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, co
                   number_or_null(e->train_loss), "train_accuracy", number_or_null(e->train_accuracy),
                   "validation_loss", number_or_null(e->validation_loss), "validation_accuracy",
                   number_or_null(e->validation_accuracy), "rate", e->rate, "seconds", e->seconds);
-    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    if (text && (f->history || (f->history = open_history(f)))) {
-        fprintf(f->history, "%s\n", text);
-        fflush(f->history);
+    if (line && e->entropy > 0) {
+        json_object_set_new(line, "lmmd", json_real(e->lmmd));
+        json_object_set_new(line, "entropy", json_real(e->entropy));
+        json_object_set_new(line, "balance", json_real(e->balance));
     }
-    free(text);
-    json_decref(line);
+    write_history(f, line);
+}
+
+void ser_run_folder_tell_adapt(ser_run_folder *f, const char *part, const ser_adapt_epoch *e)
+{
+    write_history(f, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "part", part, "epoch",
+                               (json_int_t)e->epoch, "train_loss", e->source_loss, "train_accuracy",
+                               e->source_accuracy, "lmmd", e->lmmd, "coral", e->coral, "entropy", e->entropy,
+                               "balance", e->balance, "rate", e->rate));
 }
 
 /* One picture in both formats. */
@@ -265,4 +286,44 @@ ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *
     ser_free(sheet);
     ser_free(page);
     return st;
+}
+
+void ser_run_remove_leftovers(const char *folder)
+{
+    char **names = NULL;
+    size_t n = 0;
+    if (ser_io_list_files(&names, &n, folder, NULL) != SER_OK)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const char *slash = strrchr(names[i], '/'), *name = slash ? slash + 1 : names[i];
+        if (strncmp(name, "state-", 6) != 0 &&
+            strncmp(name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) != 0)
+            continue;
+        char *path = ser_io_join(folder, names[i]);
+        if (path)
+            unlink(path);
+        ser_free(path);
+    }
+    ser_io_free_list(names, n);
+}
+
+bool ser_run_options_start(const ser_command *command, int argc, char **argv, const char **resume_path,
+                           json_t **config, ser_option_list *rest, int *status)
+{
+    ser_error err = {0};
+    *config = NULL;
+    if (!ser_options_start(command, argc, argv, rest, status))
+        return false;
+    if (!*resume_path)
+        return true;
+    ser_status st = ser_run_config_read(config, *resume_path, &err);
+    if (st == SER_OK)
+        st = ser_settings_from_json(command, *config, &err);
+    if (st != SER_OK) {
+        ser_say("%s", err.text);
+        *status = ser_exit_status(st);
+        return false;
+    }
+    ser_option_list_release(rest); /* once more: what is given besides is compared with the run's */
+    return ser_options_start(command, argc, argv, rest, status);
 }

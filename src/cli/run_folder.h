@@ -2,7 +2,9 @@
 #ifndef SER_CLI_RUN_FOLDER_H
 #define SER_CLI_RUN_FOLDER_H
 
+#include "cli/options.h"
 #include "report/pictures.h"
+#include "train/adapt.h"
 #include "train/timnet_fit.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -25,6 +27,16 @@ void ser_run_folder_close(ser_run_folder *f);
 
 /* One line of history.jsonl. */
 void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, const ser_timnet_epoch *e);
+
+void ser_run_folder_tell_adapt(ser_run_folder *f, const char *part, const ser_adapt_epoch *e);
+
+/* States are for runs that are not finished; files without a final name were left by a killed one. */
+void ser_run_remove_leftovers(const char *folder);
+
+/* ser_options_start for commands that go on with runs: with --resume the run's options are in force. config
+ * (json_decref) owns their texts. */
+bool ser_run_options_start(const ser_command *command, int argc, char **argv, const char **resume_path,
+                           json_t **config, ser_option_list *rest, int *status);
 
 /* config.json of a run folder; the caller does json_decref. SER_E_IO, SER_E_FORMAT with the path. */
 ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err);

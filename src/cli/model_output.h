@@ -1,0 +1,20 @@
+/* Model files as commands write them. */
+#ifndef SER_CLI_MODEL_OUTPUT_H
+#define SER_CLI_MODEL_OUTPUT_H
+
+#include "cli/workbench.h"
+#include "model/model_file.h"
+#include <jansson.h>
+
+/* First halves of the hashes of a store's recordings, so that 'ser test' knows them again: those for which
+ * fold (NULL: all are in fold -1) is not test_fold. */
+json_t *ser_model_output_heard(const ser_store *store, const int *fold, int test_fold);
+/* What was chosen for a head. */
+json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit);
+
+/* Completes m by w's encoder and by origin, its provenance, and writes it. embed: with the encoder's needed
+ * layers. */
+ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, const json_t *origin,
+                                 const char *path, bool embed, ser_error *err);
+
+#endif
