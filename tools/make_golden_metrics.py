@@ -1,4 +1,4 @@
-"""Writes tests/golden/metrics and tests/golden/train: what scikit-learn and scipy make of small made-up data.
+"""Writes tests/golden/metrics and tests/golden/train: what scikit-learn, scipy and numpy make of small made-up data.
 
 Usage: python tools/make_golden_metrics.py tests/golden, with the packages of tools/requirements.txt.
 All files are text: numbers separated by white space, in the order in which the tests read them.
@@ -112,6 +112,21 @@ def temperature(path, rng):
     write(path, [n, n_labels], np.column_stack([y, z]), [np.exp(best.x)])
 
 
+def components(path, rng):
+    """Rows far from the origin whose second and third component are about equally strong, more rows than
+    dimensions and fewer; the side with the largest coordinate is positive."""
+    out = []
+    for n, dims in ((60, 37), (30, 70)):
+        strengths = np.r_[3, 1.5, 1.45, 0.9 ** np.arange(dims - 3)]
+        mixing = np.linalg.qr(rng.standard_normal((dims, dims)))[0]
+        x = (rng.standard_normal((n, dims)) * strengths @ mixing + 20 * rng.standard_normal(dims)).astype(np.float32)
+        u, s, _ = np.linalg.svd(x.astype(float) - x.mean(0, dtype=float), full_matrices=False)
+        xy = u[:, :2] * s[:2]
+        xy *= np.sign(xy[abs(xy).argmax(0), [0, 1]])
+        out += [[n, dims], x, xy]
+    write(path, *out)
+
+
 def main(folder):
     folder = pathlib.Path(folder)
     for name in ("metrics", "train"):
@@ -120,6 +135,7 @@ def main(folder):
     figures(folder / "metrics" / "figures.txt", rng)
     regression(folder / "train" / "regression.txt", rng)
     temperature(folder / "train" / "temperature.txt", rng)
+    components(folder / "metrics" / "components.txt", rng)
 
 
 if __name__ == "__main__":

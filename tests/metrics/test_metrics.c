@@ -1,29 +1,8 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "golden_numbers.h"
 #include "metrics/metrics.h"
 #include "test.h"
-
-static FILE *open_golden(const char *name)
-{
-    char path[1024];
-    snprintf(path, sizeof path, "%s/golden/metrics/%s", getenv("SER_TEST_DIR"), name);
-    FILE *f = fopen(path, "r");
-    if (!f) {
-        perror(path);
-        exit(EXIT_FAILURE);
-    }
-    return f;
-}
-
-static double next(FILE *f)
-{
-    double x;
-    if (fscanf(f, "%lf", &x) != 1) {
-        fprintf(stderr, "a golden file ends early\n");
-        exit(EXIT_FAILURE);
-    }
-    return x;
-}
 
 static void check_near(const char *what, double x, double expected, double tolerance)
 {
@@ -36,39 +15,39 @@ static void check_near(const char *what, double x, double expected, double toler
  * of 10,000 resamples only. */
 static void test_golden(void)
 {
-    FILE *f = open_golden("figures.txt");
-    size_t n = (size_t)next(f), n_labels = (size_t)next(f);
+    FILE *f = golden_open("metrics/figures.txt");
+    size_t n = (size_t)golden_next(f), n_labels = (size_t)golden_next(f);
     float *scores = ser_alloc(n * n_labels, sizeof *scores);
     int *truth = ser_alloc(n, sizeof *truth), *group = ser_alloc(n, sizeof *group);
     for (size_t i = 0; i < n; i++) {
-        truth[i] = (int)next(f);
-        group[i] = (int)next(f);
+        truth[i] = (int)golden_next(f);
+        group[i] = (int)golden_next(f);
         for (size_t k = 0; k < n_labels; k++)
-            scores[i * n_labels + k] = (float)next(f);
+            scores[i * n_labels + k] = (float)golden_next(f);
     }
     ser_figures by_group = {0}, single = {0};
     ser_error err = {0};
     CHECK_OK(ser_figures_compute(&by_group, scores, truth, group, n, n_labels, 10000, 46, &err), &err);
     CHECK_OK(ser_figures_compute(&single, scores, truth, NULL, n, n_labels, 10000, 46, &err), &err);
-    check_near("UA", by_group.ua, next(f), 1e-6);
-    check_near("WA", by_group.wa, next(f), 1e-6);
-    check_near("F1", by_group.f1, next(f), 1e-6);
-    check_near("loss", by_group.loss, next(f), 1e-6);
-    check_near("ECE", by_group.ece, next(f), 1e-6);
+    check_near("UA", by_group.ua, golden_next(f), 1e-6);
+    check_near("WA", by_group.wa, golden_next(f), 1e-6);
+    check_near("F1", by_group.f1, golden_next(f), 1e-6);
+    check_near("loss", by_group.loss, golden_next(f), 1e-6);
+    check_near("ECE", by_group.ece, golden_next(f), 1e-6);
     for (size_t k = 0; k < n_labels; k++) {
-        check_near("precision", by_group.per_class[k].precision, next(f), 1e-8);
-        check_near("recall", by_group.per_class[k].recall, next(f), 1e-8);
-        check_near("F1 of a label", by_group.per_class[k].f1, next(f), 1e-8);
-        check_near("support", (double)by_group.per_class[k].support, next(f), 0);
+        check_near("precision", by_group.per_class[k].precision, golden_next(f), 1e-8);
+        check_near("recall", by_group.per_class[k].recall, golden_next(f), 1e-8);
+        check_near("F1 of a label", by_group.per_class[k].f1, golden_next(f), 1e-8);
+        check_near("support", (double)by_group.per_class[k].support, golden_next(f), 0);
     }
     for (int side = 0; side < 2; side++)
-        check_near("UA over speakers", by_group.ua_ci95[side], next(f), 0.5);
+        check_near("UA over speakers", by_group.ua_ci95[side], golden_next(f), 0.5);
     for (int side = 0; side < 2; side++)
-        check_near("WA over speakers", by_group.wa_ci95[side], next(f), 0.5);
+        check_near("WA over speakers", by_group.wa_ci95[side], golden_next(f), 0.5);
     for (int side = 0; side < 2; side++)
-        check_near("UA over recordings", single.ua_ci95[side], next(f), 0.5);
+        check_near("UA over recordings", single.ua_ci95[side], golden_next(f), 0.5);
     for (int side = 0; side < 2; side++)
-        check_near("WA over recordings", single.wa_ci95[side], next(f), 0.5);
+        check_near("WA over recordings", single.wa_ci95[side], golden_next(f), 0.5);
     ser_figures_release(&by_group);
     ser_figures_release(&single);
     ser_free(scores);

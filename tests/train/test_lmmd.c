@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "golden.h"
+#include "golden_numbers.h"
 #include "test.h"
 #include "train/lmmd.h"
 
@@ -10,7 +10,7 @@ enum { MAX_N = 32, MAX_DIMS = 48, MAX_LABELS = 8 };
 /* PyTorch's loss and gradients: to 1e-5 of their size. */
 static void test_golden(void)
 {
-    FILE *f = golden_open("lmmd.txt");
+    FILE *f = golden_open("train/lmmd.txt");
     ser_error err = {0};
     ser_lmmd l;
     CHECK_OK(ser_lmmd_init(&l, MAX_N, MAX_LABELS, &err), &err);

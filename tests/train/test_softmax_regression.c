@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
-#include "golden.h"
+#include "golden_numbers.h"
 #include "test.h"
 #include "train/softmax_regression.h"
 #include "train/standardise.h"
@@ -132,7 +132,7 @@ static void check_golden(const ser_softmax_data *data, const sample *s, const fl
 /* Against scikit-learn: two penalties, then row weights; by rows and by their inner products. */
 static void test_golden(void)
 {
-    FILE *f = golden_open("regression.txt");
+    FILE *f = golden_open("train/regression.txt");
     size_t n = (size_t)golden_next(f), n_in = (size_t)golden_next(f), n_labels = (size_t)golden_next(f);
     sample s = sample_make(n, n_in, n_labels, 0);
     float *x = ser_alloc(n * n_in, sizeof *x), mean[64], scale[64], w[512], bias[8];

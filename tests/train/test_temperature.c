@@ -1,11 +1,11 @@
 #include "base/memory.h"
-#include "golden.h"
+#include "golden_numbers.h"
 #include "test.h"
 #include "train/softmax_regression.h"
 
 static void test_golden(void)
 {
-    FILE *f = golden_open("temperature.txt");
+    FILE *f = golden_open("train/temperature.txt");
     size_t n = (size_t)golden_next(f), n_labels = (size_t)golden_next(f);
     float *logits = ser_alloc(n * n_labels, sizeof *logits);
     int *label = ser_alloc(n, sizeof *label);

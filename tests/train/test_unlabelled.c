@@ -1,4 +1,4 @@
-#include "golden.h"
+#include "golden_numbers.h"
 #include "test.h"
 #include "train/unlabelled.h"
 
@@ -61,7 +61,7 @@ static void test_entropies(FILE *f)
 
 int main(void)
 {
-    FILE *f = golden_open("unlabelled.txt");
+    FILE *f = golden_open("train/unlabelled.txt");
     test_coral(f);
     test_entropies(f);
     fclose(f);

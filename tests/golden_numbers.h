@@ -1,6 +1,6 @@
-/* Reading numbers from tests/golden/train. */
-#ifndef SER_TESTS_TRAIN_GOLDEN_H
-#define SER_TESTS_TRAIN_GOLDEN_H
+/* Reading numbers from the text files in tests/golden. */
+#ifndef SER_TESTS_GOLDEN_NUMBERS_H
+#define SER_TESTS_GOLDEN_NUMBERS_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 static inline FILE *golden_open(const char *name)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/golden/train/%s", getenv("SER_TEST_DIR"), name);
+    snprintf(path, sizeof path, "%s/golden/%s", getenv("SER_TEST_DIR"), name);
     FILE *f = fopen(path, "r");
     if (!f) {
         perror(path);
