@@ -25,6 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     for (size_t i = 0; i < net->n_values; i++)
         if (!isfinite(net->values[i]) || (st != SER_OK && net->values[i] != 0))
             abort();
+    ser_keras_misfit misfit;
+    st = ser_keras_weights_read_fitting_memory(copy, n, net, &misfit, NULL);
+    if (st == SER_OK && misfit.n >= misfit.n_layers)
+        abort();
+    ser_keras_misfit_release(&misfit);
+    for (size_t i = 0; i < net->n_values; i++)
+        if (!isfinite(net->values[i]))
+            abort();
     free(copy);
     ser_timnet_free(&net);
     return 0;

@@ -18,11 +18,6 @@ static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
         st = ser_workbench_normalize(&a->w, bench, err);
     if (st == SER_OK)
         st = ser_trained_open_keras(&a->models, s->path, &a->w, a->source, s->network, bench, err);
-    if (st == SER_OK && !a->models.n)
-        st = ser_fail(
-            err, SER_E_IO,
-            "%s: it holds no models: name a run folder of 'ser train', or one with Keras weights (.h5)",
-            s->path);
     return st;
 }
 

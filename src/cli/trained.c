@@ -106,7 +106,8 @@ static ser_status list_files(char ***names, size_t *n_names, const char **folder
     return SER_OK;
 }
 
-static bool is_any_model(const char *name)
+/* A file that the user named. */
+static bool is_model(const char *name)
 {
     return !is_keras(name);
 }
@@ -120,12 +121,18 @@ ser_status ser_trained_open(ser_trained_list *out, const char *path, ser_error *
     ser_status st = list_files(&names, &n_names, &folder, path, err);
     if (st == SER_OK && !(out->items = ser_alloc(n_names + 1, sizeof *out->items)))
         st = ser_fail_nomem(err);
-    if (st == SER_OK && !*folder)
-        st = open_named(out, folder, names, n_names, is_any_model, err);
-    if (st == SER_OK && *folder)
-        st = open_named(out, folder, names, n_names, is_fold, err);
-    if (st == SER_OK && *folder && !out->n)
+    if (st == SER_OK)
+        st = open_named(out, folder, names, n_names, *folder ? is_fold : is_model, err);
+    if (st == SER_OK && !out->n)
         st = open_named(out, folder, names, n_names, is_final, err);
+    bool has_keras = false;
+    for (size_t i = 0; i < n_names; i++)
+        has_keras = has_keras || is_keras(names[i]);
+    if (st == SER_OK && !out->n && !has_keras)
+        st = ser_fail(
+            err, SER_E_IO,
+            "%s: it holds no models: name a run folder of 'ser train', or one with Keras weights (.h5)",
+            path);
     ser_io_free_list(names, n_names);
     if (st != SER_OK || !out->n)
         ser_trained_close(out);
@@ -137,10 +144,9 @@ static ser_status describe_misfit(ser_trained *t, const ser_keras_misfit *m, siz
     ser_text text = {0};
     if (!m->n)
         return SER_OK;
-    ser_text_appendf(&text,
-                     "%zu of %zu layers do not fit and keep random values: %s (%s); until they are trained, "
-                     "answers through them mean nothing",
-                     m->n, n_layers, m->names.s, m->first.text);
+    ser_text_appendf(&text, "%zu of %zu layers %s random values: %s (%s). Answers through %s mean nothing",
+                     m->n, n_layers, m->n == 1 ? "does not fit and keeps" : "do not fit and keep", m->names.s,
+                     m->first.text, m->n == 1 ? "it" : "them");
     t->misfit = text.s;
     return text.failed ? ser_fail_nomem(err) : SER_OK;
 }

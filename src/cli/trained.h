@@ -21,12 +21,12 @@ typedef struct ser_trained_list {
 } ser_trained_list;
 
 /* fold-*.safetensors of a folder, in byte order; a run without folds has its model.safetensors alone. path
- * may also be one model file. *out is empty where there are none. */
+ * may also be one model file. *out is empty where there are Keras weights alone; SER_E_IO: neither. */
 ser_status ser_trained_open(ser_trained_list *out, const char *path, ser_error *err);
 /* Where there are no such models: all .h5 files below the folder, or the one of that path, as networks of the
  * options' shape that read the features of w as they are. source NULL: they tell apart what the corpus of w
  * has, and have to fit; else what source has, and layers that do not fit keep random values of the options'
- * seed. *out is empty where there are no such files. */
+ * seed. */
 ser_status ser_trained_open_keras(ser_trained_list *out, const char *path, const ser_workbench *w,
                                   const ser_corpus *source, const ser_network_options *o,
                                   const ser_workbench_options *bench, ser_error *err);

@@ -337,12 +337,68 @@ static void test_no_room(void)
     ser_timnet_free(&net);
 }
 
+/* A network with another last layer, and one with other layers altogether. */
+static void test_what_fits(void)
+{
+    size_t n;
+    ser_keras_misfit misfit;
+    ser_timnet *net = numbered(3, 1, 2), *other = NULL;
+    ser_timnet_shape shape = net->shape;
+    shape.n_labels = 5;
+    CHECK_OK(ser_timnet_new(&other, &shape, &err), &err);
+    for (size_t i = 0; i < other->n_values; i++)
+        other->values[i] = -1;
+    CHECK_OK(ser_keras_weights_write(scratch("fits.h5"), net, &err), &err);
+    CHECK_FAILS(ser_keras_weights_read(scratch("fits.h5"), other, &err), SER_E_FORMAT, &err, "layer output");
+    CHECK_OK(ser_keras_weights_read_fitting(scratch("fits.h5"), other, &misfit, &err), &err);
+    CHECK(misfit.n == 1 && misfit.n_layers > 10 && strcmp(misfit.names.s, "output") == 0);
+    CHECK(strstr(misfit.first.text, "(64, 2) in the file, (64, 5)") != NULL);
+    ser_keras_misfit_release(&misfit);
+    size_t from = other->dense[2].kernel, to = other->dense[2].bias + 5;
+    for (size_t i = 0; i < other->n_trained; i++)
+        CHECK((other->values[i] == -1) == (i >= from && i < to)); /* all others are the file's, from 0 on */
+    ser_timnet_free(&other);
+    /* Blocks that the file does not have. */
+    other = network(3, 2, 2);
+    CHECK_OK(ser_keras_weights_read_fitting(scratch("fits.h5"), other, &misfit, &err), &err);
+    CHECK(misfit.n == 17 && strstr(misfit.names.s, "forward_block2_conv1") &&
+          strstr(misfit.names.s, "weighting"));
+    ser_keras_misfit_release(&misfit);
+    /* A damaged file is damaged. */
+    const unsigned char *bytes = slurp(scratch("fits.h5"), &n);
+    CHECK_FAILS(ser_keras_weights_read_fitting_memory(bytes, n / 3, other, &misfit, &err), SER_E_FORMAT, &err,
+                "");
+    ser_keras_misfit_release(&misfit);
+    ser_timnet_free(&other);
+    ser_timnet_free(&net);
+}
+
+static void test_fitting_survives_failed_allocations(void)
+{
+    size_t n;
+    const unsigned char *bytes = slurp(scratch("fits.h5"), &n);
+    ser_timnet *net = network(3, 2, 2);
+    ser_status st = SER_E_NOMEM;
+    for (long i = 0; st != SER_OK && i < 1000; i++) {
+        ser_keras_misfit misfit;
+        ser_alloc_fail_at(i);
+        st = ser_keras_weights_read_fitting_memory(bytes, n, net, &misfit, &err);
+        ser_alloc_fail_at(-1);
+        CHECK(st == SER_OK || st == SER_E_NOMEM);
+        ser_keras_misfit_release(&misfit);
+    }
+    CHECK(st == SER_OK);
+    ser_timnet_free(&net);
+}
+
 int main(void)
 {
     scratch_make();
     test_there_and_back(3, 2);
     test_there_and_back(21, 10); /* more layers than one attribute can list */
     test_same_bytes();
+    test_what_fits();
+    test_fitting_survives_failed_allocations();
     test_keras_files("keras2.h5");
     test_keras_files("keras3.h5");
     test_other_networks();
