@@ -356,8 +356,31 @@ static void test_out_of_memory(void)
     CHECK(st == SER_OK && n > 10);
 }
 
+/* Rows and columns of their own; frames where an answer counts as right, and a word where none does. */
+static void test_two_sets_of_emotions(void)
+{
+    static const char *const answers[] = {"angry", "bored"};
+    static const size_t cells[] = {6, 2, 1, 4, 0, 3};
+    static const bool right[] = {true, false, true, true, false, false};
+    const ser_matrix matrix = {labels, answers, 3, 2, cells, right};
+    ser_confusion_picture p = {.title = "A to B", .matrix = &matrix};
+    ser_text svg = confusion_in(SER_CHART_SVG, &p);
+    CHECK(count(svg.s, "<rect") == 1 + 6 && count(svg.s, "<line") == 3 * 4);
+    CHECK(count(svg.s, "not scored") == 1 && count(svg.s, ">bored<") == 1 && count(svg.s, "n = 8<") == 1);
+    CHECK(strstr(svg.s, "sad taken for bored: 3 of 3 (100.0 %)") != NULL);
+    ser_text_release(&svg);
+    ser_text png = confusion_in(SER_CHART_PNG, &p);
+    CHECK(png.n > 1000);
+    ser_text_release(&png);
+    /* Within one set of emotions there are no frames. */
+    svg = confusion_in(SER_CHART_SVG, &confusion);
+    CHECK(count(svg.s, "<line") == 0 && count(svg.s, "not scored") == 0);
+    ser_text_release(&svg);
+}
+
 int main(void)
 {
+    test_two_sets_of_emotions();
     test_confusion_svg();
     test_confusion_png();
     test_confusion_sizes();

@@ -49,6 +49,35 @@ static void test_confusion(void)
     ser_text_release(&t);
 }
 
+/* Across corpora: rows and columns differ, what is right is said, and a row may be without. */
+static void test_across_corpora(void)
+{
+    ser_text t = {0};
+    static const char *const answers[] = {"angry", "bored"};
+    static const size_t cells[] = {6, 2, 1, 4, 0, 3};
+    static const bool right[] = {true, false, true, true, false, false};
+    const ser_class_figures shared = {.precision = 0.5, .recall = 0.75, .f1 = 0.6, .support = 8};
+    const ser_run_class classes[] = {{0.75, &shared}, {1, NULL}, {NAN, NULL}};
+    const ser_run_cross cross = {.matrix = {labels, answers, 3, 2, cells, right}, .classes = classes};
+    ser_append_matrix(&t, &cross.matrix, plain);
+    check_text(&t, "truth  angry  bored   right\n"
+                   "angry      6      2    75 %\n"
+                   "happy      1      4   100 %\n"
+                   "sad        ·      3       -\n");
+    ser_append_cross_classes(&t, &cross, plain);
+    check_text(&t, "emotion  by mapping  precision    recall        F1  recordings\n"
+                   "angry        75.0 %     50.0 %    75.0 %    60.0 %           8\n"
+                   "happy       100.0 %          -         -         -           5\n"
+                   "sad               -          -         -         -           3\n");
+    const ser_run_fold models[] = {
+        {.name = "fold-1", .ua = 50, .wa = 51.25, .lenient = 60},
+        {.name = "fold-2", .ua = NAN, .wa = NAN, .lenient = NAN, .shared.duplicates = 3}};
+    ser_append_cross_models(&t, models, 2, plain);
+    check_text(&t, "model    UA shared   WA shared  by mapping\n"
+                   "fold-1     50.0 %      51.2 %      60.0 %\n"
+                   "fold-2          -           -           -  trained on 3 of these recordings\n");
+}
+
 /* Forty emotions with long names still give lines that stand under each other. */
 static void test_many_labels(void)
 {
@@ -100,6 +129,7 @@ int main(void)
 {
     test_bars();
     test_confusion();
+    test_across_corpora();
     test_many_labels();
     test_per_class();
     test_headline();
