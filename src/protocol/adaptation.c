@@ -174,3 +174,45 @@ ser_status ser_adaptation_run(ser_adaptation *out, const ser_learn_data *source,
     ser_free(after);
     return st;
 }
+
+/* ---- maps ---- */
+
+static ser_status embed_frames(float *out, const ser_learned *model, const ser_learn_data *data,
+                               const ser_nn_ops *ops, ser_error *err)
+{
+    const ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
+    size_t n_labels = model->members[0].net->shape.n_labels;
+    ser_timnet_scorer *scorer = NULL;
+    ser_nn_work *nn = NULL;
+    ser_status st = ser_nn_work_new(&nn, ops, 2, err);
+    if (st == SER_OK)
+        st = ser_timnet_scorer_new(&scorer, model->members, 1, &layout, nn, err);
+    for (size_t u = 0; u < data->frames->n && st == SER_OK; u++) {
+        const ser_frame_row *row = ser_frame_set_row(data->frames, u, 0);
+        const float *frames = row->x;
+        const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
+        st = ser_timnet_logits(scorer, 0, &batch, out + u * n_labels, err);
+    }
+    ser_timnet_scorer_free(&scorer);
+    ser_nn_work_free(&nn);
+    return st;
+}
+
+ser_status ser_adaptation_embed(float **out, size_t *dims, const ser_learned *model,
+                                const ser_learn_data *data, const ser_nn_ops *ops, ser_error *err)
+{
+    const ser_adapted *a = &model->adapted;
+    size_t n = data->store->n;
+    *dims = a->n_hidden ? a->n_hidden : model->members[0].net->shape.n_labels;
+    *out = ser_alloc(n * *dims, sizeof **out);
+    if (!*out)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < n && a->n_hidden; u++)
+        ser_adapted_project(a, *out + u * *dims, ser_store_row(data->store, u, 0), data->store->dims);
+    ser_status st = a->n_hidden ? SER_OK : embed_frames(*out, model, data, ops, err);
+    if (st != SER_OK) {
+        ser_free(*out);
+        *out = NULL;
+    }
+    return st;
+}

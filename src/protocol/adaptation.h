@@ -30,6 +30,11 @@ ser_status ser_adaptation_run(ser_adaptation *out, const ser_learn_data *source,
                               const ser_learn_settings *settings, const char *state, ser_error *err);
 void ser_adaptation_release(ser_adaptation *a);
 
+/* Where a model sees the recordings of data: the hidden features of a projection, else the logits of the
+ * first network. *out (n of data, *dims), free with ser_free. */
+ser_status ser_adaptation_embed(float **out, size_t *dims, const ser_learned *model,
+                                const ser_learn_data *data, const ser_nn_ops *ops, ser_error *err);
+
 static inline const ser_adaptation_view *ser_adaptation_kept(const ser_adaptation *a)
 {
     return a->kept_adapted ? &a->after : &a->before;

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "model/pooled.h"
 #include "protocol/noises.h"
+#include "train/standardise.h"
 
 #include <string.h>
 
@@ -21,9 +22,8 @@ void ser_training_release(ser_training *t)
 
 /* ---- heads beside what ser_learn gives ---- */
 
-/* Recordings and their copies against noises. */
-static ser_status fit_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
-                            const ser_learn_settings *s, uint64_t blocks, ser_error *err)
+ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
+                           const ser_learn_settings *s, uint64_t blocks, ser_error *err)
 {
     size_t n_store = store->n * store->n_rows, n = n_store + N_NOISES;
     const ser_candidate candidate = {.blocks = blocks, .spread_weight = 1, .c = 10};
@@ -220,6 +220,115 @@ ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const se
     return st;
 }
 
+/* ---- for a target ---- */
+
+void ser_target_statistics_release(ser_target_statistics *t)
+{
+    ser_free(t->mean);
+    ser_free(t->scale);
+    ser_free(t->spread);
+    ser_free(t->frame_mean);
+    ser_free(t->frame_scale);
+    *t = (ser_target_statistics){0};
+}
+
+static ser_status measure_rows(ser_target_statistics *out, const ser_store *store, ser_error *err)
+{
+    out->mean = ser_alloc(store->dims, sizeof *out->mean);
+    out->scale = ser_alloc(store->dims, sizeof *out->scale);
+    out->spread = ser_alloc(store->dims, sizeof *out->spread);
+    const float **rows = ser_alloc(store->n, sizeof *rows);
+    bool ok = out->mean && out->scale && out->spread && rows;
+    for (size_t u = 0; u < store->n && ok; u++)
+        rows[u] = ser_store_row(store, u, 0);
+    ser_status st =
+        ok ? ser_standardise(out->mean, out->scale, rows, store->n, store->dims, err) : ser_fail_nomem(err);
+    ser_free(rows);
+    return st;
+}
+
+static ser_status measure_frames(ser_target_statistics *out, const ser_frame_set *set, ser_error *err)
+{
+    size_t n = 0;
+    for (size_t u = 0; u < set->n; u++)
+        n += ser_frame_set_row(set, u, 0)->n_frames;
+    out->frame_mean = ser_alloc(set->dims, sizeof *out->frame_mean);
+    out->frame_scale = ser_alloc(set->dims, sizeof *out->frame_scale);
+    const float **frames = ser_alloc(n, sizeof *frames);
+    bool ok = out->frame_mean && out->frame_scale && frames;
+    n = 0;
+    for (size_t u = 0; u < set->n && ok; u++) {
+        const ser_frame_row *row = ser_frame_set_row(set, u, 0);
+        for (size_t f = 0; f < row->n_frames; f++)
+            frames[n++] = row->x + f * set->dims;
+    }
+    ser_status st = ok ? ser_standardise(out->frame_mean, out->frame_scale, frames, n, set->dims, err)
+                       : ser_fail_nomem(err);
+    ser_free(frames);
+    return st;
+}
+
+ser_status ser_target_statistics_measure(ser_target_statistics *out, const ser_learn_data *target,
+                                         ser_error *err)
+{
+    *out = (ser_target_statistics){0};
+    ser_status st = measure_rows(out, target->store, err);
+    if (st == SER_OK && target->frames)
+        st = measure_frames(out, target->frames, err);
+    if (st != SER_OK)
+        ser_target_statistics_release(out);
+    return st;
+}
+
+/* ((x - m) s - mean) scale, written as one mean and one scale. */
+static void read_unstandardised(float *mean, float *scale, size_t n, const float *m, const float *s)
+{
+    for (size_t i = 0; i < n; i++) {
+        mean[i] = s[i] != 0 ? m[i] + mean[i] / s[i] : m[i];
+        scale[i] *= s[i];
+    }
+}
+
+static ser_status copy_head(ser_linear *to, const ser_linear *from, ser_error *err)
+{
+    ser_status st = ser_linear_init(to, from->n_in, from->n_labels, err);
+    if (st != SER_OK)
+        return st;
+    memcpy(to->mean, from->mean, from->n_in * sizeof *from->mean);
+    memcpy(to->scale, from->scale, from->n_in * sizeof *from->scale);
+    memcpy(to->w, from->w, from->n_in * from->n_labels * sizeof *from->w);
+    memcpy(to->bias, from->bias, from->n_labels * sizeof *from->bias);
+    to->temperature = from->temperature;
+    return SER_OK;
+}
+
+ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, const ser_learn_data *source,
+                                 const ser_head_fit *voice, ser_normalize how, const ser_target_statistics *t,
+                                 ser_error *err)
+{
+    parts p = {.learned = learned, .voice = voice};
+    *out = (ser_model_data){0};
+    ser_status st = assemble(out, &p, source, err);
+    if (st == SER_OK && how == SER_NORMALIZE_SPEAKER && out->plain.n_in) {
+        st = copy_head(&out->baseline, &out->plain, err);
+        if (st == SER_OK &&
+            !(out->baseline_spread = ser_alloc(out->plain.n_in, sizeof *out->baseline_spread)))
+            st = ser_fail_nomem(err);
+        if (st == SER_OK)
+            memcpy(out->baseline_spread, t->spread, out->plain.n_in * sizeof *t->spread);
+    }
+    if (st == SER_OK && how != SER_NORMALIZE_NONE) {
+        if (out->plain.n_in)
+            read_unstandardised(out->plain.mean, out->plain.scale, out->plain.n_in, t->mean, t->scale);
+        for (size_t i = 0; i < out->n_networks; i++)
+            read_unstandardised(out->networks[i].mean, out->networks[i].scale,
+                                out->networks[i].net->shape.n_in, t->frame_mean, t->frame_scale);
+    }
+    if (st != SER_OK)
+        ser_model_data_release(out);
+    return st;
+}
+
 /* ---- all of it ---- */
 
 static bool has_speakers(const ser_corpus *corpus)
@@ -248,7 +357,7 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     const ser_candidate *chosen =
         out->learned.linear.head.n_in ? &out->learned.linear.chosen : settings->learn.candidates;
     if (st == SER_OK)
-        st = fit_voice(&voice, store, data->extractor, &settings->learn, chosen->blocks, err);
+        st = ser_learn_voice(&voice, store, data->extractor, &settings->learn, chosen->blocks, err);
     if (st == SER_OK && with_baseline) {
         st = ser_dataset_normalize(store, data->corpus, SER_NORMALIZE_SPEAKER, spread, err);
         if (st == SER_OK)

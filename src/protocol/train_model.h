@@ -31,4 +31,27 @@ void ser_training_release(ser_training *t);
 ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const ser_learn_data *data,
                              ser_error *err);
 
+/* The voice detector: recordings and their copies against noises. store is not standardised. */
+ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
+                           const ser_learn_settings *s, uint64_t blocks, ser_error *err);
+
+/* Of a target as it is, before it is standardised: of its pooled features (dims of the store), and of its
+ * frames (dims of the set), where there are some. */
+typedef struct ser_target_statistics {
+    float *mean, *scale; /* (x - mean) * scale has mean 0 and deviation 1 */
+    float *spread;       /* the usual deviation within one speaker: ser_dataset_normalize fills it */
+    float *frame_mean, *frame_scale;
+} ser_target_statistics;
+ser_status ser_target_statistics_measure(ser_target_statistics *out, const ser_learn_data *target,
+                                         ser_error *err);
+void ser_target_statistics_release(ser_target_statistics *t);
+
+/* A model for recordings of the target, from what was learned with standardised features (how) of all the
+ * extractor's blocks. It reads features as they are, by the statistics of the whole target; where speakers
+ * were standardised, its linear part has the head for a voice's own baseline besides. Networks move into
+ * *out. */
+ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, const ser_learn_data *source,
+                                 const ser_head_fit *voice, ser_normalize how, const ser_target_statistics *t,
+                                 ser_error *err);
+
 #endif
