@@ -81,7 +81,7 @@ static lxw_row_t add_notes(ser_book *b, lxw_worksheet *s, lxw_row_t row)
     bool known = false, serious = false;
     for (size_t kind = 0; kind < SER_N_SHARED; kind++) {
         counts[kind] = ser_run_count_shared(r, kind);
-        known |= counts[kind].known;
+        known |= counts[kind].known && !r->cross; /* across corpora it is told in notes */
         serious |= counts[kind].n_folds > 0 && ser_shared_kinds[kind].serious;
     }
     if (known)
@@ -91,7 +91,7 @@ static lxw_row_t add_notes(ser_book *b, lxw_worksheet *s, lxw_row_t row)
         ser_text_appendf(&line, "%s ", ser_shared_kinds[kind].what);
         ser_append_shared(&line, kind, counts[kind]);
         b->no_memory |= line.failed;
-        if (counts[kind].n_folds && !line.failed)
+        if (known && counts[kind].n_folds && !line.failed)
             add_paragraph(b, s, &row, line.s, SER_CELL_NOTE);
         ser_text_release(&line);
     }
