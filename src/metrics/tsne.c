@@ -13,7 +13,7 @@ enum { N_EXAGGERATED = 250, N_STEPS = 1000, PERPLEXITY = 30 };
 static const float early_exaggeration = 12, far_away = 1e15f;
 
 /* Rows that a thread takes at a time. Those of the distances share a pass over all others. */
-enum { DISTANCE_ROWS = 4, GRADIENT_ROWS = 32 };
+enum { DISTANCE_ROWS = 8, GRADIENT_ROWS = 32 };
 
 static size_t n_blocks(size_t n, size_t size)
 {
