@@ -208,6 +208,58 @@ void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour
     ser_text_append(&c->svg, "/>\n");
 }
 
+static void draw_marks(cairo_t *cairo, const double (*xy)[2], size_t n, double radius)
+{
+    cairo_new_path(cairo);
+    for (size_t i = 0; i < n; i++) {
+        cairo_new_sub_path(cairo);
+        cairo_arc(cairo, xy[i][0], xy[i][1], radius, 0, 2 * 3.14159265358979);
+    }
+}
+
+/* Dots are lines of no length with round ends, which take a third of the bytes of circles. */
+static void append_marks(ser_text *t, const double (*xy)[2], size_t n, ser_mark mark, double radius)
+{
+    ser_text_append(t, "<path d=\"");
+    for (size_t i = 0; i < n; i++) {
+        ser_text_append(t, "M");
+        append_number(t, xy[i][0] - (mark == SER_MARK_RING ? radius : 0));
+        ser_text_append(t, " ");
+        append_number(t, xy[i][1]);
+        if (mark == SER_MARK_RING)
+            ser_text_appendf(t, "a%.3g %.3g 0 1 0 %.3g 0a%.3g %.3g 0 1 0-%.3g 0", radius, radius, 2 * radius,
+                             radius, radius, 2 * radius);
+        else
+            ser_text_append(t, "h0");
+    }
+    ser_text_append(t, mark == SER_MARK_RING ? "\" fill=\"none\"" : "\" stroke-linecap=\"round\"");
+}
+
+void ser_chart_marks(ser_chart *c, const double (*xy)[2], size_t n, ser_mark mark, double radius,
+                     ser_colour colour)
+{
+    double line = radius / 2; /* of rings */
+    if (!n)
+        return;
+    if (mark == SER_MARK_RING)
+        radius -= line / 2;
+    if (c->cairo) {
+        set_colour(c->cairo, colour);
+        cairo_set_line_width(c->cairo, line);
+        cairo_set_dash(c->cairo, NULL, 0, 0);
+        draw_marks(c->cairo, xy, n, radius);
+        if (mark == SER_MARK_RING)
+            cairo_stroke(c->cairo);
+        else
+            cairo_fill(c->cairo);
+        return;
+    }
+    append_marks(&c->svg, xy, n, mark, radius);
+    append_attribute(&c->svg, "stroke-width", mark == SER_MARK_RING ? line : 2 * radius);
+    append_colour(c, "stroke", colour);
+    ser_text_append(&c->svg, "/>\n");
+}
+
 static void draw_text(cairo_t *cairo, double x, double y, const char *text, ser_text_look look)
 {
     cairo_text_extents_t extents;

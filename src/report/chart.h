@@ -45,6 +45,11 @@ void ser_chart_line(ser_chart *c, double x0, double y0, double x1, double y1, do
 void ser_chart_polyline(ser_chart *c, const double (*xy)[2], size_t n, double width, ser_colour stroke);
 void ser_chart_polygon(ser_chart *c, const double (*xy)[2], size_t n, ser_colour fill); /* closed */
 
+typedef enum ser_mark { SER_MARK_DOT, SER_MARK_RING } ser_mark;
+/* Many marks of one look as one shape: where they overlap, nothing gets darker. */
+void ser_chart_marks(ser_chart *c, const double (*xy)[2], size_t n, ser_mark mark, double radius,
+                     ser_colour colour);
+
 typedef enum ser_anchor { SER_ANCHOR_START, SER_ANCHOR_MIDDLE, SER_ANCHOR_END } ser_anchor;
 
 typedef struct ser_text_look {
@@ -63,6 +68,15 @@ double ser_chart_text_width(const char *text, double size);
 /* Title and subtitle from x on, each cut to width. Both may be NULL. What is below begins at _height. */
 void ser_chart_heading(ser_chart *c, double x, double width, const char *title, const char *subtitle);
 double ser_chart_heading_height(const char *title, const char *subtitle);
+
+/* Entries of a legend, one after the other in lines from left to right. */
+typedef struct ser_flow {
+    double left, right, line; /* line: from one to the next */
+    double x, y;              /* where the next entry begins, if there is room */
+} ser_flow;
+/* The x of an entry of this width; its y is the flow's. */
+double ser_flow_place(ser_flow *f, double width);
+void ser_flow_break(ser_flow *f); /* the next entry begins a line */
 
 /* Appends the bytes of the finished PNG or SVG; nothing can be drawn afterwards. */
 ser_status ser_chart_append(ser_chart *c, ser_text *out, ser_error *err);

@@ -57,3 +57,19 @@ double ser_chart_heading_height(const char *title, const char *subtitle)
 {
     return ABOVE_HEADING + (title ? TITLE : 0) + (subtitle ? SUBTITLE : 0) + BELOW_HEADING;
 }
+
+void ser_flow_break(ser_flow *f)
+{
+    if (f->x > f->left)
+        f->y += f->line;
+    f->x = f->left;
+}
+
+double ser_flow_place(ser_flow *f, double width)
+{
+    if (f->x + width > f->right)
+        ser_flow_break(f);
+    double x = f->x;
+    f->x += width;
+    return x;
+}

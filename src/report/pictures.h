@@ -64,13 +64,13 @@ ser_status ser_draw_curves(ser_chart **out, ser_chart_format format, const ser_c
 /* How several losses went from epoch to epoch: a panel with a scale of its own for each. */
 enum { SER_MAX_LOSS_SERIES = 3 };
 typedef struct ser_loss_series {
-    const char *name;     /* one name has one look in all panels: "adapted", "source only" */
+    const char *name;     /* "adapted", "source only"; for the legend */
     const double *values; /* n_values: of epochs 1, 2, ...; NAN is a gap */
     size_t n_values;
 } ser_loss_series;
 typedef struct ser_loss_panel {
     const char *title, *unit;                    /* unit: "nats", "%" or NULL */
-    ser_loss_series series[SER_MAX_LOSS_SERIES]; /* the first is the bold one; without values: left out */
+    ser_loss_series series[SER_MAX_LOSS_SERIES]; /* bold blue, thin grey, thin red: the same in all panels */
     size_t n_series;
 } ser_loss_panel;
 typedef struct ser_losses_picture {

@@ -39,3 +39,19 @@ ser_status ser_save_curves(const char *path, const ser_curves_picture *p, ser_er
     ser_status st = ser_chart_format_of(&format, path, err);
     return st != SER_OK ? st : save(&c, ser_draw_curves(&c, format, p, err), path, err);
 }
+
+ser_status ser_save_losses(const char *path, const ser_losses_picture *p, ser_error *err)
+{
+    ser_chart_format format;
+    ser_chart *c = NULL;
+    ser_status st = ser_chart_format_of(&format, path, err);
+    return st != SER_OK ? st : save(&c, ser_draw_losses(&c, format, p, err), path, err);
+}
+
+ser_status ser_save_map(const char *path, const ser_map_picture *p, ser_error *err)
+{
+    ser_chart_format format;
+    ser_chart *c = NULL;
+    ser_status st = ser_chart_format_of(&format, path, err);
+    return st != SER_OK ? st : save(&c, ser_draw_map(&c, format, p, err), path, err);
+}

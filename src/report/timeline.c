@@ -258,25 +258,20 @@ static void draw_score_axis(ser_chart *c, double top)
 /* Swatches with names and shares of the time; returns the height, also with c NULL, which only measures. */
 static double legend(ser_chart *c, const ser_timeline_picture *p, const double *shares, double top)
 {
-    double x = LEFT, y = top;
+    ser_flow flow = {.left = LEFT, .right = LEFT + WIDTH, .line = LEGEND_LINE, .x = LEFT, .y = top};
     for (size_t k = 0; k <= p->n_labels; k++) {
         const char *name = k < p->n_labels ? p->labels[k] : NULL;
         char text[128];
         if (!name && !(shares[k] > 0))
             continue;
         snprintf(text, sizeof text, "%.80s %.0f %%", name ? name : "no voice", 100 * shares[k]);
-        double width = 20 + ser_chart_text_width(text, 12) + 12;
-        if (x > LEFT && x + width > LEFT + WIDTH) {
-            x = LEFT;
-            y += LEGEND_LINE;
-        }
+        double x = ser_flow_place(&flow, 20 + ser_chart_text_width(text, 12) + 12);
         if (c) {
-            ser_chart_rect(c, x, y, 13, 13, ser_colour_of_label(name, k), NULL);
-            ser_chart_text(c, x + 20, y + 11, text, (ser_text_look){.size = 12, .colour = ser_ink});
+            ser_chart_rect(c, x, flow.y, 13, 13, ser_colour_of_label(name, k), NULL);
+            ser_chart_text(c, x + 20, flow.y + 11, text, (ser_text_look){.size = 12, .colour = ser_ink});
         }
-        x += width;
     }
-    return y + LEGEND_LINE - top;
+    return flow.y + LEGEND_LINE - top;
 }
 
 static ser_status draw(ser_chart **out, ser_chart_format format, const ser_timeline_picture *p,
