@@ -350,7 +350,11 @@ static ser_status make_material(work *k, ser_error *err)
     if (st == SER_OK)
         st = ser_run_material_finish(&k->material, &k->a.w, &k->a.folds, &k->a.leaks, &k->e,
                                      "test-cross-corpus", ser_answers_model_type(&k->a), k->config, err);
-    return st == SER_OK ? ser_run_material_set_cross(&k->material, &k->mapping, &k->cross, err) : st;
+    if (st == SER_OK)
+        st = ser_run_material_set_cross(&k->material, &k->mapping, &k->cross, err);
+    if (st == SER_OK)
+        ser_run_material_add_average(&k->material, &k->cross);
+    return st;
 }
 
 static ser_status save(work *k, ser_error *err)
@@ -391,12 +395,6 @@ static void release(work *k)
     ser_free(k->source);
 }
 
-/* The other one of the two corpora that the original knew; NULL: source is neither. */
-static const char *other_corpus(const char *source)
-{
-    return strcasecmp(source, "EMODB") == 0 ? "RAVDESS" : strcasecmp(source, "RAVDESS") == 0 ? "EMODB" : NULL;
-}
-
 static ser_status answer(work *k, ser_error *err)
 {
     ser_workbench_options own = bench;
@@ -406,10 +404,8 @@ static ser_status answer(work *k, ser_error *err)
     ser_status st = ser_corpus_name(&k->source, bench.data, err);
     if (st != SER_OK)
         return st;
-    own.data = target_spec ? target_spec : other_corpus(k->source);
-    if (!own.data)
-        return ser_fail(err, SER_E_ARG,
-                        "%s has no usual counterpart: name the corpus to test on with --target", k->source);
+    if ((st = ser_choose_target(&own.data, target_spec, k->source, err)) != SER_OK)
+        return st;
     st = ser_answers_new(&k->a, &settings, err);
     ser_progress_clear();
     return st;

@@ -114,25 +114,6 @@ static ser_status provenance(json_t **out, const work *k, int fold, const ser_le
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
-/* weights.h5, and weights-2.h5 ... of an ensemble, which read frames without scaling. */
-static ser_status save_keras(const work *k, const char *fold, const ser_learned *models, ser_error *err)
-{
-    ser_status st = SER_OK;
-    for (size_t i = 0; i < models->n_networks && st == SER_OK; i++) {
-        char name[40] = "/weights.h5";
-        if (i)
-            snprintf(name, sizeof name, "/weights-%zu.h5", i + 1);
-        char *path = ser_fold_path(k->folder.path, fold, name);
-        ser_timnet *net = NULL;
-        st = path ? ser_timnet_member_unscaled(&net, &models->members[i], err) : ser_fail_nomem(err);
-        if (st == SER_OK)
-            st = ser_keras_weights_write(path, net, err);
-        ser_timnet_free(&net);
-        ser_free(path);
-    }
-    return st;
-}
-
 /* ---- folds ---- */
 
 static ser_status finish_fold(void *context, size_t f, ser_learned *models, const ser_fold_result *result,
@@ -146,7 +127,7 @@ static ser_status finish_fold(void *context, size_t f, ser_learned *models, cons
     (void)result;
     ser_status st = path ? ser_run_material_add_history(&k->material, f, models, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        st = save_keras(k, name, models, err);
+        st = ser_model_output_keras(k->folder.path, name, models->members, models->n_networks, err);
     if (st == SER_OK)
         st = provenance(&origin, k, (int)f, models, err);
     if (st == SER_OK)

@@ -1,13 +1,19 @@
 /* ser train-lmmd: adapt a model of one corpus to another whose labels are not looked at. */
 #include "base/memory.h"
+#include "cli/adaptation_pictures.h"
 #include "cli/commands.h"
+#include "cli/epochs.h"
+#include "cli/model_output.h"
 #include "cli/network_options.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
+#include "cli/run_material.h"
 #include "cli/settings.h"
 #include "io/file.h"
 #include "protocol/adaptation.h"
 #include "protocol/cross.h"
+#include "protocol/report_json.h"
+#include "protocol/train_model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +21,7 @@
 
 static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
 static ser_network_options network = SER_NETWORK_DEFAULTS;
-static const char *model_type = "linear", *target_name, *mapping_path, *run_path, *json_path;
+static const char *model_type = "linear", *target_name, *mapping_path, *run_path, *json_path, *resume_path;
 static ser_adapt_weights weights = {.lmmd = 0.5, .entropy = 0.1, .balance = 0.1};
 static long n_rounds;
 static double confidence = 0.5;
@@ -49,7 +55,9 @@ static const ser_option options[] = {
      "draw the losses, the confusions and maps of both corpora, before and after"},
     {SER_OPTION_STRING, 0, "json", &json_path, "FILE", "the whole report as JSON"},
     {SER_OPTION_STRING, 0, "run", &run_path, "DIR",
-     "run folder (default: runs/train-lmmd-CORPUS-FEATURES-DATE-TIME)"},
+     "run folder (default: runs/train-lmmd-SOURCE-TARGET-FEATURES-DATE-TIME)"},
+    {SER_OPTION_STRING, 0, "resume", &resume_path, "DIR",
+     "go on with an interrupted run, with the options it was begun with"},
     {SER_OPTION_END},
 };
 
@@ -74,16 +82,26 @@ const ser_command ser_command_train_lmmd = {
     .options = options,
 };
 
-/* One run under way. */
+/* One run under way. Of the two models, 0 is the source's and 1 the adapted one. */
 typedef struct work {
     ser_workbench source, target;
-    ser_learning learning;
+    ser_normalize normalize;
+    ser_learning learning; /* from the source */
     ser_learn_data to;
     ser_learn_transfer transfer;
     ser_candidate candidate;
+    ser_head_fit voice;
+    ser_target_statistics statistics;
+    ser_epochs epochs;
+    ser_run_folder folder;
     ser_adaptation adaptation;
     ser_mapping mapping;
-    ser_cross before, after;
+    ser_cross cross[2];
+    ser_folds folds; /* a "fold" is a model here */
+    ser_leaks leaks;
+    ser_evaluation e; /* scores are of the model kept */
+    ser_run_material material;
+    json_t *config, *report;
 } work;
 
 /* ---- settings ---- */
@@ -93,121 +111,444 @@ static bool is_best(void)
     return strcmp(bench.preset, "best") == 0;
 }
 
-static void set_adaptation(work *k)
+static ser_adapt_settings adapt_settings(const ser_nn_ops *ops)
 {
-    ser_adapt_settings *s = &k->transfer.linear;
-    *s = ser_adapt_default_settings();
+    ser_adapt_settings s = ser_adapt_default_settings();
     if (!is_best()) {
-        s->n_epochs = 100;
-        s->batch_size = 32;
-        s->rate = 3e-4;
-        s->beta1 = 0.93;
-        s->beta2 = 0.98;
-        s->dropout = 0.4;
+        s.n_epochs = 100;
+        s.batch_size = 32;
+        s.rate = 3e-4;
+        s.beta1 = 0.93;
+        s.beta2 = 0.98;
+        s.dropout = 0.4;
     }
-    s->weights = weights;
-    s->weights.pseudo_label = n_rounds ? 1 : 0;
-    s->n_epochs = network.n_epochs ? (size_t)network.n_epochs : s->n_epochs;
-    s->batch_size = network.batch_size ? (size_t)network.batch_size : s->batch_size;
-    s->rate = network.rate > 0 ? network.rate : s->rate;
-    s->beta1 = network.beta1 > 0 ? network.beta1 : s->beta1;
-    s->beta2 = network.beta2 > 0 ? network.beta2 : s->beta2;
-    s->dropout = network.dropout >= 0 ? network.dropout : s->dropout;
-    s->ops = k->learning.ops;
-    k->transfer.n_projections = network.n_networks ? (size_t)network.n_networks : is_best() ? 5 : 1;
-    k->transfer.n_rounds = (size_t)n_rounds;
-    k->transfer.confidence = confidence;
-    k->transfer.target = &k->to;
-    k->candidate = (ser_candidate){.blocks = UINT64_MAX, .c = 300};
-    k->learning.settings.candidates = &k->candidate;
-    k->learning.settings.n_candidates = 1;
-    k->learning.settings.transfer = &k->transfer;
+    s.n_epochs = network.n_epochs ? (size_t)network.n_epochs : s.n_epochs;
+    s.batch_size = network.batch_size ? (size_t)network.batch_size : s.batch_size;
+    s.rate = network.rate > 0 ? network.rate : s.rate;
+    s.beta1 = network.beta1 > 0 ? network.beta1 : s.beta1;
+    s.beta2 = network.beta2 > 0 ? network.beta2 : s.beta2;
+    s.dropout = network.dropout >= 0 ? network.dropout : s.dropout;
+    s.weights = weights;
+    s.weights.pseudo_label = n_rounds ? 1 : 0;
+    s.ops = ops;
+    return s;
 }
 
-/* ---- the work ---- */
+/* Means of all frames of all layers: deviations and active frames belong to their corpus more than to the
+ * emotion (docs/cross-corpus.md). */
+static void set_learning(work *k)
+{
+    ser_learn_settings *s = &k->learning.settings;
+    size_t n_blocks = ser_extractor_n_blocks(k->source.extractor);
+    k->candidate =
+        (ser_candidate){.blocks = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1, .c = 300};
+    k->to = (ser_learn_data){.corpus = k->target.corpus,
+                             .extractor = k->target.extractor,
+                             .store = k->target.store,
+                             .frames = k->target.frames};
+    k->transfer = (ser_learn_transfer){.target = &k->to,
+                                       .linear = adapt_settings(k->learning.ops),
+                                       .n_projections = network.n_networks ? (size_t)network.n_networks
+                                                        : is_best()        ? 5
+                                                                           : 1,
+                                       .n_rounds = (size_t)n_rounds,
+                                       .confidence = confidence};
+    k->epochs = (ser_epochs){.folder = &k->folder, .n_networks = s->n_networks};
+    s->linear = ser_model_type_has_linear(model_type);
+    if (!ser_model_type_has_networks(model_type))
+        s->n_networks = 0;
+    s->candidates = &k->candidate;
+    s->n_candidates = 1;
+    s->transfer = &k->transfer;
+    s->timnet.weights = weights;
+    s->timnet.adapt_norms = adapt_norms;
+    s->speaker_disjoint = true;
+    s->on_epoch = ser_epochs_tell;
+    s->on_adapt = ser_epochs_tell_adapt;
+    s->context = &k->epochs;
+}
+
+/* ---- corpora ---- */
+
+static ser_status open_corpora(work *k, const ser_progress *progress, ser_error *err)
+{
+    const ser_condense condense = ser_network_condense(&network, &bench);
+    const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
+    char *name = NULL;
+    ser_workbench_options of_target = bench;
+    bench.for_travel = of_target.for_travel = is_best();
+    of_target.augment = "none";
+    of_target.is_target = true;
+    ser_status st = ser_corpus_name(&name, bench.data, err);
+    if (st == SER_OK)
+        st = ser_choose_target(&of_target.data, target_name, name, err);
+    ser_free(name);
+    if (st == SER_OK)
+        st = ser_workbench_open(&k->source, &bench, SER_CONDITION_NONE, frames, progress, err);
+    return st == SER_OK
+               ? ser_workbench_open(&k->target, &of_target, SER_CONDITION_NONE, frames, progress, err)
+               : st;
+}
+
+static ser_status open_mapping(work *k, ser_error *err)
+{
+    const ser_corpus *from = k->source.corpus, *to = k->target.corpus;
+    const ser_emotion_list source = {from->name, from->labels, from->n_labels},
+                           target = {to->name, to->labels, to->n_labels};
+    return ser_mapping_new(&k->mapping, mapping_path, &source, &target, err);
+}
 
 static bool has_speakers(const ser_corpus *c)
 {
     return ser_dataset_check_normalize(c, SER_NORMALIZE_SPEAKER, NULL) == SER_OK;
 }
 
-static ser_status open_corpora(work *k, const ser_condense *frames, const ser_progress *progress,
-                               ser_error *err)
+static ser_status standardise_one(ser_workbench *w, ser_normalize how, float *spread, ser_error *err)
 {
-    ser_workbench_options other = bench;
-    bench.for_travel = other.for_travel = is_best();
-    other.data = target_name;
-    other.augment = "none";
-    ser_status st = ser_workbench_open(&k->source, &bench, SER_CONDITION_NONE, frames, progress, err);
-    if (st == SER_OK)
-        st = ser_workbench_open(&k->target, &other, SER_CONDITION_NONE, frames, progress, err);
-    if (st != SER_OK)
-        return st;
-    if (!bench.normalize)
-        bench.normalize = !is_best()                                                         ? "none"
-                          : has_speakers(k->source.corpus) && has_speakers(k->target.corpus) ? "speaker"
-                                                                                             : "corpus";
-    st = ser_workbench_normalize(&k->source, &bench, err);
-    return st == SER_OK ? ser_workbench_normalize(&k->target, &bench, err) : st;
+    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, spread, err);
+    return st == SER_OK && w->frames ? ser_frame_set_normalize(w->frames, w->corpus, how, w->n_threads, err)
+                                     : st;
 }
 
-static ser_emotion_list emotions_of(const ser_corpus *c)
+/* What needs the features as they are comes first. */
+static ser_status standardise(work *k, ser_error *err)
 {
-    return (ser_emotion_list){.corpus = c->name, .labels = c->labels, .n = c->n_labels};
+    bool speakers = has_speakers(k->source.corpus) && has_speakers(k->target.corpus);
+    if (!bench.normalize)
+        bench.normalize = !is_best() ? "none" : speakers ? "speaker" : "corpus";
+    k->normalize = ser_normalize_from_name(bench.normalize);
+    ser_status st = ser_target_statistics_measure(&k->statistics, &k->to, err);
+    if (st == SER_OK)
+        st = ser_learn_voice(&k->voice, k->source.store, k->source.extractor, &k->learning.settings,
+                             k->candidate.blocks, err);
+    if (st == SER_OK)
+        st = standardise_one(&k->source, k->normalize, NULL, err);
+    return st == SER_OK ? standardise_one(&k->target, k->normalize, k->statistics.spread, err) : st;
+}
+
+/* ---- figures ---- */
+
+static ser_status reserve(work *k, ser_error *err)
+{
+    static char *names[] = {"source", "adapted"};
+    size_t n = k->target.corpus->n_utterances;
+    k->folds = (ser_folds){.names = names, .n_folds = 2, .n_utterances = n};
+    k->folds.test_fold = ser_alloc(n, sizeof *k->folds.test_fold);
+    k->e = (ser_evaluation){.n = n, .n_labels = k->source.corpus->n_labels, .n_folds = 2};
+    k->e.folds = ser_alloc(2, sizeof *k->e.folds);
+    k->leaks.n_folds = 2;
+    int **counts[] = {&k->leaks.speakers, &k->leaks.texts, &k->leaks.duplicates, &k->leaks.takes};
+    bool ok = true;
+    for (size_t i = 0; i < 4; i++)
+        ok = (*counts[i] = ser_alloc(2, sizeof **counts[i])) && ok;
+    k->leaks.examples = ser_alloc(2, sizeof *k->leaks.examples);
+    if (!ok || !k->leaks.examples || !k->folds.test_fold || !k->e.folds)
+        return ser_fail_nomem(err);
+    for (size_t m = 0; m < 2; m++)
+        k->leaks.speakers[m] = k->leaks.texts[m] = k->leaks.takes[m] = -1; /* not known */
+    return ser_run_material_init(&k->material, &k->folds, err);
+}
+
+/* Recordings of the target that are in the source too. */
+static int count_heard(const work *k)
+{
+    const ser_store *source = k->source.store, *target = k->target.store;
+    int n = 0;
+    for (size_t t = 0; t < target->n; t++) {
+        bool heard = false;
+        for (size_t s = 0; s < source->n && !heard; s++)
+            heard = strcmp(source->recordings[s].sha256, target->recordings[t].sha256) == 0;
+        n += heard;
+    }
+    return n;
 }
 
 static ser_status score(work *k, ser_error *err)
 {
     enum { N_RESAMPLES = 10000 };
-    uint64_t seed = (uint64_t)bench.seed;
-    ser_status st = ser_cross_compute(&k->before, k->adaptation.before.scores, &k->mapping, k->target.corpus,
-                                      N_RESAMPLES, seed, err);
-    return st == SER_OK ? ser_cross_compute(&k->after, k->adaptation.after.scores, &k->mapping,
-                                            k->target.corpus, N_RESAMPLES, seed, err)
-                        : st;
+    const ser_adaptation *a = &k->adaptation;
+    const ser_adaptation_view *views[] = {&a->before, &a->after};
+    int n_heard = count_heard(k);
+    ser_status st = SER_OK;
+    for (size_t m = 0; m < 2 && st == SER_OK; m++) {
+        ser_cross *c = &k->cross[m];
+        st = ser_cross_compute(c, views[m]->scores, &k->mapping, k->target.corpus, N_RESAMPLES,
+                               (uint64_t)bench.seed, err);
+        k->leaks.duplicates[m] = n_heard;
+        k->e.folds[m] = (ser_fold_result){.n_train = k->source.corpus->n_utterances,
+                                          .n_test = k->e.n,
+                                          .ua = c->figures.ua,
+                                          .wa = c->figures.wa,
+                                          .f1 = c->figures.f1,
+                                          .loss = c->figures.loss,
+                                          .acc_lenient = c->acc_lenient};
+    }
+    for (size_t u = 0; u < k->e.n; u++)
+        k->folds.test_fold[u] = a->kept_adapted;
+    k->e.scores = views[a->kept_adapted]->scores;
+    return st;
+}
+
+/* ---- what is told ---- */
+
+static ser_status add_note(work *k, bool serious, ser_text *t, ser_error *err)
+{
+    ser_status st =
+        t->failed ? ser_fail_nomem(err) : ser_run_material_add_note(&k->material, serious, t->s, err);
+    if (st == SER_OK && serious)
+        ser_say("%s", t->s);
+    ser_text_release(t);
+    return st;
+}
+
+static ser_status add_notes(work *k, ser_error *err)
+{
+    const ser_adaptation *a = &k->adaptation;
+    ser_text kept = {0}, unlabelled = {0}, heard = {0};
+    ser_text_appendf(&kept, "Kept: the %s model. %s. Both models agree on %.1f %% of the recordings",
+                     a->kept_adapted ? "adapted" : "unadapted", a->reason, a->agreement);
+    ser_text_appendf(&unlabelled, "Recordings of %s were used without their labels%s%s",
+                     k->target.corpus->name,
+                     k->normalize == SER_NORMALIZE_NONE ? "" : ": to standardise features by ",
+                     k->normalize == SER_NORMALIZE_NONE      ? ""
+                     : k->normalize == SER_NORMALIZE_SPEAKER ? "speaker, and to adapt to"
+                                                             : "corpus, and to adapt to");
+    ser_status st = add_note(k, false, &kept, err);
+    if (st == SER_OK)
+        st = add_note(k, false, &unlabelled, err);
+    if (st == SER_OK && k->leaks.duplicates[0]) {
+        ser_text_appendf(&heard,
+                         "%d recordings of %s are in %s too: the figures are of what was learned by heart",
+                         k->leaks.duplicates[0], k->target.corpus->name, k->source.corpus->name);
+        st = add_note(k, true, &heard, err);
+    }
+    return st;
+}
+
+static void print_summary(const work *k)
+{
+    ser_style style = ser_style_of(stdout);
+    const ser_run_report *r = &k->material.report;
+    const ser_cross *c = &k->cross[k->adaptation.kept_adapted];
+    ser_text t = {0};
+    ser_text_appendf(&t, "%s to %s, emotions mapped by %s\n\n", k->mapping.source, k->mapping.target,
+                     k->mapping.name);
+    ser_append_cross_models(&t, r->folds, r->n_folds, style);
+    ser_text_append(&t, "\n");
+    if (r->cross->matrix.n_truths) {
+        ser_append_cross_classes(&t, r->cross, style);
+        ser_text_append(&t, "\n");
+        ser_append_matrix(&t, &r->cross->matrix, style);
+        ser_text_append(&t, "\n");
+    }
+    for (size_t i = 0; i < r->n_notes; i++)
+        ser_text_appendf(&t, "%s\n", r->notes[i].text);
+    if (c->figures.n) {
+        ser_text_append(&t, "Shared emotions: ");
+        ser_append_headline(&t, &c->figures, style);
+    }
+    if (c->n_lenient)
+        ser_text_appendf(&t, "By the mapping: accuracy %.1f %% (%.1f to %.1f)   n %zu\n", c->acc_lenient,
+                         c->lenient_ci95[0], c->lenient_ci95[1], c->n_lenient);
+    if (!t.failed)
+        fwrite(t.s, 1, t.n, stdout);
+    ser_text_release(&t);
+}
+
+/* ---- the run folder ---- */
+
+static ser_status open_folder(work *k, ser_error *err)
+{
+    ser_text type = {0}, corpora = {0};
+    ser_feature_spec_type(&k->source.spec, &type);
+    ser_text_appendf(&corpora, "%s-%s", k->source.corpus->name, k->target.corpus->name);
+    k->config = ser_settings_to_json(&ser_command_train_lmmd);
+    const char *path = resume_path ? resume_path : run_path;
+    char *own = path || type.failed || corpora.failed
+                    ? NULL
+                    : ser_run_folder_default("train-lmmd", corpora.s, type.s);
+    path = path ? path : own;
+    ser_status st = k->config && path
+                        ? ser_run_folder_open(&k->folder, path, k->config, resume_path != NULL, err)
+                        : ser_fail_nomem(err);
+    ser_free(own);
+    ser_text_release(&type);
+    ser_text_release(&corpora);
+    return st;
+}
+
+static ser_status make_report(work *k, const char *feature_type, ser_error *err)
+{
+    const ser_adaptation *a = &k->adaptation;
+    const ser_workbench *w = &k->target;
+    const ser_report_facts facts = {.corpus = w->corpus,
+                                    .folds = &k->folds,
+                                    .store = w->store,
+                                    .leaks = &k->leaks,
+                                    .evaluation = &k->e,
+                                    .spec = &w->spec,
+                                    .protocol = "train-lmmd",
+                                    .feature_type = feature_type,
+                                    .model_type = model_type,
+                                    .normalize = bench.normalize,
+                                    .precision = w->precision,
+                                    .encoder_sha256 = w->encoder_sha256,
+                                    .seed = (uint64_t)bench.seed,
+                                    .jobs = w->n_threads,
+                                    .config = k->config,
+                                    .cross = &k->cross[a->kept_adapted],
+                                    .mapping = &k->mapping};
+    ser_status st = ser_report_json(&k->report, &facts, err);
+    if (st != SER_OK)
+        return st;
+    json_object_set_new(k->report, "before", ser_cross_json(&k->cross[0], &k->mapping));
+    json_object_set_new(k->report, "adapted", ser_cross_json(&k->cross[1], &k->mapping));
+    json_object_set_new(k->report, "kept", json_string(a->kept_adapted ? "adapted" : "source"));
+    json_object_set_new(k->report, "reason", json_string(a->reason));
+    json_object_set_new(k->report, "agreement", json_real(a->agreement));
+    return SER_OK;
+}
+
+static ser_status make_material(work *k, ser_error *err)
+{
+    const ser_adaptation *a = &k->adaptation;
+    const ser_learned *models[] = {&a->source, &a->adapted};
+    ser_status st = SER_OK;
+    for (size_t m = 0; m < 2 && st == SER_OK; m++)
+        st = ser_run_material_add_history(&k->material, m, models[m], err);
+    if (st == SER_OK)
+        st = add_notes(k, err);
+    if (st == SER_OK)
+        st = ser_run_material_finish(&k->material, &k->target, &k->folds, &k->leaks, &k->e, "train-lmmd",
+                                     model_type, k->config, err);
+    return st == SER_OK
+               ? ser_run_material_set_cross(&k->material, &k->mapping, &k->cross[a->kept_adapted], err)
+               : st;
+}
+
+/* Networks move into the model that is written. */
+static ser_status save_model(work *k, ser_error *err)
+{
+    ser_adaptation *a = &k->adaptation;
+    ser_learned *kept = a->kept_adapted ? &a->adapted : &a->source;
+    ser_model_data m = {0};
+    char *path = ser_io_join(k->folder.path, "model.safetensors");
+    json_t *origin =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "corpus", k->source.corpus->name, "target",
+                  k->target.corpus->name, "kept", a->kept_adapted ? "adapted" : "source", "normalize",
+                  bench.normalize, "encoder_sha256", k->source.encoder_sha256, "seed", (json_int_t)bench.seed,
+                  "trained_on", ser_model_output_heard(k->source.store, NULL, -2), "adapted_to",
+                  ser_model_output_heard(k->target.store, NULL, -2));
+    ser_status st = path && origin ? ser_model_of_transfer(&m, kept, &k->learning.data, &k->voice,
+                                                           k->normalize, &k->statistics, err)
+                                   : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_model_output_save(&m, &k->source, origin, path, false, err);
+    if (st == SER_OK)
+        st = ser_model_output_keras(k->folder.path, "all", m.networks, m.n_networks, err);
+    ser_model_data_release(&m);
+    json_decref(origin);
+    ser_free(path);
+    return st;
+}
+
+static ser_status save(work *k, const ser_progress *progress, ser_error *err)
+{
+    ser_text type = {0};
+    ser_feature_spec_type(&k->target.spec, &type);
+    ser_status st = type.failed ? ser_fail_nomem(err) : make_report(k, type.s, err);
+    if (st == SER_OK)
+        st = make_material(k, err);
+    if (st == SER_OK && visualize) {
+        const ser_adaptation_pictures p = {.folder = k->folder.path,
+                                           .adaptation = &k->adaptation,
+                                           .source = &k->learning.data,
+                                           .target = &k->to,
+                                           .mapping = &k->mapping,
+                                           .cross = {&k->cross[0], &k->cross[1]},
+                                           .matrix = k->material.cross.matrix,
+                                           .ops = k->learning.ops,
+                                           .n_threads = k->source.n_threads,
+                                           .progress = progress};
+        st = ser_adaptation_pictures_save(&p, err);
+    }
+    if (st == SER_OK)
+        st = save_model(k, err);
+    if (st == SER_OK)
+        st = ser_run_save(k->folder.path, &k->material.report, err);
+    if (st == SER_OK)
+        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
+    if (st == SER_OK && json_path)
+        st = ser_run_save_json("", json_path, k->report, err);
+    ser_text_release(&type);
+    return st;
+}
+
+/* ---- one run ---- */
+
+static void release(work *k)
+{
+    json_decref(k->report);
+    json_decref(k->config);
+    ser_run_material_release(&k->material);
+    ser_run_folder_close(&k->folder);
+    ser_cross_release(&k->cross[0]);
+    ser_cross_release(&k->cross[1]);
+    k->e.scores = NULL; /* the adaptation's */
+    ser_evaluation_release(&k->e);
+    ser_leaks_release(&k->leaks);
+    ser_free(k->folds.test_fold);
+    ser_mapping_release(&k->mapping);
+    ser_adaptation_release(&k->adaptation);
+    ser_head_fit_release(&k->voice);
+    ser_target_statistics_release(&k->statistics);
+    ser_learning_close(&k->learning);
+    ser_workbench_close(&k->target);
+    ser_workbench_close(&k->source);
+}
+
+static ser_status learn(work *k, ser_error *err)
+{
+    char *state = ser_io_join(k->folder.path, "state");
+    ser_status st = state ? standardise(k, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_adaptation_run(&k->adaptation, &k->learning.data, &k->learning.settings, state, err);
+    ser_free(state);
+    return st == SER_OK ? score(k, err) : st;
 }
 
 static ser_status adapt(ser_error *err)
 {
-    work k = {0};
-    ser_condense condense = ser_network_condense(&network, &bench);
-    const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
+    work k = {.folder.lock = -1};
     ser_progress progress = ser_progress_start();
-    ser_status st = open_corpora(&k, frames, &progress, err);
+    ser_status st = open_corpora(&k, &progress, err);
     if (st == SER_OK)
         st = ser_learning_open(&k.learning, &k.source, &bench, &network, "timnet", &progress, err);
     if (st == SER_OK) {
-        const ser_emotion_list from = emotions_of(k.source.corpus), to = emotions_of(k.target.corpus);
-        k.learning.settings.linear = ser_model_type_has_linear(model_type);
-        if (!ser_model_type_has_networks(model_type))
-            k.learning.settings.n_networks = 0;
-        k.learning.settings.timnet.weights = weights;
-        k.learning.settings.timnet.adapt_norms = adapt_norms;
-        k.to = (ser_learn_data){.corpus = k.target.corpus,
-                                .extractor = k.target.extractor,
-                                .store = k.target.store,
-                                .frames = k.target.frames};
-        set_adaptation(&k);
-        st = ser_mapping_new(&k.mapping, mapping_path, &from, &to, err);
+        set_learning(&k);
+        st = open_mapping(&k, err);
     }
     if (st == SER_OK)
-        st = ser_adaptation_run(&k.adaptation, &k.learning.data, &k.learning.settings, NULL, err);
+        st = reserve(&k, err);
     if (st == SER_OK)
-        st = score(&k, err);
+        st = open_folder(&k, err);
+    bool complete = st == SER_OK && k.folder.complete;
+    if (st == SER_OK && !complete)
+        st = learn(&k, err);
+    if (st == SER_OK && !complete)
+        st = save(&k, &progress, err);
     ser_progress_clear();
-    if (st == SER_OK) {
-        const ser_adaptation *a = &k.adaptation;
-        printf("before %.2f lenient %.2f   after %.2f lenient %.2f  ece %.1f  kept %s: %s; agreement %.1f\n",
-               k.before.figures.ua, k.before.acc_lenient, k.after.figures.ua, k.after.acc_lenient,
-               k.after.figures.ece, a->kept_adapted ? "adapted" : "source", a->reason, a->agreement);
+    if (complete)
+        ser_say("%s: this run is complete", k.folder.path);
+    if (st == SER_OK && !complete) {
+        print_summary(&k);
+        ser_run_remove_leftovers(k.folder.path);
     }
-    ser_cross_release(&k.before);
-    ser_cross_release(&k.after);
-    ser_mapping_release(&k.mapping);
-    ser_adaptation_release(&k.adaptation);
-    ser_learning_close(&k.learning);
-    ser_workbench_close(&k.target);
-    ser_workbench_close(&k.source);
+    if (st == SER_OK)
+        printf("%s\n", k.folder.path);
+    if (st == SER_E_CANCELLED && k.folder.path)
+        ser_say("go on with: ser train-lmmd --resume %s", k.folder.path);
+    release(&k);
     return st;
 }
 
@@ -215,9 +556,10 @@ static int run(int argc, char **argv)
 {
     ser_option_list rest = {0};
     ser_error err = {0};
+    json_t *config = NULL;
     int status;
-    bench.normalize = NULL;
-    if (!ser_options_start(&ser_command_train_lmmd, argc, argv, &rest, &status))
+    bench.normalize = NULL; /* by the preset */
+    if (!ser_run_options_start(&ser_command_train_lmmd, argc, argv, &resume_path, &config, &rest, &status))
         goto done;
     if (rest.n)
         status = ser_usage_error(&ser_command_train_lmmd, "'%s' is not expected here", rest.items[0]);
@@ -230,6 +572,7 @@ static int run(int argc, char **argv)
         ser_say("%s", err.text);
     status = ser_exit_status(st);
 done:
+    json_decref(config);
     ser_option_list_release(&rest);
     return status;
 }

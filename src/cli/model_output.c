@@ -1,5 +1,8 @@
 #include "cli/model_output.h"
 #include "base/memory.h"
+#include "io/file.h"
+#include "keras/weights.h"
+#include "protocol/evaluate.h"
 #include "protocol/report_json.h"
 
 #include <stdio.h>
@@ -50,5 +53,26 @@ ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, cons
     if (st == SER_OK)
         st = ser_model_data_write(m, path, tensors, n_tensors, err);
     ser_encoder_free_export(tensors, n_tensors);
+    return st;
+}
+
+ser_status ser_model_output_keras(const char *folder, const char *fold, const ser_timnet_member *networks,
+                                  size_t n_networks, ser_error *err)
+{
+    char *own = ser_fold_path(folder, fold, "");
+    ser_status st = !own ? ser_fail_nomem(err) : n_networks ? ser_io_make_folder(own, err) : SER_OK;
+    ser_free(own);
+    for (size_t i = 0; i < n_networks && st == SER_OK; i++) {
+        char name[40] = "/weights.h5";
+        if (i)
+            snprintf(name, sizeof name, "/weights-%zu.h5", i + 1);
+        char *path = ser_fold_path(folder, fold, name);
+        ser_timnet *net = NULL;
+        st = path ? ser_timnet_member_unscaled(&net, &networks[i], err) : ser_fail_nomem(err);
+        if (st == SER_OK)
+            st = ser_keras_weights_write(path, net, err);
+        ser_timnet_free(&net);
+        ser_free(path);
+    }
     return st;
 }

@@ -17,4 +17,8 @@ json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit);
 ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, const json_t *origin,
                                  const char *path, bool embed, ser_error *err);
 
+/* FOLDER/fold-NAME/weights.h5, and weights-2.h5 ... of an ensemble: they read frames without scaling. */
+ser_status ser_model_output_keras(const char *folder, const char *fold, const ser_timnet_member *networks,
+                                  size_t n_networks, ser_error *err);
+
 #endif

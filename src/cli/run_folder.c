@@ -238,6 +238,27 @@ ser_status ser_run_save_confusion(const char *folder, const char *name, const se
     return save_both(folder, name, save_confusion, p, err);
 }
 
+static ser_status save_losses(const char *path, const void *picture, ser_error *err)
+{
+    return ser_save_losses(path, picture, err);
+}
+
+ser_status ser_run_save_losses(const char *folder, const char *name, const ser_losses_picture *p,
+                               ser_error *err)
+{
+    return save_both(folder, name, save_losses, p, err);
+}
+
+static ser_status save_map(const char *path, const void *picture, ser_error *err)
+{
+    return ser_save_map(path, picture, err);
+}
+
+ser_status ser_run_save_map(const char *folder, const char *name, const ser_map_picture *p, ser_error *err)
+{
+    return save_both(folder, name, save_map, p, err);
+}
+
 static void append_subtitle(ser_text *t, const ser_run_report *r)
 {
     const ser_figures *f = r->figures;

@@ -46,6 +46,9 @@ ser_status ser_run_save_json(const char *folder, const char *name, const json_t 
 /* A confusion matrix as NAME.png and NAME.svg. */
 ser_status ser_run_save_confusion(const char *folder, const char *name, const ser_confusion_picture *p,
                                   ser_error *err);
+ser_status ser_run_save_losses(const char *folder, const char *name, const ser_losses_picture *p,
+                               ser_error *err);
+ser_status ser_run_save_map(const char *folder, const char *name, const ser_map_picture *p, ser_error *err);
 /* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and
  * accuracy, each as .png and .svg. */
 ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err);

@@ -47,10 +47,30 @@ ser_status ser_run_material_add_note(ser_run_material *m, bool serious, const ch
     return SER_OK;
 }
 
+static ser_status add_projection(ser_run_fold *f, const ser_adapted *a, ser_error *err)
+{
+    ser_run_epoch *epochs = ser_alloc(a->n_epochs, sizeof *epochs);
+    if (!epochs)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < a->n_epochs; i++)
+        epochs[i] = (ser_run_epoch){.epoch = a->history[i].epoch,
+                                    .train_loss = a->history[i].source_loss,
+                                    .train_accuracy = a->history[i].source_accuracy,
+                                    .validation_loss = NAN,
+                                    .validation_accuracy = NAN,
+                                    .rate = a->history[i].rate,
+                                    .seconds = NAN};
+    f->epochs = epochs;
+    f->n_epochs = f->kept_epoch = a->n_epochs;
+    return SER_OK;
+}
+
 ser_status ser_run_material_add_history(ser_run_material *m, size_t fold, const ser_learned *models,
                                         ser_error *err)
 {
     ser_run_fold *f = &m->folds[fold];
+    if (models->adapted.n_epochs)
+        return add_projection(f, &models->adapted, err);
     if (!models->n_networks)
         return SER_OK;
     const ser_timnet_fit *fit = &models->networks[0];
@@ -239,8 +259,7 @@ static void set_matrix(ser_run_material *m, const ser_mapping *mapping, const se
                                .n = c->n};
 }
 
-/* The average is a row of its own where there are several models. */
-static void add_average(ser_run_material *m, const ser_cross *c)
+void ser_run_material_add_average(ser_run_material *m, const ser_cross *c)
 {
     const ser_figures *f = &c->figures;
     if (m->report.n_folds > 1)
@@ -272,7 +291,6 @@ ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *ma
     m->report.title = m->title;
     m->report.figures = &c->figures;
     m->report.labels = m->shared;
-    add_average(m, c);
     ser_run_material_add_figure(m, &(ser_run_figure){.name = "Accuracy by the mapping",
                                                      .meaning = "answers that count as the truth, over the "
                                                                 "recordings for which some answer can",

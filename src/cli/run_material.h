@@ -50,4 +50,7 @@ void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figu
 ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
                                       ser_error *err);
 
+/* A row for the average, where there are several models; c is of it. */
+void ser_run_material_add_average(ser_run_material *m, const ser_cross *c);
+
 #endif

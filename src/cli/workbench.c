@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { BEST_COPIES = 2, MAX_COPIES = 100 };
@@ -186,6 +187,17 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, se
     if (frames) /* first: what it computes serves the store too */
         st = ser_frame_set_new(&w->frames, w->corpus, &settings, frames, err);
     return st == SER_OK ? ser_store_new(&w->store, w->corpus, &settings, err) : st;
+}
+
+ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
+{
+    *out = named                                ? named
+           : strcasecmp(source, "EMODB") == 0   ? "RAVDESS"
+           : strcasecmp(source, "RAVDESS") == 0 ? "EMODB"
+                                                : NULL;
+    return *out ? SER_OK
+                : ser_fail(err, SER_E_ARG, "%s has no usual counterpart: name the other corpus with --target",
+                           source);
 }
 
 ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,

@@ -68,6 +68,9 @@ typedef struct ser_workbench {
     int n_threads;
 } ser_workbench;
 
+/* What the user named, else the other one of EMODB and RAVDESS; SER_E_ARG: source is neither. */
+ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err);
+
 /* frames: how those for temporal networks are condensed; NULL: there are none. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,
                               const ser_condense *frames, const ser_progress *progress, ser_error *err);

@@ -1,5 +1,6 @@
 #include "protocol/store.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "protocol/intake.h"
 
 static ser_status add_to_pool(void *context, const ser_frames *frames, ser_error *err)
@@ -27,6 +28,20 @@ static ser_status fill_row(void *context, ser_intake_item *it, size_t row, ser_i
     return SER_OK;
 }
 
+/* For what is computed beside recordings. */
+static ser_status keep_recipe(ser_store *s, const ser_store_settings *settings, ser_error *err)
+{
+    ser_text t = {0};
+    ser_text_appendf(&t, "%s", settings->features_key);
+    for (size_t b = 0; b < ser_extractor_n_blocks(settings->extractor); b++) {
+        ser_text_append(&t, " ");
+        ser_feature_spec_block_key(ser_extractor_spec(settings->extractor), b, &t);
+    }
+    s->recipe = t.s;
+    s->folder = settings->folder ? ser_strdup(settings->folder) : NULL;
+    return t.failed || (settings->folder && !s->folder) ? ser_fail_nomem(err) : SER_OK;
+}
+
 ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_store_settings *settings,
                          ser_error *err)
 {
@@ -45,6 +60,8 @@ ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_st
     ser_status st = s->recordings && s->pooled
                         ? ser_intake_run(s->recordings, &s->n_computed, corpus, settings, fill_row, s, err)
                         : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = keep_recipe(s, settings, err);
     if (st != SER_OK)
         ser_store_free(&s);
     *out = s;
@@ -57,6 +74,8 @@ void ser_store_free(ser_store **s)
         return;
     for (size_t i = 0; (*s)->recordings && i < (*s)->n; i++)
         ser_fingerprint_free(&(*s)->recordings[i].fingerprint);
+    ser_free((*s)->folder);
+    ser_free((*s)->recipe);
     ser_free((*s)->recordings);
     ser_free((*s)->pooled);
     ser_free(*s);

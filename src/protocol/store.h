@@ -37,6 +37,8 @@ typedef struct ser_store {
     float *pooled; /* (n, n_rows, dims): the recording, its copies, the recording under the condition */
     size_t n, n_copies, n_rows, dims;
     size_t n_computed; /* rows of pooled that were not found on disk */
+    char *folder,
+        *recipe; /* where features are kept, NULL: nowhere; what decides their values beside the sound */
 } ser_store;
 
 /* A recording that cannot be read fails the whole store, naming the file. */

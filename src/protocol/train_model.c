@@ -1,6 +1,8 @@
 #include "protocol/train_model.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "model/pooled.h"
+#include "protocol/cache.h"
 #include "protocol/noises.h"
 #include "train/standardise.h"
 
@@ -22,6 +24,27 @@ void ser_training_release(ser_training *t)
 
 /* ---- heads beside what ser_learn gives ---- */
 
+/* pooled (N_NOISES, dims of the store): once for each kind of features. */
+static ser_status pool_noises(float *pooled, const ser_store *store, const ser_extractor *e,
+                              const ser_learn_settings *s, ser_error *err)
+{
+    ser_text parameters = {0};
+    ser_safetensors *file = NULL;
+    const ser_tensor *values;
+    size_t n = N_NOISES * store->dims;
+    ser_text_appendf(&parameters, "%s seed %llu", store->recipe, (unsigned long long)s->seed);
+    char *path = parameters.failed ? NULL : ser_cache_path(store->folder, "noises", "", parameters.s);
+    bool there = ser_cache_open(&file, &values, path, SER_F32, n) &&
+                 ser_tensor_to_f32(pooled, values, 0, n, NULL) == SER_OK;
+    ser_status st = there ? SER_OK : ser_noises_pool(pooled, N_NOISES, e, s->seed, s->n_threads, err);
+    if (st == SER_OK && !there)
+        ser_cache_write(path, SER_F32, pooled, n, NULL, 0);
+    ser_safetensors_close(&file);
+    ser_text_release(&parameters);
+    ser_free(path);
+    return st;
+}
+
 ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
                            const ser_learn_settings *s, uint64_t blocks, ser_error *err)
 {
@@ -38,9 +61,8 @@ ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_
     const float **x = ser_alloc(n, sizeof *x);
     int *label = ser_alloc(n, sizeof *label);
     unsigned char *is_copy = ser_alloc(n, 1);
-    ser_status st = noises && x && label && is_copy
-                        ? ser_noises_pool(noises, N_NOISES, e, s->seed, s->n_threads, err)
-                        : ser_fail_nomem(err);
+    ser_status st =
+        noises && x && label && is_copy ? pool_noises(noises, store, e, s, err) : ser_fail_nomem(err);
     if (st == SER_OK) {
         ser_rows rows = {
             .x = x, .label = label, .is_copy = is_copy, .n = n, .dims = store->dims, .n_labels = 2};
