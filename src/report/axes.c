@@ -143,7 +143,7 @@ double ser_axes_legend(ser_chart *c, double x, double y, const char *name, doubl
 void ser_axes_title(ser_chart *c, const ser_axes *a, const char *title, const char *note)
 {
     ser_text_look bold = {.size = 12.5, .colour = ser_ink, .bold = true};
-    bold.max_width = note ? a->width * 0.55 : a->width;
+    bold.max_width = a->width - (note ? ser_chart_text_width(note, 11.5) + 14 : 0);
     ser_chart_text(c, a->left, a->top - 9, title, bold);
     if (note)
         ser_chart_text(c, a->left + a->width, a->top - 9, note,

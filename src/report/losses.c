@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { GAP = 72 }; /* each panel has numbers of its own */
+enum { GAP = 64 }; /* each panel has numbers of its own */
 
 static const struct {
     double width;

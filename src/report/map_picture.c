@@ -14,7 +14,7 @@ enum { N_TURNS = 12 };
 static const ser_colour unknown_colour = {0x5d, 0x66, 0x73, 1, NULL};
 
 typedef struct map_layout {
-    double side, radius, panels_y, width, height;
+    double panel_width, radius, panels_y, width, height;
 } map_layout;
 
 /* The recordings in the order in which they are drawn, and room for the marks of one look. */
@@ -22,6 +22,14 @@ typedef struct map_order {
     size_t *items;   /* (n) */
     double (*xy)[2]; /* (n) */
 } map_order;
+
+typedef struct map_extent {
+    double centre[2], span[2];
+} map_extent;
+
+typedef struct map_box {
+    double x, y, width, height;
+} map_box;
 
 /* From a map's numbers to pixels, as many of them to the right as up. */
 typedef struct map_view {
@@ -59,7 +67,7 @@ static void draw_mark(ser_chart *c, const double (*xy)[2], size_t n, bool target
                       ser_colour colour)
 {
     ser_chart_marks(c, xy, n, target ? SER_MARK_RING : SER_MARK_DOT, radius,
-                    ser_colour_faded(colour, target ? 0.9 : 0.6));
+                    ser_colour_faded(colour, target ? 0.9 : 0.75));
 }
 
 /* Emotions in their colours, below them the two corpora; returns the height, also with c NULL, which only
@@ -93,44 +101,43 @@ static double draw_legend(ser_chart *c, const ser_map_picture *p, double top, do
     return flow.y + flow.line - top;
 }
 
-static map_layout lay_out(const ser_map_picture *p)
-{
-    map_layout l = {.side = p->n_columns == 1 ? 560 : p->n_columns == 2 ? 430 : 300};
-    l.radius = p->n > 1200 ? 2.3 : p->n > 300 ? 3 : 4;
-    size_t n_rows = (p->n_panels + p->n_columns - 1) / p->n_columns;
-    l.width = 2 * MARGIN + (double)p->n_columns * (l.side + GAP_X) - GAP_X;
-    double heading = ser_chart_heading_height(p->title, p->subtitle);
-    l.panels_y = heading + draw_legend(NULL, p, 0, l.width - MARGIN) + PANEL_TITLE;
-    l.height = l.panels_y + (double)n_rows * (l.side + GAP_Y) - GAP_Y + MARGIN;
-    return l;
-}
-
 static bool is_shown(const ser_map_panel *panel, size_t item)
 {
     return isfinite(panel->xy[2 * item]) && isfinite(panel->xy[2 * item + 1]);
 }
 
-static map_view find_view(const ser_map_picture *p, const ser_map_panel *panel, const map_layout *l)
+static map_extent extent_of(const ser_map_picture *p, const ser_map_panel *panel)
 {
-    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, span = 0;
-    map_view v = {0};
+    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    map_extent e = {0};
     for (size_t i = 0; i < p->n; i++)
         for (size_t axis = 0; axis < 2 && is_shown(panel, i); axis++) {
             low[axis] = fmin(low[axis], (double)panel->xy[2 * i + axis]);
             high[axis] = fmax(high[axis], (double)panel->xy[2 * i + axis]);
         }
-    for (size_t axis = 0; axis < 2; axis++) {
-        span = fmax(span, high[axis] - low[axis]);
-        v.centre[axis] = (low[axis] + high[axis]) / 2;
+    for (size_t axis = 0; axis < 2 && low[0] <= high[0]; axis++) {
+        e.span[axis] = high[axis] - low[axis];
+        e.centre[axis] = (low[axis] + high[axis]) / 2;
     }
-    v.scale = span > 0 ? (l->side - 2 * PAD) / span : 0;
-    return v;
+    return e;
 }
 
-/* A tenth of a pixel is enough, and half as long in an SVG. */
-static double tenths(double x)
+/* As high as the map that needs most, between half and all of the width: of each row of panels. */
+static double row_height(const ser_map_picture *p, double width, size_t row)
 {
-    return round(10 * x) / 10;
+    double height = width / 2;
+    for (size_t i = row * p->n_columns; i < (row + 1) * p->n_columns && i < p->n_panels; i++) {
+        map_extent e = extent_of(p, &p->panels[i]);
+        double needed = e.span[0] > 0 ? (width - 2 * PAD) * e.span[1] / e.span[0] + 2 * PAD : width;
+        height = fmin(fmax(height, needed), width);
+    }
+    return ceil(height);
+}
+
+/* On the pixels of a PNG all marks of a look are alike, which makes it half as large; nobody sees it. */
+static double snap(double x)
+{
+    return round(2 * x) / 2;
 }
 
 static void draw_points(ser_chart *c, const ser_map_picture *p, const ser_map_panel *panel, const map_view *v,
@@ -145,30 +152,64 @@ static void draw_points(ser_chart *c, const ser_map_picture *p, const ser_map_pa
                 if (label_index(p, item) != look / 2 || (p->is_target[item] != 0) != target ||
                     !is_shown(panel, item))
                     continue;
-                order->xy[n][0] = tenths(v->x + v->scale * ((double)panel->xy[2 * item] - v->centre[0]));
-                order->xy[n++][1] =
-                    tenths(v->y - v->scale * ((double)panel->xy[2 * item + 1] - v->centre[1]));
+                order->xy[n][0] = snap(v->x + v->scale * ((double)panel->xy[2 * item] - v->centre[0]));
+                order->xy[n++][1] = snap(v->y - v->scale * ((double)panel->xy[2 * item + 1] - v->centre[1]));
             }
             draw_mark(c, (const double(*)[2])order->xy, n, target, radius, colour_of(p, look / 2));
         }
 }
 
-static void draw_panel(ser_chart *c, const ser_map_picture *p, const map_layout *l, const map_order *order,
-                       size_t index)
+static map_layout lay_out(const ser_map_picture *p)
 {
-    const ser_map_panel *panel = &p->panels[index];
-    double x = MARGIN + (double)(index % p->n_columns) * (l->side + GAP_X);
-    double y = l->panels_y + (double)(index / p->n_columns) * (l->side + GAP_Y);
-    const double frame[5][2] = {
-        {x, y}, {x + l->side, y}, {x + l->side, y + l->side}, {x, y + l->side}, {x, y}};
+    map_layout l = {.panel_width = p->n_columns == 1 ? 560 : p->n_columns == 2 ? 430 : 300};
+    l.radius = p->n > 1200 ? 2.3 : p->n > 300 ? 3 : 4;
+    l.width = 2 * MARGIN + (double)p->n_columns * (l.panel_width + GAP_X) - GAP_X;
+    double heading = ser_chart_heading_height(p->title, p->subtitle);
+    l.panels_y = heading + draw_legend(NULL, p, 0, l.width - MARGIN) + PANEL_TITLE;
+    l.height = l.panels_y + MARGIN - GAP_Y;
+    for (size_t row = 0; row * p->n_columns < p->n_panels; row++)
+        l.height += row_height(p, l.panel_width, row) + GAP_Y;
+    return l;
+}
+
+static map_view view_of(const map_extent *e, const map_box *b)
+{
+    map_view v = {{e->centre[0], e->centre[1]}, INFINITY, b->x + b->width / 2, b->y + b->height / 2};
+    if (e->span[0] > 0)
+        v.scale = (b->width - 2 * PAD) / e->span[0];
+    if (e->span[1] > 0)
+        v.scale = fmin(v.scale, (b->height - 2 * PAD) / e->span[1]);
+    if (!isfinite(v.scale)) /* all in one place */
+        v.scale = 0;
+    return v;
+}
+
+static void draw_panel(ser_chart *c, const ser_map_picture *p, const ser_map_panel *panel, const map_box *b,
+                       const map_order *order, double radius)
+{
+    double right = b->x + b->width, bottom = b->y + b->height;
+    const double frame[5][2] = {{b->x, b->y}, {right, b->y}, {right, bottom}, {b->x, bottom}, {b->x, b->y}};
     ser_chart_polyline(c, frame, 5, 1, ser_grid);
     if (panel->title)
-        ser_chart_text(c, x, y - 9, panel->title,
-                       (ser_text_look){.size = 12.5, .colour = ser_ink, .bold = true, .max_width = l->side});
-    map_view v = find_view(p, panel, l);
-    v.x = x + l->side / 2;
-    v.y = y + l->side / 2;
-    draw_points(c, p, panel, &v, order, l->radius);
+        ser_chart_text(c, b->x, b->y - 9, panel->title,
+                       (ser_text_look){.size = 12.5, .colour = ser_ink, .bold = true, .max_width = b->width});
+    map_extent e = extent_of(p, panel);
+    map_view v = view_of(&e, b);
+    draw_points(c, p, panel, &v, order, radius);
+}
+
+static void draw_panels(ser_chart *c, const ser_map_picture *p, const map_layout *l, const map_order *order)
+{
+    map_box b = {MARGIN, l->panels_y, l->panel_width, row_height(p, l->panel_width, 0)};
+    for (size_t i = 0; i < p->n_panels; i++) {
+        draw_panel(c, p, &p->panels[i], &b, order, l->radius);
+        b.x += b.width + GAP_X;
+        if ((i + 1) % p->n_columns)
+            continue;
+        b.x = MARGIN;
+        b.y += b.height + GAP_Y;
+        b.height = row_height(p, b.width, (i + 1) / p->n_columns);
+    }
 }
 
 static ser_status check(const ser_map_picture *p, ser_error *err)
@@ -211,8 +252,7 @@ ser_status ser_draw_map(ser_chart **out, ser_chart_format format, const ser_map_
         goto done;
     ser_chart_heading(*out, MARGIN, l.width - 2 * MARGIN, p->title, p->subtitle);
     draw_legend(*out, p, ser_chart_heading_height(p->title, p->subtitle), l.width - MARGIN);
-    for (size_t i = 0; i < p->n_panels; i++)
-        draw_panel(*out, p, &l, &order, i);
+    draw_panels(*out, p, &l, &order);
 done:
     ser_free(order.items);
     ser_free(order.xy);
