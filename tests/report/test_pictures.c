@@ -1,16 +1,7 @@
-#include "base/memory.h"
-#include "report/pictures.h"
-#include "test.h"
+#include "drawing.h"
 
 #include <cairo.h>
 #include <unistd.h>
-
-/* Read by the leak sanitizer: fontconfig keeps the fonts that cairo asked for until the end. */
-SER_API const char *__lsan_default_suppressions(void);
-SER_API const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig";
-}
 
 static const char *const labels[] = {"angry", "<happy & \xFF>", "sad"};
 static const size_t counts[] = {8, 2, 0, 0, 10, 0, 0, 0, 0};
@@ -29,26 +20,6 @@ static const ser_timeline_picture timeline = {.title = "a.wav",
                                               .duration_s = 10,
                                               .peaks = peaks,
                                               .n_peaks = 3};
-
-static size_t count(const char *text, const char *what)
-{
-    size_t n = 0;
-    for (const char *s = text; (s = strstr(s, what)) != NULL; s++)
-        n++;
-    return n;
-}
-
-/* The finished bytes; the caller releases them. */
-static ser_text finish(ser_status st, ser_chart **c, const ser_error *err)
-{
-    ser_error e = {0};
-    ser_text bytes = {0};
-    CHECK_OK(st, err);
-    if (*c)
-        CHECK_OK(ser_chart_append(*c, &bytes, &e), &e);
-    ser_chart_free(c);
-    return bytes;
-}
 
 static ser_text confusion_in(ser_chart_format format, const ser_confusion_picture *p)
 {
@@ -323,37 +294,14 @@ static void test_files(void)
     CHECK(rmdir(folder) == 0); /* nothing was left behind */
 }
 
-/* Every allocation of ours fails once. */
-static void test_out_of_memory(void)
+static ser_status draw_timeline(ser_chart **c)
 {
-    ser_status st = SER_E_NOMEM;
-    long n;
-    for (n = 0; st != SER_OK && n < 10000; n++) {
-        ser_text bytes = {0};
-        ser_chart *c = NULL;
-        ser_alloc_fail_at(n);
-        st = ser_draw_timeline(&c, SER_CHART_SVG, &timeline, NULL);
-        if (st == SER_OK)
-            st = ser_chart_append(c, &bytes, NULL);
-        CHECK(st == SER_OK || st == SER_E_NOMEM);
-        ser_chart_free(&c);
-        ser_text_release(&bytes);
-    }
-    ser_alloc_fail_at(-1);
-    CHECK(st == SER_OK && n > 10);
-    for (n = 0, st = SER_E_NOMEM; st != SER_OK && n < 10000; n++) {
-        ser_text bytes = {0};
-        ser_chart *c = NULL;
-        ser_alloc_fail_at(n);
-        st = ser_draw_confusion(&c, SER_CHART_PNG, &confusion, NULL);
-        if (st == SER_OK)
-            st = ser_chart_append(c, &bytes, NULL);
-        CHECK(st == SER_OK || st == SER_E_NOMEM);
-        ser_chart_free(&c);
-        ser_text_release(&bytes);
-    }
-    ser_alloc_fail_at(-1);
-    CHECK(st == SER_OK && n > 10);
+    return ser_draw_timeline(c, SER_CHART_SVG, &timeline, NULL);
+}
+
+static ser_status draw_confusion(ser_chart **c)
+{
+    return ser_draw_confusion(c, SER_CHART_PNG, &confusion, NULL);
 }
 
 /* Rows and columns of their own; frames where an answer counts as right, and a word where none does. */
@@ -393,6 +341,7 @@ int main(void)
     test_peaks();
     test_steps();
     test_files();
-    test_out_of_memory();
+    check_out_of_memory(draw_timeline);
+    check_out_of_memory(draw_confusion);
     return test_summary();
 }
