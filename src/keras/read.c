@@ -170,9 +170,13 @@ static ser_status read_layer(reader *r, const char *name)
     while (i < r->layers->n && strcmp(r->layers->items[i].name, name) != 0)
         i++;
     bool known = i < r->layers->n;
+    if (known && r->found[i] && r->misfit)
+        return SER_OK; /* the first one counts */
     if (known && r->found[i])
         return ser_fail(r->err, SER_E_FORMAT, "layer %s is in it twice: the file is damaged",
                         r->layers->items[i].name);
+    if (known)
+        r->found[i] = true;
     names weights = {0};
     ser_h5_object group;
     ser_status st = SER_OK;
@@ -185,7 +189,6 @@ static ser_status read_layer(reader *r, const char *name)
                       r->layers->items[i].name);
     } else if (known) {
         st = read_known_layer(r, group, &r->layers->items[i], &weights);
-        r->found[i] = true;
     } else if (weights.n && !r->misfit) { /* else nothing of this network waits for it */
         st = fail_unknown(r->err, name);
     }

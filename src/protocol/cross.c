@@ -86,9 +86,10 @@ static ser_status lenient_interval(const scoring *s)
     const ser_mapping *m = s->m;
     size_t n = 0, n_all = s->target->n_utterances;
     double unused[2];
-    int *right = ser_alloc(3 * n_all, sizeof *right), *truth = right + n_all, *group = truth + n_all;
+    int *right = ser_alloc(3 * n_all, sizeof *right);
     if (!right)
         return ser_fail_nomem(s->err);
+    int *truth = right + n_all, *group = truth + n_all;
     for (size_t u = 0; u < n_all; u++) {
         int label = s->target->utterances[u].label;
         if (label < 0 || (s->counted && !s->counted[u]) || c->per_class[label].excluded)
@@ -120,8 +121,8 @@ static ser_status shared_figures(const scoring *s)
     const ser_mapping *m = s->m;
     size_t n = 0, n_all = s->target->n_utterances;
     float *scores = ser_alloc(n_all * m->n_shared, sizeof *scores);
-    int *truth = ser_alloc(2 * n_all, sizeof *truth), *group = truth + n_all;
-    ser_status st = scores && truth ? SER_OK : ser_fail_nomem(s->err);
+    int *truth = ser_alloc(n_all, sizeof *truth), *group = ser_alloc(n_all, sizeof *group);
+    ser_status st = scores && truth && group ? SER_OK : ser_fail_nomem(s->err);
     for (size_t u = 0; u < n_all && st == SER_OK; u++) {
         int label = s->target->utterances[u].label;
         if (label < 0 || (s->counted && !s->counted[u]) || c->per_class[label].shared < 0)
@@ -142,6 +143,7 @@ static ser_status shared_figures(const scoring *s)
     }
     ser_free(scores);
     ser_free(truth);
+    ser_free(group);
     return st;
 }
 
