@@ -217,7 +217,8 @@ static void draw_marks(cairo_t *cairo, const double (*xy)[2], size_t n, double r
     }
 }
 
-/* Dots are lines of no length with round ends, which take a third of the bytes of circles. */
+/* Dots are lines with round ends, which take a third of the bytes of circles; of hardly any length, because
+ * not every program draws those of none. */
 static void append_marks(ser_text *t, const double (*xy)[2], size_t n, ser_mark mark, double radius)
 {
     ser_text_append(t, "<path d=\"");
@@ -230,7 +231,7 @@ static void append_marks(ser_text *t, const double (*xy)[2], size_t n, ser_mark 
             ser_text_appendf(t, "a%.3g %.3g 0 1 0 %.3g 0a%.3g %.3g 0 1 0-%.3g 0", radius, radius, 2 * radius,
                              radius, radius, 2 * radius);
         else
-            ser_text_append(t, "h0");
+            ser_text_append(t, "h.01");
     }
     ser_text_append(t, mark == SER_MARK_RING ? "\" fill=\"none\"" : "\" stroke-linecap=\"round\"");
 }
