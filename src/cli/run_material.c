@@ -193,19 +193,36 @@ void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figu
 
 /* ---- across corpora ---- */
 
+/* "Answers: 12 neutral, 5 angry", for a target that cannot be scored. */
+static void append_answers(ser_text *t, const ser_run_material *m, const ser_mapping *mapping)
+{
+    bool any = false;
+    ser_text_append(t, ". Answers: ");
+    for (size_t k = 0; k < mapping->n_source; k++) {
+        size_t n = 0;
+        for (size_t i = 0; i < m->report.n_predictions; i++)
+            n += m->predictions[i].predicted == k;
+        if (n)
+            ser_text_appendf(t, "%s%zu %s", any ? ", " : "", n, mapping->source_labels[k]);
+        any = any || n;
+    }
+}
+
 static ser_status note_unscored(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
                                 ser_error *err)
 {
     ser_text t = {0};
     size_t n_unknown = c->n - c->n_known;
-    if (!c->n_known)
-        ser_text_appendf(&t, "%s says no emotions: there is nothing to score", mapping->target);
-    else if (n_unknown)
+    if (!c->n_known) {
+        ser_text_appendf(&t, "%s has no labels: there is nothing to score", mapping->target);
+        append_answers(&t, m, mapping);
+    } else if (n_unknown) {
         ser_text_appendf(&t, "%zu of %zu recordings are not scored: their emotion is not known", n_unknown,
                          c->n);
+    }
     ser_status st = SER_OK;
     if (t.n)
-        st = ser_run_material_add_note(m, false, t.s, err);
+        st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
     ser_text_clear(&t);
     for (size_t i = 0; i < mapping->n_target; i++)
         if (c->per_class[i].excluded && c->per_class[i].support)
@@ -216,7 +233,7 @@ static ser_status note_unscored(ser_run_material *m, const ser_mapping *mapping,
         st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
     }
     if (st == SER_OK && mapping->n_shared < 2 && mapping->n_target)
-        st = ser_run_material_add_note(m, true,
+        st = ser_run_material_add_note(m, false,
                                        mapping->n_shared
                                            ? "The corpora share one emotion alone: a model that is "
                                              "asked for nothing else is always right"
@@ -291,6 +308,8 @@ ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *ma
     m->report.title = m->title;
     m->report.figures = &c->figures;
     m->report.labels = m->shared;
+    if (!c->n_lenient && !c->figures.n)
+        m->report.intervals_over = NULL;
     ser_run_material_add_figure(m, &(ser_run_figure){.name = "Accuracy by the mapping",
                                                      .meaning = "answers that count as the truth, over the "
                                                                 "recordings for which some answer can",
