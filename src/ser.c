@@ -3,7 +3,6 @@
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "base/threads.h"
-#include "io/hub.h"
 #include "model/builtin.h"
 #include "model/hearing.h"
 #include "model/model_file.h"
@@ -15,7 +14,7 @@
 struct ser_model {
     ser_settings settings;
     ser_model_data data;
-    ser_encoder *encoder; /* NULL when the features need none */
+    ser_encoders encoders;
     ser_extractor *extractor;
     ser_nn_ops *ops; /* of the networks; NULL when there are none */
 };
@@ -45,30 +44,38 @@ const char *ser_version(void)
 
 /* ---- models ---- */
 
-static ser_status open_encoder(ser_model *m, const ser_safetensors *file, ser_error *err)
+static ser_status open_carried(ser_model *m, const ser_safetensors *file, ser_error *err)
 {
-    const ser_feature_part *part = ser_feature_spec_encoder(&m->data.spec);
-    if (!part)
-        return SER_OK;
-    int last = 0;
-    for (size_t i = 0; i < part->n_layers; i++)
-        last = part->layers[i] > last ? part->layers[i] : last;
-    if (m->data.encoder_config)
-        return ser_encoder_open_tensors(&m->encoder, file, SER_MODEL_ENCODER_PREFIX, m->data.encoder_config,
-                                        last, m->settings.engine, m->settings.precision, err);
-    char sha256[65], *folder = NULL;
-    const char *name = m->settings.encoder ? m->settings.encoder : ser_feature_kind_checkpoint(part->kind);
-    ser_status st = ser_hub_find(&folder, name, err);
+    const ser_feature_part *part;
+    ser_status st = SER_OK;
+    for (size_t i = 0; st == SER_OK && (part = ser_feature_spec_encoder_at(&m->data.spec, i)); i++) {
+        char prefix[SER_MODEL_PREFIX_BYTES];
+        ser_model_encoder_prefix(prefix, i);
+        if (!m->data.encoder_configs[i])
+            return ser_fail(err, SER_E_FORMAT, "carries only some of its encoders: the file is damaged");
+        m->encoders.n = i + 1;
+        st = ser_encoder_open_tensors(&m->encoders.items[i], file, prefix, m->data.encoder_configs[i],
+                                      ser_feature_part_last_layer(part), m->settings.engine,
+                                      m->settings.precision, err);
+    }
+    return st;
+}
+
+static ser_status open_encoders(ser_model *m, const ser_safetensors *file, ser_error *err)
+{
+    char sha256[SER_ENCODERS_SHA256];
+    if (m->data.encoder_configs[0])
+        return open_carried(m, file, err);
+    ser_status st = ser_encoders_open(&m->encoders, &m->data.spec, m->settings.encoders,
+                                      m->settings.n_encoders, m->settings.engine, m->settings.precision, err);
     if (st == SER_OK)
-        st = ser_encoder_open(&m->encoder, folder, last, m->settings.engine, m->settings.precision, err);
-    if (st == SER_OK)
-        st = ser_encoder_sha256(m->encoder, sha256, err);
+        st = ser_encoders_sha256(&m->encoders, sha256, err);
     if (st == SER_OK && strcmp(sha256, m->data.encoder_sha256) != 0)
         st = ser_fail(
             err, SER_E_ARG,
-            "%s is not the encoder that this model was trained with (sha256 %.12s..., wanted %.12s...)", name,
-            sha256, m->data.encoder_sha256);
-    ser_free(folder);
+            "%s is not what this model was trained with (sha256 %.12s..., wanted %.12s...): name another "
+            "--encoder",
+            m->encoders.folders[0], sha256, m->data.encoder_sha256);
     return st;
 }
 
@@ -118,9 +125,10 @@ ser_status ser_model_open(ser_model **out, const char *path, const ser_settings 
     if (st == SER_OK)
         st = ser_model_data_read(&m->data, file, err);
     if (st == SER_OK)
-        st = open_encoder(m, file, err);
+        st = open_encoders(m, file, err);
     if (st == SER_OK)
-        st = ser_extractor_new(&m->extractor, &m->data.spec, m->encoder, err);
+        st = ser_extractor_new_joined(&m->extractor, &m->data.spec,
+                                      (const ser_encoder *const *)m->encoders.items, m->encoders.n, err);
     if (st == SER_OK)
         st = check_parts(m, err);
     ser_safetensors_close(&file);
@@ -136,7 +144,7 @@ void ser_model_close(ser_model **model)
         return;
     ser_nn_ops_free(&(*model)->ops);
     ser_extractor_free(&(*model)->extractor);
-    ser_encoder_close(&(*model)->encoder);
+    ser_encoders_close(&(*model)->encoders);
     ser_model_data_release(&(*model)->data);
     ser_free(*model);
     *model = NULL;

@@ -54,8 +54,11 @@ typedef struct ser_settings {
     int n_threads;           /* inside one recording; 0: all cores */
     ser_precision precision; /* of the encoder; AUTO: the fastest on this processor that keeps the accuracy */
     ser_engine engine;       /* REF: plain C, slow, to compare with */
-    const char *encoder; /* of models that carry none: the checkpoint's folder, or its name in the model hub's
-                            cache; NULL: the usual checkpoint, from that cache */
+    /* Of models that carry no encoder: the checkpoint's folder, or its name in the model hub's cache; where a
+     * model needs several, each once, with "TYPE=" in front where config.json does not tell. Those that are
+     * not named are looked for in that cache under their usual names. */
+    const char *const *encoders;
+    size_t n_encoders;
 } ser_settings;
 
 /* Fills *s with the defaults: all cores, AUTO, oneDNN, no encoder folder. */

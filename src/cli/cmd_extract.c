@@ -33,7 +33,9 @@ static const ser_option options[] = {
      "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined "
      "with + (default, of corpora: FUSION)"},
     {SER_OPTION_STRING, 0, "layers", &layers, "LIST",
-     "hidden states of the encoder, such as 1,2,3 (default: 3 of WHISPER, the last of others)"},
+     "hidden states of the encoder, such as 1,2,3, of several HUBERT=6+WHISPER=2,3 (default: 3 of WHISPER, "
+     "the last "
+     "of others)"},
     {SER_OPTION_INT, 0, "hop-length", &hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)",
      16, 16000},
     {SER_OPTION_INT, 0, "pad", &pad, "SECONDS",
@@ -71,44 +73,43 @@ const ser_command ser_command_extract = {
 
 typedef struct tools {
     ser_feature_spec spec;
-    ser_encoder *encoder; /* NULL: none is needed */
+    ser_encoders encoders;
     ser_extractor *extractor;
-    char encoder_sha256[65];
+    char encoder_sha256[SER_ENCODERS_SHA256];
 } tools;
 
-static ser_status choose_layers(tools *t, ser_error *err)
+static void set_default_layers(tools *t)
 {
-    ser_encoder_info info;
-    ser_status st = layers ? ser_feature_spec_set_layers(&t->spec, layers, err) : SER_OK;
-    if (st != SER_OK || !t->encoder)
-        return st;
-    ser_encoder_get_info(t->encoder, &info);
-    for (size_t p = 0; p < t->spec.n_parts; p++)
-        if (ser_feature_kind_is_encoder(t->spec.parts[p].kind))
-            ser_feature_part_set_default_layers(&t->spec.parts[p], &info);
-    return SER_OK;
+    size_t n = 0;
+    for (size_t p = 0; p < t->spec.n_parts; p++) {
+        ser_encoder_info info;
+        if (!ser_feature_kind_is_encoder(t->spec.parts[p].kind))
+            continue;
+        ser_encoder_get_info(t->encoders.items[n++], &info);
+        ser_feature_part_set_default_layers(&t->spec.parts[p], &info);
+    }
 }
 
 static ser_status open_tools(tools *t, const char *type, ser_error *err)
 {
-    char *folder = NULL;
     ser_status st = ser_feature_spec_parse(&t->spec, type, err);
     t->spec.hop_samples = (int)hop_length;
     t->spec.pad_s = (int)pad;
+    if (st == SER_OK && layers)
+        st = ser_feature_spec_set_layers(&t->spec, layers, err);
     if (st == SER_OK)
-        st = ser_open_encoder(&t->encoder, &folder, &engine, &t->spec, -1, err);
-    if (st == SER_OK)
-        st = choose_layers(t, err);
-    if (st == SER_OK)
-        st = ser_extractor_new(&t->extractor, &t->spec, t->encoder, err);
-    ser_free(folder);
-    return st;
+        st = ser_open_encoders(&t->encoders, &engine, &t->spec, err);
+    if (st != SER_OK)
+        return st;
+    set_default_layers(t);
+    return ser_extractor_new_joined(&t->extractor, &t->spec, (const ser_encoder *const *)t->encoders.items,
+                                    t->encoders.n, err);
 }
 
 static void close_tools(tools *t)
 {
     ser_extractor_free(&t->extractor);
-    ser_encoder_close(&t->encoder);
+    ser_encoders_close(&t->encoders);
 }
 
 /* ---- one recording ---- */
@@ -174,11 +175,13 @@ static ser_status fill_tree(ser_tree_filled *out, const content *c, const ser_co
                             const ser_progress *progress, ser_error *err)
 {
     const tools *t = c->tools;
-    ser_encoder *encoder = ser_feature_spec_encoder(&c->spec) ? t->encoder : NULL;
+    /* FUSION's parts have its one encoder or none. */
+    size_t n_encoders = ser_feature_spec_n_encoders(&c->spec);
     const ser_tree_recipe recipe = {
         .spec = &c->spec,
-        .encoder_sha256 = encoder ? t->encoder_sha256 : "",
-        .precision = ser_precision_name(encoder ? ser_encoder_precision(encoder) : SER_PRECISION_FP32),
+        .encoder_sha256 = n_encoders ? t->encoder_sha256 : "",
+        .precision =
+            ser_precision_name(n_encoders ? ser_encoder_precision(t->encoders.items[0]) : SER_PRECISION_FP32),
         .engine = engine.engine,
         .pool_encoder = c->pool};
     const ser_tree_fill_settings settings = {.features_dir = features_dir,
@@ -188,7 +191,8 @@ static ser_status fill_tree(ser_tree_filled *out, const content *c, const ser_co
                                              .progress = *progress,
                                              .parts = c->parts};
     ser_extractor *e = NULL;
-    ser_status st = ser_extractor_new(&e, &c->spec, encoder, err);
+    ser_status st = ser_extractor_new_joined(&e, &c->spec, (const ser_encoder *const *)t->encoders.items,
+                                             n_encoders, err);
     if (st == SER_OK)
         st = ser_tree_fill(out, corpus, e, &recipe, &settings, err);
     ser_extractor_free(&e);
@@ -272,8 +276,8 @@ static ser_status extract_corpora(bool *failed, const ser_progress *progress, se
     ser_status st = data ? ser_corpus_open(&corpus, data, data_dir, err) : SER_OK;
     if (st == SER_OK)
         st = open_tools(&t, feature_type ? feature_type : "FUSION", err);
-    if (st == SER_OK && t.encoder)
-        st = ser_encoder_sha256(t.encoder, t.encoder_sha256, err);
+    if (st == SER_OK)
+        st = ser_encoders_sha256(&t.encoders, t.encoder_sha256, err);
     if (st == SER_OK)
         st = corpus ? fill_corpus(failed, &t, corpus, progress, err) : fill_named(failed, &t, progress, err);
     ser_corpus_free(&corpus);

@@ -94,7 +94,7 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
                                                  : "no");
     print_field("voice", "%s", m.voice.n_in ? "tells sound without a voice" : "every sound gets an emotion");
     print_field("encoder", "%s",
-                m.encoder_config      ? "in the file"
+                m.encoder_configs[0]  ? "in the file"
                 : m.encoder_sha256[0] ? m.encoder_sha256
                                       : "none needed");
     if (m.provenance)
@@ -224,7 +224,7 @@ static ser_status print_path(const char *path, ser_error *err)
     struct stat info;
     printf("%s: ", path);
     bool exists = stat(path, &info) == 0;
-    if (exists ? S_ISDIR(info.st_mode) : ser_hub_is_name(path))
+    if (exists ? S_ISDIR(info.st_mode) : ser_hub_has(path))
         return print_encoder(path, err);
     if (begins_with(path, "\x93NUMPY", 6, 0))
         return print_npy(path, err);

@@ -1,6 +1,4 @@
 #include "cli/common.h"
-#include "base/memory.h"
-#include "io/hub.h"
 
 #include <string.h>
 
@@ -14,29 +12,19 @@ const char *ser_precision_name(ser_precision p)
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings)
 {
     settings->engine = strcmp(o->engine, "ref") == 0 ? SER_ENGINE_REF : SER_ENGINE_ONEDNN;
-    settings->encoder = o->encoder;
+    settings->encoders = o->encoders.items;
+    settings->n_encoders = o->encoders.n;
     for (size_t i = 0; i < sizeof precision_names / sizeof *precision_names; i++)
         if (strcmp(o->precision, precision_names[i]) == 0)
             settings->precision = (ser_precision)i;
 }
 
-ser_status ser_open_encoder(ser_encoder **out, char **folder, const ser_engine_options *o,
-                            const ser_feature_spec *spec, int last_layer, ser_error *err)
+ser_status ser_open_encoders(ser_encoders *out, const ser_engine_options *o, const ser_feature_spec *spec,
+                             ser_error *err)
 {
-    *out = NULL;
-    *folder = NULL;
-    const ser_feature_part *part = ser_feature_spec_encoder(spec);
-    if (!part)
-        return SER_OK;
     ser_settings settings;
     ser_default_settings(&settings);
     ser_engine_options_apply(o, &settings);
-    const char *name = o->encoder ? o->encoder : ser_feature_kind_checkpoint(part->kind);
-    ser_status st = ser_hub_find(folder, name, err);
-    if (st != SER_OK)
-        return st;
-    st = ser_encoder_open(out, *folder, last_layer, settings.engine, settings.precision, err);
-    if (st != SER_OK)
-        ser_fail_within(err, st, "%s: ", *folder);
-    return st;
+    return ser_encoders_open(out, spec, o->encoders.items, o->encoders.n, settings.engine, settings.precision,
+                             err);
 }

@@ -3,44 +3,30 @@
 #define SER_CLI_COMMON_H
 
 #include "cli/options.h"
-#include "encoder/encoder.h"
-#include "extract/spec.h"
+#include "extract/encoders.h"
 
-/* How the encoder computes, and where it lies. */
+/* How encoders compute, and where they lie. */
 typedef struct ser_engine_options {
-    const char *encoder, *precision, *engine;
+    ser_option_list encoders; /* as ser_encoders_open takes them */
+    const char *precision, *engine;
 } ser_engine_options;
 
-#define SER_ENGINE_OPTIONS_AUTO                                                                              \
-    {                                                                                                        \
-        .precision = "auto", .engine = "onednn"                                                              \
-    }
-#define SER_ENGINE_OPTIONS_FP32                                                                              \
-    {                                                                                                        \
-        .precision = "fp32", .engine = "onednn"                                                              \
-    }
+/* clang-format off */
+#define SER_ENGINE_OPTIONS_AUTO {.precision = "auto", .engine = "onednn"}
+#define SER_ENGINE_OPTIONS_FP32 {.precision = "fp32", .engine = "onednn"}
 
-#define SER_ENGINE_OPTIONS(o)                                                                                \
-    {SER_OPTION_GROUP, .help = "Encoder"},                                                                   \
-        {SER_OPTION_STRING,                                                                                  \
-         'e',                                                                                                \
-         "encoder",                                                                                          \
-         &(o).encoder,                                                                                       \
-         "DIR|NAME",                                                                                         \
-         "checkpoint, a folder or a name such as openai/whisper-base that 'ser pull' fetched (default: the " \
-         "usual one)"},                                                                                      \
-        {SER_OPTION_CHOICE,          0, "precision", &(o).precision, "auto|fp32|bf16|int8",                  \
-         "of the encoder's products"},                                                                       \
-    {                                                                                                        \
-        SER_OPTION_CHOICE, 0, "engine", &(o).engine, "ref|onednn", "ref: plain C, slow, to compare with"     \
-    }
+#define SER_ENGINE_OPTIONS(o) \
+    {SER_OPTION_GROUP, .help = "Encoder"}, \
+    {SER_OPTION_LIST, 'e', "encoder", &(o).encoders, "[TYPE=]DIR|NAME", "checkpoint: a folder, or a name such as openai/whisper-base that 'ser pull' fetched; once for each where features need several (default: the usual ones)"}, \
+    {SER_OPTION_CHOICE, 0, "precision", &(o).precision, "auto|fp32|bf16|int8", "of the encoder's products"}, \
+    {SER_OPTION_CHOICE, 0, "engine", &(o).engine, "ref|onednn", "ref: plain C, slow, to compare with"}
+/* clang-format on */
 
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings);
 
-/* Opens the encoder that the specification needs, and says where it lies (ser_free): both NULL when it needs
- * none. last_layer as ser_encoder_open. */
-ser_status ser_open_encoder(ser_encoder **out, char **folder, const ser_engine_options *o,
-                            const ser_feature_spec *spec, int last_layer, ser_error *err);
+/* Opens the encoders that the specification needs. */
+ser_status ser_open_encoders(ser_encoders *out, const ser_engine_options *o, const ser_feature_spec *spec,
+                             ser_error *err);
 
 const char *ser_precision_name(ser_precision p);
 

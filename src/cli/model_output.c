@@ -25,34 +25,57 @@ json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit)
                      "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
 }
 
-static int last_layer(const ser_feature_spec *spec)
+/* The layers that the model needs of each encoder, into its file. */
+typedef struct carried {
+    ser_tensor *tensors[SER_MAX_PARTS];
+    size_t n[SER_MAX_PARTS];
+    ser_tensor *all;
+    size_t n_all;
+} carried;
+
+static void release_carried(carried *c)
 {
-    const ser_feature_part *part = ser_feature_spec_encoder(spec);
-    int last = 0;
-    for (size_t i = 0; part && i < part->n_layers; i++)
-        last = part->layers[i] > last ? part->layers[i] : last;
-    return last;
+    for (size_t i = 0; i < SER_MAX_PARTS; i++)
+        ser_encoder_free_export(c->tensors[i], c->n[i]);
+    ser_free(c->all);
+}
+
+static ser_status carry_encoders(carried *c, ser_model_data *m, const ser_encoders *encoders, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < encoders->n && st == SER_OK; i++) {
+        char prefix[SER_MODEL_PREFIX_BYTES];
+        const ser_feature_part *part = ser_feature_spec_encoder_at(&m->spec, i);
+        ser_model_encoder_prefix(prefix, i);
+        st = ser_encoder_export(&c->tensors[i], &c->n[i], encoders->folders[i],
+                                ser_feature_part_last_layer(part), prefix, err);
+        if (st == SER_OK)
+            st = ser_encoder_export_config(&m->encoder_configs[i], encoders->folders[i], err);
+        c->n_all += c->n[i];
+    }
+    if (st == SER_OK && !(c->all = ser_alloc(c->n_all, sizeof *c->all)))
+        st = ser_fail_nomem(err);
+    ser_tensor *at = c->all;
+    for (size_t i = 0; i < encoders->n && st == SER_OK; i++)
+        for (size_t k = 0; k < c->n[i]; k++)
+            *at++ = c->tensors[i][k];
+    return st;
 }
 
 ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, const json_t *origin,
                                  const char *path, bool embed, ser_error *err)
 {
-    ser_tensor *tensors = NULL;
-    size_t n_tensors = 0;
+    carried c = {0};
     char *text = json_dumps(origin, JSON_COMPACT);
     m->provenance = text ? ser_strdup(text) : NULL;
     free(text);
     ser_status st = m->provenance ? SER_OK : ser_fail_nomem(err);
     snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", w->encoder_sha256);
-    if (st == SER_OK && embed && w->encoder) {
-        st = ser_encoder_export(&tensors, &n_tensors, w->encoder_folder, last_layer(&m->spec),
-                                SER_MODEL_ENCODER_PREFIX, err);
-        if (st == SER_OK)
-            st = ser_encoder_export_config(&m->encoder_config, w->encoder_folder, err);
-    }
+    if (st == SER_OK && embed)
+        st = carry_encoders(&c, m, &w->encoders, err);
     if (st == SER_OK)
-        st = ser_model_data_write(m, path, tensors, n_tensors, err);
-    ser_encoder_free_export(tensors, n_tensors);
+        st = ser_model_data_write(m, path, c.all, c.n_all, err);
+    release_carried(&c);
     return st;
 }
 

@@ -328,15 +328,29 @@ void ser_run_remove_leftovers(const char *folder)
     ser_io_free_list(names, n);
 }
 
+enum { MAX_OPTIONS = 128 };
+
+/* Forgets the list that an option filled, where it did. */
+static void forget_lists(const ser_command *command, const bool *filled)
+{
+    for (size_t i = 0; i < MAX_OPTIONS && command->options[i].kind != SER_OPTION_END; i++)
+        if (filled[i])
+            ser_option_list_release(command->options[i].value);
+}
+
 bool ser_run_options_start(const ser_command *command, int argc, char **argv, const char **resume_path,
                            json_t **config, ser_option_list *rest, int *status)
 {
     ser_error err = {0};
+    bool filled[MAX_OPTIONS] = {false};
     *config = NULL;
     if (!ser_options_start(command, argc, argv, rest, status))
         return false;
     if (!*resume_path)
         return true;
+    for (size_t i = 0; i < MAX_OPTIONS && command->options[i].kind != SER_OPTION_END; i++)
+        filled[i] = command->options[i].kind == SER_OPTION_LIST &&
+                    ((ser_option_list *)command->options[i].value)->n > 0;
     ser_status st = ser_run_config_read(config, *resume_path, &err);
     if (st == SER_OK)
         st = ser_settings_from_json(command, *config, &err);
@@ -346,5 +360,6 @@ bool ser_run_options_start(const ser_command *command, int argc, char **argv, co
         return false;
     }
     ser_option_list_release(rest); /* once more: what is given besides is compared with the run's */
+    forget_lists(command, filled);
     return ser_options_start(command, argc, argv, rest, status);
 }

@@ -1,4 +1,5 @@
 #include "cli/settings.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static void key_of(char key[MAX_KEY], const ser_option *o)
 static json_t *value_of(const ser_option *o)
 {
     const char *text;
+    const ser_option_list *list;
+    json_t *array;
     switch (o->kind) {
     case SER_OPTION_FLAG:
         return json_boolean(*(bool *)o->value);
@@ -23,6 +26,14 @@ static json_t *value_of(const ser_option *o)
         return json_integer(*(long *)o->value);
     case SER_OPTION_DOUBLE:
         return json_real(*(double *)o->value);
+    case SER_OPTION_LIST: /* one as it is, which is what there mostly is */
+        list = o->value;
+        if (list->n < 2)
+            return list->n ? json_string(list->items[0]) : json_null();
+        array = json_array();
+        for (size_t i = 0; i < list->n; i++)
+            json_array_append_new(array, json_string(list->items[i]));
+        return array;
     default:
         text = *(const char **)o->value;
         return text ? json_string(text) : json_null();
@@ -35,7 +46,7 @@ static const ser_option *next_setting(const ser_option *o, bool *in_output)
     for (; o->kind != SER_OPTION_END; o++) {
         if (o->kind == SER_OPTION_GROUP)
             *in_output = strcmp(o->help, SER_OUTPUT_GROUP) == 0;
-        else if (o->kind != SER_OPTION_LIST && !*in_output)
+        else if (!*in_output)
             return o;
     }
     return NULL;
@@ -54,6 +65,20 @@ json_t *ser_settings_to_json(const ser_command *command)
         }
     }
     return object;
+}
+
+static ser_status set_list(ser_option_list *list, const json_t *value, ser_error *err)
+{
+    size_t n = json_is_array(value) ? json_array_size(value) : json_is_string(value);
+    if (!ser_grow(&list->items, &list->capacity, n, sizeof *list->items))
+        return ser_fail_nomem(err);
+    list->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_is_array(value) ? json_array_get(value, i) : value);
+        if (text)
+            list->items[list->n++] = text;
+    }
+    return SER_OK;
 }
 
 static bool set_value(const ser_option *o, const json_t *value)
@@ -81,7 +106,10 @@ ser_status ser_settings_from_json(const ser_command *command, const json_t *sett
     for (const ser_option *o = command->options; (o = next_setting(o, &in_output)); o++) {
         key_of(key, o);
         const json_t *value = json_object_get(settings, key);
-        if (value && !set_value(o, value))
+        ser_status st = value && o->kind == SER_OPTION_LIST ? set_list(o->value, value, err) : SER_OK;
+        if (st != SER_OK)
+            return st;
+        if (value && o->kind != SER_OPTION_LIST && !set_value(o, value))
             return ser_fail(err, SER_E_FORMAT, "setting '%s' has a value of a wrong type", key);
     }
     return SER_OK;

@@ -27,22 +27,29 @@ static ser_status read_copies(size_t *n, const ser_workbench_options *o, ser_err
 
 /* Emotion lies in the middle of an encoder (docs/results): four hidden states up to two thirds of its depth;
  * for Whisper base 1, 2, 3, 4. */
-static ser_status choose_layers(ser_feature_spec *spec, const ser_encoder *encoder, bool for_travel,
-                                ser_error *err)
+static void choose_layers(ser_feature_part *part, const ser_encoder *encoder, bool for_travel)
 {
     ser_encoder_info info;
-    ser_text list = {0};
     ser_encoder_get_info(encoder, &info);
-    for (int i = for_travel ? 2 : 1, last = 0; i <= 4; i++) {
+    for (int i = for_travel ? 2 : 1; i <= 4; i++) {
         int layer = (i * info.n_layers + 3) / 6;
-        if (layer > last)
-            ser_text_appendf(&list, "%s%d", last ? "," : "", layer);
-        last = layer > last ? layer : last;
+        if (layer > (part->n_layers ? part->layers[part->n_layers - 1] : 0))
+            part->layers[part->n_layers++] = layer;
     }
-    ser_status st =
-        list.failed || !list.n ? ser_fail_nomem(err) : ser_feature_spec_set_layers(spec, list.s, err);
-    ser_text_release(&list);
-    return st;
+}
+
+/* Of the encoders whose layers nobody chose. */
+static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders, bool for_travel)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < spec->n_parts; p++) {
+        ser_feature_part *part = &spec->parts[p];
+        if (!ser_feature_kind_is_encoder(part->kind))
+            continue;
+        if (!part->n_layers)
+            choose_layers(part, encoders->items[n], for_travel);
+        n++;
+    }
 }
 
 /* What the inner cross-validation tries: of free layers all, or all but the first; how much deviations count.
@@ -54,7 +61,10 @@ static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool l
     size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
     uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
     const uint64_t sets[] = {all, all & ~UINT64_C(1)};
-    size_t n_sets = layers_are_free && n_blocks > 2 ? 2 : 1;
+    /* Of an encoder beside others one layer must stay. */
+    const ser_feature_part *first = &ser_extractor_spec(e)->parts[0];
+    bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
+    size_t n_sets = layers_are_free && n_blocks > 2 && may_drop_first ? 2 : 1;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t i = 0; i < sizeof spread_weights / sizeof *spread_weights; i++)
             out[n++] = (ser_candidate){.blocks = sets[s],
@@ -72,21 +82,17 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     w->spec.pad_s = (int)o->pad;
     if (st == SER_OK && !layers_are_free)
         st = ser_feature_spec_set_layers(&w->spec, o->layers, err);
-    const ser_feature_part *part = ser_feature_spec_encoder(&w->spec);
-    int last = -1;
-    for (size_t i = 0; part && i < part->n_layers; i++)
-        last = part->layers[i] > last ? part->layers[i] : last;
     if (st == SER_OK)
-        st = ser_open_encoder(&w->encoder, &w->encoder_folder, &o->engine, &w->spec, last, err);
+        st = ser_open_encoders(&w->encoders, &o->engine, &w->spec, err);
     w->precision = "fp32";
-    if (st == SER_OK && w->encoder) {
-        w->precision = ser_precision_name(ser_encoder_precision(w->encoder));
-        st = ser_encoder_sha256(w->encoder, w->encoder_sha256, err);
-        if (st == SER_OK && layers_are_free)
-            st = choose_layers(&w->spec, w->encoder, o->for_travel, err);
+    if (st == SER_OK && w->encoders.n) {
+        w->precision = ser_precision_name(ser_encoder_precision(w->encoders.items[0]));
+        st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
+        choose_free_layers(&w->spec, &w->encoders, o->for_travel);
     }
     if (st == SER_OK)
-        st = ser_extractor_new(&w->extractor, &w->spec, w->encoder, err);
+        st = ser_extractor_new_joined(&w->extractor, &w->spec, (const ser_encoder *const *)w->encoders.items,
+                                      w->encoders.n, err);
     if (st != SER_OK)
         return st;
     w->n_candidates =
@@ -241,8 +247,7 @@ void ser_workbench_close(ser_workbench *w)
     ser_store_free(&w->store);
     ser_tree_close(&w->tree);
     ser_extractor_free(&w->extractor);
-    ser_encoder_close(&w->encoder);
-    ser_free(w->encoder_folder);
+    ser_encoders_close(&w->encoders);
     ser_free(w->features_key);
     ser_free(w->cache_folder);
     ser_corpus_free(&w->corpus);

@@ -30,6 +30,22 @@ static ser_status find_kind(const ser_encoder_kind **out, const char *type, ser_
                     type, supported);
 }
 
+ser_status ser_encoder_model_type(char type[SER_MODEL_TYPE_BYTES], const char *folder, ser_error *err)
+{
+    json_t *config;
+    const ser_encoder_kind *kind;
+    ser_status status = ser_config_read(&config, folder, "config.json", err);
+    if (status != SER_OK)
+        return status;
+    const char *name = json_string_value(json_object_get(config, "model_type"));
+    if ((status = find_kind(&kind, name, err)) == SER_OK)
+        snprintf(type, SER_MODEL_TYPE_BYTES, "%s", name);
+    else
+        ser_fail_within(err, status, "config.json: ");
+    json_decref(config);
+    return status;
+}
+
 static size_t count_parameters(const ser_encoder_plan *p)
 {
     size_t n_parameters = 0, dims[SER_MODULE_DIMS];

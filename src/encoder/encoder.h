@@ -12,15 +12,19 @@ enum { SER_ENCODER_MAX_LAYERS = 64 };
 typedef struct ser_encoder ser_encoder;           /* weights: read-only, shared by threads */
 typedef struct ser_encoder_work ser_encoder_work; /* belongs to one thread */
 
+enum { SER_MODEL_TYPE_BYTES = 32 };
+
 typedef struct ser_encoder_info {
-    char model_type[32]; /* "whisper", "hubert", "wav2vec2", "wavlm", "data2vec-audio" */
-    int n_layers;        /* transformer layers; hidden states are numbered 0 ... n_layers */
+    char model_type[SER_MODEL_TYPE_BYTES]; /* "whisper", "hubert", "wav2vec2", "wavlm", "data2vec-audio" */
+    int n_layers;                          /* transformer layers; hidden states are numbered 0 ... n_layers */
     int n_loaded; /* the last hidden state that can be computed: fewer where only some layers were loaded */
     size_t dims;  /* of one hidden state */
     size_t max_samples;  /* of one window: 480,000 for Whisper */
     size_t n_parameters; /* loaded */
 } ser_encoder_info;
 
+/* What config.json says that it is, without looking at the weights. SER_E_UNSUPPORTED: none of the above. */
+ser_status ser_encoder_model_type(char type[SER_MODEL_TYPE_BYTES], const char *folder, ser_error *err);
 /* folder holds config.json and the weights in one of the forms of io/checkpoint.h. last_layer: load no
  * transformer layer beyond what hidden state last_layer needs (-1: all). */
 ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_layer, ser_engine engine,

@@ -127,6 +127,23 @@ ser_status ser_feature_spec_part_of(size_t *i, const ser_feature_spec *spec, con
     return st;
 }
 
+ser_status ser_feature_spec_encoder_named(size_t *i, const char **place, const ser_feature_spec *spec,
+                                          const char *text, ser_error *err)
+{
+    const char *equals = strchr(text, '=');
+    int k = equals ? find_kind(text, (size_t)(equals - text)) : -1;
+    const ser_feature_part *part;
+    *place = text;
+    *i = 0;
+    if (k < 0 || !ser_feature_kind_is_encoder((ser_feature_kind)k)) /* a path may have a '=' in it */
+        return SER_OK;
+    *place = equals + 1;
+    for (; (part = ser_feature_spec_encoder_at(spec, *i)); ++*i)
+        if (part->kind == (ser_feature_kind)k)
+            return SER_OK;
+    return ser_fail(err, SER_E_ARG, "--encoder %s: %s is not among the features", text, kinds[k].name);
+}
+
 const char *ser_feature_kind_checkpoint(ser_feature_kind kind)
 {
     return kinds[kind].checkpoint;

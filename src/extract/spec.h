@@ -58,6 +58,10 @@ size_t ser_feature_spec_n_encoders(const ser_feature_spec *spec);
  * else the first of its family. SER_E_ARG: none. */
 ser_status ser_feature_spec_part_of(size_t *i, const ser_feature_spec *spec, const char *model_type,
                                     ser_error *err);
+/* "WHISPER=whisper-base/": which of the encoder parts, and *place behind the '='; without such a type in
+ * front, *place is the text itself and *i 0. SER_E_ARG: a type that is not in use. */
+ser_status ser_feature_spec_encoder_named(size_t *i, const char **place, const ser_feature_spec *spec,
+                                          const char *text, ser_error *err);
 /* The checkpoint that users mean who name none, such as "facebook/hubert-base-ls960"; NULL: no encoder. */
 const char *ser_feature_kind_checkpoint(ser_feature_kind kind);
 

@@ -91,6 +91,14 @@ static ser_status find_snapshot(ser_text *path, const char *name, ser_error *err
     return path->failed ? ser_fail_nomem(err) : n == COMMIT_DIGITS && is_whole(path->s) ? SER_OK : SER_E_IO;
 }
 
+bool ser_hub_has(const char *name)
+{
+    ser_text path = {0};
+    bool found = ser_hub_is_name(name) && find_snapshot(&path, name, NULL) == SER_OK;
+    ser_text_release(&path);
+    return found;
+}
+
 ser_status ser_hub_find(char **folder, const char *name, ser_error *err)
 {
     ser_text path = {0};

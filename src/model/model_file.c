@@ -33,9 +33,32 @@ void ser_model_data_release(ser_model_data *m)
         ser_timnet_member_release(&m->networks[i]);
     ser_free(m->networks);
     ser_free(m->baseline_spread);
-    ser_free(m->encoder_config);
+    for (size_t i = 0; i < SER_MAX_PARTS; i++)
+        ser_free(m->encoder_configs[i]);
     ser_free(m->provenance);
     *m = (ser_model_data){0};
+}
+
+/* What an encoder's tensors and metadata have in front, or behind "ser.". */
+static void encoder_name(char name[SER_MODEL_PREFIX_BYTES], size_t i)
+{
+    if (i)
+        snprintf(name, SER_MODEL_PREFIX_BYTES, "encoder%zu", i + 1);
+    else
+        snprintf(name, SER_MODEL_PREFIX_BYTES, "encoder");
+}
+
+void ser_model_encoder_prefix(char prefix[SER_MODEL_PREFIX_BYTES], size_t i)
+{
+    encoder_name(prefix, i);
+    strcat(prefix, ".");
+}
+
+static void encoder_config_key(char key[48], size_t i)
+{
+    char name[SER_MODEL_PREFIX_BYTES];
+    encoder_name(name, i);
+    snprintf(key, 48, "ser.%s_config", name);
 }
 
 const char *ser_model_data_type(const ser_model_data *m)
@@ -81,7 +104,27 @@ static ser_status load_json(json_t **out, const ser_safetensors *file, const cha
     return SER_OK;
 }
 
-/* {"type": "WHISPER", "layers": [2, 3], "hop_length": 320, "pad": 0} */
+/* [2, 3], of the only encoder (none: []) or the one that type names. */
+static ser_status read_layers(ser_feature_spec *spec, const char *type, const json_t *layers, ser_error *err)
+{
+    ser_text list = {0};
+    if (!json_is_array(layers) || json_array_size(layers) > SER_ENCODER_MAX_LAYERS)
+        return ser_fail(err, SER_E_FORMAT,
+                        "metadata ser.features does not describe features: train the model again");
+    if (type)
+        ser_text_appendf(&list, "%s=", type);
+    for (size_t i = 0; i < json_array_size(layers); i++)
+        ser_text_appendf(&list, "%s%lld", i ? "," : "",
+                         (long long)json_integer_value(json_array_get(layers, i)));
+    ser_status st = list.failed ? ser_fail_nomem(err) : SER_OK;
+    if (st == SER_OK && json_array_size(layers))
+        st = ser_feature_spec_set_layers(spec, list.s, err);
+    ser_text_release(&list);
+    return st;
+}
+
+/* {"type": "WHISPER", "layers": [2, 3], "hop_length": 320, "pad": 0}; of several encoders "layers" is
+ * {"HUBERT": [6], "WHISPER": [2, 3]}. */
 static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file, ser_error *err)
 {
     json_t *json = NULL, *layers = NULL;
@@ -92,8 +135,7 @@ static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file,
         return st;
     if (json_unpack(json, "{s:s, s:o, s:i, s:i}", "type", &type, "layers", &layers, "hop_length", &hop, "pad",
                     &pad) != 0 ||
-        !json_is_array(layers) || json_array_size(layers) > SER_ENCODER_MAX_LAYERS || hop < 16 ||
-        hop > 16000 || pad < 0 || pad > 30) {
+        hop < 16 || hop > 16000 || pad < 0 || pad > 30) {
         st = ser_fail(err, SER_E_FORMAT,
                       "metadata ser.features does not describe features: train the model again");
         goto done;
@@ -102,15 +144,17 @@ static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file,
         goto done;
     spec->hop_samples = hop;
     spec->pad_s = pad;
-    ser_text list = {0};
-    for (size_t i = 0; i < json_array_size(layers); i++)
-        ser_text_appendf(&list, "%s%lld", i ? "," : "",
-                         (long long)json_integer_value(json_array_get(layers, i)));
-    if (list.failed)
-        st = ser_fail_nomem(err);
-    else if (list.n)
-        st = ser_feature_spec_set_layers(spec, list.s, err);
-    ser_text_release(&list);
+    if (!json_is_object(layers)) {
+        st = read_layers(spec, NULL, layers, err);
+    } else {
+        const char *name;
+        json_t *list;
+        json_object_foreach(layers, name, list)
+        {
+            if ((st = read_layers(spec, name, list, err)) != SER_OK)
+                break;
+        }
+    }
 done:
     json_decref(json);
     return st;
@@ -336,8 +380,11 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
     }
     if (st == SER_OK)
         st = read_head(&m->voice, file, "voice", 2, m->plain.n_in, err);
-    if (st == SER_OK)
-        st = read_optional_text(&m->encoder_config, file, "ser.encoder_config", err);
+    for (size_t i = 0; i < ser_feature_spec_n_encoders(&m->spec) && st == SER_OK; i++) {
+        char key[48];
+        encoder_config_key(key, i);
+        st = read_optional_text(&m->encoder_configs[i], file, key, err);
+    }
     if (st == SER_OK)
         st = read_optional_text(&m->provenance, file, "ser.provenance", err);
     const char *sha256 = ser_safetensors_metadata(file, "ser.encoder_sha256");
@@ -411,14 +458,24 @@ static size_t list_tensors(const ser_model_data *m, ser_tensor *tensors, ser_tim
     return n;
 }
 
+static json_t *layers_json(const ser_feature_part *part)
+{
+    json_t *layers = json_array();
+    for (size_t i = 0; part && i < part->n_layers; i++)
+        json_array_append_new(layers, json_integer(part->layers[i]));
+    return layers;
+}
+
 static char *features_json(const ser_feature_spec *spec)
 {
     ser_text type = {0};
     ser_feature_spec_type(spec, &type);
-    json_t *layers = json_array();
-    const ser_feature_part *encoder = ser_feature_spec_encoder(spec);
-    for (size_t i = 0; encoder && i < encoder->n_layers; i++)
-        json_array_append_new(layers, json_integer(encoder->layers[i]));
+    size_t n_encoders = ser_feature_spec_n_encoders(spec);
+    json_t *layers = n_encoders > 1 ? json_object() : layers_json(ser_feature_spec_encoder(spec));
+    for (size_t i = 0; n_encoders > 1 && i < n_encoders; i++) {
+        const ser_feature_part *part = ser_feature_spec_encoder_at(spec, i);
+        json_object_set_new(layers, ser_feature_kind_name(part->kind), layers_json(part));
+    }
     json_t *json = json_pack("{s:s, s:o, s:i, s:i}", "type", type.s ? type.s : "", "layers", layers,
                              "hop_length", spec->hop_samples, "pad", spec->pad_s);
     char *text = json ? json_dumps(json, 0) : NULL;
@@ -484,18 +541,21 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     for (size_t i = 0; i < n_encoder_tensors; i++)
         tensors[n_tensors++] = encoder_tensors[i];
     snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
-    const char *metadata[9][2] = {{"ser.format_version", version},
-                                  {"ser.model_type", ser_model_data_type(m)},
-                                  {"ser.features", features},
-                                  {"ser.labels", labels},
-                                  {"ser.version", SER_VERSION}};
+    char config_keys[SER_MAX_PARTS][48];
+    const char *metadata[8 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
+                                                  {"ser.model_type", ser_model_data_type(m)},
+                                                  {"ser.features", features},
+                                                  {"ser.labels", labels},
+                                                  {"ser.version", SER_VERSION}};
     size_t n_metadata = 5;
     if (networks)
         metadata[n_metadata][0] = "ser.networks", metadata[n_metadata++][1] = networks;
     if (m->encoder_sha256[0])
         metadata[n_metadata][0] = "ser.encoder_sha256", metadata[n_metadata++][1] = m->encoder_sha256;
-    if (m->encoder_config)
-        metadata[n_metadata][0] = "ser.encoder_config", metadata[n_metadata++][1] = m->encoder_config;
+    for (size_t i = 0; i < SER_MAX_PARTS && m->encoder_configs[i]; i++) {
+        encoder_config_key(config_keys[i], i);
+        metadata[n_metadata][0] = config_keys[i], metadata[n_metadata++][1] = m->encoder_configs[i];
+    }
     if (m->provenance)
         metadata[n_metadata][0] = "ser.provenance", metadata[n_metadata++][1] = m->provenance;
     st = ser_safetensors_write(path, tensors, n_tensors, (const char *const(*)[2])metadata, n_metadata, err);

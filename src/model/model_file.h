@@ -3,7 +3,7 @@
 #ifndef SER_MODEL_MODEL_FILE_H
 #define SER_MODEL_MODEL_FILE_H
 
-#include "extract/spec.h"
+#include "extract/encoders.h"
 #include "io/safetensors.h"
 #include "model/linear.h"
 #include "model/timnet_model.h"
@@ -24,20 +24,23 @@ typedef struct ser_model_data {
         baseline_spread; /* (n_in): the usual deviation within one speaker, or NULL without a baseline head */
     ser_timnet_member *networks; /* an ensemble; each reads frames of spec */
     size_t n_networks;
-    ser_linear voice;        /* on pooled features; two labels: no voice, voice; n_in 0: none */
-    char encoder_sha256[65]; /* of the checkpoint's weights; empty without an encoder */
-    char *encoder_config;    /* config.json of the encoder that the file carries; NULL: it carries none */
-    char *provenance;        /* JSON object: corpora, hashes, settings, figures; may be NULL */
+    ser_linear voice; /* on pooled features; two labels: no voice, voice; n_in 0: none */
+    char encoder_sha256[SER_ENCODERS_SHA256]; /* of the checkpoints' weights; empty without an encoder */
+    /* config.json of the encoders that the file carries, in the order of spec; NULL: it carries none */
+    char *encoder_configs[SER_MAX_PARTS];
+    char *provenance; /* JSON object: corpora, hashes, settings, figures; may be NULL */
 } ser_model_data;
 
 /* "linear", "timnet" or "linear+timnet". */
 const char *ser_model_data_type(const ser_model_data *m);
 
-/* Names of encoder tensors inside a model file start with this. */
-#define SER_MODEL_ENCODER_PREFIX "encoder."
+enum { SER_MODEL_PREFIX_BYTES = 32 };
+
+/* Names of the tensors of encoder i inside a model file start with "encoder.", "encoder2.", ... */
+void ser_model_encoder_prefix(char prefix[SER_MODEL_PREFIX_BYTES], size_t i);
 
 ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err);
-/* encoder_tensors: from ser_encoder_export with SER_MODEL_ENCODER_PREFIX, or none. */
+/* encoder_tensors: from ser_encoder_export with ser_model_encoder_prefix, or none. */
 ser_status ser_model_data_write(const ser_model_data *m, const char *path, const ser_tensor *encoder_tensors,
                                 size_t n_encoder_tensors, ser_error *err);
 void ser_model_data_release(ser_model_data *m);

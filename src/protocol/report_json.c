@@ -128,7 +128,8 @@ static json_t *matrix_json(const ser_report_facts *f)
 
 json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
 {
-    json_t *list = json_array();
+    bool several = ser_feature_spec_n_encoders(spec) > 1;
+    json_t *all = several ? json_object() : json_array();
     size_t block = 0;
     for (size_t i = 0; i < spec->n_parts; i++) {
         const ser_feature_part *p = &spec->parts[i];
@@ -136,11 +137,14 @@ json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
             block++;
             continue;
         }
+        json_t *list = several ? json_array() : all;
         for (size_t l = 0; l < p->n_layers; l++, block++)
             if (blocks >> block & 1)
                 json_array_append_new(list, json_integer(p->layers[l]));
+        if (several)
+            json_object_set_new(all, ser_feature_kind_name(p->kind), list);
     }
-    return list;
+    return all;
 }
 
 static json_t *folds_json(const ser_report_facts *f)

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "extract/encoders.h"
 #include "extract/extract.h"
 #include "features/mel.h"
 #include "test.h"
@@ -237,8 +238,72 @@ static void test_joined(void)
     ser_free(pcm);
 }
 
+/* "NAME" of the golden encoders, behind what is given for "TYPE=". */
+static const char *golden(const char *type, const char *name)
+{
+    static char places[8][1024];
+    static int next;
+    char *place = places[next++ % 8];
+    snprintf(place, sizeof *places, "%s%s/golden/encoder/%s", type, getenv("SER_TEST_DIR"), name);
+    return place;
+}
+
+static ser_status open_named(ser_encoders *out, const char *type, const char *a, const char *b,
+                             ser_error *err)
+{
+    const char *names[] = {a, b};
+    ser_feature_spec spec;
+    CHECK_OK(ser_feature_spec_parse(&spec, type, err), err);
+    return ser_encoders_open(out, &spec, names, b ? 2 : 1, SER_ENGINE_REF, SER_PRECISION_FP32, err);
+}
+
+static void test_named_encoders(void)
+{
+    ser_error err = {0};
+    ser_encoders e;
+    ser_encoder_info info;
+    char hex[SER_ENCODERS_SHA256], first[65];
+    const char *hubert = golden("", "hubert_base"), *wavlm = golden("", "wavlm_base");
+    CHECK_OK(open_named(&e, "WHISPER+LOGMEL+HUBERT", hubert, golden("", "tiny"), &err), &err);
+    CHECK(e.n == 2);
+    ser_encoder_get_info(e.items[0], &info);
+    CHECK(strcmp(info.model_type, "whisper") == 0);
+    CHECK_OK(ser_encoders_sha256(&e, hex, &err), &err);
+    CHECK_OK(ser_encoder_sha256(e.items[0], first, &err), &err);
+    CHECK(strlen(hex) == 129 && hex[64] == '+' && strncmp(hex, first, 64) == 0);
+    ser_encoders_close(&e);
+
+    CHECK_OK(open_named(&e, "LOGMEL", hubert, NULL, &err), &err);
+    CHECK_OK(ser_encoders_sha256(&e, hex, &err), &err);
+    CHECK(e.n == 0 && !*hex);
+    CHECK_OK(open_named(&e, "WAVLM+DATA2VEC", golden("data2vec=", "hubert_base"), wavlm, &err), &err);
+    ser_encoder_get_info(e.items[1], &info);
+    CHECK(strcmp(info.model_type, "hubert") == 0);
+    ser_encoders_close(&e);
+
+    CHECK_FAILS(open_named(&e, "WAVLM+DATA2VEC", hubert, wavlm, &err), SER_E_ARG, &err,
+                "WAVLM has one already");
+    CHECK_FAILS(open_named(&e, "HUBERT", golden("WHISPER=", "tiny"), NULL, &err), SER_E_ARG, &err,
+                "WHISPER is not among the features");
+    CHECK_FAILS(open_named(&e, "WHISPER", hubert, NULL, &err), SER_E_ARG, &err, "computes none of WHISPER");
+    CHECK_FAILS(open_named(&e, "HUBERT", golden("x=", "hubert_base"), NULL, &err), SER_E_IO, &err,
+                "no folder 'x=");
+    CHECK_FAILS(open_named(&e, "HUBERT", golden("", "../io"), NULL, &err), SER_E_IO, &err, "config.json");
+    CHECK(!e.n && !e.items[0] && !e.folders[0]);
+    ser_status st = SER_E_NOMEM;
+    for (long n = 0; st == SER_E_NOMEM && n < 10000; n++) {
+        ser_alloc_fail_at(n);
+        st = open_named(&e, "HUBERT+WAVLM", wavlm, hubert, &err);
+        CHECK(st == SER_OK || !e.items[0]);
+    }
+    ser_alloc_fail_at(-1);
+    CHECK(st == SER_OK && e.n == 2);
+    ser_encoders_close(&e);
+}
+
 int main(void)
 {
+    test_named_encoders();
     test_spec();
     test_several_encoders();
     test_joined();

@@ -46,7 +46,7 @@ static void test_file(void)
     m.baseline_spread = ser_alloc(24, sizeof(float));
     m.baseline_spread[5] = 3;
     m.provenance = ser_strdup("{\"corpus\": \"a \\\"quoted\\\" name\"}");
-    m.encoder_config = ser_strdup("{}");
+    m.encoder_configs[0] = ser_strdup("{}");
     memset(m.encoder_sha256, 'a', 64);
     CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
     CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
@@ -70,6 +70,39 @@ static void test_file(void)
     CHECK_OK(ser_model_data_write(&m, scratch("nan.safetensors"), NULL, 0, &err), &err);
     CHECK_OK(ser_safetensors_open(&file, scratch("nan.safetensors"), &err), &err);
     CHECK_FAILS(ser_model_data_read(&read, file, &err), SER_E_FORMAT, &err, "plain.weight");
+    ser_safetensors_close(&file);
+    ser_model_data_release(&m);
+}
+
+static void test_joined(void)
+{
+    ser_error err = {0};
+    ser_model_data m = {0}, read;
+    ser_safetensors *file = NULL;
+    char prefix[SER_MODEL_PREFIX_BYTES];
+    CHECK_OK(ser_feature_spec_parse(&m.spec, "HUBERT+LOGMEL+WHISPER", &err), &err);
+    CHECK_OK(ser_feature_spec_set_layers(&m.spec, "WHISPER=3,1+HUBERT=12", &err), &err);
+    m.labels = ser_alloc(2, sizeof *m.labels);
+    m.labels[0] = ser_strdup("angry");
+    m.labels[1] = ser_strdup("sad");
+    m.n_labels = 2;
+    fill(&m.plain, 24, 2, 1);
+    m.encoder_configs[0] = ser_strdup("{\"a\": 1}");
+    m.encoder_configs[1] = ser_strdup("{\"b\": 2}");
+    memset(m.encoder_sha256, 'a', 129);
+    CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
+    CHECK_OK(ser_model_data_read(&read, file, &err), &err);
+    CHECK(read.spec.parts[0].n_layers == 1 && read.spec.parts[0].layers[0] == 12);
+    CHECK(read.spec.parts[2].n_layers == 2 && read.spec.parts[2].layers[0] == 3 &&
+          read.spec.parts[2].layers[1] == 1);
+    CHECK(strcmp(read.encoder_configs[1], m.encoder_configs[1]) == 0 && !read.encoder_configs[2]);
+    CHECK(strcmp(read.encoder_sha256, m.encoder_sha256) == 0);
+    ser_model_encoder_prefix(prefix, 0);
+    CHECK(strcmp(prefix, "encoder.") == 0);
+    ser_model_encoder_prefix(prefix, 1);
+    CHECK(strcmp(prefix, "encoder2.") == 0);
+    ser_model_data_release(&read);
     ser_safetensors_close(&file);
     ser_model_data_release(&m);
 }
@@ -178,6 +211,7 @@ int main(void)
 {
     scratch_make();
     test_file();
+    test_joined();
     test_timeline();
     test_frames_of_timeline();
     scratch_remove();
