@@ -40,7 +40,7 @@ static double distance(const float *xy, size_t i, size_t j)
     return hypot((double)xy[2 * i] - (double)xy[2 * j], (double)xy[2 * i + 1] - (double)xy[2 * j + 1]);
 }
 
-/* How many rows lie next to one of their own cluster, and how far the map reaches from its middle. */
+/* How many rows have one of their own cluster as their nearest neighbour. */
 static size_t n_next_to_own(const float *xy, size_t n)
 {
     size_t count = 0;
@@ -122,19 +122,22 @@ static void start(ser_tsne *t, size_t n, double perplexity, double spread)
             t->y[axis * t->stride + i] = (float)(spread * ser_random_normal(&r));
 }
 
-/* p is symmetric and sums to 1, and before it was made symmetric each row had the perplexity asked for: for
- * rows in one direction from each other at equal distances that is all of them. */
+/* p is symmetric and sums to 1, and each row has about as many neighbours as the perplexity says; a few more,
+ * because those who count it as theirs are added. */
 static void test_neighbours(void)
 {
     ser_tsne t;
     start(&t, 50, 10, 1);
-    double sum = 0, largest = 0;
+    double sum = 0, largest = 0, entropy = 0;
     for (size_t i = 0; i < 50; i++)
         for (size_t j = 0; j < 50; j++) {
-            sum += (double)t.p[i * t.stride + j];
+            double p = (double)t.p[i * t.stride + j];
+            sum += p;
+            entropy -= p > 0 ? p * log(p) : 0;
             largest = fmax(largest, fabs((double)t.p[i * t.stride + j] - (double)t.p[j * t.stride + i]));
         }
     CHECK(fabs(sum - 1) < 1e-5 && largest == 0 && t.p[0] == 0);
+    CHECK(exp(entropy) / 50 > 9.9 && exp(entropy) / 50 < 12.5);
     for (size_t i = 0; i < 50; i++)
         for (size_t j = 50; j < t.stride; j++)
             CHECK(t.p[i * t.stride + j] == 0);
