@@ -3,6 +3,7 @@
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "model/adapt_head.h"
 #include "model/builtin.h"
 #include "model/hearing.h"
 #include "model/model_file.h"
@@ -28,6 +29,7 @@ struct ser_session {
     float *condensed;          /* frames as they read them */
     size_t condensed_capacity;
     float *baseline_mean, *baseline_scale; /* n_in each; NULL: no baseline is set */
+    ser_linear adapted;                    /* in place of the model's head for a baseline; n_in 0: none */
 };
 
 enum { MIN_BASELINE_RECORDINGS = 3 };
@@ -199,6 +201,14 @@ ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error 
     return st;
 }
 
+static void forget_baseline(ser_session *s)
+{
+    ser_free(s->baseline_mean);
+    ser_free(s->baseline_scale);
+    s->baseline_mean = s->baseline_scale = NULL;
+    ser_linear_release(&s->adapted);
+}
+
 void ser_session_free(ser_session **session)
 {
     if (!session || !*session)
@@ -209,8 +219,7 @@ void ser_session_free(ser_session **session)
     ser_free((*session)->pooled);
     ser_free((*session)->scratch);
     ser_free((*session)->condensed);
-    ser_free((*session)->baseline_mean);
-    ser_free((*session)->baseline_scale);
+    forget_baseline(*session);
     ser_free(*session);
     *session = NULL;
 }
@@ -232,7 +241,7 @@ static bool has_voice(const ser_session *s)
 static void score_pooled(const ser_session *s, float *scores)
 {
     const ser_model_data *m = &s->model->data;
-    const ser_linear *head = s->baseline_mean ? &m->baseline : &m->plain;
+    const ser_linear *head = s->adapted.n_in ? &s->adapted : s->baseline_mean ? &m->baseline : &m->plain;
     for (size_t i = 0; s->baseline_mean && i < head->n_in; i++)
         s->pooled[i] = (s->pooled[i] - s->baseline_mean[i]) * s->baseline_scale[i];
     ser_linear_logits(head, scores, s->pooled);
@@ -503,57 +512,107 @@ static ser_status pool_file(ser_session *s, const char *path, ser_error *err)
 }
 
 /* A deviation from few recordings is uncertain, so the usual one within a speaker counts as four recordings
- * more. */
-static void set_baseline_statistics(ser_session *s, const double *sum, const double *sum_of_squares, size_t n)
+ * more. rows (n, n_in) */
+static void set_baseline_statistics(ser_session *s, const float *rows, size_t n)
 {
     enum { PRIOR = 4 };
     const float *spread = s->model->data.baseline_spread;
-    for (size_t i = 0; i < s->model->data.baseline.n_in; i++) {
-        double mean = sum[i] / (double)n, variance = fmax(sum_of_squares[i] / (double)n - mean * mean, 0);
+    size_t n_in = s->model->data.baseline.n_in;
+    for (size_t i = 0; i < n_in; i++) {
+        double sum = 0, sum_of_squares = 0;
+        for (size_t r = 0; r < n; r++) {
+            sum += rows[r * n_in + i];
+            sum_of_squares += (double)rows[r * n_in + i] * rows[r * n_in + i];
+        }
+        double mean = sum / (double)n, variance = fmax(sum_of_squares / (double)n - mean * mean, 0);
         variance = ((double)n * variance + PRIOR * (double)spread[i] * spread[i]) / (double)(n + PRIOR);
         s->baseline_mean[i] = (float)mean;
         s->baseline_scale[i] = variance > 1e-12 ? (float)(1 / sqrt(variance)) : 0;
     }
 }
 
-ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths, ser_error *err)
+static ser_status adapt_head(ser_session *s, float *rows, size_t n, ser_error *err)
 {
-    size_t n_in = s->model->data.baseline.n_in;
-    if (n_paths && s->model->data.n_networks)
+    const ser_linear *head = &s->model->data.baseline;
+    size_t n_in = head->n_in;
+    const float **x = ser_alloc(n, sizeof *x);
+    ser_status st = x ? ser_linear_copy(&s->adapted, head, err) : ser_fail_nomem(err);
+    for (size_t r = 0; r < n && st == SER_OK; r++) {
+        x[r] = rows + r * n_in;
+        for (size_t i = 0; i < n_in; i++)
+            rows[r * n_in + i] = (rows[r * n_in + i] - s->baseline_mean[i]) * s->baseline_scale[i];
+    }
+    if (st == SER_OK)
+        st = ser_linear_adapt(&s->adapted, x, n, err);
+    ser_free(x);
+    return st;
+}
+
+static ser_status set_baseline(ser_session *s, const char *const *paths, size_t n_paths, bool adapt,
+                               ser_error *err)
+{
+    size_t n_in = s->model->data.baseline.n_in, n_values;
+    size_t n_needed = adapt ? SER_ADAPT_MIN_RECORDINGS : MIN_BASELINE_RECORDINGS;
+    forget_baseline(s);
+    if (!n_paths)
+        return SER_OK;
+    if (s->model->data.n_networks)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "this model has temporal networks, which know nothing of a voice's baseline: use a "
                         "linear one");
-    if (n_paths && !n_in)
+    if (!n_in)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "this model has no head for a voice's baseline: train it again");
-    if (n_paths && n_paths < MIN_BASELINE_RECORDINGS)
-        return ser_fail(err, SER_E_ARG,
-                        "a baseline needs at least %d recordings of the voice, and here are %zu",
-                        MIN_BASELINE_RECORDINGS, n_paths);
-    ser_free(s->baseline_mean);
-    ser_free(s->baseline_scale);
-    s->baseline_mean = s->baseline_scale = NULL;
-    if (!n_paths)
-        return SER_OK;
-    double *sum = ser_alloc(n_in, sizeof *sum), *sum_of_squares = ser_alloc(n_in, sizeof *sum_of_squares);
-    float *mean = ser_alloc(n_in, sizeof *mean), *scale = ser_alloc(n_in, sizeof *scale);
-    ser_status st = sum && sum_of_squares && mean && scale ? SER_OK : ser_fail_nomem(err);
+    if (n_paths < n_needed)
+        return ser_fail(err, SER_E_ARG, "at least %zu recordings are needed for that, and here are %zu",
+                        n_needed, n_paths);
+    float *rows = ser_mul_size(&n_values, n_paths, n_in) ? ser_alloc(n_values, sizeof *rows) : NULL;
+    s->baseline_mean = ser_alloc(n_in, sizeof *s->baseline_mean);
+    s->baseline_scale = ser_alloc(n_in, sizeof *s->baseline_scale);
+    ser_status st = rows && s->baseline_mean && s->baseline_scale ? SER_OK : ser_fail_nomem(err);
     for (size_t p = 0; p < n_paths && st == SER_OK; p++) {
         st = pool_file(s, paths[p], err);
-        for (size_t i = 0; i < n_in && st == SER_OK; i++) {
-            sum[i] += s->pooled[i];
-            sum_of_squares[i] += (double)s->pooled[i] * s->pooled[i];
-        }
+        if (st == SER_OK)
+            memcpy(rows + p * n_in, s->pooled, n_in * sizeof *rows);
     }
-    if (st == SER_OK) {
-        s->baseline_mean = mean;
-        s->baseline_scale = scale;
-        mean = scale = NULL;
-        set_baseline_statistics(s, sum, sum_of_squares, n_paths);
-    }
-    ser_free(sum);
-    ser_free(sum_of_squares);
-    ser_free(mean);
-    ser_free(scale);
+    if (st == SER_OK)
+        set_baseline_statistics(s, rows, n_paths);
+    if (st == SER_OK && adapt)
+        st = adapt_head(s, rows, n_paths, err);
+    if (st != SER_OK)
+        forget_baseline(s);
+    ser_free(rows);
     return st;
+}
+
+ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths, ser_error *err)
+{
+    return set_baseline(s, paths, n_paths, false, err);
+}
+
+ser_status ser_session_adapt(ser_session *s, const char *const *paths, size_t n_paths, ser_error *err)
+{
+    return set_baseline(s, paths, n_paths, true, err);
+}
+
+ser_status ser_session_copy_baseline(ser_session *s, const ser_session *from, ser_error *err)
+{
+    size_t n_in = s->model->data.baseline.n_in;
+    forget_baseline(s);
+    if (!from->baseline_mean)
+        return SER_OK;
+    if (from->model != s->model)
+        return ser_fail(err, SER_E_ARG, "the sessions are of different models");
+    s->baseline_mean = ser_alloc(n_in, sizeof *s->baseline_mean);
+    s->baseline_scale = ser_alloc(n_in, sizeof *s->baseline_scale);
+    ser_status st = s->baseline_mean && s->baseline_scale ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && from->adapted.n_in)
+        st = ser_linear_copy(&s->adapted, &from->adapted, err);
+    if (st != SER_OK) {
+        forget_baseline(s);
+        return st;
+    }
+    memcpy(s->baseline_mean, from->baseline_mean, n_in * sizeof *s->baseline_mean);
+    memcpy(s->baseline_scale, from->baseline_scale, n_in * sizeof *s->baseline_scale);
+    return SER_OK;
 }

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/timnet.h"
-#include "train/adam.h"
+#include "nn/adam.h"
 
 #include <stdio.h>
 #include <stdlib.h>

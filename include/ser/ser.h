@@ -135,6 +135,14 @@ SER_API void ser_result_release(ser_result *r);
 SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths,
                                             ser_error *err);
 
+/* The same, and the second head is adapted to the recordings besides: their emotions need not be known, but
+ * all should occur, in numbers that do not differ too much. At least 20 recordings, of one voice or of
+ * several heard alike. Costs a second or two more. */
+SER_API ser_status ser_session_adapt(ser_session *s, const char *const *paths, size_t n_paths,
+                                     ser_error *err);
+/* What the two functions above did to another session of the same model. */
+SER_API ser_status ser_session_copy_baseline(ser_session *s, const ser_session *from, ser_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,8 +18,8 @@ static const struct {
 } losses[N_LOSSES] = {
     {"Cross-entropy of the source", "nats"},
     {"Distance between the corpora (LMMD)", NULL},
-    {"Entropy of each answer on the target", "nats"},
-    {"Entropy of the mean answer on the target", "nats"},
+    {"Entropy of the target's answers", "nats"},
+    {"Entropy of their mean", "nats"},
 };
 
 /* values (N_LOSSES, n): of the projection, else of the first network. */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *model_path, *format_name = "text", *baseline_folder, *picture_path;
+static const char *model_path, *format_name = "text", *baseline_folder, *adapt_folder, *picture_path;
 static bool timeline;
 static double min_confidence;
 static long n_jobs;
@@ -32,6 +32,8 @@ static const ser_option options[] = {
      "below this the label is 'uncertain' (0: never)", 0, 1},
     {SER_OPTION_STRING, 'b', "baseline", &baseline_folder, "FOLDER",
      "recordings of the same voice, without labels: answers become relative to it"},
+    {SER_OPTION_STRING, 'a', "adapt", &adapt_folder, "FOLDER",
+     "adapt to these recordings, 20 or more with all emotions among them, whose labels nobody knows"},
     {SER_OPTION_INT, 'j', "jobs", &n_jobs, "N", "threads (default: all cores)", 0, 1024},
     SER_ENGINE_OPTIONS(engine),
     {SER_OPTION_END},
@@ -65,7 +67,8 @@ typedef struct answer {
 
 typedef struct job {
     const ser_model *model;
-    const ser_inputs *inputs, *baseline;
+    const ser_inputs *inputs;
+    ser_session *voice; /* knows the baseline, or is adapted; NULL: there is none */
     ser_prediction_form form;
     ser_session **sessions; /* one per thread, made when the thread gets its first recording */
     answer *answers;
@@ -86,12 +89,8 @@ static ser_status get_session(job *j, int worker, ser_session **session, ser_err
     ser_status st = SER_OK;
     if (!j->sessions[worker]) {
         st = ser_session_new(&j->sessions[worker], j->model, err);
-        const char **paths = j->baseline->n && st == SER_OK ? ser_alloc(j->baseline->n, sizeof *paths) : NULL;
-        for (size_t i = 0; paths && i < j->baseline->n; i++)
-            paths[i] = j->baseline->items[i].path;
-        if (paths)
-            st = ser_session_set_baseline(j->sessions[worker], paths, j->baseline->n, err);
-        ser_free(paths);
+        if (st == SER_OK && j->voice)
+            st = ser_session_copy_baseline(j->sessions[worker], j->voice, err);
     }
     *session = j->sessions[worker];
     return st;
@@ -259,8 +258,20 @@ static ser_status answer_all(job *j, int n_threads, ser_error *err)
     return st;
 }
 
-static ser_status predict(const ser_inputs *inputs, const ser_inputs *baseline, size_t *n_failed,
-                          ser_error *err)
+static ser_status hear_voice(ser_session **out, const ser_model *model, const ser_inputs *recordings,
+                             ser_error *err)
+{
+    const char **paths = ser_alloc(recordings->n, sizeof *paths);
+    ser_status st = paths ? ser_session_new(out, model, err) : ser_fail_nomem(err);
+    for (size_t i = 0; i < recordings->n && st == SER_OK; i++)
+        paths[i] = recordings->items[i].path;
+    if (st == SER_OK)
+        st = (adapt_folder ? ser_session_adapt : ser_session_set_baseline)(*out, paths, recordings->n, err);
+    ser_free(paths);
+    return st;
+}
+
+static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, size_t *n_failed, ser_error *err)
 {
     int n_threads = n_jobs ? (int)n_jobs : ser_n_cores();
     bool many = inputs->n > 1;
@@ -278,7 +289,6 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *baseline, 
     ser_style style = ser_style_of(stdout);
     job j = {.model = model,
              .inputs = inputs,
-             .baseline = baseline,
              .form = {.labels = labels,
                       .n_labels = ser_model_n_labels(model),
                       .min_confidence = min_confidence,
@@ -287,8 +297,12 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *baseline, 
                       .style = style}};
     if (!many || !style.terminal)
         j.progress = ser_progress_start();
-    st = answer_all(&j, many ? n_threads : 1, err);
+    if (voice->n)
+        st = hear_voice(&j.voice, model, voice, err);
+    if (st == SER_OK)
+        st = answer_all(&j, many ? n_threads : 1, err);
     ser_progress_clear();
+    ser_session_free(&j.voice);
     ser_free(j.answers);
     ser_free(j.sessions);
     ser_model_close(&model);
@@ -299,7 +313,8 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *baseline, 
 static int run(int argc, char **argv)
 {
     ser_option_list paths = {0};
-    ser_inputs inputs = {0}, baseline = {0};
+    ser_inputs inputs = {0}, voice = {0};
+    const char *voice_folder;
     ser_error err = {0};
     int status;
     size_t n_failed = 0;
@@ -309,6 +324,9 @@ static int run(int argc, char **argv)
     }
     if (!paths.n)
         status = ser_usage_error(&ser_command_predict, "no recording is named");
+    else if (adapt_folder && baseline_folder)
+        status = ser_usage_error(&ser_command_predict,
+                                 "--adapt does what --baseline does, and more: give one of them");
     else if (picture_path && paths.n > 1)
         status = ser_usage_error(&ser_command_predict, "--picture draws one recording, and %zu are named",
                                  paths.n);
@@ -323,18 +341,19 @@ static int run(int argc, char **argv)
         ser_say("%zu file%s in the folders %s not audio and left out", inputs.n_skipped,
                 inputs.n_skipped == 1 ? "" : "s", inputs.n_skipped == 1 ? "is" : "are");
     ser_status st = SER_OK;
-    if (baseline_folder && (st = ser_inputs_add(&baseline, baseline_folder, &err)) != SER_OK)
-        ser_fail_within(&err, st, "%s: ", baseline_folder);
+    voice_folder = adapt_folder ? adapt_folder : baseline_folder;
+    if (voice_folder && (st = ser_inputs_add(&voice, voice_folder, &err)) != SER_OK)
+        ser_fail_within(&err, st, "%s: ", voice_folder);
     if (st == SER_OK && picture_path && inputs.n > 1)
         st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu", inputs.n);
     if (st == SER_OK && inputs.n)
-        st = predict(&inputs, &baseline, &n_failed, &err);
+        st = predict(&inputs, &voice, &n_failed, &err);
     if (st != SER_OK)
         ser_say("%s", err.text);
     status = st != SER_OK ? ser_exit_status(st) : n_failed ? SER_EXIT_FAILED : SER_EXIT_OK;
 done:
     ser_inputs_release(&inputs);
-    ser_inputs_release(&baseline);
+    ser_inputs_release(&voice);
     ser_option_list_release(&paths);
     return status;
 }

@@ -22,7 +22,7 @@
 static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
 static ser_network_options network = SER_NETWORK_DEFAULTS;
 static const char *model_type = "linear", *target_name, *mapping_path, *run_path, *json_path, *resume_path;
-static ser_adapt_weights weights = {.lmmd = 0.5, .entropy = 0.1, .balance = 0.1};
+static ser_adapt_weights weights = {.lmmd = 1, .entropy = 0.1, .balance = 0.1};
 static long n_rounds;
 static double confidence = 0.5;
 static bool visualize, adapt_norms;
@@ -176,7 +176,6 @@ static ser_status open_corpora(work *k, const ser_progress *progress, ser_error 
     const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     char *name = NULL;
     ser_workbench_options of_target = bench;
-    bench.for_travel = of_target.for_travel = is_best();
     of_target.augment = "none";
     of_target.is_target = true;
     ser_status st = ser_corpus_name(&name, bench.data, err);
@@ -267,13 +266,13 @@ static ser_status score(work *k, ser_error *err)
 {
     enum { N_RESAMPLES = 10000 };
     const ser_adaptation *a = &k->adaptation;
-    const ser_adaptation_view *views[] = {&a->before, &a->after};
+    float *scores[] = {a->before, a->after};
     int n_heard = count_heard(k);
     ser_status st = SER_OK;
     for (size_t m = 0; m < 2 && st == SER_OK; m++) {
         ser_cross *c = &k->cross[m];
-        st = ser_cross_compute(c, views[m]->scores, &k->mapping, k->target.corpus, N_RESAMPLES,
-                               (uint64_t)bench.seed, err);
+        st = ser_cross_compute(c, scores[m], &k->mapping, k->target.corpus, N_RESAMPLES, (uint64_t)bench.seed,
+                               err);
         k->leaks.duplicates[m] = n_heard;
         k->e.folds[m] = (ser_fold_result){.n_train = k->source.corpus->n_utterances,
                                           .n_test = k->e.n,
@@ -285,7 +284,7 @@ static ser_status score(work *k, ser_error *err)
     }
     for (size_t u = 0; u < k->e.n; u++)
         k->folds.test_fold[u] = a->kept_adapted;
-    k->e.scores = views[a->kept_adapted]->scores;
+    k->e.scores = scores[a->kept_adapted];
     return st;
 }
 
@@ -305,8 +304,7 @@ static ser_status add_notes(work *k, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
     ser_text kept = {0}, unlabelled = {0}, heard = {0};
-    ser_text_appendf(&kept, "Kept: the %s model. %s. Both models agree on %.1f %% of the recordings",
-                     a->kept_adapted ? "adapted" : "unadapted", a->reason, a->agreement);
+    ser_text_appendf(&kept, "Kept: the %s model; %s", a->kept_adapted ? "adapted" : "unadapted", a->reason);
     ser_text_appendf(&unlabelled, "Recordings of %s were used without their labels%s%s",
                      k->target.corpus->name,
                      k->normalize == SER_NORMALIZE_NONE ? "" : ": to standardise features by ",
@@ -546,8 +544,8 @@ static ser_status adapt(ser_error *err)
     }
     if (st == SER_OK)
         printf("%s\n", k.folder.path);
-    if (st == SER_E_CANCELLED && k.folder.path)
-        ser_say("go on with: ser train-lmmd --resume %s", k.folder.path);
+    if (st == SER_E_CANCELLED && (k.folder.path || resume_path))
+        ser_say("go on with: ser train-lmmd --resume %s", k.folder.path ? k.folder.path : resume_path);
     release(&k);
     return st;
 }

@@ -27,11 +27,11 @@ static ser_status read_copies(size_t *n, const ser_workbench_options *o, ser_err
 
 /* Emotion lies in the middle of an encoder (docs/results): four hidden states up to two thirds of its depth;
  * for Whisper base 1, 2, 3, 4. */
-static void choose_layers(ser_feature_part *part, const ser_encoder *encoder, bool for_travel)
+static void choose_layers(ser_feature_part *part, const ser_encoder *encoder)
 {
     ser_encoder_info info;
     ser_encoder_get_info(encoder, &info);
-    for (int i = for_travel ? 2 : 1; i <= 4; i++) {
+    for (int i = 1; i <= 4; i++) {
         int layer = (i * info.n_layers + 3) / 6;
         if (layer > (part->n_layers ? part->layers[part->n_layers - 1] : 0))
             part->layers[part->n_layers++] = layer;
@@ -39,7 +39,7 @@ static void choose_layers(ser_feature_part *part, const ser_encoder *encoder, bo
 }
 
 /* Of the encoders whose layers nobody chose. */
-static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders, bool for_travel)
+static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders)
 {
     size_t n = 0;
     for (size_t p = 0; p < spec->n_parts; p++) {
@@ -47,7 +47,7 @@ static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encod
         if (!ser_feature_kind_is_encoder(part->kind))
             continue;
         if (!part->n_layers)
-            choose_layers(part, encoders->items[n], for_travel);
+            choose_layers(part, encoders->items[n]);
         n++;
     }
 }
@@ -88,7 +88,7 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     if (st == SER_OK && w->encoders.n) {
         w->precision = ser_precision_name(ser_encoder_precision(w->encoders.items[0]));
         st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
-        choose_free_layers(&w->spec, &w->encoders, o->for_travel);
+        choose_free_layers(&w->spec, &w->encoders);
     }
     if (st == SER_OK)
         st = ser_extractor_new_joined(&w->extractor, &w->spec, (const ser_encoder *const *)w->encoders.items,

@@ -13,7 +13,6 @@ typedef struct ser_workbench_options {
     long hop_length, pad, seed, jobs;
     double c;
     bool pool_encoder;
-    bool for_travel; /* of free layers, the first is not read: it serves its own corpus best */
     ser_engine_options engine;
 } ser_workbench_options;
 

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <string.h>
 
 ser_status ser_linear_init(ser_linear *l, size_t n_in, size_t n_labels, ser_error *err)
 {
@@ -29,6 +30,19 @@ void ser_linear_release(ser_linear *l)
     ser_free(l->w);
     ser_free(l->bias);
     *l = (ser_linear){0};
+}
+
+ser_status ser_linear_copy(ser_linear *to, const ser_linear *from, ser_error *err)
+{
+    ser_status st = ser_linear_init(to, from->n_in, from->n_labels, err);
+    if (st != SER_OK)
+        return st;
+    memcpy(to->mean, from->mean, from->n_in * sizeof *from->mean);
+    memcpy(to->scale, from->scale, from->n_in * sizeof *from->scale);
+    memcpy(to->w, from->w, from->n_in * from->n_labels * sizeof *from->w);
+    memcpy(to->bias, from->bias, from->n_labels * sizeof *from->bias);
+    to->temperature = from->temperature;
+    return SER_OK;
 }
 
 void ser_linear_logits(const ser_linear *l, float *logits, const float *x)

@@ -14,6 +14,7 @@ typedef struct ser_linear {
 
 ser_status ser_linear_init(ser_linear *l, size_t n_in, size_t n_labels, ser_error *err);
 void ser_linear_release(ser_linear *l);
+ser_status ser_linear_copy(ser_linear *to, const ser_linear *from, ser_error *err);
 
 /* x (n_in) -> logits (n_labels), not divided by the temperature. */
 void ser_linear_logits(const ser_linear *l, float *logits, const float *x);

@@ -311,19 +311,6 @@ static void read_unstandardised(float *mean, float *scale, size_t n, const float
     }
 }
 
-static ser_status copy_head(ser_linear *to, const ser_linear *from, ser_error *err)
-{
-    ser_status st = ser_linear_init(to, from->n_in, from->n_labels, err);
-    if (st != SER_OK)
-        return st;
-    memcpy(to->mean, from->mean, from->n_in * sizeof *from->mean);
-    memcpy(to->scale, from->scale, from->n_in * sizeof *from->scale);
-    memcpy(to->w, from->w, from->n_in * from->n_labels * sizeof *from->w);
-    memcpy(to->bias, from->bias, from->n_labels * sizeof *from->bias);
-    to->temperature = from->temperature;
-    return SER_OK;
-}
-
 ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, const ser_learn_data *source,
                                  const ser_head_fit *voice, ser_normalize how, const ser_target_statistics *t,
                                  ser_error *err)
@@ -332,7 +319,7 @@ ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, cons
     *out = (ser_model_data){0};
     ser_status st = assemble(out, &p, source, err);
     if (st == SER_OK && how == SER_NORMALIZE_SPEAKER && out->plain.n_in) {
-        st = copy_head(&out->baseline, &out->plain, err);
+        st = ser_linear_copy(&out->baseline, &out->plain, err);
         if (st == SER_OK &&
             !(out->baseline_spread = ser_alloc(out->plain.n_in, sizeof *out->baseline_spread)))
             st = ser_fail_nomem(err);

@@ -3,9 +3,9 @@
 #include "base/random.h"
 #include "metrics/metrics.h"
 #include "nn/trainable.h"
-#include "train/adam.h"
+#include "nn/adam.h"
 #include "train/lmmd.h"
-#include "train/unlabelled.h"
+#include "nn/unlabelled.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +22,6 @@ ser_adapt_settings ser_adapt_default_settings(void)
                                 .rate = 1e-3,
                                 .beta1 = 0.9,
                                 .beta2 = 0.999,
-                                .dropout = 0.5,
                                 .input_scale = 12,
                                 .seed = 46};
 }

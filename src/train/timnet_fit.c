@@ -7,7 +7,7 @@
 #include "train/softmax_regression.h"
 #include "train/standardise.h"
 #include "train/timnet_parts.h"
-#include "train/unlabelled.h"
+#include "nn/unlabelled.h"
 
 #include <math.h>
 #include <stdio.h>

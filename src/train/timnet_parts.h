@@ -2,7 +2,7 @@
 #ifndef SER_TRAIN_TIMNET_PARTS_H
 #define SER_TRAIN_TIMNET_PARTS_H
 
-#include "train/adam.h"
+#include "nn/adam.h"
 #include "train/timnet_fit.h"
 
 /* ---- timnet_split.c: who learns, who validates ---- */

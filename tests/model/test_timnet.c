@@ -3,7 +3,7 @@
 #include "base/threads.h"
 #include "golden_tensors.h"
 #include "model/timnet.h"
-#include "train/adam.h"
+#include "nn/adam.h"
 
 #include <unistd.h>
 

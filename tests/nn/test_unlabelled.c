@@ -1,6 +1,6 @@
 #include "golden_numbers.h"
 #include "test.h"
-#include "train/unlabelled.h"
+#include "nn/unlabelled.h"
 
 enum { MAX = 1024 };
 

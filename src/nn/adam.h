@@ -1,7 +1,7 @@
 /* The optimiser: Adam (Kingma and Ba 2015, arXiv:1412.6980), a learning rate that warms up and decays, and an
  * average of weights. */
-#ifndef SER_TRAIN_ADAM_H
-#define SER_TRAIN_ADAM_H
+#ifndef SER_NN_ADAM_H
+#define SER_NN_ADAM_H
 
 #include "base/status.h"
 #include <stddef.h>

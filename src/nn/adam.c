@@ -1,4 +1,4 @@
-#include "train/adam.h"
+#include "nn/adam.h"
 #include "base/memory.h"
 #include "base/vector.h"
 

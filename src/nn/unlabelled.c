@@ -1,4 +1,4 @@
-#include "train/unlabelled.h"
+#include "nn/unlabelled.h"
 #include "base/vector.h"
 #include "ser/ser.h"
 

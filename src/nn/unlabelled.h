@@ -1,7 +1,7 @@
 /* Losses that ask no labels of the target's recordings. Each returns its value and adds weight times its
  * gradient. */
-#ifndef SER_TRAIN_UNLABELLED_H
-#define SER_TRAIN_UNLABELLED_H
+#ifndef SER_NN_UNLABELLED_H
+#define SER_NN_UNLABELLED_H
 
 #include <stddef.h>
 
