@@ -305,6 +305,8 @@ ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *ma
     set_matrix(m, mapping, c);
     snprintf(m->title, sizeof m->title, "%.100s to %.100s", mapping->source, mapping->target);
     m->report.cross = &m->cross;
+    for (size_t i = 0; i < m->report.n_folds; i++)
+        m->folds[i].is_model = true;
     m->report.title = m->title;
     m->report.figures = &c->figures;
     m->report.labels = m->shared;

@@ -74,7 +74,7 @@ static void draw_panel(ser_chart *c, const ser_axes *a, const ser_run_fold *f, s
 {
     ser_text name = {0};
     char kept[64] = "";
-    ser_text_appendf(&name, "Fold %s", f->name);
+    ser_text_appendf(&name, "%s %s", f->is_model ? "Model:" : "Fold", f->name);
     ser_axes_draw(c, a, names_y);
     draw_curve(c, a, f, what, false);
     draw_curve(c, a, f, what, true);

@@ -25,6 +25,7 @@ typedef struct ser_run_shared {
 /* One model of the run. */
 typedef struct ser_run_fold {
     const char *name;                     /* "1", "03", "average" */
+    bool is_model;                        /* of no fold: it goes by its name alone */
     bool combined;                        /* no fold's model, but several together: left out of means */
     size_t n_train, n_validation, n_test; /* recordings; 0: none */
     double ua, wa, f1, loss;              /* of its test part; percent but for the loss */

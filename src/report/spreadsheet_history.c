@@ -52,7 +52,7 @@ static void add_series(ser_book *b, lxw_chart *chart, const fold_rows *rows, lxw
 {
     lxw_chart_series *series = chart_add_series(chart, NULL, NULL);
     ser_text_clear(&b->text);
-    ser_text_append(&b->text, "Fold ");
+    ser_text_append(&b->text, rows->fold->is_model ? "Model: " : "Fold ");
     ser_append_line(&b->text, rows->fold->name, 40, true);
     b->no_memory |= !series || b->text.failed;
     if (b->no_memory)
