@@ -310,15 +310,11 @@ ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, c
     own.hop_length = model->data.spec.hop_samples;
     own.pad = model->data.spec.pad_s;
     own.augment = "none";
+    own.encoder_sha256 = model->data.encoder_sha256;
     ser_status st = type.failed || layers.failed ? ser_fail_nomem(err)
                                                  : check_features(model, o, type.s, own.layers, err);
     if (st == SER_OK)
         st = ser_workbench_open(out, &own, SER_CONDITION_NONE, condense_of(model), progress, err);
-    if (st == SER_OK && *model->data.encoder_sha256 &&
-        strcmp(model->data.encoder_sha256, out->encoder_sha256) != 0)
-        st = ser_fail(err, SER_E_FORMAT,
-                      "%s was trained with another encoder (sha256 %.16s...): name it with --encoder",
-                      model->name, model->data.encoder_sha256);
     ser_text_release(&type);
     ser_text_release(&layers);
     return st;

@@ -74,6 +74,16 @@ static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool l
     return n;
 }
 
+/* Before any recording is read. */
+static ser_status check_encoder(const ser_workbench *w, const ser_workbench_options *o, ser_error *err)
+{
+    if (!o->encoder_sha256 || !*o->encoder_sha256 || strcmp(o->encoder_sha256, w->encoder_sha256) == 0)
+        return SER_OK;
+    return ser_fail(err, SER_E_FORMAT,
+                    "the model was trained with another encoder (sha256 %.16s...): name it with --encoder",
+                    o->encoder_sha256);
+}
+
 static ser_status open_features(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
 {
     bool layers_are_free = strcmp(o->layers, "auto") == 0;
@@ -90,6 +100,8 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
         st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
         choose_free_layers(&w->spec, &w->encoders);
     }
+    if (st == SER_OK)
+        st = check_encoder(w, o, err);
     if (st == SER_OK)
         st = ser_extractor_new_joined(&w->extractor, &w->spec, (const ser_encoder *const *)w->encoders.items,
                                       w->encoders.n, err);

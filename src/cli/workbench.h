@@ -9,7 +9,8 @@
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;
     const char *pooling;
-    bool is_target; /* data may be without emotions: see ser_corpus_open_target */
+    const char *encoder_sha256; /* of the encoder that a model reads; NULL: of any */
+    bool is_target;             /* data may be without emotions: see ser_corpus_open_target */
     long hop_length, pad, seed, jobs;
     double c;
     bool pool_encoder;
