@@ -76,6 +76,7 @@ def predict(source, target, options):
     model = os.path.join(OUT, "model-" + source.lower())
     answers = os.path.join(OUT, "predict-%s-%s.jsonl" % (source.lower(), options[0][2:] if options else "plain"))
     if not os.path.exists(os.path.join(model, "report.json")):
+        shutil.rmtree(model, ignore_errors=True)
         subprocess.run([SER, "train", "--data", source, "--data-dir", DATA, "--encoder", WHISPER, "--feature-type", "WHISPER", "--preset",
                         "best", "--model-type", "linear", "--split-fold", "0", "--run", model], check=True, stdout=subprocess.DEVNULL)
     if not os.path.exists(answers):
