@@ -295,10 +295,10 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, siz
                       .timeline = timeline,
                       .bars = !many,
                       .style = style}};
+    if (voice->n) /* while Ctrl-C still ends the program at once: there is nothing to save */
+        st = hear_voice(&j.voice, model, voice, err);
     if (!many || !style.terminal)
         j.progress = ser_progress_start();
-    if (voice->n)
-        st = hear_voice(&j.voice, model, voice, err);
     if (st == SER_OK)
         st = answer_all(&j, many ? n_threads : 1, err);
     ser_progress_clear();

@@ -3,7 +3,7 @@
 
 Usage: test_adaptation.py PATH_OF_SER
 """
-import json, os, shutil, signal, subprocess, sys, time, unittest, zipfile
+import json, os, shutil, signal, struct, subprocess, sys, time, unittest, zipfile
 
 from test_cross_corpus import PITCH, SMALL, Cross
 from test_program import SER
@@ -46,6 +46,25 @@ class Adaptation(Cross):
         return self.path("plain.csv")
 
 
+def without_detector(path):
+    """The model without its voice detector, which takes tones for what they are."""
+    with open(path, "rb") as f:
+        raw = f.read()
+    n = struct.unpack("<Q", raw[:8])[0]
+    header, data, kept = json.loads(raw[8:8 + n]), raw[8 + n:], b""
+    for name in [k for k in header if k != "__metadata__"]:
+        if name.startswith("voice."):
+            del header[name]
+            continue
+        first, end = header[name]["data_offsets"]
+        header[name]["data_offsets"] = [len(kept), len(kept) + end - first]
+        kept += data[first:end]
+    text = json.dumps(header).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + kept)
+    return path
+
+
 class Runs(Adaptation):
     def test_both_ways(self):
         for data, other in (("EMODB", "RAVDESS"), ("RAVDESS", "EMODB")):
@@ -73,6 +92,19 @@ class Runs(Adaptation):
         for row in self.answers(self.path("a/model.safetensors")) + self.answers(
                 self.path("a/model.safetensors"), "--baseline", self.path("data/RAVDESS/Actor_01")):
             self.assertTrue(row["label"] is None or row["label"] in row["scores"], row)
+
+    def test_own_recordings(self):
+        """ser predict --adapt: other answers than --baseline, the same from every thread."""
+        self.adapt()
+        model, folder = without_detector(self.path("a/model.safetensors")), self.path("data/RAVDESS")
+        plain, baseline, adapted, again = (self.answers(model, *args) for args in (
+            (), ("--baseline", folder), ("--adapt", folder, "--jobs", "1"), ("--adapt", folder, "--jobs", "3")))
+        self.assertEqual(adapted, again)
+        self.assertNotEqual(adapted, baseline)
+        self.assertNotEqual(baseline, plain)
+        _, err = self.ser("predict", "--model", model, "--adapt", folder + "/Actor_01", folder, status=2)
+        self.assertIn("20 recordings", err)
+        self.ser("predict", "--model", model, "--adapt", folder, "--baseline", folder, folder, status=2)
 
     def test_each_term_and_preset(self):
         plain = self.adapt("--lmmd-weight", "0", "--entropy-weight", "0", "--balance-weight", "0")
