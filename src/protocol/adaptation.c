@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "metrics/metrics.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,49 @@ static ser_status answer(float **scores, int *label, const ser_learned *model, c
         label[i] = ser_argmax(*scores + i * n_labels, n_labels);
     ser_free(all);
     return st;
+}
+
+/* The mean confidence when every score is raised to this power and made to add up to 1 again. */
+static double mean_confidence(const float *scores, size_t n, size_t n_labels, double power)
+{
+    double confidence = 0;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0, most = 0;
+        for (size_t k = 0; k < n_labels; k++) {
+            double p = pow((double)scores[i * n_labels + k], power);
+            sum += p;
+            most = fmax(most, p);
+        }
+        confidence += most / sum / (double)n;
+    }
+    return confidence;
+}
+
+/* On the target, models are sure of much that is wrong, and there are no labels to calibrate with. But how
+ * often two models that learned apart disagree tells how often they err (Jiang et al. 2022, "Assessing
+ * Generalization of SGD via Disagreement", arXiv:2106.13799), so that the temperature makes the mean
+ * confidence that of their agreement. Returns its factor. */
+static double fit_temperature(const float *scores, size_t n, size_t n_labels, double agreement)
+{
+    double low = 0.02, high = 5; /* powers, the inverse of temperatures */
+    for (int i = 0; i < 40; i++) {
+        double power = sqrt(low * high);
+        *(mean_confidence(scores, n, n_labels, power) < agreement ? &low : &high) = power;
+    }
+    return 1 / sqrt(low * high);
+}
+
+static ser_status calibrate(ser_learned *model, float **scores, const ser_learn_data *source, int *label,
+                            double agreement, const ser_learn_settings *s, ser_error *err)
+{
+    float factor =
+        (float)fit_temperature(*scores, s->transfer->target->store->n, source->corpus->n_labels, agreement);
+    model->linear.head.temperature *= factor;
+    model->linear.temperature *= factor;
+    for (size_t i = 0; i < model->n_networks; i++)
+        model->members[i].temperature *= factor;
+    ser_free(*scores);
+    return answer(scores, label, model, source, s, err);
 }
 
 static void decide(ser_adaptation *a, size_t n_target)
@@ -87,8 +131,13 @@ ser_status ser_adaptation_run(ser_adaptation *out, const ser_learn_data *source,
         st = answer(&out->after, after, &out->adapted, source, settings, err);
     for (size_t i = 0; i < n && st == SER_OK; i++)
         n_same += before[i] == after[i];
+    double agreement = (double)n_same / (double)n;
+    if (st == SER_OK)
+        st = calibrate(&out->source, &out->before, source, before, agreement, settings, err);
+    if (st == SER_OK)
+        st = calibrate(&out->adapted, &out->after, source, after, agreement, settings, err);
     if (st == SER_OK) {
-        out->agreement = 100 * (double)n_same / (double)n;
+        out->agreement = 100 * agreement;
         decide(out, n);
     } else {
         ser_adaptation_release(out);

@@ -7,7 +7,8 @@
 
 typedef struct ser_adaptation {
     ser_learned source, adapted;
-    float *before, *after; /* scores of both on the target: (n of the target, n_labels) */
+    float *before, *after; /* scores of both on the target, (n of the target, n_labels): on average as sure as
+                              the two agree */
     double agreement;      /* percent of the target's recordings to which both give the same answer */
     bool kept_adapted;
     char reason[200];
