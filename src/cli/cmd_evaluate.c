@@ -93,6 +93,15 @@ static void say_leaks(const ser_leaks *l, const ser_folds *folds)
         printf("  %s\n", example);
 }
 
+static void append_weights(ser_text *t, const float *weight, const ser_feature_spec *spec)
+{
+    json_t *weights = ser_layer_weights_json(spec, weight);
+    char *list = json_dumps(weights, JSON_COMPACT | JSON_REAL_PRECISION(2));
+    ser_text_appendf(t, "  weights %s", list ? list : "");
+    free(list);
+    json_decref(weights);
+}
+
 static void print_summary(const ser_workbench *w, const ser_folds *folds, const ser_leaks *leaks,
                           const ser_evaluation *e)
 {
@@ -115,6 +124,8 @@ static void print_summary(const ser_workbench *w, const ser_folds *folds, const 
                          folds->names[i], r->n_train, r->n_test, r->ua, r->wa, list ? list : "");
         if (r->has_choice)
             ser_text_appendf(&t, "  spread %g  c %g", r->chosen.spread_weight, r->chosen.c);
+        if (r->has_choice && r->chosen.weighted)
+            append_weights(&t, r->layer_weight, &w->spec);
         ser_text_append(&t, "\n");
         free(list);
         json_decref(layers);

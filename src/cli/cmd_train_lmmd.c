@@ -563,6 +563,10 @@ static int run(int argc, char **argv)
         status = ser_usage_error(&ser_command_train_lmmd, "'%s' is not expected here", rest.items[0]);
     else if (!bench.data)
         status = ser_usage_error(&ser_command_train_lmmd, "no corpus is named: give --data");
+    else if (strcmp(bench.layers, "weighted") == 0)
+        status =
+            ser_usage_error(&ser_command_train_lmmd,
+                            "--layers weighted is for 'ser train' and 'ser evaluate': give auto or a list");
     if (status != SER_EXIT_OK)
         goto done;
     ser_status st = adapt(&err);

@@ -19,10 +19,13 @@ json_t *ser_model_output_heard(const ser_store *store, const int *fold, int test
 
 json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit)
 {
-    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:f}", "layers",
-                     ser_chosen_layers_json(&w->spec, fit->chosen.blocks), "spread_weight",
-                     fit->chosen.spread_weight, "c", fit->chosen.c, "temperature", (double)fit->temperature,
-                     "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
+    json_t *head = json_pack(
+        "{s:o, s:f, s:f, s:f, s:f, s:f}", "layers", ser_chosen_layers_json(&w->spec, fit->chosen.blocks),
+        "spread_weight", fit->chosen.spread_weight, "c", fit->chosen.c, "temperature",
+        (double)fit->temperature, "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
+    if (head && fit->chosen.weighted)
+        json_object_set_new(head, "layer_weights", ser_layer_weights_json(&w->spec, fit->layer_weight));
+    return head;
 }
 
 /* The layers that the model needs of each encoder, into its file. */

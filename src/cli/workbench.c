@@ -38,8 +38,16 @@ static void choose_layers(ser_feature_part *part, const ser_encoder *encoder)
     }
 }
 
-/* Of the encoders whose layers nobody chose. */
-static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders)
+static void choose_all_layers(ser_feature_part *part, const ser_encoder *encoder)
+{
+    ser_encoder_info info;
+    ser_encoder_get_info(encoder, &info);
+    for (int layer = 0; layer <= info.n_layers && layer < SER_ENCODER_MAX_LAYERS; layer++)
+        part->layers[part->n_layers++] = layer;
+}
+
+/* Of the encoders whose layers nobody named. */
+static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders, bool all)
 {
     size_t n = 0;
     for (size_t p = 0; p < spec->n_parts; p++) {
@@ -47,14 +55,14 @@ static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encod
         if (!ser_feature_kind_is_encoder(part->kind))
             continue;
         if (!part->n_layers)
-            choose_layers(part, encoders->items[n]);
+            (all ? choose_all_layers : choose_layers)(part, encoders->items[n]);
         n++;
     }
 }
 
 /* What the inner cross-validation tries: of free layers all, or all but the first; how much deviations count.
  * One penalty, because several, chosen inside, did no better (c 0: that one). */
-static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool layers_are_free, bool active,
+static size_t list_candidates(ser_candidate *out, const ser_extractor *e, const char *layers, bool active,
                               double c)
 {
     static const double spread_weights[] = {0.5, 1}, usual_c = 300;
@@ -64,10 +72,11 @@ static size_t list_candidates(ser_candidate *out, const ser_extractor *e, bool l
     /* Of an encoder beside others one layer must stay. */
     const ser_feature_part *first = &ser_extractor_spec(e)->parts[0];
     bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
-    size_t n_sets = layers_are_free && n_blocks > 2 && may_drop_first ? 2 : 1;
+    size_t n_sets = strcmp(layers, "auto") == 0 && n_blocks > 2 && may_drop_first ? 2 : 1;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t i = 0; i < sizeof spread_weights / sizeof *spread_weights; i++)
             out[n++] = (ser_candidate){.blocks = sets[s],
+                                       .weighted = strcmp(layers, "weighted") == 0,
                                        .active = active,
                                        .spread_weight = spread_weights[i],
                                        .c = c > 0 ? c : usual_c};
@@ -84,13 +93,26 @@ static ser_status check_encoder(const ser_workbench *w, const ser_workbench_opti
                     o->encoder_sha256);
 }
 
+static ser_status check_weighted(const ser_extractor *e, ser_error *err)
+{
+    size_t n = ser_extractor_n_blocks(e);
+    if (!ser_feature_spec_encoder(ser_extractor_spec(e)))
+        return ser_fail(err, SER_E_ARG,
+                        "--layers weighted: without an encoder there are no layers to weight");
+    return n <= SER_MAX_BLOCKS ? SER_OK
+                               : ser_fail(err, SER_E_ARG,
+                                          "--layers weighted: %zu layers, up to %d are possible: use fewer "
+                                          "encoders, or name the layers",
+                                          n, SER_MAX_BLOCKS);
+}
+
 static ser_status open_features(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
 {
-    bool layers_are_free = strcmp(o->layers, "auto") == 0;
+    bool weighted = strcmp(o->layers, "weighted") == 0, named = !weighted && strcmp(o->layers, "auto") != 0;
     ser_status st = ser_feature_spec_parse(&w->spec, o->feature_type, err);
     w->spec.hop_samples = (int)o->hop_length;
     w->spec.pad_s = (int)o->pad;
-    if (st == SER_OK && !layers_are_free)
+    if (st == SER_OK && named)
         st = ser_feature_spec_set_layers(&w->spec, o->layers, err);
     if (st == SER_OK)
         st = ser_open_encoders(&w->encoders, &o->engine, &w->spec, err);
@@ -98,7 +120,7 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     if (st == SER_OK && w->encoders.n) {
         w->precision = ser_precision_name(ser_encoder_precision(w->encoders.items[0]));
         st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
-        choose_free_layers(&w->spec, &w->encoders);
+        choose_free_layers(&w->spec, &w->encoders, weighted);
     }
     if (st == SER_OK)
         st = check_encoder(w, o, err);
@@ -108,10 +130,9 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     if (st != SER_OK)
         return st;
     w->n_candidates =
-        list_candidates(w->candidates, w->extractor, layers_are_free, strcmp(o->pooling, "both") == 0, o->c);
-    w->n_baseline_candidates =
-        list_candidates(w->baseline_candidates, w->extractor, layers_are_free, true, 0);
-    return SER_OK;
+        list_candidates(w->candidates, w->extractor, o->layers, strcmp(o->pooling, "both") == 0, o->c);
+    w->n_baseline_candidates = list_candidates(w->baseline_candidates, w->extractor, o->layers, true, 0);
+    return weighted ? check_weighted(w->extractor, err) : SER_OK;
 }
 
 /* A tree that does not fit is worth a line where the user can do something about it. */
@@ -223,6 +244,11 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
 {
     *w = (ser_workbench){.n_threads = o->jobs ? (int)o->jobs : ser_n_cores()};
     ser_status st = read_copies(&w->n_copies, o, err);
+    if (st == SER_OK && frames && strcmp(o->layers, "weighted") == 0)
+        st =
+            ser_fail(err, SER_E_ARG,
+                     "--layers weighted is for the linear model alone: give --model-type linear, or networks "
+                     "--layers auto");
     if (st == SER_OK)
         st = open_data(w, o, err);
     if (st == SER_OK)

@@ -32,7 +32,7 @@ typedef struct ser_workbench_options {
     {SER_OPTION_STRING, 0, "data-dir", &(o).data_dir, "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"}, \
     {SER_OPTION_STRING, 0, "features-dir", &(o).features_dir, "DIR", "where 'ser extract' left features, which are used where they fit"}, \
     {SER_OPTION_STRING, 0, "feature-type", &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"}, \
-    {SER_OPTION_STRING, 0, "layers", &(o).layers, "LIST", "hidden states such as 1,2,3, of several encoders HUBERT=6+WHISPER=2,3; auto: chosen inside each training part"}, \
+    {SER_OPTION_STRING, 0, "layers", &(o).layers, "LIST", "hidden states such as 1,2,3, of several encoders HUBERT=6+WHISPER=2,3; auto: chosen, weighted: all of them, summed with weights learned inside each training part"}, \
     {SER_OPTION_INT, 0, "hop-length", &(o).hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)", 16, 16000}, \
     {SER_OPTION_INT, 0, "pad", &(o).pad, "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)", 0, 30}, \
     {SER_OPTION_FLAG, 0, "pool-encoder", &(o).pool_encoder, NULL, "the encoder's mean over time in every frame"}, \

@@ -94,6 +94,7 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
     if (st == SER_OK) {
         r->has_choice = models.linear.head.n_in > 0;
         r->chosen = r->has_choice ? models.linear.chosen : s->learn.candidates[0];
+        memcpy(r->layer_weight, models.linear.layer_weight, sizeof r->layer_weight);
         r->inner_ua = models.linear.inner_ua;
         r->inner_loss = models.linear.inner_loss;
         r->temperature = models.linear.temperature;

@@ -14,6 +14,7 @@ typedef struct ser_fold_result {
     double seconds;         /* of learning */
     bool has_choice;        /* whether the next three mean anything: a linear model, or a choice of layers */
     ser_candidate chosen;   /* inside the training part */
+    float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: as in ser_head_fit */
     double inner_ua, inner_loss;
     float temperature;
 } ser_fold_result;

@@ -11,9 +11,16 @@
 
 void ser_rows_set_blocks(ser_rows *rows, const ser_extractor *e)
 {
-    rows->n_blocks = ser_extractor_n_blocks(e);
-    for (size_t b = 0; b < rows->n_blocks; b++)
-        ser_extractor_block(e, b, &rows->block_offset[b], &rows->block_dims[b]);
+    const ser_feature_spec *spec = ser_extractor_spec(e);
+    rows->n_blocks = 0;
+    for (size_t p = 0; p < spec->n_parts; p++) {
+        bool has_layers = ser_feature_kind_is_encoder(spec->parts[p].kind);
+        for (size_t i = 0; i < (has_layers ? spec->parts[p].n_layers : 1); i++) {
+            size_t b = rows->n_blocks++;
+            ser_extractor_block(e, b, &rows->block_offset[b], &rows->block_dims[b]);
+            rows->block_part[b] = p;
+        }
+    }
 }
 
 void ser_head_fit_release(ser_head_fit *f)

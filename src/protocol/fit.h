@@ -16,6 +16,8 @@ enum { SER_MAX_CANDIDATES = 64, SER_MAX_BLOCKS = 64 };
  * features. */
 typedef struct ser_candidate {
     uint64_t blocks; /* bit b: block b is used */
+    bool weighted;   /* the layers of each encoder are summed with learned weights (protocol/weighted.h): all
+                        candidates of a list or none */
     bool active;     /* statistics of active frames are used beside those of all frames */
     double spread_weight;
     double c; /* weighted sum of losses + |w|^2 / (2 c) */
@@ -30,13 +32,15 @@ typedef struct ser_rows {
     size_t n, dims, n_labels;
     size_t n_blocks;
     size_t block_offset[SER_MAX_BLOCKS], block_dims[SER_MAX_BLOCKS]; /* within a frame */
+    size_t block_part[SER_MAX_BLOCKS]; /* of the specification: the layers of an encoder share one */
 } ser_rows;
 
 typedef struct ser_head_fit {
     ser_linear head; /* over all dims; features of unused blocks have scale 0 */
     ser_candidate chosen;
     float temperature;
-    double inner_ua, inner_loss; /* out of the inner folds: percent, nats after calibration */
+    float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: of each block; those of an encoder add up to 1 */
+    double inner_ua, inner_loss;        /* out of the inner folds: percent, nats after calibration */
 } ser_head_fit;
 
 typedef struct ser_fit_settings {
@@ -49,6 +53,7 @@ typedef struct ser_fit_settings {
     const char *what; /* what the progress is called: "fold 3 of 6" */
 } ser_fit_settings;
 
+/* The candidates are not weighted. */
 ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_settings *settings,
                         ser_error *err);
 void ser_head_fit_release(ser_head_fit *f);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "protocol/transfer.h"
+#include "protocol/weighted.h"
 
 #include <string.h>
 
@@ -161,7 +162,8 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
     ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, test_fold,
                                      s->speaker_disjoint, err);
     if (st == SER_OK)
-        st = ser_fit_head(out, &rows, &settings, err);
+        st = s->candidates[0].weighted ? ser_fit_weighted_head(out, &rows, &settings, err)
+                                       : ser_fit_head(out, &rows, &settings, err);
     ser_dataset_rows_release(&rows);
     return st;
 }

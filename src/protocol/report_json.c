@@ -126,7 +126,8 @@ static json_t *matrix_json(const ser_report_facts *f)
     return confusion_json(figures->confusion, figures->n_labels, figures->n_labels);
 }
 
-json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
+/* One entry for each hidden state of blocks: its weight, or without weights its number. */
+static json_t *per_layer_json(const ser_feature_spec *spec, uint64_t blocks, const float *weight)
 {
     bool several = ser_feature_spec_n_encoders(spec) > 1;
     json_t *all = several ? json_object() : json_array();
@@ -140,11 +141,22 @@ json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
         json_t *list = several ? json_array() : all;
         for (size_t l = 0; l < p->n_layers; l++, block++)
             if (blocks >> block & 1)
-                json_array_append_new(list, json_integer(p->layers[l]));
+                json_array_append_new(list,
+                                      weight ? json_real((double)weight[block]) : json_integer(p->layers[l]));
         if (several)
             json_object_set_new(all, ser_feature_kind_name(p->kind), list);
     }
     return all;
+}
+
+json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks)
+{
+    return per_layer_json(spec, blocks, NULL);
+}
+
+json_t *ser_layer_weights_json(const ser_feature_spec *spec, const float *weight)
+{
+    return per_layer_json(spec, UINT64_MAX, weight);
 }
 
 static json_t *folds_json(const ser_report_facts *f)
@@ -164,6 +176,8 @@ static json_t *folds_json(const ser_report_facts *f)
                                                    r->chosen.active, "spread_weight", r->chosen.spread_weight,
                                                    "c", r->chosen.c, "temperature", (double)r->temperature,
                                                    "inner_ua", r->inner_ua, "inner_loss", r->inner_loss));
+        if (fold && r->has_choice && r->chosen.weighted)
+            json_object_set_new(fold, "layer_weights", ser_layer_weights_json(f->spec, r->layer_weight));
         json_array_append_new(list, fold);
     }
     return list;

@@ -41,5 +41,7 @@ json_t *ser_number_json(double x);    /* null for what is not finite */
 /* The layers that a fold's candidate uses: ascending positions in spec's list are turned into layer numbers.
  */
 json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks);
+/* In the same order, weight (one per block): what each hidden state counts. */
+json_t *ser_layer_weights_json(const ser_feature_spec *spec, const float *weight);
 
 #endif
