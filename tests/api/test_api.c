@@ -24,7 +24,8 @@ static void test_without_a_model(void)
     ser_error err;
     ser_model *model = (ser_model *)&settings;
     ser_default_settings(&settings);
-    CHECK(settings.n_threads == 0 && settings.precision == SER_PRECISION_AUTO && !settings.encoders && !settings.n_encoders);
+    CHECK(settings.n_threads == 0 && settings.precision == SER_PRECISION_AUTO && !settings.encoders &&
+          !settings.n_encoders);
     CHECK(strlen(ser_version()) >= 5);
     CHECK(ser_model_open(&model, "/nowhere/model.safetensors", &settings, &err) == SER_E_IO);
     CHECK(!model && err.status == SER_E_IO && err.text[0]);

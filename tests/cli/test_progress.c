@@ -31,8 +31,7 @@ static void check_line(size_t done, size_t total, double elapsed_s, size_t width
 
 static void test_line(void)
 {
-    check_line_from(10, 15, 20, 10, 60, false,
-                    "features #################..... 15/20  75 % 0:10, 0:10 left");
+    check_line_from(10, 15, 20, 10, 60, false, "features #################..... 15/20  75 % 0:10, 0:10 left");
     check_line_from(15, 15, 20, 10, 40, false, "features ##########... 15/20  75 % 0:10");
     check_line(0, 0, 61, 60, true, "features 1:01");
     check_line(5, 20, 10, 60, true, "features █████▊                  5/20  25 % 0:10, 0:30 left");
