@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "model/adapt_head.h"
+#include "model/baseline.h"
 #include "model/builtin.h"
 #include "model/hearing.h"
 #include "model/model_file.h"
@@ -28,8 +29,7 @@ struct ser_session {
     ser_timnet_scorer *scorer; /* theirs */
     float *condensed;          /* frames as they read them */
     size_t condensed_capacity;
-    float *baseline_mean, *baseline_scale; /* n_in each; NULL: no baseline is set */
-    ser_linear adapted;                    /* in place of the model's head for a baseline; n_in 0: none */
+    ser_baseline baseline;
 };
 
 enum { MIN_BASELINE_RECORDINGS = 3 };
@@ -201,14 +201,6 @@ ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error 
     return st;
 }
 
-static void forget_baseline(ser_session *s)
-{
-    ser_free(s->baseline_mean);
-    ser_free(s->baseline_scale);
-    s->baseline_mean = s->baseline_scale = NULL;
-    ser_linear_release(&s->adapted);
-}
-
 void ser_session_free(ser_session **session)
 {
     if (!session || !*session)
@@ -219,7 +211,7 @@ void ser_session_free(ser_session **session)
     ser_free((*session)->pooled);
     ser_free((*session)->scratch);
     ser_free((*session)->condensed);
-    forget_baseline(*session);
+    ser_baseline_release(&(*session)->baseline);
     ser_free(*session);
     *session = NULL;
 }
@@ -237,17 +229,6 @@ static bool has_voice(const ser_session *s)
     return voice[1] >= 0.5f;
 }
 
-/* The linear part's answer to s->pooled. */
-static void score_pooled(const ser_session *s, float *scores)
-{
-    const ser_model_data *m = &s->model->data;
-    const ser_linear *head = s->adapted.n_in ? &s->adapted : s->baseline_mean ? &m->baseline : &m->plain;
-    for (size_t i = 0; s->baseline_mean && i < head->n_in; i++)
-        s->pooled[i] = (s->pooled[i] - s->baseline_mean[i]) * s->baseline_scale[i];
-    ser_linear_logits(head, scores, s->pooled);
-    ser_softmax(scores, m->n_labels, head->temperature);
-}
-
 /* ser_judge_fn: context is the session. */
 static ser_status judge(void *context, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
 {
@@ -259,7 +240,7 @@ static ser_status judge(void *context, const ser_stretch *stretch, float *scores
     if (!has_voice(s))
         return SER_OK;
     if (m->plain.n_in)
-        score_pooled(s, scores);
+        ser_baseline_score(&s->baseline, m, scores, s->pooled);
     if (m->n_networks) {
         size_t dims = ser_extractor_dims(s->model->extractor);
         if (!ser_grow(&s->condensed, &s->condensed_capacity, stretch->frames.n * dims, sizeof *s->condensed))
@@ -511,76 +492,27 @@ static ser_status pool_file(ser_session *s, const char *path, ser_error *err)
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
 }
 
-/* A deviation from few recordings is uncertain, so the usual one within a speaker counts as four recordings
- * more. rows (n, n_in) */
-static void set_baseline_statistics(ser_session *s, const float *rows, size_t n)
-{
-    enum { PRIOR = 4 };
-    const float *spread = s->model->data.baseline_spread;
-    size_t n_in = s->model->data.baseline.n_in;
-    for (size_t i = 0; i < n_in; i++) {
-        double sum = 0, sum_of_squares = 0;
-        for (size_t r = 0; r < n; r++) {
-            sum += rows[r * n_in + i];
-            sum_of_squares += (double)rows[r * n_in + i] * rows[r * n_in + i];
-        }
-        double mean = sum / (double)n, variance = fmax(sum_of_squares / (double)n - mean * mean, 0);
-        variance = ((double)n * variance + PRIOR * (double)spread[i] * spread[i]) / (double)(n + PRIOR);
-        s->baseline_mean[i] = (float)mean;
-        s->baseline_scale[i] = variance > 1e-12 ? (float)(1 / sqrt(variance)) : 0;
-    }
-}
-
-static ser_status adapt_head(ser_session *s, float *rows, size_t n, ser_error *err)
-{
-    const ser_linear *head = &s->model->data.baseline;
-    size_t n_in = head->n_in;
-    const float **x = ser_alloc(n, sizeof *x);
-    ser_status st = x ? ser_linear_copy(&s->adapted, head, err) : ser_fail_nomem(err);
-    for (size_t r = 0; r < n && st == SER_OK; r++) {
-        x[r] = rows + r * n_in;
-        for (size_t i = 0; i < n_in; i++)
-            rows[r * n_in + i] = (rows[r * n_in + i] - s->baseline_mean[i]) * s->baseline_scale[i];
-    }
-    if (st == SER_OK)
-        st = ser_linear_adapt(&s->adapted, x, n, err);
-    ser_free(x);
-    return st;
-}
-
 static ser_status set_baseline(ser_session *s, const char *const *paths, size_t n_paths, bool adapt,
                                ser_error *err)
 {
     size_t n_in = s->model->data.baseline.n_in, n_values;
     size_t n_needed = adapt ? SER_ADAPT_MIN_RECORDINGS : MIN_BASELINE_RECORDINGS;
-    forget_baseline(s);
-    if (!n_paths)
-        return SER_OK;
-    if (s->model->data.n_networks)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "this model has temporal networks, which know nothing of a voice's baseline: use a "
-                        "linear one");
-    if (!n_in)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "this model has no head for a voice's baseline: train it again");
+    ser_baseline_release(&s->baseline);
+    ser_status st = n_paths ? ser_baseline_check(&s->model->data, err) : SER_OK;
+    if (!n_paths || st != SER_OK)
+        return st;
     if (n_paths < n_needed)
         return ser_fail(err, SER_E_ARG, "at least %zu recordings are needed for that, and here are %zu",
                         n_needed, n_paths);
     float *rows = ser_mul_size(&n_values, n_paths, n_in) ? ser_alloc(n_values, sizeof *rows) : NULL;
-    s->baseline_mean = ser_alloc(n_in, sizeof *s->baseline_mean);
-    s->baseline_scale = ser_alloc(n_in, sizeof *s->baseline_scale);
-    ser_status st = rows && s->baseline_mean && s->baseline_scale ? SER_OK : ser_fail_nomem(err);
+    st = rows ? SER_OK : ser_fail_nomem(err);
     for (size_t p = 0; p < n_paths && st == SER_OK; p++) {
         st = pool_file(s, paths[p], err);
         if (st == SER_OK)
             memcpy(rows + p * n_in, s->pooled, n_in * sizeof *rows);
     }
     if (st == SER_OK)
-        set_baseline_statistics(s, rows, n_paths);
-    if (st == SER_OK && adapt)
-        st = adapt_head(s, rows, n_paths, err);
-    if (st != SER_OK)
-        forget_baseline(s);
+        st = ser_baseline_fit(&s->baseline, &s->model->data, rows, n_paths, adapt, err);
     ser_free(rows);
     return st;
 }
@@ -595,24 +527,17 @@ ser_status ser_session_adapt(ser_session *s, const char *const *paths, size_t n_
     return set_baseline(s, paths, n_paths, true, err);
 }
 
+ser_status ser_session_follow_voice(ser_session *s, ser_error *err)
+{
+    ser_baseline_release(&s->baseline);
+    ser_status st = ser_baseline_check(&s->model->data, err);
+    return st == SER_OK ? ser_baseline_follow(&s->baseline, &s->model->data, err) : st;
+}
+
 ser_status ser_session_copy_baseline(ser_session *s, const ser_session *from, ser_error *err)
 {
-    size_t n_in = s->model->data.baseline.n_in;
-    forget_baseline(s);
-    if (!from->baseline_mean)
-        return SER_OK;
+    ser_baseline_release(&s->baseline);
     if (from->model != s->model)
         return ser_fail(err, SER_E_ARG, "the sessions are of different models");
-    s->baseline_mean = ser_alloc(n_in, sizeof *s->baseline_mean);
-    s->baseline_scale = ser_alloc(n_in, sizeof *s->baseline_scale);
-    ser_status st = s->baseline_mean && s->baseline_scale ? SER_OK : ser_fail_nomem(err);
-    if (st == SER_OK && from->adapted.n_in)
-        st = ser_linear_copy(&s->adapted, &from->adapted, err);
-    if (st != SER_OK) {
-        forget_baseline(s);
-        return st;
-    }
-    memcpy(s->baseline_mean, from->baseline_mean, n_in * sizeof *s->baseline_mean);
-    memcpy(s->baseline_scale, from->baseline_scale, n_in * sizeof *s->baseline_scale);
-    return SER_OK;
+    return ser_baseline_copy(&s->baseline, &from->baseline, &s->model->data, err);
 }

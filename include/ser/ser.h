@@ -140,7 +140,11 @@ SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *p
  * several heard alike. Costs a second or two more. */
 SER_API ser_status ser_session_adapt(ser_session *s, const char *const *paths, size_t n_paths,
                                      ser_error *err);
-/* What the two functions above did to another session of the same model. */
+/* From now on each recording that this session hears joins the baseline before it is answered for, so that
+ * answers depend on their order: for one voice, whose recordings come one by one. Errors as
+ * ser_session_set_baseline. */
+SER_API ser_status ser_session_follow_voice(ser_session *s, ser_error *err);
+/* What the first two functions above did to another session of the same model. */
 SER_API ser_status ser_session_copy_baseline(ser_session *s, const ser_session *from, ser_error *err);
 
 #ifdef __cplusplus

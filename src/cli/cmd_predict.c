@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const char *model_path, *format_name = "text", *baseline_folder, *adapt_folder, *picture_path;
-static bool timeline;
+static bool timeline, follow;
 static double min_confidence;
 static long n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_AUTO;
@@ -32,6 +32,8 @@ static const ser_option options[] = {
      "below this the label is 'uncertain' (0: never)", 0, 1},
     {SER_OPTION_STRING, 'b', "baseline", &baseline_folder, "FOLDER",
      "recordings of the same voice, without labels: answers become relative to it"},
+    {SER_OPTION_FLAG, 0, "follow", &follow, NULL,
+     "all recordings are of one voice: each joins its baseline before it is answered for, in their order"},
     {SER_OPTION_STRING, 'a', "adapt", &adapt_folder, "FOLDER",
      "adapt to these recordings, 20 or more with all emotions among them, whose labels nobody knows"},
     {SER_OPTION_INT, 'j', "jobs", &n_jobs, "N", "threads (default: all cores)", 0, 1024},
@@ -91,6 +93,8 @@ static ser_status get_session(job *j, int worker, ser_session **session, ser_err
         st = ser_session_new(&j->sessions[worker], j->model, err);
         if (st == SER_OK && j->voice)
             st = ser_session_copy_baseline(j->sessions[worker], j->voice, err);
+        if (st == SER_OK && follow)
+            st = ser_session_follow_voice(j->sessions[worker], err);
     }
     *session = j->sessions[worker];
     return st;
@@ -274,7 +278,7 @@ static ser_status hear_voice(ser_session **out, const ser_model *model, const se
 static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, size_t *n_failed, ser_error *err)
 {
     int n_threads = n_jobs ? (int)n_jobs : ser_n_cores();
-    bool many = inputs->n > 1;
+    bool many = inputs->n > 1 && !follow; /* which takes them one by one */
     ser_settings settings;
     ser_model *model = NULL;
     const char *labels[SER_MAX_LABELS];
@@ -293,11 +297,11 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, siz
                       .n_labels = ser_model_n_labels(model),
                       .min_confidence = min_confidence,
                       .timeline = timeline,
-                      .bars = !many,
+                      .bars = inputs->n == 1,
                       .style = style}};
     if (voice->n) /* while Ctrl-C still ends the program at once: there is nothing to save */
         st = hear_voice(&j.voice, model, voice, err);
-    if (!many || !style.terminal)
+    if (inputs->n == 1 || !style.terminal)
         j.progress = ser_progress_start();
     if (st == SER_OK)
         st = answer_all(&j, many ? n_threads : 1, err);
@@ -324,9 +328,8 @@ static int run(int argc, char **argv)
     }
     if (!paths.n)
         status = ser_usage_error(&ser_command_predict, "no recording is named");
-    else if (adapt_folder && baseline_folder)
-        status = ser_usage_error(&ser_command_predict,
-                                 "--adapt does what --baseline does, and more: give one of them");
+    else if ((adapt_folder != NULL) + (baseline_folder != NULL) + follow > 1)
+        status = ser_usage_error(&ser_command_predict, "--adapt, --baseline and --follow: give one of them");
     else if (picture_path && paths.n > 1)
         status = ser_usage_error(&ser_command_predict, "--picture draws one recording, and %zu are named",
                                  paths.n);

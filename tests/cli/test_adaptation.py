@@ -102,6 +102,9 @@ class Runs(Adaptation):
         self.assertEqual(adapted, again)
         self.assertNotEqual(adapted, baseline)
         self.assertNotEqual(baseline, plain)
+        followed = [self.answers(model, "--follow", "--jobs", jobs) for jobs in ("1", "3")]
+        self.assertEqual(followed[0], followed[1])
+        self.assertNotIn(followed[0], (plain, baseline))
         _, err = self.ser("predict", "--model", model, "--adapt", folder + "/Actor_01", folder, status=2)
         self.assertIn("20 recordings", err)
         self.ser("predict", "--model", model, "--adapt", folder, "--baseline", folder, folder, status=2)
