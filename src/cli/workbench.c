@@ -244,11 +244,6 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
 {
     *w = (ser_workbench){.n_threads = o->jobs ? (int)o->jobs : ser_n_cores()};
     ser_status st = read_copies(&w->n_copies, o, err);
-    if (st == SER_OK && frames && strcmp(o->layers, "weighted") == 0)
-        st =
-            ser_fail(err, SER_E_ARG,
-                     "--layers weighted is for the linear model alone: give --model-type linear, or networks "
-                     "--layers auto");
     if (st == SER_OK)
         st = open_data(w, o, err);
     if (st == SER_OK)

@@ -73,6 +73,50 @@ ser_status ser_timnet_member_unscaled(ser_timnet **out, const ser_timnet_member 
     return SER_OK;
 }
 
+/* Its values behind those of the first layers, which alone know how wide the frames are. */
+static void copy_values(ser_timnet *to, const ser_timnet *from)
+{
+    for (size_t p = 0; p < from->n_params; p++)
+        if (to->params[p].n == from->params[p].n)
+            memcpy(to->values + to->params[p].offset, from->values + from->params[p].offset,
+                   from->params[p].n * sizeof *to->values);
+}
+
+ser_status ser_timnet_member_expand(ser_timnet_member *m, const ser_timnet_sums *sums, ser_error *err)
+{
+    ser_timnet_member out;
+    ser_timnet_shape shape = m->net->shape;
+    size_t n_filters = shape.n_filters, n_sums = shape.n_in;
+    shape.n_in = sums->n_in;
+    ser_status st = ser_timnet_member_init(&out, &shape, err);
+    if (st != SER_OK)
+        return st;
+    out.temperature = m->temperature;
+    out.condense = m->condense;
+    copy_values(out.net, m->net);
+    for (size_t i = 0; i < sums->n_in; i++) {
+        out.mean[i] = sums->mean[i];
+        out.scale[i] = sums->scale[i] * m->scale[sums->sum[i]];
+    }
+    for (size_t d = 0; d < 2; d++) {
+        const float *from = m->net->values + m->net->input[d].kernel;
+        float *to = out.net->values + out.net->input[d].kernel,
+              *bias = out.net->values + out.net->input[d].bias;
+        for (size_t i = 0; i < sums->n_in; i++)
+            for (size_t k = 0; k < n_filters; k++)
+                to[i * n_filters + k] = sums->weight[i] * from[sums->sum[i] * n_filters + k];
+        for (size_t k = 0; k < n_filters; k++) {
+            double shift = 0;
+            for (size_t s = 0; s < n_sums; s++)
+                shift += (double)from[s * n_filters + k] * (double)m->scale[s] * (double)m->mean[s];
+            bias[k] -= (float)shift;
+        }
+    }
+    ser_timnet_member_release(m);
+    *m = out;
+    return SER_OK;
+}
+
 /* ---- scorers ---- */
 
 ser_timnet_layout ser_timnet_layout_of(const ser_extractor *e)

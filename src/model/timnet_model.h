@@ -24,6 +24,16 @@ void ser_timnet_member_release(ser_timnet_member *m);
  * weights of its first layer. */
 ser_status ser_timnet_member_unscaled(ser_timnet **out, const ser_timnet_member *m, ser_error *err);
 
+/* How a network that reads sums of parts of a frame becomes one that reads the frame, n_in values: each of
+ * them is read as (x - mean) * scale, and counts weight in value number sum of what m reads. */
+typedef struct ser_timnet_sums {
+    size_t n_in;
+    const float *mean, *scale, *weight; /* (n_in) */
+    const size_t *sum;                  /* (n_in) */
+} ser_timnet_sums;
+/* m becomes the other one: the same logits. */
+ser_status ser_timnet_member_expand(ser_timnet_member *m, const ser_timnet_sums *sums, ser_error *err);
+
 enum { SER_TIMNET_MAX_BLOCKS = 64 };
 
 /* Where a frame's blocks lie; with n_blocks 0, members read whole frames. */

@@ -25,6 +25,7 @@ typedef struct examples {
     ser_timnet_rows rows;
     const float **frames;
     float *chosen; /* memory of the frames where only some blocks are read; NULL: they are the set's own */
+    ser_weighted_frames sums; /* the frames where layers are weighted; else empty */
     size_t *n_frames, *copy_of;
     int *label, *group;
     const char **name;
@@ -34,6 +35,7 @@ static void examples_release(examples *x)
 {
     ser_free(x->frames);
     ser_free(x->chosen);
+    ser_weighted_frames_release(&x->sums);
     ser_free(x->n_frames);
     ser_free(x->copy_of);
     ser_free(x->label);
@@ -97,8 +99,26 @@ static bool networks_adapt(const ser_learn_settings *s)
     return s->transfer && (w->lmmd > 0 || w->entropy > 0 || w->balance > 0 || s->timnet.adapt_norms);
 }
 
+static bool layers_are_weighted(const ser_learn_settings *s)
+{
+    return s->candidates[0].weighted;
+}
+
+/* linear: what was chosen for it, where anything was. */
+static ser_status read_chosen(examples *x, const ser_learn_data *data, const ser_head_fit *linear,
+                              uint64_t blocks, const ser_learn_settings *s, ser_error *err)
+{
+    ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
+    if (!layers_are_weighted(s))
+        return blocks ? choose_blocks(x, &layout, blocks, err) : SER_OK;
+    ser_status st = ser_weighted_frames_init(&x->sums, x->frames, x->n_frames, x->rows.n, data->extractor,
+                                             linear->layer_weight, s->n_threads, err);
+    x->rows.n_in = x->sums.n_combined;
+    return st;
+}
+
 static ser_status examples_new(examples *x, const ser_learn_data *data, const int *fold, int test_fold,
-                               uint64_t blocks, const ser_learn_settings *settings, ser_error *err)
+                               const ser_learn_settings *settings, ser_error *err)
 {
     const ser_frame_set *set = data->frames;
     const ser_corpus *corpus = data->corpus;
@@ -134,8 +154,7 @@ static ser_status examples_new(examples *x, const ser_learn_data *data, const in
                                 .n_labels = corpus->n_labels};
     if (target)
         add_target(x, target);
-    ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
-    return blocks ? choose_blocks(x, &layout, blocks, err) : SER_OK;
+    return SER_OK;
 }
 
 /* ---- learning ---- */
@@ -162,8 +181,8 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
     ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, test_fold,
                                      s->speaker_disjoint, err);
     if (st == SER_OK)
-        st = s->candidates[0].weighted ? ser_fit_weighted_head(out, &rows, &settings, err)
-                                       : ser_fit_head(out, &rows, &settings, err);
+        st = layers_are_weighted(s) ? ser_fit_weighted_head(out, &rows, &settings, err)
+                                    : ser_fit_head(out, &rows, &settings, err);
     ser_dataset_rows_release(&rows);
     return st;
 }
@@ -204,6 +223,8 @@ static ser_status learn_network(ser_learned *out, size_t k, const ser_learn_data
     ser_status st = path.failed || title.failed
                         ? ser_fail_nomem(err)
                         : ser_timnet_train(&out->networks[k], &x->rows, &settings, err);
+    if (st == SER_OK && layers_are_weighted(s))
+        st = ser_weighted_frames_expand(&x->sums, &out->networks[k].member, err);
     if (st == SER_OK) {
         out->members[k] = out->networks[k].member;
         out->members[k].blocks = blocks;
@@ -226,7 +247,9 @@ static ser_status learn_networks(ser_learned *out, const ser_learn_data *data, c
     if (!out->networks || !out->members)
         return ser_fail_nomem(err);
     out->n_networks = s->n_networks;
-    ser_status st = examples_new(&x, data, fold, test_fold, blocks, s, err);
+    ser_status st = examples_new(&x, data, fold, test_fold, s, err);
+    if (st == SER_OK)
+        st = read_chosen(&x, data, &out->linear, blocks, s, err);
     for (size_t k = 0; k < s->n_networks && st == SER_OK; k++)
         st = learn_network(out, k, data, &x, s, blocks, what, state, err);
     examples_release(&x);
@@ -240,7 +263,8 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
     *out = (ser_learned){.has_linear = settings->linear};
     if (settings->linear && settings->transfer)
         st = ser_learn_projection(out, data, fold, test_fold, settings, what, err);
-    else if (settings->linear || (settings->n_networks && blocks_are_free(settings)))
+    else if (settings->linear ||
+             (settings->n_networks && (blocks_are_free(settings) || layers_are_weighted(settings))))
         st = ser_learn_head(&out->linear, data, fold, test_fold, settings, what, err);
     if (st == SER_OK && settings->n_networks)
         st = learn_networks(out, data, fold, test_fold, settings, what, state, err);

@@ -26,30 +26,33 @@ static uint64_t all_blocks(size_t n)
     return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
-static void lay_out(weighting *w)
+/* n_values: of each dim of a frame. */
+static void lay_out(ser_layering *y, const ser_rows *rows, size_t n_values)
 {
-    const ser_rows *rows = w->rows;
-    ser_layering *y = &w->layering;
-    ser_rows *sums = &w->sums;
-    *sums = *rows;
-    sums->n_blocks = sums->dims = 0;
     *y = (ser_layering){.n_layers = rows->n_blocks, .n_in = rows->dims};
     for (size_t b = 0; b < rows->n_blocks; b++) {
         size_t s = rows->block_part[b];
-        y->first[b] = SER_N_STATISTICS * rows->block_offset[b];
+        y->first[b] = n_values * rows->block_offset[b];
         y->sum[b] = s;
-        if (s < sums->n_blocks)
+        if (s < y->n_sums)
             continue;
-        y->width[s] = SER_N_STATISTICS * rows->block_dims[b];
-        y->at[s] = sums->dims;
-        sums->block_offset[s] = sums->dims / SER_N_STATISTICS;
-        sums->block_dims[s] = rows->block_dims[b];
-        sums->block_part[s] = s;
-        sums->dims += y->width[s];
-        sums->n_blocks++;
+        y->width[s] = n_values * rows->block_dims[b];
+        y->at[s] = y->n_combined;
+        y->n_combined += y->width[s];
+        y->n_sums++;
     }
-    y->n_sums = sums->n_blocks;
-    y->n_combined = sums->dims;
+}
+
+static void lay_out_sums(ser_rows *sums, const ser_rows *rows, const ser_layering *y)
+{
+    *sums = *rows;
+    sums->n_blocks = y->n_sums;
+    sums->dims = y->n_combined;
+    for (size_t s = 0; s < y->n_sums; s++) {
+        sums->block_offset[s] = y->at[s] / SER_N_STATISTICS;
+        sums->block_dims[s] = y->width[s] / SER_N_STATISTICS;
+        sums->block_part[s] = s;
+    }
 }
 
 static ser_status allocate(weighting *w, ser_error *err)
@@ -133,7 +136,8 @@ ser_status ser_fit_weighted_head(ser_head_fit *out, const ser_rows *rows, const 
     ser_fit_settings of_sums = *settings;
     ser_linear head = {0};
     *out = (ser_head_fit){0};
-    lay_out(&w);
+    lay_out(&w.layering, rows, SER_N_STATISTICS);
+    lay_out_sums(&w.sums, rows, &w.layering);
     for (size_t i = 0; i < settings->n_candidates && i < SER_MAX_CANDIDATES; i++) {
         candidates[i] = settings->candidates[i];
         candidates[i].blocks = all_blocks(w.sums.n_blocks);
@@ -156,4 +160,94 @@ ser_status ser_fit_weighted_head(ser_head_fit *out, const ser_rows *rows, const 
     }
     release(&w);
     return st;
+}
+
+/* ---- frames ---- */
+
+void ser_weighted_frames_release(ser_weighted_frames *f)
+{
+    ser_free(f->mean);
+    ser_free(f->scale);
+    ser_free(f->z);
+    ser_free(f->weight);
+    ser_free(f->sum);
+    *f = (ser_weighted_frames){0};
+}
+
+static ser_status lay_out_frames(ser_weighted_frames *f, ser_layering *y, const ser_extractor *e,
+                                 const float *layer_weight, ser_error *err)
+{
+    ser_rows rows = {.dims = ser_extractor_dims(e)};
+    ser_rows_set_blocks(&rows, e);
+    lay_out(y, &rows, 1);
+    f->n_in = y->n_in;
+    f->n_combined = y->n_combined;
+    f->mean = ser_alloc(f->n_in, sizeof *f->mean);
+    f->scale = ser_alloc(f->n_in, sizeof *f->scale);
+    f->weight = ser_alloc(f->n_in, sizeof *f->weight);
+    f->sum = ser_alloc(f->n_in, sizeof *f->sum);
+    if (!f->mean || !f->scale || !f->weight || !f->sum)
+        return ser_fail_nomem(err);
+    for (size_t l = 0; l < y->n_layers; l++)
+        for (size_t i = 0; i < y->width[y->sum[l]]; i++) {
+            f->weight[y->first[l] + i] = layer_weight[l];
+            f->sum[y->first[l] + i] = y->at[y->sum[l]] + i;
+        }
+    return SER_OK;
+}
+
+/* x (n): all frames, whole. */
+static ser_status sum_frames(ser_weighted_frames *f, const float **x, size_t n, const ser_layering *y,
+                             const float *layer_weight, int n_threads, ser_error *err)
+{
+    const ser_layer_rows rows = {.layering = y, .x = x, .mean = f->mean, .scale = f->scale, .n = n};
+    ser_nn_ops *ops = NULL;
+    ser_nn_work *work = NULL;
+    ser_status st = ser_standardise(f->mean, f->scale, x, n, f->n_in, err);
+    if (st == SER_OK)
+        st = ser_nn_ops_new(&ops, SER_ENGINE_REF, SER_PRECISION_FP32, err);
+    if (st == SER_OK)
+        st = ser_nn_work_new(&work, ops, n_threads, err);
+    if (st == SER_OK)
+        st = ser_layers_combine(f->z, &rows, layer_weight, work, err);
+    ser_nn_work_free(&work);
+    ser_nn_ops_free(&ops);
+    return st;
+}
+
+ser_status ser_weighted_frames_init(ser_weighted_frames *out, const float **frames, const size_t *n_frames,
+                                    size_t n, const ser_extractor *e, const float *layer_weight,
+                                    int n_threads, ser_error *err)
+{
+    ser_layering y;
+    size_t n_all = 0, n_values, at = 0;
+    *out = (ser_weighted_frames){0};
+    ser_status st = lay_out_frames(out, &y, e, layer_weight, err);
+    if (st != SER_OK)
+        return st;
+    for (size_t i = 0; i < n; i++)
+        n_all += n_frames[i];
+    const float **x = ser_alloc(n_all, sizeof *x);
+    if (ser_mul_size(&n_values, n_all, y.n_combined))
+        out->z = ser_alloc(n_values, sizeof *out->z);
+    if (!x || !out->z) {
+        ser_free(x);
+        return ser_fail_nomem(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t t = 0; t < n_frames[i]; t++)
+            x[at + t] = frames[i] + t * y.n_in;
+        frames[i] = out->z + at * y.n_combined;
+        at += n_frames[i];
+    }
+    st = sum_frames(out, x, n_all, &y, layer_weight, n_threads, err);
+    ser_free(x);
+    return st;
+}
+
+ser_status ser_weighted_frames_expand(const ser_weighted_frames *f, ser_timnet_member *m, ser_error *err)
+{
+    const ser_timnet_sums sums = {
+        .n_in = f->n_in, .mean = f->mean, .scale = f->scale, .weight = f->weight, .sum = f->sum};
+    return ser_timnet_member_expand(m, &sums, err);
 }

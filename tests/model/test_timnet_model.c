@@ -54,6 +54,41 @@ static void answer(const ser_timnet_member *m, const float *frames, size_t n_fra
     ser_free(z);
 }
 
+/* A network that reads 0.3 of one layer and 0.7 of another, each standardised, and a feature beside; written
+ * out for whole frames it answers the same. */
+static void test_expanded(void)
+{
+    enum { N_FRAMES = 9, N_SUMS = 3, WIDTH = 2, N_IN = 2 * WIDTH + 1 };
+    const size_t sum[N_IN] = {0, 1, 2, 0, 1};
+    const float weight[N_IN] = {0.3f, 0.3f, 1, 0.7f, 0.7f}, mean[N_IN] = {1, -1, 0.5f, 20, 0},
+                scale[N_IN] = {1, 0.5f, 2, 0.1f, 0};
+    const ser_timnet_sums sums = {.n_in = N_IN, .mean = mean, .scale = scale, .weight = weight, .sum = sum};
+    float frames[N_FRAMES * N_IN], z[N_FRAMES * N_SUMS] = {0}, wanted[N_LABELS], got[N_LABELS];
+    ser_error err = {0};
+    ser_timnet_member m;
+    ser_random r;
+    ser_random_init(&r, 12);
+    init_member(&m, N_SUMS, 5);
+    m.condense.n_averaged = 8;
+    for (size_t i = 0; i < N_FRAMES * N_IN; i++) {
+        size_t f = i % N_IN;
+        frames[i] = (float)(3 * ser_random_normal(&r));
+        z[i / N_IN * N_SUMS + sum[f]] += weight[f] * (frames[i] - mean[f]) * scale[f];
+    }
+    answer(&m, z, N_FRAMES, wanted);
+    for (long n = 0; n < 3; n++) {
+        ser_alloc_fail_at(n);
+        CHECK(ser_timnet_member_expand(&m, &sums, &err) == SER_E_NOMEM && m.net->shape.n_in == N_SUMS);
+    }
+    ser_alloc_fail_at(-1);
+    CHECK_OK(ser_timnet_member_expand(&m, &sums, &err), &err);
+    CHECK(m.net->shape.n_in == N_IN && m.temperature == 0.5f && m.condense.n_averaged == 8);
+    answer(&m, frames, N_FRAMES, got);
+    for (size_t k = 0; k < N_LABELS; k++)
+        CHECK(fabsf(got[k] - wanted[k]) < 1e-5f);
+    ser_timnet_member_release(&m);
+}
+
 /* With the scaling inside its weights, a network answers the same to frames as they are. */
 static void test_unscaled(void)
 {
@@ -317,6 +352,7 @@ int main(void)
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     CHECK_OK(ser_nn_work_new(&nn, ops, 1, &err), &err);
     test_unscaled();
+    test_expanded();
     test_scores();
     test_blocks();
     test_file(false);
