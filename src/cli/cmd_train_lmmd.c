@@ -157,6 +157,7 @@ static void set_learning(work *k)
     s->linear = ser_model_type_has_linear(model_type);
     if (!ser_model_type_has_networks(model_type))
         s->n_networks = 0;
+    s->n_inner_folds = 2; /* nothing is chosen by them */
     s->candidates = &k->candidate;
     s->n_candidates = 1;
     s->transfer = &k->transfer;

