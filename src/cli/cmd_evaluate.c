@@ -56,13 +56,17 @@ const ser_command ser_command_evaluate = {
     .run = run,
     .summary = "train and test by a protocol, report the figures",
     .usage = "",
-    .description = "For every fold a model is trained on the training part alone, where layers, penalty and "
-                   "calibration are chosen as well "
-                   "by inner cross-validation, and answers for the test part. UA is the mean recall of the "
-                   "emotions, WA the share of right "
-                   "answers; intervals are over speakers.\n"
-                   "Before it begins, the program looks for what training and test parts share: speakers, "
-                   "texts, recordings.",
+    .description =
+        "For every fold a model is trained on the training part alone, where layers, penalty and "
+        "calibration are chosen as well "
+        "by inner cross-validation, and answers for the test part. UA is the mean recall of the "
+        "emotions, WA the share of right "
+        "answers; intervals are over speakers.\n"
+        "--layers weighted sums all hidden states of each encoder with one weight per layer, learned in "
+        "each training part together with a softmax layer (Yang et al. 2021, SUPERB) and told for each "
+        "fold.\n"
+        "Before it begins, the program looks for what training and test parts share: speakers, "
+        "texts, recordings.",
     .examples = "ser evaluate --data EMODB --feature-type WHISPER --protocol loso\n"
                 "ser evaluate --data RAVDESS --feature-type WHISPER --protocol emobox --folds "
                 "ravdess_test_folds.csv --html report.html\n"
