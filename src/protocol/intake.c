@@ -3,7 +3,6 @@
 #include "audio/augment.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "base/sha256.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "protocol/cache.h"
@@ -95,10 +94,7 @@ static ser_status fill_recording(ser_intake_item *it, ser_error *err)
     if ((st = decode(it, err)) != SER_OK ||
         (st = ser_fingerprint_new(&r->fingerprint, it->pcm, it->n_samples, err)) != SER_OK)
         goto done;
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, it->pcm, it->n_samples * sizeof *it->pcm);
-    ser_sha256_finish(&h, r->sha256);
+    memcpy(r->sha256, ser_fingerprint_sha256(r->fingerprint), sizeof r->sha256);
     r->n_samples = it->n_samples;
     write_recording(r, path);
 done:
