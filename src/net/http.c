@@ -264,8 +264,10 @@ static ser_status fail_connection(CURL *curl, const char *host, CURLcode result,
         return ser_fail(err, SER_E_IO,
                         "%s sent nothing for %ld s: try again later, what has come so far is kept", host,
                         timeout_s);
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
+        return ser_fail(err, SER_E_IO,
+                        "there are no certificates to know %s by: install the package ca-certificates", host);
+    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
         return ser_fail(err, SER_E_IO, "%s does not prove who it is (%s): check the address and the clock",
                         host, curl_easy_strerror(result));
