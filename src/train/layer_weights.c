@@ -67,6 +67,8 @@ typedef struct pass {
     float *dz;                                         /* (N_PARTS, n_combined): scratch */
     double loss[N_PARTS];                              /* partial sums */
     double products[N_PARTS][SER_MAX_WEIGHTED_LAYERS]; /* of the loss's gradient by z with each layer */
+    double along[N_PARTS];                             /* of the loss's gradient by z with z */
+    double overlap[N_PARTS][SER_MAX_WEIGHTED_LAYERS];  /* of z with each layer, the mean of the rows */
 } pass;
 
 static ser_status combine_part(void *context, size_t part, ser_nn_work *work, ser_error *err)
@@ -107,10 +109,13 @@ static ser_status gradient_part(void *context, size_t part, ser_nn_work *work, s
         memset(dz, 0, y->n_combined * sizeof *dz);
         for (size_t k = 0; k < rows->n_labels; k++)
             add_scaled(dz, dlogits[k], l->w + k * y->n_combined, y->n_combined);
-        for (size_t i = 0; i < y->n_layers; i++)
-            p->products[part][i] +=
-                layer_product(dz + y->at[y->sum[i]], rows->x[r] + y->first[i], rows->mean + y->first[i],
-                              rows->scale + y->first[i], y->width[y->sum[i]]);
+        p->along[part] += layer_product(dz, z, l->mean, l->scale, y->n_combined);
+        for (size_t i = 0; i < y->n_layers; i++) {
+            size_t at = y->at[y->sum[i]], first = y->first[i], width = y->width[y->sum[i]];
+            const float *x = rows->x[r] + first, *mean = rows->mean + first, *scale = rows->scale + first;
+            p->products[part][i] += layer_product(dz + at, x, mean, scale, width);
+            p->overlap[part][i] += layer_product(z + at, x, mean, scale, width) / (double)rows->n;
+        }
     }
     return SER_OK;
 }
@@ -120,6 +125,17 @@ ser_status ser_layers_combine(float *z, const ser_layer_rows *rows, const float 
 {
     pass p = {.rows = rows, .weight = weight, .combined = z};
     return ser_nn_parallel_for(work, N_PARTS, combine_part, &p, err);
+}
+
+void ser_layers_normalise(float *z, const ser_layer_rows *rows)
+{
+    size_t n_values = rows->n * rows->layering->n_combined;
+    double sum = 0;
+    for (size_t i = 0; i < n_values; i++)
+        sum += (double)z[i] * (double)z[i];
+    float by = sum > 0 ? (float)sqrt((double)rows->n / sum) : 1;
+    for (size_t i = 0; i < n_values; i++)
+        z[i] *= by;
 }
 
 /* Of the chain of logits, softmax, sum and loss: dlogit_l = w_l (dw_l - sum over the layers j of the same sum
@@ -137,7 +153,8 @@ static void through_softmax(float *gradient, const double *dweight, const float 
 ser_status ser_layer_gradient(double *loss, float *gradient, const ser_layer_rows *rows, const float *weight,
                               const float *z, const ser_linear *l, ser_nn_work *work, ser_error *err)
 {
-    double sum = 0, dweight[SER_MAX_WEIGHTED_LAYERS] = {0};
+    double sum = 0, along = 0, length = 0;
+    double dweight[SER_MAX_WEIGHTED_LAYERS] = {0}, overlap[SER_MAX_WEIGHTED_LAYERS] = {0};
     pass p = {.rows = rows, .z = z, .l = l};
     for (size_t r = 0; r < rows->n; r++)
         sum += (double)rows->weight[r];
@@ -148,9 +165,18 @@ ser_status ser_layer_gradient(double *loss, float *gradient, const ser_layer_row
     *loss = 0;
     for (size_t part = 0; part < N_PARTS; part++) {
         *loss += p.loss[part];
-        for (size_t i = 0; i < rows->layering->n_layers; i++)
+        along += p.along[part];
+        for (size_t i = 0; i < rows->layering->n_layers; i++) {
             dweight[i] += p.products[part][i];
+            overlap[i] += p.overlap[part][i];
+        }
     }
+    /* z = s / |s|, s the sum of the layers: ds/dw_l is layer l, d|s|/dw_l its overlap with z, and |s| the sum
+     * of w_l times those. */
+    for (size_t i = 0; i < rows->layering->n_layers; i++)
+        length += (double)weight[i] * overlap[i];
+    for (size_t i = 0; i < rows->layering->n_layers && length > 0; i++)
+        dweight[i] = (dweight[i] - along * overlap[i]) / length;
     through_softmax(gradient, dweight, weight, rows->layering);
     return st;
 }
@@ -164,6 +190,8 @@ static ser_status step(float *logit, float *weight, ser_linear *l, float *z, ser
     float gradient[SER_MAX_WEIGHTED_LAYERS];
     double loss;
     ser_status st = ser_layers_combine(z, rows, weight, work, err);
+    if (st == SER_OK)
+        ser_layers_normalise(z, rows);
     if (st == SER_OK)
         st = ser_linear_fit(l, z, rows->label, rows->weight, rows->n, fit, work, err);
     if (st == SER_OK)

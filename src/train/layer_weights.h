@@ -36,8 +36,13 @@ void ser_layer_softmax(float *weight, const float *logit, const ser_layering *la
 ser_status ser_layers_combine(float *z, const ser_layer_rows *rows, const float *weight, ser_nn_work *work,
                               ser_error *err);
 
-/* The mean loss of l on z = ser_layers_combine(weight), and its gradient by logit, (n_layers), where weight
- * is ser_layer_softmax(logit). l's mean and scale are not looked at: it reads z as it is. */
+/* z gets rows of mean square length 1. Else the penalty would ask for one layer alone, whatever it knows,
+ * because layers that differ cancel out in a sum and make it shorter. */
+void ser_layers_normalise(float *z, const ser_layer_rows *rows);
+
+/* The mean loss of l on z, what ser_layers_combine(weight) and ser_layers_normalise leave, and its gradient
+ * by logit, (n_layers), where weight is ser_layer_softmax(logit). l's mean and scale are not looked at: it
+ * reads z as it is. */
 ser_status ser_layer_gradient(double *loss, float *gradient, const ser_layer_rows *rows, const float *weight,
                               const float *z, const ser_linear *l, ser_nn_work *work, ser_error *err);
 

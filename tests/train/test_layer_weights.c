@@ -93,6 +93,7 @@ static double loss_at(const example *e, const float *logit, const ser_linear *l,
     double loss = 0;
     ser_layer_softmax(weight, logit, &e->layering);
     CHECK_OK(ser_layers_combine(z, &e->rows, weight, work, &err), &err);
+    ser_layers_normalise(z, &e->rows);
     CHECK_OK(ser_layer_gradient(&loss, gradient, &e->rows, weight, z, l, work, &err), &err);
     return loss;
 }
