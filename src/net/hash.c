@@ -1,10 +1,10 @@
 #include "net/hash.h"
 #include "base/memory.h"
-#include "base/sha256.h"
 
 #include <errno.h>
 #include <md5.h>
 #include <sha.h>
+#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,7 +38,7 @@ const char *ser_hash_name(ser_hash_kind kind)
 typedef struct digest {
     ser_hash_kind kind;
     union {
-        ser_sha256 sha256;
+        SHA2_CTX sha256;
         SHA1_CTX sha1;
         MD5_CTX md5;
     } u;
@@ -49,7 +49,7 @@ static void digest_init(digest *d, ser_hash_kind kind, uint64_t size)
     char head[32];
     d->kind = kind;
     if (kind == SER_HASH_SHA256) {
-        ser_sha256_init(&d->u.sha256);
+        SHA256Init(&d->u.sha256);
     } else if (kind == SER_HASH_GIT) {
         int n = snprintf(head, sizeof head, "blob %llu", (unsigned long long)size);
         SHA1Init(&d->u.sha1);
@@ -62,7 +62,7 @@ static void digest_init(digest *d, ser_hash_kind kind, uint64_t size)
 static void digest_add(digest *d, const uint8_t *bytes, size_t n)
 {
     if (d->kind == SER_HASH_SHA256)
-        ser_sha256_add(&d->u.sha256, bytes, n);
+        SHA256Update(&d->u.sha256, bytes, n);
     else if (d->kind == SER_HASH_GIT)
         SHA1Update(&d->u.sha1, bytes, n);
     else
@@ -72,7 +72,7 @@ static void digest_add(digest *d, const uint8_t *bytes, size_t n)
 static void digest_finish(digest *d, char hex[65])
 {
     if (d->kind == SER_HASH_SHA256)
-        ser_sha256_finish(&d->u.sha256, hex);
+        SHA256End(&d->u.sha256, hex);
     else if (d->kind == SER_HASH_GIT)
         SHA1End(&d->u.sha1, hex);
     else
