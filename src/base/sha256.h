@@ -1,15 +1,12 @@
-/* SHA-256 (FIPS 180-4), by libmd, and by the processor's own instructions where it has them: recordings are
- * hashed as often as they are read. */
+/* SHA-256 (FIPS 180-4), by libmd. */
 #ifndef SER_BASE_SHA256_H
 #define SER_BASE_SHA256_H
 
 #include <sha2.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct ser_sha256 {
     SHA2_CTX context;
-    bool by_processor;
 } ser_sha256;
 
 void ser_sha256_init(ser_sha256 *h);
