@@ -93,17 +93,17 @@ static ser_status check_encoder(const ser_workbench *w, const ser_workbench_opti
                     o->encoder_sha256);
 }
 
-static ser_status check_weighted(const ser_extractor *e, ser_error *err)
+static ser_status check_blocks(const ser_extractor *e, bool weighted, ser_error *err)
 {
     size_t n = ser_extractor_n_blocks(e);
-    if (!ser_feature_spec_encoder(ser_extractor_spec(e)))
+    if (weighted && !ser_feature_spec_encoder(ser_extractor_spec(e)))
         return ser_fail(err, SER_E_ARG,
                         "--layers weighted: without an encoder there are no layers to weight");
-    return n <= SER_MAX_BLOCKS ? SER_OK
-                               : ser_fail(err, SER_E_ARG,
-                                          "--layers weighted: %zu layers, up to %d are possible: use fewer "
-                                          "encoders, or name the layers",
-                                          n, SER_MAX_BLOCKS);
+    return n <= SER_MAX_BLOCKS
+               ? SER_OK
+               : ser_fail(err, SER_E_ARG,
+                          "%zu layers in all, up to %d are possible: name fewer with --layers", n,
+                          SER_MAX_BLOCKS);
 }
 
 static ser_status open_features(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
@@ -132,7 +132,7 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_options *o
     w->n_candidates =
         list_candidates(w->candidates, w->extractor, o->layers, strcmp(o->pooling, "both") == 0, o->c);
     w->n_baseline_candidates = list_candidates(w->baseline_candidates, w->extractor, o->layers, true, 0);
-    return weighted ? check_weighted(w->extractor, err) : SER_OK;
+    return check_blocks(w->extractor, weighted, err);
 }
 
 /* A tree that does not fit is worth a line where the user can do something about it. */
