@@ -185,7 +185,7 @@ ser_status ser_output_commit(ser_output *out, ser_error *err)
     /* Where a write failed, errno is still its own: commit comes right behind. */
     bool failed = ferror(out->file) || fflush(out->file) != 0;
     /* Pipes, terminals and some network file systems have nothing to flush to. */
-    if (!failed && fsync(fileno(out->file)) != 0)
+    if (!failed && !out->unsynced && fsync(fileno(out->file)) != 0)
         failed = errno != EINVAL && errno != ENOTSUP && errno != EROFS;
     int reason = failed ? errno : 0;
     if (fclose(out->file) != 0 && !failed) {
@@ -217,6 +217,18 @@ void ser_output_abort(ser_output *out)
     ser_free(out->temporary_path);
     ser_free(out->path);
     *out = (ser_output){0};
+}
+
+ser_status ser_io_sync(const char *folder, ser_error *err)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int reason = fd < 0 || syncfs(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return reason ? ser_fail(err, SER_E_IO,
+                             "it cannot be written (%s): free some space or choose another folder",
+                             strerror(reason))
+                  : SER_OK;
 }
 
 ser_status ser_io_write(const char *path, const void *bytes, size_t n, ser_error *err)

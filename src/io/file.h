@@ -29,6 +29,7 @@ void ser_bytes_forget(const ser_bytes *b, const void *data, size_t n);
 typedef struct ser_output {
     FILE *file;
     char *path, *temporary_path;
+    bool unsynced; /* for one of many files: commit does not wait for the disk, see ser_io_sync */
 } ser_output;
 
 #define SER_TEMPORARY_PREFIX ".ser-" /* a killed process may leave such files behind */
@@ -38,6 +39,10 @@ void ser_output_abort(ser_output *out);
 
 /* All of the above in one call. */
 ser_status ser_io_write(const char *path, const void *bytes, size_t n, ser_error *err);
+
+/* Waits until all that was written to the folder's file system is on the disk: once, behind many files, where
+ * each of them would wait for as long. Until then a power failure may take a file, or leave it empty. */
+ser_status ser_io_sync(const char *folder, ser_error *err);
 
 /* Makes a folder and those above it; fine when it is there. */
 ser_status ser_io_make_folder(const char *path, ser_error *err);

@@ -140,7 +140,8 @@ void ser_npy_release(ser_npy *a)
     *a = (ser_npy){0};
 }
 
-ser_status ser_npy_write(const char *path, const float *data, int n_dims, const size_t *dims, ser_error *err)
+static ser_status write_npy(const char *path, const float *data, int n_dims, const size_t *dims,
+                            bool unsynced, ser_error *err)
 {
     enum { N_PREFIX = 10, ALIGNMENT = 64 }; /* the numbers begin at a multiple of it, as NumPy has it */
     size_t n = 1;
@@ -164,8 +165,20 @@ ser_status ser_npy_write(const char *path, const float *data, int n_dims, const 
         fprintf(out.file, "%-*s\n", (int)n_header - 1, header.s);
         if (n)
             fwrite(data, sizeof *data, n, out.file);
+        out.unsynced = unsynced;
         status = ser_output_commit(&out, err);
     }
     ser_text_release(&header);
     return status;
+}
+
+ser_status ser_npy_write(const char *path, const float *data, int n_dims, const size_t *dims, ser_error *err)
+{
+    return write_npy(path, data, n_dims, dims, false, err);
+}
+
+ser_status ser_npy_write_unsynced(const char *path, const float *data, int n_dims, const size_t *dims,
+                                  ser_error *err)
+{
+    return write_npy(path, data, n_dims, dims, true, err);
 }

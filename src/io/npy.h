@@ -19,5 +19,8 @@ ser_status ser_npy_read_memory(ser_npy *out, const void *bytes, size_t n, size_t
                                ser_error *err);
 void ser_npy_release(ser_npy *a);
 ser_status ser_npy_write(const char *path, const float *data, int n_dims, const size_t *dims, ser_error *err);
+/* One of many files: see ser_io_sync. */
+ser_status ser_npy_write_unsynced(const char *path, const float *data, int n_dims, const size_t *dims,
+                                  ser_error *err);
 
 #endif

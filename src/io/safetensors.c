@@ -371,8 +371,9 @@ static ser_status make_header(char **out, const ser_tensor *tensors, size_t n_te
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
-ser_status ser_safetensors_write(const char *path, const ser_tensor *tensors, size_t n_tensors,
-                                 const char *const (*metadata)[2], size_t n_metadata, ser_error *err)
+static ser_status write_file(const char *path, const ser_tensor *tensors, size_t n_tensors,
+                             const char *const (*metadata)[2], size_t n_metadata, bool unsynced,
+                             ser_error *err)
 {
     char *header;
     ser_output out = {0};
@@ -387,8 +388,21 @@ ser_status ser_safetensors_write(const char *path, const ser_tensor *tensors, si
         for (size_t i = 0; i < n_tensors; i++)
             if (tensors[i].n_bytes)
                 fwrite(tensors[i].data, 1, tensors[i].n_bytes, out.file);
+        out.unsynced = unsynced;
         status = ser_output_commit(&out, err);
     }
     free(header);
     return status;
+}
+
+ser_status ser_safetensors_write(const char *path, const ser_tensor *tensors, size_t n_tensors,
+                                 const char *const (*metadata)[2], size_t n_metadata, ser_error *err)
+{
+    return write_file(path, tensors, n_tensors, metadata, n_metadata, false, err);
+}
+
+ser_status ser_safetensors_write_unsynced(const char *path, const ser_tensor *tensors, size_t n_tensors,
+                                          const char *const (*metadata)[2], size_t n_metadata, ser_error *err)
+{
+    return write_file(path, tensors, n_tensors, metadata, n_metadata, true, err);
 }

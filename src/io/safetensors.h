@@ -56,5 +56,9 @@ ser_status ser_tensor_to_f32(float *out, const ser_tensor *t, size_t first, size
  * else. */
 ser_status ser_safetensors_write(const char *path, const ser_tensor *tensors, size_t n_tensors,
                                  const char *const (*metadata)[2], size_t n_metadata, ser_error *err);
+/* One of many files: see ser_io_sync. */
+ser_status ser_safetensors_write_unsynced(const char *path, const ser_tensor *tensors, size_t n_tensors,
+                                          const char *const (*metadata)[2], size_t n_metadata,
+                                          ser_error *err);
 
 #endif

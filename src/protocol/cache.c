@@ -41,6 +41,7 @@ bool ser_cache_open(ser_safetensors **file, const ser_tensor **values, const cha
     return false;
 }
 
+/* What a power failure takes, or leaves empty, is computed again. */
 void ser_cache_write(const char *path, ser_dtype dtype, const void *values, size_t n,
                      const char *const (*metadata)[2], size_t n_metadata)
 {
@@ -56,6 +57,6 @@ void ser_cache_write(const char *path, ser_dtype dtype, const void *values, size
                           .data = values,
                           .n_bytes = n * ser_dtype_size(dtype)};
     if (folder && ser_io_make_folder(folder, NULL) == SER_OK)
-        ser_safetensors_write(path, &t, 1, metadata, n_metadata, NULL);
+        ser_safetensors_write_unsynced(path, &t, 1, metadata, n_metadata, NULL);
     ser_free(folder);
 }

@@ -108,8 +108,8 @@ static ser_status write_facts(const ser_tree_entry *e, const char *path, ser_err
                                        {"file_sha256", e->file_sha256},
                                        {"n_samples", n_samples},
                                        {"parameters", e->parameters}};
-    return ser_safetensors_write(path, tensors, sizeof tensors / sizeof *tensors, metadata,
-                                 sizeof metadata / sizeof *metadata, err);
+    return ser_safetensors_write_unsynced(path, tensors, sizeof tensors / sizeof *tensors, metadata,
+                                          sizeof metadata / sizeof *metadata, err);
 }
 
 /* ---- <utterance>.npy ---- */
@@ -181,7 +181,7 @@ ser_status ser_tree_entry_write(const ser_tree_entry *e, const char *folder, con
     const char *path = npy;
     ser_status st = npy && facts ? make_folder_of(npy, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        st = ser_npy_write(npy, e->frames.x, 2, (size_t[]){e->frames.n, e->frames.dims}, err);
+        st = ser_npy_write_unsynced(npy, e->frames.x, 2, (size_t[]){e->frames.n, e->frames.dims}, err);
     if (st == SER_OK) {
         path = facts;
         st = make_folder_of(facts, err);

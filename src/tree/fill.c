@@ -330,7 +330,11 @@ static ser_status fill_folder(filling *f, ser_error *err)
         st = write_index(f, 0, err);
     if (st == SER_OK)
         st = fill_all(f, n_threads > 0 ? n_threads : ser_n_cores(), err);
-    return st == SER_OK && !f->out->n_failed ? write_index(f, f->out->n, err) : st;
+    if (st != SER_OK || f->out->n_failed)
+        return st;
+    /* The index vouches for the files, so they are on the disk first. */
+    st = ser_io_sync(f->out->folder, err);
+    return st == SER_OK ? write_index(f, f->out->n, err) : ser_fail_within(err, st, "%s: ", f->out->folder);
 }
 
 ser_status ser_tree_fill(ser_tree_filled *out, const ser_corpus *corpus, const ser_extractor *e,

@@ -80,6 +80,15 @@ static void test_output(void)
     CHECK_OK(ser_output_commit(&other, &err), &err);
     CHECK(has_content("out/file", "b") && scratch_count("out") == 2);
 
+    CHECK_OK(ser_output_open(&out, scratch("out/file"), &err), &err);
+    out.unsynced = true;
+    fprintf(out.file, "one of many");
+    CHECK_OK(ser_output_commit(&out, &err), &err);
+    CHECK_OK(ser_io_sync(scratch("out"), &err), &err);
+    CHECK(has_content("out/file", "one of many") && scratch_count("out") == 2);
+    CHECK_FAILS(ser_io_sync(scratch("nowhere"), &err), SER_E_IO, &err, "No such file");
+    CHECK_FAILS(ser_io_sync(scratch("out/file"), &err), SER_E_IO, &err, "Not a directory");
+
     char longest[400] = "out/";
     memset(longest + 4, 'n', 255); /* NAME_MAX */
     longest[4 + 255] = 0;
