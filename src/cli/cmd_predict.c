@@ -272,7 +272,8 @@ static ser_status hear_voice(ser_session **out, const ser_model *model, const se
     if (st == SER_OK)
         st = (adapt_folder ? ser_session_adapt : ser_session_set_baseline)(*out, paths, recordings->n, err);
     ser_free(paths);
-    return st;
+    return st == SER_E_ARG ? SER_E_FORMAT
+                           : st; /* too few recordings are a matter of the input, not of the usage */
 }
 
 static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, size_t *n_failed, ser_error *err)

@@ -105,7 +105,7 @@ class Runs(Adaptation):
         followed = [self.answers(model, "--follow", "--jobs", jobs) for jobs in ("1", "3")]
         self.assertEqual(followed[0], followed[1])
         self.assertNotIn(followed[0], (plain, baseline))
-        _, err = self.ser("predict", "--model", model, "--adapt", folder + "/Actor_01", folder, status=2)
+        _, err = self.ser("predict", "--model", model, "--adapt", folder + "/Actor_01", folder, status=1)
         self.assertIn("20 recordings", err)
         self.ser("predict", "--model", model, "--adapt", folder, "--baseline", folder, folder, status=2)
 
@@ -145,6 +145,8 @@ class Runs(Adaptation):
         self.adapt(*args, run="whole")
         command = [SER, "train-lmmd", "--data", "EMODB", *QUICK, *args, "--run", self.path("killed")]
         for number in (signal.SIGKILL, signal.SIGINT):
+            if os.path.exists(self.path("killed/history.jsonl")):
+                os.remove(self.path("killed/history.jsonl"))  # so that it is there again only when the run is under way
             p = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self.dir)
             started, epochs = time.monotonic(), 0
             while p.poll() is None and epochs < 30 and time.monotonic() - started < 60:
