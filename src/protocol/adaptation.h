@@ -15,8 +15,7 @@ typedef struct ser_adaptation {
 } ser_adaptation;
 
 /* The adapted model is kept where both agree on half of the target's recordings at least: adaptation that
- * helps corrects answers, adaptation that harms replaces them (docs/cross-corpus.md: measured over settings
- * that help and harm, this tells them apart better than reverse validation, entropies or clusters).
+ * helps corrects answers, adaptation that harms replaces them. docs/cross-corpus.md shows what this decides.
  *
  * source, target: standardised already where that is wanted; settings->transfer says how to adapt. Both
  * models learn alike, from all recordings of the source, but for the target's part in the loss. state: as in
