@@ -216,39 +216,6 @@ static ser_status tell_lonely(work *k, ser_error *err)
     return tell(k, true, &t, err);
 }
 
-static void print_summary(const work *k)
-{
-    ser_style style = ser_style_of(stdout);
-    const ser_run_report *r = &k->material.report;
-    ser_text t = {0};
-    ser_text_appendf(&t, "%s to %s, emotions mapped by %s\n\n", k->mapping.source, k->mapping.target,
-                     k->mapping.name);
-    ser_append_cross_models(&t, r->folds, r->n_folds, style);
-    ser_text_append(&t, "\n");
-    if (k->a.models.n > 1 && r->cross->matrix.n_truths)
-        ser_text_append(&t, "Average of all models\n");
-    if (r->cross->matrix.n_truths) {
-        ser_append_cross_classes(&t, r->cross, style);
-        ser_text_append(&t, "\n");
-        ser_append_matrix(&t, &r->cross->matrix, style);
-        ser_text_append(&t, "\n");
-    }
-    for (size_t i = 0; i < r->n_notes; i++)
-        if (!r->notes[i].serious) /* those were said already */
-            ser_text_appendf(&t, "%s\n", r->notes[i].text);
-    if (k->cross.figures.n) {
-        ser_text_append(&t, "Shared emotions: ");
-        ser_append_headline(&t, &k->cross.figures, style);
-    }
-    if (k->cross.n_lenient)
-        ser_text_appendf(&t, "By the mapping: accuracy %.1f %% (%.1f to %.1f)   n %zu\n",
-                         k->cross.acc_lenient, k->cross.lenient_ci95[0], k->cross.lenient_ci95[1],
-                         k->cross.n_lenient);
-    if (!t.failed)
-        fwrite(t.s, 1, t.n, stdout);
-    ser_text_release(&t);
-}
-
 /* ---- pictures ---- */
 
 static ser_status save_matrix(const work *k, const char *name, const char *title, const ser_matrix *matrix,
@@ -424,7 +391,8 @@ static ser_status test(ser_error *err)
     if (st == SER_OK)
         st = save(&k, err);
     if (st == SER_OK) {
-        print_summary(&k);
+        ser_run_material_print_cross(&k.material, &k.mapping, &k.cross,
+                                     k.a.models.n > 1 ? "Average of all models" : NULL);
         printf("%s\n", k.folder.path);
     }
     release(&k);

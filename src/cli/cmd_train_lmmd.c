@@ -334,36 +334,6 @@ static ser_status add_notes(work *k, ser_error *err)
     return st;
 }
 
-static void print_summary(const work *k)
-{
-    ser_style style = ser_style_of(stdout);
-    const ser_run_report *r = &k->material.report;
-    const ser_cross *c = &k->cross[k->adaptation.kept_adapted];
-    ser_text t = {0};
-    ser_text_appendf(&t, "%s to %s, emotions mapped by %s\n\n", k->mapping.source, k->mapping.target,
-                     k->mapping.name);
-    ser_append_cross_models(&t, r->folds, r->n_folds, style);
-    ser_text_append(&t, "\n");
-    if (r->cross->matrix.n_truths) {
-        ser_append_cross_classes(&t, r->cross, style);
-        ser_text_append(&t, "\n");
-        ser_append_matrix(&t, &r->cross->matrix, style);
-        ser_text_append(&t, "\n");
-    }
-    for (size_t i = 0; i < r->n_notes; i++)
-        ser_text_appendf(&t, "%s\n", r->notes[i].text);
-    if (c->figures.n) {
-        ser_text_append(&t, "Shared emotions: ");
-        ser_append_headline(&t, &c->figures, style);
-    }
-    if (c->n_lenient)
-        ser_text_appendf(&t, "By the mapping: accuracy %.1f %% (%.1f to %.1f)   n %zu\n", c->acc_lenient,
-                         c->lenient_ci95[0], c->lenient_ci95[1], c->n_lenient);
-    if (!t.failed)
-        fwrite(t.s, 1, t.n, stdout);
-    ser_text_release(&t);
-}
-
 /* ---- the run folder ---- */
 
 static ser_status open_folder(work *k, ser_error *err)
@@ -550,7 +520,8 @@ static ser_status adapt(ser_error *err)
     if (complete)
         ser_say("%s: this run is complete", k.folder.path);
     if (st == SER_OK && !complete) {
-        print_summary(&k);
+        ser_run_material_print_cross(&k.material, &k.mapping, &k.cross[k.adaptation.kept_adapted],
+                                     "The model kept");
         ser_run_remove_leftovers(k.folder.path);
     }
     if (st == SER_OK)

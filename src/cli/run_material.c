@@ -1,5 +1,6 @@
 #include "cli/run_material.h"
 #include "base/memory.h"
+#include "report/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -319,4 +320,37 @@ ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *ma
                                                      .value = c->acc_lenient,
                                                      .interval = {c->lenient_ci95[0], c->lenient_ci95[1]}});
     return note_unscored(m, mapping, c, err);
+}
+
+void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                                  const char *title)
+{
+    ser_style style = ser_style_of(stdout);
+    const ser_run_report *r = &m->report;
+    ser_text t = {0};
+    ser_text_appendf(&t, "%s to %s, emotions mapped by %s\n\n", mapping->source, mapping->target,
+                     mapping->name);
+    ser_append_cross_models(&t, r->folds, r->n_folds, style);
+    ser_text_append(&t, "\n");
+    if (r->cross->matrix.n_truths) {
+        if (title)
+            ser_text_appendf(&t, "%s\n", title);
+        ser_append_cross_classes(&t, r->cross, style);
+        ser_text_append(&t, "\n");
+        ser_append_matrix(&t, &r->cross->matrix, style);
+        ser_text_append(&t, "\n");
+    }
+    for (size_t i = 0; i < r->n_notes; i++)
+        if (!r->notes[i].serious)
+            ser_text_appendf(&t, "%s\n", r->notes[i].text);
+    if (c->figures.n) {
+        ser_text_append(&t, "Shared emotions: ");
+        ser_append_headline(&t, &c->figures, style);
+    }
+    if (c->n_lenient)
+        ser_text_appendf(&t, "By the mapping: accuracy %.1f %% (%.1f to %.1f)   n %zu\n", c->acc_lenient,
+                         c->lenient_ci95[0], c->lenient_ci95[1], c->n_lenient);
+    if (!t.failed)
+        fwrite(t.s, 1, t.n, stdout);
+    ser_text_release(&t);
 }

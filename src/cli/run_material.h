@@ -50,6 +50,10 @@ void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figu
 ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
                                       ser_error *err);
 
+/* On standard output what a run across corpora found; c is what set_cross got. title: what of, or NULL.
+ * Serious notes are left out: they were said already. */
+void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                                  const char *title);
 /* A row for the average, where there are several models; c is of it. */
 void ser_run_material_add_average(ser_run_material *m, const ser_cross *c);
 
