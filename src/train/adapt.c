@@ -2,10 +2,10 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "metrics/metrics.h"
-#include "nn/trainable.h"
 #include "nn/adam.h"
-#include "train/lmmd.h"
+#include "nn/trainable.h"
 #include "nn/unlabelled.h"
+#include "train/lmmd.h"
 
 #include <math.h>
 #include <stdio.h>

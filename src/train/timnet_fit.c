@@ -3,11 +3,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "metrics/metrics.h"
+#include "nn/unlabelled.h"
 #include "train/lmmd.h"
 #include "train/softmax_regression.h"
 #include "train/standardise.h"
 #include "train/timnet_parts.h"
-#include "nn/unlabelled.h"
 
 #include <math.h>
 #include <stdio.h>

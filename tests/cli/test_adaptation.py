@@ -8,7 +8,7 @@ import json, os, shutil, signal, struct, subprocess, sys, time, unittest, zipfil
 from test_cross_corpus import PITCH, SMALL, Cross
 from test_program import SER
 
-QUICK = ("--feature-type", "LOGMEL", "--epoch", "3", "--networks", "2", "--augment", "none")
+QUICK = ("--feature-type", "LOGMEL", "--epoch", "3", "--networks", "1", "--augment", "none")
 
 
 class Adaptation(Cross):
@@ -87,7 +87,7 @@ class Runs(Adaptation):
                 self.assertIsNone(book.testzip())
             with open(self.path("a/history.jsonl")) as f:
                 epochs = [json.loads(line) for line in f]
-            self.assertEqual(len(epochs), 2 * 2 * 3)
+            self.assertEqual(len(epochs), 2 * 3)
             self.assertTrue(all(e["lmmd"] >= 0 and e["entropy"] >= 0 for e in epochs))
         for row in self.answers(self.path("a/model.safetensors")) + self.answers(
                 self.path("a/model.safetensors"), "--baseline", self.path("data/RAVDESS/Actor_01")):
@@ -114,13 +114,13 @@ class Runs(Adaptation):
         self.assertEqual(plain["before"]["ua_shared"], plain["adapted"]["ua_shared"])
         self.assertEqual(plain["agreement"], 100)
         models = [self.models("a")]
-        for args in (("--lmmd-weight", "2"), ("--entropy-weight", "1"), ("--balance-weight", "1"), ("--coral-weight", "10"),
-                     ("--self-training", "1"), ("--preset", "original"), ("--normalize", "corpus"), ("--seed", "7")):
+        for args in (("--entropy-weight", "1"), ("--coral-weight", "10"), ("--self-training", "1"), ("--preset", "original"),
+                     ("--seed", "7"), ("--networks", "2")):
             r = self.adapt(*args)
             models.append(self.models("a"))
             self.assertEqual(r["config"][args[0][2:].replace("-", "_")], type(r["config"][args[0][2:].replace("-", "_")])(args[1]))
         self.assertEqual(r["before"]["n_shared"], 18)
-        self.adapt("--seed", "7", "--jobs", "1")
+        self.adapt("--networks", "2", "--jobs", "1")
         self.assertEqual(self.models("a"), models[-1])  # the same bits
 
     def test_labels_are_not_looked_at(self):

@@ -1,6 +1,6 @@
 #include "base/memory.h"
-#include "test.h"
 #include "nn/adam.h"
+#include "test.h"
 
 /* Keras's formula, in double precision; its first step is the rate, whatever the gradient's size. */
 static void test_adam(void)

@@ -1,6 +1,6 @@
 #include "golden_numbers.h"
-#include "test.h"
 #include "nn/unlabelled.h"
+#include "test.h"
 
 enum { MAX = 1024 };
 
