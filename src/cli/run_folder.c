@@ -30,6 +30,13 @@ char *ser_run_folder_default(const char *command, const char *corpus, const char
         ser_text_release(&t);
     for (char *c = t.s ? t.s + strlen("runs/") : NULL; c && *c; c++)
         *c = isalnum((unsigned char)*c) || *c == '-' || *c == '.' ? (char)tolower((unsigned char)*c) : '-';
+    for (int n = 2; t.s && access(t.s, F_OK) == 0; n++) { /* another run of the same second */
+        t.s[strcspn(t.s, "~")] = 0;
+        t.n = strlen(t.s);
+        ser_text_appendf(&t, "~%d", n);
+        if (t.failed)
+            ser_text_release(&t);
+    }
     return t.s;
 }
 
