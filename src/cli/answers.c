@@ -6,6 +6,11 @@
 
 /* ---- models ---- */
 
+static ser_status normalize(ser_workbench *w, const ser_workbench_options *bench, ser_error *err)
+{
+    return ser_workbench_normalize(w, ser_normalize_from_name(bench->normalize), NULL, err);
+}
+
 /* Keras weights name neither features nor emotions: those are the options' and the source's. */
 static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
                              const ser_workbench_options *bench, ser_error *err)
@@ -15,7 +20,7 @@ static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
     if (st == SER_OK)
         st = ser_workbench_open(&a->w, bench, SER_CONDITION_NONE, &condense, s->progress, err);
     if (st == SER_OK)
-        st = ser_workbench_normalize(&a->w, bench, err);
+        st = normalize(&a->w, bench, err);
     if (st == SER_OK)
         st = ser_trained_open_keras(&a->models, s->path, &a->w, a->source, s->network, bench, err);
     return st;
@@ -35,7 +40,7 @@ static ser_status open_features(ser_answers *a, size_t m, const ser_answers_sett
         ser_workbench_close(&a->w);
         st = ser_trained_workbench(&a->w, model, bench, s->progress, err);
         if (st == SER_OK)
-            st = ser_workbench_normalize(&a->w, bench, err);
+            st = normalize(&a->w, bench, err);
     }
     return st == SER_OK && how != SER_NORMALIZE_NONE
                ? ser_trained_read_standardised(model, a->w.extractor, how == SER_NORMALIZE_SPEAKER, err)
@@ -50,19 +55,13 @@ static ser_status reserve_folds(ser_answers *a, ser_error *err)
     a->folds = (ser_folds){.n_folds = n_models, .n_utterances = a->n};
     a->folds.test_fold = ser_alloc(a->n, sizeof *a->folds.test_fold);
     a->folds.names = ser_alloc(n_models + 1, sizeof *a->folds.names);
-    a->leaks = (ser_leaks){.n_folds = n_models};
-    int **counts[] = {&a->leaks.speakers, &a->leaks.texts, &a->leaks.duplicates, &a->leaks.takes};
-    bool ok = true;
-    for (size_t i = 0; i < 4; i++)
-        ok = (*counts[i] = ser_alloc(n_models, sizeof **counts[i])) && ok;
-    a->leaks.examples = ser_alloc(n_models, sizeof *a->leaks.examples);
-    if (!ok || !a->folds.test_fold || !a->folds.names || !a->leaks.examples)
+    if (!a->folds.test_fold || !a->folds.names)
         return ser_fail_nomem(err);
     for (size_t u = 0; u < a->n; u++)
         a->folds.test_fold[u] = (int)n_models; /* all were answered by the average */
     for (size_t m = 0; m <= n_models; m++)
         a->folds.names[m] = m < n_models ? a->models.items[m].name : (char *)"average";
-    return SER_OK;
+    return ser_leaks_unknown(&a->leaks, n_models, err);
 }
 
 static ser_status reserve(ser_answers *a, ser_error *err)
@@ -104,14 +103,12 @@ static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s
     return st;
 }
 
-/* Speakers, texts and takes of the training part are not known: its recordings' hashes are. */
+/* Of the training part the recordings' hashes are known. */
 static void count_leaks(ser_answers *a)
 {
-    for (size_t m = 0; m < a->models.n; m++) {
-        a->leaks.speakers[m] = a->leaks.texts[m] = a->leaks.takes[m] = -1;
+    for (size_t m = 0; m < a->models.n; m++)
         for (size_t u = 0; u < a->n; u++)
             a->leaks.duplicates[m] += a->heard[m * a->n + u];
-    }
 }
 
 ser_status ser_answers_new(ser_answers *out, const ser_answers_settings *s, ser_error *err)
@@ -181,7 +178,11 @@ size_t ser_answers_count_heard(const ser_answers *a, int *most)
     return n_models;
 }
 
-const char *ser_answers_model_type(const ser_answers *a)
+ser_report_facts ser_answers_facts(const ser_answers *a, const ser_workbench_options *bench)
 {
-    return ser_model_data_type(&a->models.items[0].data);
+    ser_report_facts facts = ser_workbench_facts(&a->w, bench);
+    facts.folds = &a->folds;
+    facts.leaks = &a->leaks;
+    facts.model_type = ser_model_data_type(&a->models.items[0].data);
+    return facts;
 }

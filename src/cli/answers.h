@@ -36,6 +36,8 @@ void ser_answers_average(const ser_answers *a, float *scores, bool *answered, si
                          bool unheard);
 /* How many models had heard recordings, and how many recordings the one that knew most. */
 size_t ser_answers_count_heard(const ser_answers *a, int *most);
-const char *ser_answers_model_type(const ser_answers *a);
+/* What a report says of the corpus and the models; evaluation, protocol and config are the caller's to add.
+ */
+ser_report_facts ser_answers_facts(const ser_answers *a, const ser_workbench_options *bench);
 
 #endif

@@ -195,27 +195,15 @@ static ser_status save_all(const ser_workbench *w, const ser_evaluation *e, cons
 static ser_status make_report(json_t **report, const ser_workbench *w, const ser_folds *folds,
                               const ser_leaks *leaks, const ser_evaluation *e, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&w->spec, &type);
-    json_t *config = ser_settings_to_json(&ser_command_evaluate);
-    const ser_report_facts facts = {.corpus = w->corpus,
-                                    .folds = folds,
-                                    .store = w->store,
-                                    .leaks = leaks,
-                                    .evaluation = e,
-                                    .spec = &w->spec,
-                                    .protocol = protocol_text,
-                                    .feature_type = type.s ? type.s : "",
-                                    .model_type = model_type,
-                                    .normalize = bench.normalize,
-                                    .precision = w->precision,
-                                    .encoder_sha256 = w->encoder_sha256,
-                                    .seed = (uint64_t)bench.seed,
-                                    .jobs = w->n_threads,
-                                    .config = config};
-    ser_status st = config && type.s ? ser_report_json(report, &facts, err) : ser_fail_nomem(err);
-    json_decref(config);
-    ser_text_release(&type);
+    ser_report_facts facts = ser_workbench_facts(w, &bench);
+    facts.folds = folds;
+    facts.leaks = leaks;
+    facts.evaluation = e;
+    facts.protocol = protocol_text;
+    facts.model_type = model_type;
+    facts.config = ser_settings_to_json(&ser_command_evaluate);
+    ser_status st = facts.config ? ser_report_json(report, &facts, err) : ser_fail_nomem(err);
+    json_decref(facts.config);
     return st;
 }
 
@@ -241,7 +229,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     if (st == SER_OK)
         st = ser_workbench_leaks(&leaks, &w, folds, err);
     if (st == SER_OK)
-        st = ser_workbench_normalize(&w, &bench, err);
+        st = ser_workbench_normalize(&w, ser_normalize_from_name(bench.normalize), NULL, err);
     if (st == SER_OK)
         st = ser_learning_open(&learning, &w, &bench, &network, model_type, &progress, err);
     learning.settings.n_inner_folds = (int)n_inner_folds;

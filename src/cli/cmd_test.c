@@ -55,7 +55,7 @@ typedef struct work {
     size_t n_honest;
     ser_run_material material;
     ser_run_folder folder;
-    json_t *config, *report;
+    json_t *report;
 } work;
 
 /* ---- figures ---- */
@@ -205,64 +205,33 @@ static json_t *honest_json(const work *k)
 
 static ser_status save(work *k, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&k->a.w.spec, &type);
-    const char *model_type = ser_answers_model_type(&k->a);
-    const ser_report_facts facts = {.corpus = k->a.w.corpus,
-                                    .folds = &k->a.folds,
-                                    .store = k->a.w.store,
-                                    .leaks = &k->a.leaks,
-                                    .evaluation = &k->e,
-                                    .spec = &k->a.w.spec,
-                                    .protocol = "test",
-                                    .feature_type = type.s ? type.s : "",
-                                    .model_type = model_type,
-                                    .normalize = bench.normalize,
-                                    .precision = k->a.w.precision,
-                                    .encoder_sha256 = k->a.w.encoder_sha256,
-                                    .seed = (uint64_t)bench.seed,
-                                    .jobs = k->a.w.n_threads,
-                                    .config = k->config};
-    ser_status st = type.failed ? ser_fail_nomem(err) : ser_report_json(&k->report, &facts, err);
+    ser_report_facts facts = ser_answers_facts(&k->a, &bench);
+    facts.evaluation = &k->e;
+    facts.protocol = "test";
+    facts.config = k->folder.config;
+    ser_status st = ser_report_json(&k->report, &facts, err);
     if (st == SER_OK && k->n_honest)
         json_object_set_new(k->report, "unheard", honest_json(k));
     if (st == SER_OK)
         st = ser_run_material_init(&k->material, &k->a.folds, err);
     if (st == SER_OK)
-        st = ser_run_material_finish(&k->material, &k->a.w, &k->a.folds, &k->a.leaks, &k->e, "test",
-                                     model_type, k->config, err);
+        st = ser_run_material_finish(&k->material, &facts, err);
     if (st == SER_OK)
         st = tell_leaks(k, err);
-    if (st == SER_OK)
-        st = ser_run_save(k->folder.path, &k->material.report, err);
-    if (st == SER_OK)
-        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
-    if (st == SER_OK && json_path)
-        st = ser_run_save_json("", json_path, k->report, err);
-    ser_text_release(&type);
-    return st;
+    return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, json_path, err) : st;
 }
 
 /* ---- one test ---- */
 
 static ser_status open_folder(work *k, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&k->a.w.spec, &type);
-    k->config = ser_settings_to_json(&ser_command_test);
-    char *own = run_path ? NULL : ser_run_folder_default("test", k->a.w.corpus->name, type.s ? type.s : "");
-    const char *path = run_path ? run_path : own;
-    ser_status st = k->config && path ? ser_run_folder_open(&k->folder, path, k->config, false, err)
-                                      : ser_fail_nomem(err);
-    ser_free(own);
-    ser_text_release(&type);
-    return st;
+    const ser_run_place place = {.path = run_path, .corpus = k->a.w.corpus->name, .spec = &k->a.w.spec};
+    return ser_run_folder_open(&k->folder, &ser_command_test, &place, err);
 }
 
 static void release(work *k)
 {
     json_decref(k->report);
-    json_decref(k->config);
     ser_run_material_release(&k->material);
     ser_run_folder_close(&k->folder);
     ser_evaluation_release(&k->e);

@@ -76,7 +76,7 @@ typedef struct work {
     ser_cross honest;    /* of those who had not heard the recording; n 0: there are none */
     ser_run_material material;
     ser_run_folder folder;
-    json_t *config, *report;
+    json_t *report;
 } work;
 
 /* ---- figures ---- */
@@ -263,49 +263,12 @@ static ser_status save_pictures(const work *k, ser_error *err)
 
 static ser_status open_folder(work *k, ser_error *err)
 {
-    ser_text type = {0}, corpora = {0};
-    ser_feature_spec_type(&k->a.w.spec, &type);
-    ser_text_appendf(&corpora, "%s-%s", k->source, k->a.w.corpus->name);
-    k->config = ser_settings_to_json(&ser_command_test_cross_corpus);
-    char *own = run_path || type.failed || corpora.failed
-                    ? NULL
-                    : ser_run_folder_default("test-cross-corpus", corpora.s, type.s);
-    const char *path = run_path ? run_path : own;
-    ser_status st = k->config && path ? ser_run_folder_open(&k->folder, path, k->config, false, err)
-                                      : ser_fail_nomem(err);
-    ser_free(own);
-    ser_text_release(&type);
-    ser_text_release(&corpora);
-    return st;
+    const ser_run_place place = {
+        .path = run_path, .corpus = k->source, .target = k->a.w.corpus->name, .spec = &k->a.w.spec};
+    return ser_run_folder_open(&k->folder, &ser_command_test_cross_corpus, &place, err);
 }
 
-static ser_status make_report(work *k, const char *feature_type, ser_error *err)
-{
-    const ser_workbench *w = &k->a.w;
-    const ser_report_facts facts = {.corpus = w->corpus,
-                                    .folds = &k->a.folds,
-                                    .store = w->store,
-                                    .leaks = &k->a.leaks,
-                                    .evaluation = &k->e,
-                                    .spec = &w->spec,
-                                    .protocol = "test-cross-corpus",
-                                    .feature_type = feature_type,
-                                    .model_type = ser_answers_model_type(&k->a),
-                                    .normalize = bench.normalize,
-                                    .precision = w->precision,
-                                    .encoder_sha256 = w->encoder_sha256,
-                                    .seed = (uint64_t)bench.seed,
-                                    .jobs = w->n_threads,
-                                    .config = k->config,
-                                    .cross = &k->cross,
-                                    .mapping = &k->mapping};
-    ser_status st = ser_report_json(&k->report, &facts, err);
-    if (st == SER_OK && k->honest.n)
-        json_object_set_new(k->report, "unheard", ser_cross_json(&k->honest, &k->mapping));
-    return st;
-}
-
-static ser_status make_material(work *k, ser_error *err)
+static ser_status make_material(work *k, const ser_report_facts *facts, ser_error *err)
 {
     ser_status st = ser_run_material_init(&k->material, &k->a.folds, err);
     if (st == SER_OK)
@@ -315,10 +278,7 @@ static ser_status make_material(work *k, ser_error *err)
     if (st == SER_OK)
         st = tell_lonely(k, err);
     if (st == SER_OK)
-        st = ser_run_material_finish(&k->material, &k->a.w, &k->a.folds, &k->a.leaks, &k->e,
-                                     "test-cross-corpus", ser_answers_model_type(&k->a), k->config, err);
-    if (st == SER_OK)
-        st = ser_run_material_set_cross(&k->material, &k->mapping, &k->cross, err);
+        st = ser_run_material_finish(&k->material, facts, err);
     if (st == SER_OK)
         ser_run_material_add_average(&k->material, &k->cross);
     return st;
@@ -326,21 +286,20 @@ static ser_status make_material(work *k, ser_error *err)
 
 static ser_status save(work *k, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&k->a.w.spec, &type);
-    ser_status st = type.failed ? ser_fail_nomem(err) : make_report(k, type.s, err);
+    ser_report_facts facts = ser_answers_facts(&k->a, &bench);
+    facts.evaluation = &k->e;
+    facts.protocol = "test-cross-corpus";
+    facts.config = k->folder.config;
+    facts.cross = &k->cross;
+    facts.mapping = &k->mapping;
+    ser_status st = ser_report_json(&k->report, &facts, err);
+    if (st == SER_OK && k->honest.n)
+        json_object_set_new(k->report, "unheard", ser_cross_json(&k->honest, &k->mapping));
     if (st == SER_OK)
-        st = make_material(k, err);
-    if (st == SER_OK)
-        st = ser_run_save(k->folder.path, &k->material.report, err);
+        st = make_material(k, &facts, err);
     if (st == SER_OK)
         st = save_pictures(k, err);
-    if (st == SER_OK)
-        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
-    if (st == SER_OK && json_path)
-        st = ser_run_save_json("", json_path, k->report, err);
-    ser_text_release(&type);
-    return st;
+    return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, json_path, err) : st;
 }
 
 /* ---- one test ---- */
@@ -348,7 +307,6 @@ static ser_status save(work *k, ser_error *err)
 static void release(work *k)
 {
     json_decref(k->report);
-    json_decref(k->config);
     ser_run_material_release(&k->material);
     ser_run_folder_close(&k->folder);
     ser_evaluation_release(&k->e);

@@ -83,7 +83,7 @@ typedef struct work {
     ser_folds *folds; /* NULL: the final model only */
     ser_leaks leaks;
     ser_evaluation e;
-    json_t *config, *report;
+    json_t *report;
     ser_epochs epochs;
 } work;
 
@@ -218,52 +218,26 @@ static void print_summary(const work *k)
 
 static ser_status save_report(work *k, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&k->w.spec, &type);
-    const ser_report_facts facts = {.corpus = k->w.corpus,
-                                    .folds = k->folds,
-                                    .store = k->w.store,
-                                    .leaks = &k->leaks,
-                                    .evaluation = &k->e,
-                                    .spec = &k->w.spec,
-                                    .protocol = protocol_text,
-                                    .feature_type = type.s ? type.s : "",
-                                    .model_type = model_type,
-                                    .normalize = bench.normalize,
-                                    .precision = k->w.precision,
-                                    .encoder_sha256 = k->w.encoder_sha256,
-                                    .seed = (uint64_t)bench.seed,
-                                    .jobs = k->w.n_threads,
-                                    .config = k->config};
-    ser_status st = type.failed ? ser_fail_nomem(err) : ser_report_json(&k->report, &facts, err);
+    ser_report_facts facts = ser_workbench_facts(&k->w, &bench);
+    facts.folds = k->folds;
+    facts.leaks = &k->leaks;
+    facts.evaluation = &k->e;
+    facts.protocol = protocol_text;
+    facts.model_type = model_type;
+    facts.config = k->folder.config;
+    ser_status st = ser_report_json(&k->report, &facts, err);
     if (st == SER_OK)
-        st = ser_run_material_finish(&k->material, &k->w, k->folds, &k->leaks, &k->e, protocol_text,
-                                     model_type, k->config, err);
-    if (st == SER_OK)
-        st = ser_run_save(k->folder.path, &k->material.report, err);
-    if (st == SER_OK)
-        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
-    ser_text_release(&type);
-    return st;
+        st = ser_run_material_finish(&k->material, &facts, err);
+    return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, NULL, err) : st;
 }
 
 /* ---- one run ---- */
 
 static ser_status open_folder(work *k, ser_error *err)
 {
-    ser_text type = {0};
-    k->config = ser_settings_to_json(&ser_command_train);
-    ser_feature_spec_type(&k->w.spec, &type);
-    char *own = NULL;
-    const char *path = resume_path ? resume_path : run_path;
-    if (!path)
-        path = own = ser_run_folder_default("train", k->w.corpus->name, type.s ? type.s : "");
-    ser_status st = k->config && path
-                        ? ser_run_folder_open(&k->folder, path, k->config, resume_path != NULL, err)
-                        : ser_fail_nomem(err);
-    ser_free(own);
-    ser_text_release(&type);
-    return st;
+    const ser_run_place place = {
+        .path = run_path, .resume = resume_path, .corpus = k->w.corpus->name, .spec = &k->w.spec};
+    return ser_run_folder_open(&k->folder, &ser_command_train, &place, err);
 }
 
 static ser_status open_folds(work *k, ser_error *err)
@@ -339,7 +313,6 @@ static ser_status train(ser_error *err)
     if (st == SER_E_CANCELLED && (k.folder.path || resume_path))
         ser_say("go on with: ser train --resume %s", k.folder.path ? k.folder.path : resume_path);
     json_decref(k.report);
-    json_decref(k.config);
     ser_run_material_release(&k.material);
     ser_run_folder_close(&k.folder);
     ser_evaluation_release(&k.e);

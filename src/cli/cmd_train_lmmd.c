@@ -102,7 +102,7 @@ typedef struct work {
     ser_leaks leaks;
     ser_evaluation e; /* scores are of the model kept */
     ser_run_material material;
-    json_t *config, *report;
+    json_t *report;
 } work;
 
 /* ---- settings ---- */
@@ -213,27 +213,25 @@ static bool has_speakers(const ser_corpus *c)
     return ser_dataset_check_normalize(c, SER_NORMALIZE_SPEAKER, NULL) == SER_OK;
 }
 
-static ser_status standardise_one(ser_workbench *w, ser_normalize how, float *spread, ser_error *err)
-{
-    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, spread, err);
-    return st == SER_OK && w->frames ? ser_frame_set_normalize(w->frames, w->corpus, how, w->n_threads, err)
-                                     : st;
-}
-
-/* What needs the features as they are comes first. */
-static ser_status standardise(work *k, ser_error *err)
+/* Where both corpora tell their speakers, by these. */
+static void choose_normalize(work *k)
 {
     bool speakers = has_speakers(k->source.corpus) && has_speakers(k->target.corpus);
     if (!bench.normalize)
         bench.normalize = !is_best() ? "none" : speakers ? "speaker" : "corpus";
     k->normalize = ser_normalize_from_name(bench.normalize);
+}
+
+/* What needs the features as they are comes first. */
+static ser_status standardise(work *k, ser_error *err)
+{
     ser_status st = ser_target_statistics_measure(&k->statistics, &k->to, err);
     if (st == SER_OK)
         st = ser_learn_voice(&k->voice, k->source.store, k->source.extractor, &k->learning.settings,
                              k->candidate.blocks, err);
     if (st == SER_OK)
-        st = standardise_one(&k->source, k->normalize, NULL, err);
-    return st == SER_OK ? standardise_one(&k->target, k->normalize, k->statistics.spread, err) : st;
+        st = ser_workbench_normalize(&k->source, k->normalize, NULL, err);
+    return st == SER_OK ? ser_workbench_normalize(&k->target, k->normalize, k->statistics.spread, err) : st;
 }
 
 /* ---- figures ---- */
@@ -246,17 +244,10 @@ static ser_status reserve(work *k, ser_error *err)
     k->folds.test_fold = ser_alloc(n, sizeof *k->folds.test_fold);
     k->e = (ser_evaluation){.n = n, .n_labels = k->source.corpus->n_labels, .n_folds = 2};
     k->e.folds = ser_alloc(2, sizeof *k->e.folds);
-    k->leaks.n_folds = 2;
-    int **counts[] = {&k->leaks.speakers, &k->leaks.texts, &k->leaks.duplicates, &k->leaks.takes};
-    bool ok = true;
-    for (size_t i = 0; i < 4; i++)
-        ok = (*counts[i] = ser_alloc(2, sizeof **counts[i])) && ok;
-    k->leaks.examples = ser_alloc(2, sizeof *k->leaks.examples);
-    if (!ok || !k->leaks.examples || !k->folds.test_fold || !k->e.folds)
+    if (!k->folds.test_fold || !k->e.folds)
         return ser_fail_nomem(err);
-    for (size_t m = 0; m < 2; m++)
-        k->leaks.speakers[m] = k->leaks.texts[m] = k->leaks.takes[m] = -1; /* not known */
-    return ser_run_material_init(&k->material, &k->folds, err);
+    ser_status st = ser_leaks_unknown(&k->leaks, 2, err);
+    return st == SER_OK ? ser_run_material_init(&k->material, &k->folds, err) : st;
 }
 
 /* Recordings of the target that are in the source too. */
@@ -338,46 +329,18 @@ static ser_status add_notes(work *k, ser_error *err)
 
 static ser_status open_folder(work *k, ser_error *err)
 {
-    ser_text type = {0}, corpora = {0};
-    ser_feature_spec_type(&k->source.spec, &type);
-    ser_text_appendf(&corpora, "%s-%s", k->source.corpus->name, k->target.corpus->name);
-    k->config = ser_settings_to_json(&ser_command_train_lmmd);
-    const char *path = resume_path ? resume_path : run_path;
-    char *own = path || type.failed || corpora.failed
-                    ? NULL
-                    : ser_run_folder_default("train-lmmd", corpora.s, type.s);
-    path = path ? path : own;
-    ser_status st = k->config && path
-                        ? ser_run_folder_open(&k->folder, path, k->config, resume_path != NULL, err)
-                        : ser_fail_nomem(err);
-    ser_free(own);
-    ser_text_release(&type);
-    ser_text_release(&corpora);
-    return st;
+    const ser_run_place place = {.path = run_path,
+                                 .resume = resume_path,
+                                 .corpus = k->source.corpus->name,
+                                 .target = k->target.corpus->name,
+                                 .spec = &k->source.spec};
+    return ser_run_folder_open(&k->folder, &ser_command_train_lmmd, &place, err);
 }
 
-static ser_status make_report(work *k, const char *feature_type, ser_error *err)
+static ser_status make_report(work *k, const ser_report_facts *facts, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
-    const ser_workbench *w = &k->target;
-    const ser_report_facts facts = {.corpus = w->corpus,
-                                    .folds = &k->folds,
-                                    .store = w->store,
-                                    .leaks = &k->leaks,
-                                    .evaluation = &k->e,
-                                    .spec = &w->spec,
-                                    .protocol = "train-lmmd",
-                                    .feature_type = feature_type,
-                                    .model_type = model_type,
-                                    .normalize = bench.normalize,
-                                    .precision = w->precision,
-                                    .encoder_sha256 = w->encoder_sha256,
-                                    .seed = (uint64_t)bench.seed,
-                                    .jobs = w->n_threads,
-                                    .config = k->config,
-                                    .cross = &k->cross[a->kept_adapted],
-                                    .mapping = &k->mapping};
-    ser_status st = ser_report_json(&k->report, &facts, err);
+    ser_status st = ser_report_json(&k->report, facts, err);
     if (st != SER_OK)
         return st;
     json_object_set_new(k->report, "before", ser_cross_json(&k->cross[0], &k->mapping));
@@ -388,7 +351,7 @@ static ser_status make_report(work *k, const char *feature_type, ser_error *err)
     return SER_OK;
 }
 
-static ser_status make_material(work *k, ser_error *err)
+static ser_status make_material(work *k, const ser_report_facts *facts, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
     const ser_learned *models[] = {&a->source, &a->adapted};
@@ -397,12 +360,7 @@ static ser_status make_material(work *k, ser_error *err)
         st = ser_run_material_add_history(&k->material, m, models[m], err);
     if (st == SER_OK)
         st = add_notes(k, err);
-    if (st == SER_OK)
-        st = ser_run_material_finish(&k->material, &k->target, &k->folds, &k->leaks, &k->e, "train-lmmd",
-                                     model_type, k->config, err);
-    return st == SER_OK
-               ? ser_run_material_set_cross(&k->material, &k->mapping, &k->cross[a->kept_adapted], err)
-               : st;
+    return st == SER_OK ? ser_run_material_finish(&k->material, facts, err) : st;
 }
 
 /* Networks move into the model that is written. */
@@ -431,36 +389,40 @@ static ser_status save_model(work *k, ser_error *err)
     return st;
 }
 
+static ser_status save_pictures(work *k, const ser_progress *progress, ser_error *err)
+{
+    const ser_adaptation_pictures p = {.folder = k->folder.path,
+                                       .adaptation = &k->adaptation,
+                                       .source = &k->learning.data,
+                                       .target = &k->to,
+                                       .mapping = &k->mapping,
+                                       .cross = {&k->cross[0], &k->cross[1]},
+                                       .matrix = k->material.cross.matrix,
+                                       .ops = k->learning.ops,
+                                       .n_threads = k->source.n_threads,
+                                       .progress = progress};
+    return ser_adaptation_pictures_save(&p, err);
+}
+
 static ser_status save(work *k, const ser_progress *progress, ser_error *err)
 {
-    ser_text type = {0};
-    ser_feature_spec_type(&k->target.spec, &type);
-    ser_status st = type.failed ? ser_fail_nomem(err) : make_report(k, type.s, err);
+    ser_report_facts facts = ser_workbench_facts(&k->target, &bench);
+    facts.folds = &k->folds;
+    facts.leaks = &k->leaks;
+    facts.evaluation = &k->e;
+    facts.protocol = "train-lmmd";
+    facts.model_type = model_type;
+    facts.config = k->folder.config;
+    facts.cross = &k->cross[k->adaptation.kept_adapted];
+    facts.mapping = &k->mapping;
+    ser_status st = make_report(k, &facts, err);
     if (st == SER_OK)
-        st = make_material(k, err);
-    if (st == SER_OK && visualize) {
-        const ser_adaptation_pictures p = {.folder = k->folder.path,
-                                           .adaptation = &k->adaptation,
-                                           .source = &k->learning.data,
-                                           .target = &k->to,
-                                           .mapping = &k->mapping,
-                                           .cross = {&k->cross[0], &k->cross[1]},
-                                           .matrix = k->material.cross.matrix,
-                                           .ops = k->learning.ops,
-                                           .n_threads = k->source.n_threads,
-                                           .progress = progress};
-        st = ser_adaptation_pictures_save(&p, err);
-    }
+        st = make_material(k, &facts, err);
+    if (st == SER_OK && visualize)
+        st = save_pictures(k, progress, err);
     if (st == SER_OK)
         st = save_model(k, err);
-    if (st == SER_OK)
-        st = ser_run_save(k->folder.path, &k->material.report, err);
-    if (st == SER_OK)
-        st = ser_run_save_json(k->folder.path, "report.json", k->report, err);
-    if (st == SER_OK && json_path)
-        st = ser_run_save_json("", json_path, k->report, err);
-    ser_text_release(&type);
-    return st;
+    return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, json_path, err) : st;
 }
 
 /* ---- one run ---- */
@@ -468,7 +430,6 @@ static ser_status save(work *k, const ser_progress *progress, ser_error *err)
 static void release(work *k)
 {
     json_decref(k->report);
-    json_decref(k->config);
     ser_run_material_release(&k->material);
     ser_run_folder_close(&k->folder);
     ser_cross_release(&k->cross[0]);
@@ -504,6 +465,7 @@ static ser_status adapt(ser_error *err)
     if (st == SER_OK)
         st = ser_learning_open(&k.learning, &k.source, &bench, &network, "timnet", &progress, err);
     if (st == SER_OK) {
+        choose_normalize(&k);
         set_learning(&k);
         st = open_mapping(&k, err);
     }

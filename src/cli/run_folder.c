@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-char *ser_run_folder_default(const char *command, const char *corpus, const char *features)
+/* runs/<command>-<corpus>[-<target>]-<features>-<date>-<time>; NULL: out of memory. */
+static char *own_path(const char *command, const ser_run_place *place)
 {
     char when[32];
     time_t now = time(NULL);
@@ -25,7 +26,11 @@ char *ser_run_folder_default(const char *command, const char *corpus, const char
     ser_text t = {0};
     localtime_r(&now, &local);
     strftime(when, sizeof when, "%Y%m%d-%H%M%S", &local);
-    ser_text_appendf(&t, "runs/%s-%s-%s-%s", command, corpus, features, when);
+    ser_text_appendf(&t, "runs/%s-%s-", command, place->corpus);
+    if (place->target)
+        ser_text_appendf(&t, "%s-", place->target);
+    ser_feature_spec_type(place->spec, &t);
+    ser_text_appendf(&t, "-%s", when);
     if (t.failed)
         ser_text_release(&t);
     for (char *c = t.s ? t.s + strlen("runs/") : NULL; c && *c; c++)
@@ -130,26 +135,39 @@ static FILE *open_history(const ser_run_folder *f)
     return file;
 }
 
-ser_status ser_run_folder_open(ser_run_folder *f, const char *path, const json_t *config, bool resume,
-                               ser_error *err)
+static ser_status open_new(ser_run_folder *f, ser_error *err)
 {
-    *f = (ser_run_folder){.path = ser_strdup(path), .lock = -1};
-    ser_status st = f->path ? SER_OK : ser_fail_nomem(err);
-    if (st == SER_OK && !resume)
-        st = ser_io_make_folder(path, err);
-    if (st == SER_OK && resume && !holds(path, "config.json"))
-        st = ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
-                      path);
+    ser_status st = ser_io_make_folder(f->path, err);
     if (st == SER_OK)
         st = take_lock(f, err);
-    if (st == SER_OK && !resume && holds(path, "config.json"))
+    if (st == SER_OK && holds(f->path, "config.json"))
         st = ser_fail(err, SER_E_ARG,
-                      "%s: it holds a run already: go on with --resume, or name another folder", path);
-    if (st == SER_OK && resume)
-        st = compare_config(path, config, err);
-    f->complete = st == SER_OK && resume && holds(path, "report.json");
-    if (st == SER_OK && !resume)
-        st = ser_run_save_json(path, "config.json", config, err);
+                      "%s: it holds a run already: go on with --resume, or name another folder", f->path);
+    return st == SER_OK ? ser_run_save_json(f->path, "config.json", f->config, err) : st;
+}
+
+static ser_status open_again(ser_run_folder *f, ser_error *err)
+{
+    if (!holds(f->path, "config.json"))
+        return ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
+                        f->path);
+    ser_status st = take_lock(f, err);
+    if (st == SER_OK)
+        st = compare_config(f->path, f->config, err);
+    f->complete = st == SER_OK && holds(f->path, "report.json");
+    return st;
+}
+
+ser_status ser_run_folder_open(ser_run_folder *f, const ser_command *command, const ser_run_place *place,
+                               ser_error *err)
+{
+    const char *named = place->resume ? place->resume : place->path;
+    *f = (ser_run_folder){.path = named ? ser_strdup(named) : own_path(command->name, place),
+                          .config = ser_settings_to_json(command),
+                          .lock = -1};
+    ser_status st = !f->path || !f->config ? ser_fail_nomem(err)
+                    : place->resume        ? open_again(f, err)
+                                           : open_new(f, err);
     if (st != SER_OK)
         ser_run_folder_close(f);
     return st;
@@ -166,6 +184,7 @@ void ser_run_folder_close(ser_run_folder *f)
         ser_free(path);
         close(f->lock);
     }
+    json_decref(f->config);
     ser_free(f->path);
     *f = (ser_run_folder){.lock = -1};
 }
@@ -303,14 +322,19 @@ static ser_status save_pictures(const char *folder, const ser_run_report *r, ser
     return st;
 }
 
-ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err)
+ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
+                        const char *json_path, ser_error *err)
 {
-    char *sheet = ser_io_join(folder, "metrics.xlsx"), *page = ser_io_join(folder, "report.html");
-    ser_status st = sheet && page ? save_pictures(folder, r, err) : ser_fail_nomem(err);
+    char *sheet = ser_io_join(f->path, "metrics.xlsx"), *page = ser_io_join(f->path, "report.html");
+    ser_status st = sheet && page ? save_pictures(f->path, r, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_spreadsheet_save(sheet, r, err);
     if (st == SER_OK)
         st = ser_run_page_save(page, r, err);
+    if (st == SER_OK)
+        st = ser_run_save_json(f->path, "report.json", report, err);
+    if (st == SER_OK && json_path)
+        st = ser_run_save_json("", json_path, report, err);
     ser_free(sheet);
     ser_free(page);
     return st;

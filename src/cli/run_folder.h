@@ -11,17 +11,24 @@
 
 typedef struct ser_run_folder {
     char *path;
+    json_t *config; /* every option in force */
     int lock;
     FILE *history; /* history.jsonl: a line per epoch */
     bool complete; /* report.json is there already */
 } ser_run_folder;
 
-/* runs/<command>-<corpus>-<features>-<date>-<time>; NULL: out of memory. */
-char *ser_run_folder_default(const char *command, const char *corpus, const char *features);
+/* Where a run leaves what it finds: in resume, else in path, else in
+ * runs/<command>-<corpus>[-<target>]-<features>-<date>-<time>. */
+typedef struct ser_run_place {
+    const char *path, *resume;   /* as the options say, or NULL */
+    const char *corpus, *target; /* target: across corpora, else NULL */
+    const ser_feature_spec *spec;
+} ser_run_place;
 
-/* Makes the folder, locks it, writes config.json; with resume, the folder must hold one that says the same.
- * SER_E_IO: another process is at work in it; SER_E_ARG: it holds a run, or one of another configuration. */
-ser_status ser_run_folder_open(ser_run_folder *out, const char *path, const json_t *config, bool resume,
+/* Makes the folder, locks it, writes the command's options into config.json; the folder of a run to resume
+ * must hold one that says the same. SER_E_IO: another process is at work in it; SER_E_ARG: it holds a run, or
+ * one of another configuration. */
+ser_status ser_run_folder_open(ser_run_folder *out, const ser_command *command, const ser_run_place *place,
                                ser_error *err);
 void ser_run_folder_close(ser_run_folder *f);
 
@@ -49,8 +56,10 @@ ser_status ser_run_save_confusion(const char *folder, const char *name, const se
 ser_status ser_run_save_losses(const char *folder, const char *name, const ser_losses_picture *p,
                                ser_error *err);
 ser_status ser_run_save_map(const char *folder, const char *name, const ser_map_picture *p, ser_error *err);
-/* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and
- * accuracy, each as .png and .svg. */
-ser_status ser_run_save(const char *folder, const ser_run_report *r, ser_error *err);
+/* metrics.xlsx, report.html, confusion and, where there are epochs, the curves of loss and accuracy, each as
+ * .png and .svg; then report.json, which tells that the run is complete, and json_path (NULL: nowhere)
+ * besides. */
+ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
+                        const char *json_path, ser_error *err);
 
 #endif

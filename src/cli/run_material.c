@@ -119,13 +119,13 @@ static ser_status list_facts(ser_run_material *m, const json_t *config, ser_erro
     return SER_OK;
 }
 
-static void fill_folds(ser_run_material *m, const ser_folds *folds, const ser_leaks *leaks,
-                       const ser_evaluation *e)
+static void fill_folds(ser_run_material *m, const ser_report_facts *facts)
 {
-    for (size_t i = 0; i < e->n_folds; i++) {
+    const ser_leaks *leaks = facts->leaks;
+    for (size_t i = 0; i < facts->evaluation->n_folds; i++) {
         ser_run_fold *f = &m->folds[i];
-        const ser_fold_result *r = &e->folds[i];
-        f->name = folds->names[i];
+        const ser_fold_result *r = &facts->evaluation->folds[i];
+        f->name = facts->folds->names[i];
         f->n_train = r->n_train - f->n_validation;
         f->n_test = r->n_test;
         f->ua = r->ua, f->wa = r->wa, f->f1 = r->f1, f->loss = r->loss, f->lenient = r->acc_lenient;
@@ -137,17 +137,18 @@ static void fill_folds(ser_run_material *m, const ser_folds *folds, const ser_le
     }
 }
 
-static ser_status list_predictions(ser_run_material *m, const ser_corpus *corpus, const ser_folds *folds,
-                                   const ser_evaluation *e, ser_error *err)
+static ser_status list_predictions(ser_run_material *m, const ser_report_facts *f, ser_error *err)
 {
+    const ser_evaluation *e = f->evaluation;
     m->predictions = ser_alloc(e->n, sizeof *m->predictions);
     if (!m->predictions)
         return ser_fail_nomem(err);
     for (size_t u = 0; u < e->n; u++) {
         const float *scores = e->scores + u * e->n_labels;
-        int truth = corpus->utterances[u].label;
-        m->predictions[u] = (ser_run_prediction){.file = corpus->utterances[u].file,
-                                                 .fold = folds->names[folds->test_fold[u]],
+        const ser_utterance *utterance = &f->corpus->utterances[u];
+        int truth = utterance->label;
+        m->predictions[u] = (ser_run_prediction){.file = utterance->file,
+                                                 .fold = f->folds->names[f->folds->test_fold[u]],
                                                  .truth = truth < 0 ? SER_RUN_NO_TRUTH : (size_t)truth,
                                                  .predicted = (size_t)ser_argmax(scores, e->n_labels),
                                                  .scores = scores};
@@ -155,35 +156,6 @@ static ser_status list_predictions(ser_run_material *m, const ser_corpus *corpus
     m->report.predictions = m->predictions;
     m->report.n_predictions = e->n;
     return SER_OK;
-}
-
-ser_status ser_run_material_finish(ser_run_material *m, const ser_workbench *w, const ser_folds *folds,
-                                   const ser_leaks *leaks, const ser_evaluation *e, const char *protocol,
-                                   const char *model_type, const json_t *config, ser_error *err)
-{
-    ser_text type = {0};
-    time_t now = time(NULL);
-    struct tm local;
-    bool has_speakers = true;
-    ser_feature_spec_type(&w->spec, &type);
-    snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
-    ser_text_release(&type);
-    localtime_r(&now, &local);
-    strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
-    for (size_t u = 0; u < w->corpus->n_utterances; u++)
-        has_speakers = has_speakers && w->corpus->utterances[u].speaker >= 0;
-    m->report.title = m->report.corpus = w->corpus->name;
-    m->report.protocol = protocol;
-    m->report.features = m->features;
-    m->report.model_type = model_type;
-    m->report.version = "ser " SER_VERSION;
-    m->report.date = m->date;
-    m->report.labels = (const char *const *)w->corpus->labels;
-    m->report.figures = &e->figures;
-    m->report.intervals_over = has_speakers ? "speakers" : "recordings";
-    fill_folds(m, folds, leaks, e);
-    ser_status st = list_facts(m, config, err);
-    return st == SER_OK ? list_predictions(m, w->corpus, folds, e, err) : st;
 }
 
 void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure)
@@ -291,8 +263,8 @@ void ser_run_material_add_average(ser_run_material *m, const ser_cross *c)
                                                        .lenient = c->acc_lenient};
 }
 
-ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
-                                      ser_error *err)
+static ser_status set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
+                            ser_error *err)
 {
     size_t n_cells = mapping->n_target * mapping->n_source;
     ser_status st = list_classes(m, mapping, c, err);
@@ -320,6 +292,35 @@ ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *ma
                                                      .value = c->acc_lenient,
                                                      .interval = {c->lenient_ci95[0], c->lenient_ci95[1]}});
     return note_unscored(m, mapping, c, err);
+}
+
+ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *f, ser_error *err)
+{
+    ser_text type = {0};
+    time_t now = time(NULL);
+    struct tm local;
+    bool has_speakers = true;
+    ser_feature_spec_type(f->spec, &type);
+    snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
+    ser_text_release(&type);
+    localtime_r(&now, &local);
+    strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
+    for (size_t u = 0; u < f->corpus->n_utterances; u++)
+        has_speakers = has_speakers && f->corpus->utterances[u].speaker >= 0;
+    m->report.title = m->report.corpus = f->corpus->name;
+    m->report.protocol = f->protocol;
+    m->report.features = m->features;
+    m->report.model_type = f->model_type;
+    m->report.version = "ser " SER_VERSION;
+    m->report.date = m->date;
+    m->report.labels = (const char *const *)f->corpus->labels;
+    m->report.figures = &f->evaluation->figures;
+    m->report.intervals_over = has_speakers ? "speakers" : "recordings";
+    fill_folds(m, f);
+    ser_status st = list_facts(m, f->config, err);
+    if (st == SER_OK)
+        st = list_predictions(m, f, err);
+    return st == SER_OK && f->cross ? set_cross(m, f->mapping, f->cross, err) : st;
 }
 
 void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,

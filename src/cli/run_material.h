@@ -2,12 +2,8 @@
 #ifndef SER_CLI_RUN_MATERIAL_H
 #define SER_CLI_RUN_MATERIAL_H
 
-#include "cli/workbench.h"
-#include "corpus/leaks.h"
-#include "protocol/cross.h"
-#include "protocol/evaluate.h"
+#include "protocol/report_json.h"
 #include "report/run_report.h"
-#include <jansson.h>
 
 enum { SER_MAX_RUN_NOTES = 16, SER_MAX_RUN_FIGURES = 8 };
 
@@ -38,19 +34,15 @@ ser_status ser_run_material_add_history(ser_run_material *m, size_t fold, const 
                                         ser_error *err);
 ser_status ser_run_material_add_note(ser_run_material *m, bool serious, const char *text, ser_error *err);
 
-/* Everything else. All arguments are borrowed until m is released; config: every option in force. */
-ser_status ser_run_material_finish(ser_run_material *m, const ser_workbench *w, const ser_folds *folds,
-                                   const ser_leaks *leaks, const ser_evaluation *e, const char *protocol,
-                                   const char *model_type, const json_t *config, ser_error *err);
+/* Everything else; facts and what they point to are borrowed until m is released. Across corpora the matrix,
+ * figures, tables, and notes on what is not scored are those of facts->cross, with several models that of
+ * their average. */
+ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *facts, ser_error *err);
 
 /* Beside the usual figures; names and meanings are borrowed. */
 void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure);
-/* After the above: the run is one across corpora, and e's scores are of the mapping's source. The matrix,
- * figures, tables, and notes on what is not scored are c's; with several models, c is of their average. */
-ser_status ser_run_material_set_cross(ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
-                                      ser_error *err);
 
-/* On standard output what a run across corpora found; c is what set_cross got. title: what of, or NULL.
+/* On standard output what a run across corpora found; c is what facts held. title: what of, or NULL.
  * Serious notes are left out: they were said already. */
 void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
                                   const char *title);

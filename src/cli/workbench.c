@@ -253,12 +253,23 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
     return st;
 }
 
-ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options *o, ser_error *err)
+ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err)
 {
-    ser_normalize how = ser_normalize_from_name(o->normalize);
-    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, NULL, err);
+    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, spread, err);
     return st == SER_OK && w->frames ? ser_frame_set_normalize(w->frames, w->corpus, how, w->n_threads, err)
                                      : st;
+}
+
+ser_report_facts ser_workbench_facts(const ser_workbench *w, const ser_workbench_options *o)
+{
+    return (ser_report_facts){.corpus = w->corpus,
+                              .store = w->store,
+                              .spec = &w->spec,
+                              .normalize = o->normalize,
+                              .precision = w->precision,
+                              .encoder_sha256 = w->encoder_sha256,
+                              .seed = (uint64_t)o->seed,
+                              .jobs = w->n_threads};
 }
 
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,

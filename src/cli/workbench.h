@@ -3,8 +3,8 @@
 #define SER_CLI_WORKBENCH_H
 
 #include "cli/common.h"
-#include "corpus/leaks.h"
 #include "protocol/frames.h"
+#include "protocol/report_json.h"
 
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;
@@ -75,8 +75,10 @@ ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o
                               const ser_condense *frames, const ser_progress *progress, ser_error *err);
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
                                ser_error *err);
-/* As --normalize says: store and frames. */
-ser_status ser_workbench_normalize(ser_workbench *w, const ser_workbench_options *o, ser_error *err);
+/* Store and frames; spread as in ser_dataset_normalize. */
+ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err);
+/* What a report says of the data, the features and the options; what was computed is the caller's to add. */
+ser_report_facts ser_workbench_facts(const ser_workbench *w, const ser_workbench_options *o);
 /* What w->store was made with, for a set of frames beside it; w and o must outlive it. */
 ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
                                                 ser_condition condition, const ser_progress *progress);

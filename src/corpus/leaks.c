@@ -74,19 +74,35 @@ static void compare_with_others(unsigned char *flags, ser_leaks *out, const ser_
     }
 }
 
+static ser_status reserve(ser_leaks *l, size_t n_folds, ser_error *err)
+{
+    *l = (ser_leaks){.n_folds = n_folds};
+    l->speakers = ser_alloc(n_folds, sizeof *l->speakers);
+    l->texts = ser_alloc(n_folds, sizeof *l->texts);
+    l->duplicates = ser_alloc(n_folds, sizeof *l->duplicates);
+    l->takes = ser_alloc(n_folds, sizeof *l->takes);
+    l->examples = ser_alloc(n_folds, sizeof *l->examples);
+    if (l->speakers && l->texts && l->duplicates && l->takes && l->examples)
+        return SER_OK;
+    ser_leaks_release(l);
+    return ser_fail_nomem(err);
+}
+
+ser_status ser_leaks_unknown(ser_leaks *out, size_t n_folds, ser_error *err)
+{
+    ser_status st = reserve(out, n_folds, err);
+    for (size_t f = 0; st == SER_OK && f < n_folds; f++)
+        out->speakers[f] = out->texts[f] = out->takes[f] = -1;
+    return st;
+}
+
 ser_status ser_leaks_find(ser_leaks *out, const ser_corpus *c, const ser_folds *f,
                           ser_fingerprint *const *fingerprints, ser_error *err)
 {
-    *out = (ser_leaks){.n_folds = f->n_folds};
-    out->speakers = ser_alloc(f->n_folds, sizeof *out->speakers);
-    out->texts = ser_alloc(f->n_folds, sizeof *out->texts);
-    out->duplicates = ser_alloc(f->n_folds, sizeof *out->duplicates);
-    out->takes = ser_alloc(f->n_folds, sizeof *out->takes);
-    out->examples = ser_alloc(f->n_folds, sizeof *out->examples);
     unsigned char *flags = ser_alloc(c->n_utterances, 1);
-    ser_status st = out->speakers && out->texts && out->duplicates && out->takes && out->examples && flags
-                        ? SER_OK
-                        : ser_fail_nomem(err);
+    ser_status st = reserve(out, f->n_folds, err);
+    if (st == SER_OK && !flags)
+        st = ser_fail_nomem(err);
     if (st == SER_OK)
         st = count_shared(out->speakers, c, f, offsetof(ser_utterance, speaker), c->n_speakers, err);
     if (st == SER_OK)

@@ -8,16 +8,19 @@
 
 typedef struct ser_leaks {
     size_t n_folds;
-    int *speakers, *texts; /* per fold: how many are on both sides */
+    int *speakers, *texts; /* per fold: how many are on both sides; -1: not known */
     int *duplicates;       /* per fold: test recordings with a copy in the training part */
     int *takes; /* per fold: test recordings of which the training part has another take: same speaker, text,
-                   emotion */
+                   emotion; -1: not known */
     char (*examples)[256]; /* per fold: "a.wav is b.wav" for the first copy, or empty */
 } ser_leaks;
 
 /* fingerprints[i] of utterance i; NULL entries are left out. */
 ser_status ser_leaks_find(ser_leaks *out, const ser_corpus *c, const ser_folds *f,
                           ser_fingerprint *const *fingerprints, ser_error *err);
+/* Of n_folds models of which only the recordings that they were trained on are known: duplicates is the
+ * caller's to count, the other numbers are -1. */
+ser_status ser_leaks_unknown(ser_leaks *out, size_t n_folds, ser_error *err);
 void ser_leaks_release(ser_leaks *l);
 
 #endif

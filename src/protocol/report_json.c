@@ -242,12 +242,14 @@ static json_t *leaks_json(const ser_leaks *l)
 ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *err)
 {
     char data_sha256[65], split_sha256[65], cpu[128];
+    ser_text type = {0};
     const ser_figures *figures = f->cross ? &f->cross->figures : &f->evaluation->figures;
     ser_status st = ser_report_hashes(data_sha256, split_sha256, f->corpus, f->folds, f->store, err);
     *out = NULL;
     if (st != SER_OK)
         return st;
     ser_cpu_name(cpu, sizeof cpu);
+    ser_feature_spec_type(f->spec, &type);
     bool by_speaker = true;
     uint64_t blocks = 0;
     for (size_t u = 0; u < f->corpus->n_utterances; u++)
@@ -256,7 +258,7 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
         blocks |= f->evaluation->folds[i].chosen.blocks;
     json_t *report = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "corpus", f->corpus->name,
-        "protocol", f->protocol, "feature_type", f->feature_type, "model_type", f->model_type, "n",
+        "protocol", f->protocol, "feature_type", type.s ? type.s : "", "model_type", f->model_type, "n",
         (json_int_t)f->evaluation->n, "ua", ser_number_json(figures->ua), "wa", ser_number_json(figures->wa),
         "f1", ser_number_json(figures->f1), "loss", ser_number_json(figures->loss), "ua_ci95",
         pair(figures->ua_ci95), "wa_ci95", pair(figures->wa_ci95), "ci95_over",
@@ -273,12 +275,13 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
         json_object_set_new(rest, "predicted_labels", answers_json(f));
         json_object_update_new(rest, ser_cross_json(f->cross, f->mapping));
     }
-    if (!report || !rest || json_object_update(report, rest) != 0) {
+    if (type.failed || !report || !rest || json_object_update(report, rest) != 0) {
         json_decref(report);
         report = NULL;
         st = ser_fail_nomem(err);
     }
     json_decref(rest);
+    ser_text_release(&type);
     *out = report;
     return st;
 }

@@ -1,4 +1,5 @@
-/* The report of an evaluation as one JSON object, as cli.md describes it under "Output of evaluate --json".
+/* What a report of figures says, and such a report as one JSON object, as cli.md describes it under "Output
+ * of evaluate --json".
  */
 #ifndef SER_PROTOCOL_REPORT_JSON_H
 #define SER_PROTOCOL_REPORT_JSON_H
@@ -15,8 +16,7 @@ typedef struct ser_report_facts {
     const ser_leaks *leaks;
     const ser_evaluation *evaluation;
     const ser_feature_spec *spec;
-    const char *protocol, *feature_type, *model_type, *normalize, *precision,
-        *encoder_sha256; /* sha256: may be empty */
+    const char *protocol, *model_type, *normalize, *precision, *encoder_sha256; /* sha256: may be empty */
     uint64_t seed;
     int jobs;
     json_t *config; /* every option in force; borrowed */
