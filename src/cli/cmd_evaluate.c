@@ -193,17 +193,20 @@ static ser_status save_all(const ser_workbench *w, const ser_evaluation *e, cons
 /* ---- one run ---- */
 
 static ser_status make_report(json_t **report, const ser_workbench *w, const ser_folds *folds,
-                              const ser_leaks *leaks, const ser_evaluation *e, ser_error *err)
+                              const ser_leaks *leaks, const ser_evaluation *e, const ser_learning *learning,
+                              ser_error *err)
 {
     ser_report_facts facts = ser_workbench_facts(w, &bench);
+    json_t *given = ser_settings_to_json(&ser_command_evaluate);
     facts.folds = folds;
     facts.leaks = leaks;
     facts.evaluation = e;
     facts.protocol = protocol_text;
     facts.model_type = model_type;
-    facts.config = ser_settings_to_json(&ser_command_evaluate);
+    facts.config = ser_learning_config(given, learning, w, &network, &bench);
     ser_status st = facts.config ? ser_report_json(report, &facts, err) : ser_fail_nomem(err);
     json_decref(facts.config);
+    json_decref(given);
     return st;
 }
 
@@ -239,7 +242,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
         st = ser_evaluate(&e, &learning.data, folds, &settings, err);
     ser_progress_clear();
     if (st == SER_OK)
-        st = make_report(report, &w, folds, &leaks, &e, err);
+        st = make_report(report, &w, folds, &leaks, &e, &learning, err);
     if (st == SER_OK && !quiet)
         print_summary(&w, folds, &leaks, &e);
     if (st == SER_OK && !quiet)

@@ -83,7 +83,7 @@ typedef struct work {
     ser_folds *folds; /* NULL: the final model only */
     ser_leaks leaks;
     ser_evaluation e;
-    json_t *report;
+    json_t *config, *report;
     ser_epochs epochs;
 } work;
 
@@ -224,8 +224,8 @@ static ser_status save_report(work *k, ser_error *err)
     facts.evaluation = &k->e;
     facts.protocol = protocol_text;
     facts.model_type = model_type;
-    facts.config = k->folder.config;
-    ser_status st = ser_report_json(&k->report, &facts, err);
+    facts.config = k->config = ser_learning_config(k->folder.config, &k->learning, &k->w, &network, &bench);
+    ser_status st = k->config ? ser_report_json(&k->report, &facts, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_run_material_finish(&k->material, &facts, err);
     return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, NULL, err) : st;
@@ -313,6 +313,7 @@ static ser_status train(ser_error *err)
     if (st == SER_E_CANCELLED && (k.folder.path || resume_path))
         ser_say("go on with: ser train --resume %s", k.folder.path ? k.folder.path : resume_path);
     json_decref(k.report);
+    json_decref(k.config);
     ser_run_material_release(&k.material);
     ser_run_folder_close(&k.folder);
     ser_evaluation_release(&k.e);

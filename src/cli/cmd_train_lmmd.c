@@ -35,7 +35,7 @@ static const ser_option options[] = {
     SER_WORKBENCH_OPTIONS(bench),
     {SER_OPTION_GROUP, .help = "Adaptation"},
     {SER_OPTION_DOUBLE, 0, "lmmd-weight", &weights.lmmd, "W",
-     "of the distance between the corpora, emotion by emotion: LMMD (default: linear 1, timnet 0.3)", -1,
+     "of the distance between the corpora, emotion by emotion: LMMD (default: linear 1, timnet 0.3)", 0,
      1000},
     {SER_OPTION_DOUBLE, 0, "entropy-weight", &weights.entropy, "W", "of unsure answers on the target", 0,
      1000},
@@ -102,7 +102,7 @@ typedef struct work {
     ser_leaks leaks;
     ser_evaluation e; /* scores are of the model kept */
     ser_run_material material;
-    json_t *report;
+    json_t *config, *report; /* config: every option in force */
 } work;
 
 /* ---- settings ---- */
@@ -132,14 +132,13 @@ static ser_adapt_settings adapt_settings(const ser_nn_ops *ops)
         s.beta2 = 0.98;
         s.dropout = 0.4;
     }
-    s.n_epochs = network.n_epochs ? (size_t)network.n_epochs : s.n_epochs;
-    s.batch_size = network.batch_size ? (size_t)network.batch_size : s.batch_size;
-    s.rate = network.rate > 0 ? network.rate : s.rate;
-    s.beta1 = network.beta1 > 0 ? network.beta1 : s.beta1;
-    s.beta2 = network.beta2 > 0 ? network.beta2 : s.beta2;
-    s.dropout = network.dropout >= 0 ? network.dropout : s.dropout;
+    ser_set_size(&s.n_epochs, network.n_epochs);
+    ser_set_size(&s.batch_size, network.batch_size);
+    ser_set_number(&s.rate, network.rate);
+    ser_set_number(&s.beta1, network.beta1);
+    ser_set_number(&s.beta2, network.beta2);
+    ser_set_number(&s.dropout, network.dropout);
     s.weights = weights_of(1);
-    s.weights.pseudo_label = n_rounds ? 1 : 0;
     s.ops = ops;
     return s;
 }
@@ -158,11 +157,10 @@ static void set_learning(work *k)
                              .frames = k->target.frames};
     k->transfer = (ser_learn_transfer){.target = &k->to,
                                        .linear = adapt_settings(k->learning.ops),
-                                       .n_projections = network.n_networks ? (size_t)network.n_networks
-                                                        : is_best()        ? 5
-                                                                           : 1,
+                                       .n_projections = is_best() ? 5 : 1,
                                        .n_rounds = (size_t)n_rounds,
                                        .confidence = confidence};
+    ser_set_size(&k->transfer.n_projections, network.n_networks);
     k->epochs = (ser_epochs){.folder = &k->folder, .n_networks = s->n_networks};
     s->linear = ser_model_type_has_linear(model_type);
     if (!ser_model_type_has_networks(model_type))
@@ -177,6 +175,50 @@ static void set_learning(work *k)
     s->on_epoch = ser_epochs_tell;
     s->on_adapt = ser_epochs_tell_adapt;
     s->context = &k->epochs;
+}
+
+static bool put(json_t *config, const char *key, json_t *value)
+{
+    return json_object_set_new(config, key, value) == 0;
+}
+
+/* What the projection has otherwise than the network beside it is told of both. */
+static bool put_projection(json_t *config, const ser_learn_transfer *t, bool beside_network)
+{
+    const ser_adapt_settings *s = &t->linear;
+    const char *key;
+    json_t *value, *own = json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "networks",
+                                    (json_int_t)t->n_projections, "epoch", (json_int_t)s->n_epochs,
+                                    "batch_size", (json_int_t)s->batch_size, "lr", s->rate, "beta1", s->beta1,
+                                    "beta2", s->beta2, "dropout", s->dropout, "lmmd_weight", s->weights.lmmd);
+    bool ok = own;
+    json_object_foreach(own, key, value)
+    {
+        json_t *other = beside_network ? json_object_get(config, key) : NULL;
+        if (!other || json_equal(other, value))
+            ok = json_object_set(config, key, value) == 0 && ok;
+        else
+            ok = put(config, key, json_pack("{s:O, s:O}", "linear", value, "timnet", other)) && ok;
+    }
+    json_decref(own);
+    return ok;
+}
+
+/* NULL: out of memory. */
+static json_t *config_in_force(const work *k)
+{
+    const ser_learn_settings *s = &k->learning.settings;
+    json_t *config = ser_learning_config(k->folder.config, &k->learning, &k->source, &network, &bench);
+    bool ok = config;
+    if (ok && s->n_networks)
+        ok = put(config, "lmmd_weight", json_real(s->timnet.weights.lmmd));
+    if (ok && s->linear)
+        ok = put_projection(config, &k->transfer, s->n_networks > 0);
+    if (!ok) {
+        json_decref(config);
+        config = NULL;
+    }
+    return config;
 }
 
 /* ---- corpora ---- */
@@ -412,10 +454,10 @@ static ser_status save(work *k, const ser_progress *progress, ser_error *err)
     facts.evaluation = &k->e;
     facts.protocol = "train-lmmd";
     facts.model_type = model_type;
-    facts.config = k->folder.config;
+    facts.config = k->config = config_in_force(k);
     facts.cross = &k->cross[k->adaptation.kept_adapted];
     facts.mapping = &k->mapping;
-    ser_status st = make_report(k, &facts, err);
+    ser_status st = k->config ? make_report(k, &facts, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = make_material(k, &facts, err);
     if (st == SER_OK && visualize)
@@ -430,6 +472,7 @@ static ser_status save(work *k, const ser_progress *progress, ser_error *err)
 static void release(work *k)
 {
     json_decref(k->report);
+    json_decref(k->config);
     ser_run_material_release(&k->material);
     ser_run_folder_close(&k->folder);
     ser_cross_release(&k->cross[0]);

@@ -4,15 +4,15 @@
 
 enum { INNER_FOLDS = 5, BEST_NETWORKS = 3 };
 
-static void set_size(size_t *to, long given, long unset)
+void ser_set_size(size_t *to, long given)
 {
-    if (given != unset)
+    if (given >= 0)
         *to = (size_t)given;
 }
 
-static void set_share(double *to, double given, double unset)
+void ser_set_number(double *to, double given)
 {
-    if (given > unset)
+    if (given >= 0)
         *to = given;
 }
 
@@ -46,25 +46,27 @@ ser_timnet_settings ser_network_settings(const ser_network_options *o, const ser
         s.n_average = 3;
         s.mixup = 0.5;
     }
-    set_size(&s.n_epochs, o->n_epochs, 0);
-    set_size(&s.batch_size, o->batch_size, 0);
-    set_size(&s.patience, o->patience, -1);
-    set_size(&s.n_average, o->n_average, -1);
-    set_size(&s.n_warmup_epochs, o->n_warmup_epochs, -1);
-    set_size(&s.n_time_masks, o->n_time_masks, -1);
-    set_size(&s.n_feature_masks, o->n_feature_masks, -1);
-    set_size(&shape->n_filters, o->n_filters, 0);
-    set_size(&shape->kernel_size, o->kernel_size, 0);
-    set_size(&shape->n_dilations, o->n_dilations, 0);
-    set_size(&shape->n_stacks, o->n_stacks, 0);
-    set_share(&s.rate, o->rate, 0);
-    set_share(&s.beta1, o->beta1, 0);
-    set_share(&s.beta2, o->beta2, 0);
-    set_share(&shape->dropout, o->dropout, -1);
-    set_share(&s.label_smoothing, o->label_smoothing, -1);
-    set_share(&s.validation_share, o->validation_share, -1);
-    set_share(&s.decay, o->decay, -1);
-    set_share(&s.mixup, o->mixup, -1);
+    ser_set_size(&s.n_epochs, o->n_epochs);
+    ser_set_size(&s.batch_size, o->batch_size);
+    ser_set_size(&s.patience, o->patience);
+    ser_set_size(&s.n_average, o->n_average);
+    ser_set_size(&s.n_warmup_epochs, o->n_warmup_epochs);
+    ser_set_size(&s.n_time_masks, o->n_time_masks);
+    ser_set_size(&s.n_feature_masks, o->n_feature_masks);
+    ser_set_size(&shape->n_filters, o->n_filters);
+    ser_set_size(&shape->kernel_size, o->kernel_size);
+    ser_set_size(&shape->n_dilations, o->n_dilations);
+    ser_set_size(&shape->n_stacks, o->n_stacks);
+    ser_set_number(&s.rate, o->rate);
+    ser_set_number(&s.beta1, o->beta1);
+    ser_set_number(&s.beta2, o->beta2);
+    ser_set_number(&shape->dropout, o->dropout);
+    ser_set_number(&s.label_smoothing, o->label_smoothing);
+    ser_set_number(&s.validation_share, o->validation_share);
+    ser_set_number(&s.decay, o->decay);
+    ser_set_number(&s.mixup, o->mixup);
+    if (s.n_average > s.n_epochs && o->n_average < 0)
+        s.n_average = s.n_epochs;
     s.class_weights = o->class_weights;
     if (o->activation)
         ser_nonlinearity_parse(&shape->activation, o->activation);
@@ -76,7 +78,7 @@ ser_condense ser_network_condense(const ser_network_options *o, const ser_workbe
     ser_condense c = {0};
     if (is_best(bench))
         c = (ser_condense){.n_averaged = has_encoder(bench) ? 8 : 4, .trim = true};
-    set_size(&c.n_averaged, o->n_averaged_frames, -1);
+    ser_set_size(&c.n_averaged, o->n_averaged_frames);
     if (o->trim >= 0)
         c.trim = o->trim > 0;
     return c;
@@ -113,9 +115,8 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
         return SER_OK;
     ser_precision precision =
         engine.precision == SER_PRECISION_INT8 ? SER_PRECISION_FP32 : engine.precision; /* no int8 training */
-    l->settings.n_networks = network->n_networks ? (size_t)network->n_networks
-                             : is_best(o)        ? BEST_NETWORKS
-                                                 : 1;
+    l->settings.n_networks = is_best(o) ? BEST_NETWORKS : 1;
+    ser_set_size(&l->settings.n_networks, network->n_networks);
     ser_status st = ser_nn_ops_new(&l->ops, engine.engine, precision, err);
     l->settings.timnet.ops = l->ops;
     return st;
@@ -125,4 +126,40 @@ void ser_learning_close(ser_learning *l)
 {
     ser_nn_ops_free(&l->ops);
     *l = (ser_learning){0};
+}
+
+static json_t *network_settings(const ser_learning *l, const ser_network_options *o,
+                                const ser_workbench_options *bench)
+{
+    const ser_timnet_settings *s = &l->settings.timnet;
+    const ser_condense condense = ser_network_condense(o, bench);
+    return json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:I, s:f, s:b, s:I, s:I, s:f, s:I, s:I, s:I, "
+        "s:I, s:f, s:s, s:I, s:i}",
+        "networks", (json_int_t)l->settings.n_networks, "epoch", (json_int_t)s->n_epochs, "batch_size",
+        (json_int_t)s->batch_size, "lr", s->rate, "beta1", s->beta1, "beta2", s->beta2, "warmup",
+        (json_int_t)s->n_warmup_epochs, "decay", s->decay, "patience", (json_int_t)s->patience, "validation",
+        s->validation_share, "average", (json_int_t)s->n_average, "label_smoothing", s->label_smoothing,
+        "class_weights", s->class_weights, "time_masks", (json_int_t)s->n_time_masks, "feature_masks",
+        (json_int_t)s->n_feature_masks, "mixup", s->mixup, "filter_size", (json_int_t)s->shape.n_filters,
+        "kernel_size", (json_int_t)s->shape.kernel_size, "dilation_size", (json_int_t)s->shape.n_dilations,
+        "stack_size", (json_int_t)s->shape.n_stacks, "dropout", s->shape.dropout, "activation",
+        ser_nonlinearity_name(s->shape.activation), "average_frames", (json_int_t)condense.n_averaged, "trim",
+        (int)condense.trim);
+}
+
+json_t *ser_learning_config(const json_t *config, const ser_learning *l, const ser_workbench *w,
+                            const ser_network_options *o, const ser_workbench_options *bench)
+{
+    json_t *all = json_deep_copy(config);
+    bool ok = all && json_object_set_new(all, "augment", json_sprintf("%zu", w->n_copies)) == 0;
+    if (l->settings.linear)
+        ok = ok && json_object_set_new(all, "c", json_real(l->settings.candidates[0].c)) == 0;
+    if (l->settings.n_networks)
+        ok = ok && json_object_update_new(all, network_settings(l, o, bench)) == 0;
+    if (!ok) {
+        json_decref(all);
+        all = NULL;
+    }
+    return all;
 }

@@ -33,9 +33,10 @@ typedef struct ser_option {
     const char *argument; /* "FILE"; for CHOICE the words joined by | */
     const char *help; /* one line; "(default: ...)" is appended from *value where there is one and the text
                          does not speak of a default itself */
-    double minimum, maximum; /* of INT and DOUBLE; both 0: any; INFINITY: no upper limit */
-    const char *alias;       /* another spelling, such as "random-seed" for "seed"; or NULL */
-    bool *given;             /* set to true when the user named the option; or NULL */
+    /* Of INT and DOUBLE; both 0: any; INFINITY: no upper limit. A number that nobody gave may be below. */
+    double minimum, maximum;
+    const char *alias; /* another spelling, such as "random-seed" for "seed"; or NULL */
+    bool *given;       /* set to true when the user named the option; or NULL */
 } ser_option;
 
 typedef struct ser_command {

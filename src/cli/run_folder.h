@@ -11,7 +11,7 @@
 
 typedef struct ser_run_folder {
     char *path;
-    json_t *config; /* every option in force */
+    json_t *config; /* the options as given */
     int lock;
     FILE *history; /* history.jsonl: a line per epoch */
     bool complete; /* report.json is there already */

@@ -14,6 +14,12 @@ static void key_of(char key[MAX_KEY], const ser_option *o)
             *c = '_';
 }
 
+/* Numbers that nobody gave may be below what can be given. */
+static bool is_given(const ser_option *o, double value)
+{
+    return (o->minimum == 0 && o->maximum == 0) || value >= o->minimum;
+}
+
 static json_t *value_of(const ser_option *o)
 {
     const char *text;
@@ -23,9 +29,9 @@ static json_t *value_of(const ser_option *o)
     case SER_OPTION_FLAG:
         return json_boolean(*(bool *)o->value);
     case SER_OPTION_INT:
-        return json_integer(*(long *)o->value);
+        return is_given(o, (double)*(long *)o->value) ? json_integer(*(long *)o->value) : json_null();
     case SER_OPTION_DOUBLE:
-        return json_real(*(double *)o->value);
+        return is_given(o, *(double *)o->value) ? json_real(*(double *)o->value) : json_null();
     case SER_OPTION_LIST: /* one as it is, which is what there mostly is */
         list = o->value;
         if (list->n < 2)
@@ -88,11 +94,13 @@ static bool set_value(const ser_option *o, const json_t *value)
         *(bool *)o->value = json_is_true(value);
         return json_is_boolean(value);
     case SER_OPTION_INT:
-        *(long *)o->value = (long)json_integer_value(value);
-        return json_is_integer(value);
+        if (json_is_integer(value))
+            *(long *)o->value = (long)json_integer_value(value);
+        return json_is_integer(value) || json_is_null(value);
     case SER_OPTION_DOUBLE:
-        *(double *)o->value = json_number_value(value);
-        return json_is_number(value);
+        if (json_is_number(value))
+            *(double *)o->value = json_number_value(value);
+        return json_is_number(value) || json_is_null(value);
     default:
         *(const char **)o->value = json_string_value(value);
         return json_is_string(value) || json_is_null(value);

@@ -1,4 +1,4 @@
-/* A command's options as JSON: what was in force, to be put into a report and to be taken from it again. */
+/* A command's options as JSON: what was given, to be put into a report and to be taken from it again. */
 #ifndef SER_CLI_SETTINGS_H
 #define SER_CLI_SETTINGS_H
 
@@ -9,8 +9,8 @@
     "Output" /* options behind this heading say where results go: they are no settings                       \
               */
 
-/* Keys are spelled with '_'. Options without a value are null. The caller owns the object; NULL: out of
- * memory. */
+/* Keys are spelled with '_'. Options that nobody gave a value are null. The caller owns the object; NULL: out
+ * of memory. */
 json_t *ser_settings_to_json(const ser_command *command);
 /* Sets the options named in the object; strings stay the object's. SER_E_FORMAT: a value of a wrong type.
  * Unknown keys are left alone: a newer version may have written them. */

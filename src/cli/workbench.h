@@ -41,7 +41,7 @@ typedef struct ser_workbench_options {
     {SER_OPTION_CHOICE, 0, "preset", &(o).preset, "original|best", "best: what was measured to be best; original: no altered copies"}, \
     {SER_OPTION_STRING, 0, "augment", &(o).augment, "none|N", "altered copies of each training recording (default: by the preset)"}, \
     {SER_OPTION_CHOICE, 0, "normalize", &(o).normalize, SER_NORMALIZE_WORDS, "standardise by all unlabelled recordings of each speaker (of the corpus)"}, \
-    {SER_OPTION_DOUBLE, 0, "c", &(o).c, "C", "weight of the data against the penalty (default: 300)", 0, 1e6}, \
+    {SER_OPTION_DOUBLE, 0, "c", &(o).c, "C", "weight of the data against the penalty (default: 300)", 1e-6, 1e6}, \
     {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
     {SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024}
 /* clang-format on */

@@ -297,8 +297,8 @@ static void losses(training *t, ser_adapt_epoch *e, double by)
     e->coral += share * ser_coral(t->dhidden, t->hidden, half, half, h, by * w->coral, t->coral);
     e->entropy += share * ser_mean_entropy(dlogits, scores, half, n_labels, by * w->entropy);
     e->balance += share * ser_entropy_of_mean(dlogits, scores, half, n_labels, -by * w->balance);
-    if (t->rows->pseudo_label && w->pseudo_label > 0)
-        add_cross_entropy(t, half, t->rows->pseudo_label, w->pseudo_label, &ignored);
+    if (t->rows->pseudo_label)
+        add_cross_entropy(t, half, t->rows->pseudo_label, 1, &ignored);
 }
 
 static ser_status backward(training *t, ser_error *err)

@@ -9,15 +9,14 @@
 #include "model/linear.h"
 #include "nn/ops.h"
 
-/* What the terms beside the source's cross-entropy count. All but pseudo_label are multiplied by
- * ser_lmmd_schedule; 0: a term is left out. */
+/* What the terms beside the source's cross-entropy count, all multiplied by ser_lmmd_schedule; 0: a term is
+ * left out. */
 typedef struct ser_adapt_weights {
     double lmmd;    /* local maximum mean discrepancy of the hidden features: lmmd.h */
     double coral;   /* distance of the hidden features' covariances (Sun and Saenko 2016, arXiv:1607.01719) */
     double entropy; /* of each answer on the target (Grandvalet and Bengio 2005) */
     double balance; /* entropy of the mean answer on the target, which is to be high (Shi and Sha 2012,
                        arXiv:1206.6438) */
-    double pseudo_label; /* cross-entropy on the target where ser_adapt_rows.pseudo_label says something */
 } ser_adapt_weights;
 
 /* Nothing is owned. */
@@ -25,7 +24,7 @@ typedef struct ser_adapt_rows {
     const float *const *source; /* (n_source): (n_in) each, altered copies too */
     const int *label;           /* (n_source): 0 ... n_labels-1 */
     const float *const *target; /* (n_target), unlabelled */
-    const int *pseudo_label;    /* (n_target): -1 is none; or NULL */
+    const int *pseudo_label;    /* (n_target): learned from like labels, -1 is none; or NULL */
     size_t n_source, n_target, n_in, n_labels;
 } ser_adapt_rows;
 

@@ -72,6 +72,10 @@ class Runs(Adaptation):
             self.assertEqual(self.out.splitlines()[-1], self.path("a"))
             self.assertEqual(self.err, "")
             self.assertEqual((r["source"], r["target"], r["corpus"], r["normalize"]), (data, other, other, "speaker"))
+            self.assertEqual((r["config"]["lmmd_weight"], r["config"]["dropout"], r["config"]["normalize"]), (1, 0, "speaker"))  # in force
+            with open(self.path("a/config.json")) as f:
+                given = json.load(f)
+            self.assertEqual((given["lmmd_weight"], given["dropout"], given["normalize"]), (None, None, "speaker"))
             self.assertIn(r["kept"], ("adapted", "source"))
             self.assertIn(r["reason"], self.out)
             self.assertEqual(r["ua_shared"], (r["adapted"] if r["kept"] == "adapted" else r["before"])["ua_shared"])
@@ -135,6 +139,7 @@ class Runs(Adaptation):
         for where, _, names in list(os.walk(self.path("data/RAVDESS"))):
             for n in names:
                 os.rename(os.path.join(where, n), os.path.join(where, n[1:]))
+        self.assertEqual(right["config"]["lmmd_weight"], {"linear": 1, "timnet": 0.3})
         wrong = self.adapt("--model-type", "linear+timnet", *SMALL)
         self.assertEqual((right["kept"], right["agreement"]), (wrong["kept"], wrong["agreement"]))
         self.assertNotEqual(right["confusion"], wrong["confusion"])

@@ -44,6 +44,7 @@ class Runs(Training):
             "metrics.xlsx", "model.safetensors", "report.html", "report.json"]))
         report = json.loads(files["report.json"])
         self.assertEqual((report["n"], report["protocol"], report["model_type"], len(report["folds"])), (18, "kfold=2", "timnet", 2))
+        self.assertEqual((report["config"]["epoch"], report["config"]["patience"]), (3, 10))  # as given, and by the preset
         history = [json.loads(line) for line in files["history.jsonl"].splitlines()]
         self.assertEqual([(e["part"], e["epoch"]) for e in history],
                          [(p, e) for p in ("fold 1", "fold 2", "final model") for e in (1, 2, 3)])

@@ -103,7 +103,6 @@ static void test_pseudo_labels(const corpora *c, const ser_nn_ops *ops)
         pseudo[i] = i % 4 ? -1 : c->label[N_SOURCE + i];
     own.rows.pseudo_label = pseudo;
     ser_adapt_settings s = settings_of(ops);
-    s.weights.pseudo_label = 1;
     CHECK_OK(ser_adapt(&a, &own.rows, c->mean, c->scale, &s, &err), &err);
     CHECK(accuracy(c, &a.head, N_SOURCE, N_SOURCE + N_TARGET) > 95);
     ser_adapted_release(&a);
