@@ -76,7 +76,7 @@ const ser_command ser_command_evaluate = {
 
 /* ---- what the terminal shows ---- */
 
-static void say_leaks(const ser_leaks *l, const ser_folds *folds)
+static void append_leaks(ser_text *t, const ser_leaks *l, const ser_folds *folds)
 {
     size_t n_speakers = 0, n_texts = 0, n_duplicates = 0;
     const char *example = "";
@@ -87,14 +87,17 @@ static void say_leaks(const ser_leaks *l, const ser_folds *folds)
         if (!*example)
             example = l->examples[f];
     }
-    printf("Shared by training and test parts: speakers in %zu of %zu folds, texts in %zu, %zu recordings "
-           "that are in both\n",
-           n_speakers, folds->n_folds, n_texts, n_duplicates);
+    ser_text_appendf(
+        t,
+        "Shared by training and test parts: speakers in %zu of %zu folds, texts in %zu, %zu recordings "
+        "that are in both\n",
+        n_speakers, folds->n_folds, n_texts, n_duplicates);
     if (n_speakers)
-        printf("  The test speakers were heard in training: for strangers' voices see --protocol loso or "
+        ser_text_append(
+            t, "  The test speakers were heard in training: for strangers' voices see --protocol loso or "
                "group-kfold\n");
     if (*example)
-        printf("  %s\n", example);
+        ser_text_appendf(t, "  %s\n", example);
 }
 
 static void append_weights(ser_text *t, const float *weight, const ser_feature_spec *spec)
@@ -107,19 +110,22 @@ static void append_weights(ser_text *t, const float *weight, const ser_feature_s
 }
 
 static void print_summary(const ser_workbench *w, const ser_folds *folds, const ser_leaks *leaks,
-                          const ser_evaluation *e)
+                          const ser_evaluation *e, const ser_learning *learning)
 {
     ser_style style = ser_style_of(stdout);
     ser_text t = {0}, type = {0};
     const ser_figures *f = &e->figures;
     ser_feature_spec_type(&w->spec, &type);
-    printf("%s, %s, %s, %s, normalize %s, %zu altered copies, precision %s, seed %ld\n", w->corpus->name,
-           protocol_text, type.s, model_type, bench.normalize, w->n_copies, w->precision, bench.seed);
+    ser_text_appendf(&t, "%s, %s, %s, %s, normalize %s, %zu altered copies, precision %s, seed %ld\n",
+                     w->corpus->name, protocol_text, type.s, model_type, bench.normalize, w->n_copies,
+                     w->precision, bench.seed);
+    ser_append_network_settings(&t, learning, &network, &bench);
     if (strcmp(bench.normalize, "none") != 0)
-        printf(
+        ser_text_appendf(
+            &t,
             "  --normalize %s: features are standardised by unlabelled recordings of the test side as well\n",
             bench.normalize);
-    say_leaks(leaks, folds);
+    append_leaks(&t, leaks, folds);
     for (size_t i = 0; i < e->n_folds; i++) {
         const ser_fold_result *r = &e->folds[i];
         json_t *layers = ser_chosen_layers_json(&w->spec, r->chosen.blocks);
@@ -244,7 +250,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     if (st == SER_OK)
         st = make_report(report, &w, folds, &leaks, &e, &learning, err);
     if (st == SER_OK && !quiet)
-        print_summary(&w, folds, &leaks, &e);
+        print_summary(&w, folds, &leaks, &e, &learning);
     if (st == SER_OK && !quiet)
         st = save_all(&w, &e, *report, err);
     ser_evaluation_release(&e);

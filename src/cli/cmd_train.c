@@ -189,6 +189,11 @@ static void print_summary(const work *k)
 {
     ser_style style = ser_style_of(stdout);
     ser_text t = {0};
+    ser_text_appendf(&t, "%s, %s, %s, %s, %zu altered copies, precision %s, seed %ld\n", k->w.corpus->name,
+                     protocol_text, k->material.report.features, model_type, k->w.n_copies, k->w.precision,
+                     bench.seed);
+    ser_append_network_settings(&t, &k->learning, &network, &bench);
+    ser_text_append(&t, "\n");
     for (size_t f = 0; f < k->e.n_folds; f++) {
         const ser_run_fold *r = &k->material.folds[f];
         ser_text_appendf(&t, "fold %-4s %5zu train %4zu validation %4zu test   UA %6.2f   WA %6.2f", r->name,

@@ -467,6 +467,28 @@ static ser_status save(work *k, const ser_progress *progress, ser_error *err)
     return st == SER_OK ? ser_run_save(&k->folder, &k->material.report, k->report, json_path, err) : st;
 }
 
+static void print_summary(const work *k)
+{
+    static const char *const keys[] = {
+        "normalize",     "networks",    "epoch",          "batch_size",     "lr",
+        "dropout",       "lmmd_weight", "entropy_weight", "balance_weight", "coral_weight",
+        "self_training", "adapt_norms"};
+    json_t *shown = json_object();
+    ser_text t = {0};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        json_object_set(shown, keys[i], json_object_get(k->config, keys[i]));
+    ser_text_appendf(&t, "%s, %s, precision %s, seed %ld\n", k->material.report.features, model_type,
+                     k->target.precision, bench.seed);
+    ser_append_settings(&t, shown);
+    ser_text_append(&t, "\n");
+    if (!t.failed)
+        fwrite(t.s, 1, t.n, stdout);
+    ser_text_release(&t);
+    json_decref(shown);
+    ser_run_material_print_cross(&k->material, &k->mapping, &k->cross[k->adaptation.kept_adapted],
+                                 "The model kept");
+}
+
 /* ---- one run ---- */
 
 static void release(work *k)
@@ -525,8 +547,7 @@ static ser_status adapt(ser_error *err)
     if (complete)
         ser_say("%s: this run is complete", k.folder.path);
     if (st == SER_OK && !complete) {
-        ser_run_material_print_cross(&k.material, &k.mapping, &k.cross[k.adaptation.kept_adapted],
-                                     "The model kept");
+        print_summary(&k);
         ser_run_remove_leftovers(k.folder.path);
     }
     if (st == SER_OK)

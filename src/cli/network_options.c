@@ -1,4 +1,5 @@
 #include "cli/network_options.h"
+#include "cli/settings.h"
 
 #include <string.h>
 
@@ -162,4 +163,12 @@ json_t *ser_learning_config(const json_t *config, const ser_learning *l, const s
         all = NULL;
     }
     return all;
+}
+
+void ser_append_network_settings(ser_text *t, const ser_learning *l, const ser_network_options *o,
+                                 const ser_workbench_options *bench)
+{
+    json_t *settings = l->settings.n_networks ? network_settings(l, o, bench) : NULL;
+    ser_append_settings(t, settings);
+    json_decref(settings);
 }

@@ -81,6 +81,9 @@ void ser_learning_close(ser_learning *l);
  * json_decref; NULL: out of memory. */
 json_t *ser_learning_config(const json_t *config, const ser_learning *l, const ser_workbench *w,
                             const ser_network_options *o, const ser_workbench_options *bench);
+/* The networks' options in force, as lines of text; without networks nothing. */
+void ser_append_network_settings(ser_text *t, const ser_learning *l, const ser_network_options *o,
+                                 const ser_workbench_options *bench);
 
 /* What is done to frames before the networks read them, by the preset and the features of bench, with what
  * the user said in its place. */

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_KEY = 64 };
@@ -121,4 +122,48 @@ ser_status ser_settings_from_json(const ser_command *command, const json_t *sett
             return ser_fail(err, SER_E_FORMAT, "setting '%s' has a value of a wrong type", key);
     }
     return SER_OK;
+}
+
+static void append_value(ser_text *t, const json_t *value)
+{
+    const char *key;
+    json_t *part;
+    char *text = json_is_object(value) || json_is_string(value)
+                     ? NULL
+                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
+    if (text || json_is_string(value))
+        ser_text_append(t, text ? text : json_string_value(value));
+    free(text);
+    json_object_foreach((json_t *)value, key, part)
+    {
+        ser_text_appendf(t, "%s%s ",
+                         json_object_iter((json_t *)value) == json_object_key_to_iter(key) ? "" : " / ", key);
+        append_value(t, part);
+    }
+}
+
+void ser_append_settings(ser_text *t, const json_t *settings)
+{
+    enum { WIDTH = 100 };
+    const char *key;
+    json_t *value;
+    size_t line = t->n;
+    ser_text one = {0};
+    json_object_foreach((json_t *)settings, key, value)
+    {
+        ser_text_clear(&one);
+        ser_text_appendf(&one, "%s ", key);
+        append_value(&one, value);
+        bool is_first = t->n == line;
+        if (!is_first && t->n + one.n + 3 > line + WIDTH) {
+            ser_text_append(t, ",\n");
+            line = t->n;
+            is_first = true;
+        }
+        ser_text_appendf(t, "%s%s", is_first ? "" : ", ", one.s ? one.s : "");
+    }
+    t->failed = t->failed || one.failed;
+    ser_text_release(&one);
+    if (t->n > line)
+        ser_text_append(t, "\n");
 }

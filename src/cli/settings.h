@@ -2,6 +2,7 @@
 #ifndef SER_CLI_SETTINGS_H
 #define SER_CLI_SETTINGS_H
 
+#include "base/text.h"
 #include "cli/options.h"
 #include <jansson.h>
 
@@ -15,5 +16,8 @@ json_t *ser_settings_to_json(const ser_command *command);
 /* Sets the options named in the object; strings stay the object's. SER_E_FORMAT: a value of a wrong type.
  * Unknown keys are left alone: a newer version may have written them. */
 ser_status ser_settings_from_json(const ser_command *command, const json_t *settings, ser_error *err);
+
+/* "epoch 12, lr 0.002, ..." in lines of 100 columns; NULL: nothing. */
+void ser_append_settings(ser_text *t, const json_t *settings);
 
 #endif
