@@ -147,12 +147,6 @@ void ser_augment_add_noise(float *pcm, size_t n, ser_noise kind, double snr_db, 
         mix_noise(pcm, n, kind, 1, sqrt(power / (double)n) * pow(10, -snr_db / 20), r);
 }
 
-SER_FAST static void add_scaled(float *y, const float *x, float scale, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += scale * x[i];
-}
-
 typedef struct tap {
     size_t delay;
     float gain;
@@ -197,7 +191,7 @@ void ser_augment_echo(float *pcm, size_t n, double decay_s, double direct_to_ech
         memset(block, 0, sizeof block);
         for (size_t k = 0; k < n_taps && taps[k].delay < end; k++) {
             size_t delay = taps[k].delay, from = begin > delay ? begin : delay;
-            add_scaled(block + (from - begin), pcm + (from - delay), taps[k].gain, end - from);
+            ser_add_scaled(block + (from - begin), pcm + (from - delay), taps[k].gain, end - from);
         }
         memcpy(pcm + begin, block, (end - begin) * sizeof *pcm);
         end = begin;

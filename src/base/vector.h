@@ -5,6 +5,7 @@
 #ifndef SER_BASE_VECTOR_H
 #define SER_BASE_VECTOR_H
 
+#include <stddef.h>
 #include <string.h>
 
 /* Not with sanitizers, which do not mix with the loader's selection, and not with clang: version 14 refuses
@@ -42,5 +43,23 @@ SER_INLINE float ser_lanes_sum(ser_lanes v)
         s += v[i];
     return s;
 }
+
+/* <a, b>, summed in fp32. */
+SER_INLINE float ser_lanes_dot(const float *a, const float *b, size_t n)
+{
+    ser_lanes sum = {0};
+    float rest = 0;
+    size_t i = 0;
+    for (; i + SER_N_LANES <= n; i += SER_N_LANES)
+        sum += ser_lanes_load(a + i) * ser_lanes_load(b + i);
+    for (; i < n; i++)
+        rest += a[i] * b[i];
+    return ser_lanes_sum(sum) + rest;
+}
+
+/* The same, where the caller is not SER_FAST. */
+float ser_dot_f32(const float *a, const float *b, size_t n);
+/* y += by * x, n of them. */
+void ser_add_scaled(float *y, const float *x, float by, size_t n);
 
 #endif

@@ -67,25 +67,6 @@ void ser_map_rows_release(ser_map_rows *rows)
     *rows = (ser_map_rows){0};
 }
 
-SER_INLINE float dot_inline(const float *a, const float *b, size_t n)
-{
-    ser_lanes sum = {0};
-    for (size_t j = 0; j < n; j += SER_N_LANES)
-        sum += ser_lanes_load(a + j) * ser_lanes_load(b + j);
-    return ser_lanes_sum(sum);
-}
-
-SER_FAST static float dot(const float *a, const float *b, size_t n)
-{
-    return dot_inline(a, b, n);
-}
-
-SER_FAST static void add_scaled(float *restrict y, const float *restrict x, float factor, size_t n)
-{
-    for (size_t j = 0; j < n; j++)
-        y[j] += factor * x[j];
-}
-
 /* w (BLOCK, stride) = x^T x v, v (BLOCK, stride): the covariance but for a factor. */
 SER_FAST static void multiply(float *restrict w, const float *restrict v, const float *restrict x, size_t n,
                               size_t stride)
@@ -95,7 +76,7 @@ SER_FAST static void multiply(float *restrict w, const float *restrict v, const 
         const float *row = x + i * stride;
         float t[BLOCK];
         for (size_t k = 0; k < BLOCK; k++)
-            t[k] = dot_inline(row, v + k * stride, stride);
+            t[k] = ser_lanes_dot(row, v + k * stride, stride);
         for (size_t j = 0; j < stride; j += SER_N_LANES) {
             ser_lanes values = ser_lanes_load(row + j);
             for (size_t k = 0; k < BLOCK; k++)
@@ -108,15 +89,15 @@ SER_FAST static void multiply(float *restrict w, const float *restrict v, const 
  * Gram-Schmidt, twice, because once is not enough in floats. */
 static void orthonormalise(float *basis, size_t k, size_t stride)
 {
-    float *v = basis + k * stride, before = sqrtf(dot(v, v, stride));
+    float *v = basis + k * stride, before = sqrtf(ser_dot_f32(v, v, stride));
     for (int pass = 0; pass < 2; pass++) {
-        float length = sqrtf(dot(v, v, stride));
+        float length = sqrtf(ser_dot_f32(v, v, stride));
         for (size_t j = 0; j < stride; j++)
             v[j] = length > 1e-6f * before ? v[j] / length : 0;
         for (size_t i = 0; i < k; i++)
-            add_scaled(v, basis + i * stride, -dot(v, basis + i * stride, stride), stride);
+            ser_add_scaled(v, basis + i * stride, -ser_dot_f32(v, basis + i * stride, stride), stride);
     }
-    float length = sqrtf(dot(v, v, stride));
+    float length = sqrtf(ser_dot_f32(v, v, stride));
     for (size_t j = 0; j < stride; j++)
         v[j] = length > 0.1f ? v[j] / length : 0;
 }
@@ -176,7 +157,7 @@ static void expand(krylov *k, const ser_map_rows *rows)
         for (size_t i = 0; i < first + BLOCK; i++)
             for (size_t j = 0; j < BLOCK; j++)
                 k->products[i][first + j] = k->products[first + j][i] =
-                    (double)dot(k->basis + i * stride, next + j * stride, stride);
+                    (double)ser_dot_f32(k->basis + i * stride, next + j * stride, stride);
     }
 }
 
@@ -194,7 +175,7 @@ static double keep_best(krylov *k, size_t stride)
         taken[best] = true;
         memset(k->best + b * stride, 0, stride * sizeof *k->best);
         for (size_t i = 0; i < N_BASIS; i++)
-            add_scaled(k->best + b * stride, k->basis + i * stride, (float)k->vectors[i][best], stride);
+            ser_add_scaled(k->best + b * stride, k->basis + i * stride, (float)k->vectors[i][best], stride);
         if (b < 2)
             changed = fmax(changed, 1 - k->vectors[b][best] * k->vectors[b][best]);
     }
@@ -231,7 +212,7 @@ static void project(float *xy, const float *directions, const ser_map_rows *rows
     for (size_t axis = 0; axis < 2; axis++) {
         double extreme = 0;
         for (size_t i = 0; i < rows->n; i++) {
-            float x = dot(rows->x + i * rows->stride, directions + axis * rows->stride, rows->stride);
+            float x = ser_dot_f32(rows->x + i * rows->stride, directions + axis * rows->stride, rows->stride);
             xy[2 * i + axis] = x;
             squares[axis] += (double)x * (double)x;
             extreme = fabs((double)x) > fabs(extreme) ? (double)x : extreme;

@@ -69,24 +69,6 @@ static void finish(adaptation *a)
     ser_free(a->dlogits);
 }
 
-SER_FAST static float dot(const float *a, const float *b, size_t n)
-{
-    ser_lanes sum = {0};
-    float rest = 0;
-    size_t i = 0;
-    for (; i + SER_N_LANES <= n; i += SER_N_LANES)
-        sum += ser_lanes_load(a + i) * ser_lanes_load(b + i);
-    for (; i < n; i++)
-        rest += a[i] * b[i];
-    return ser_lanes_sum(sum) + rest;
-}
-
-SER_FAST static void add(float *y, const float *x, float by, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += by * x[i];
-}
-
 static void step(adaptation *a, double step_rate)
 {
     size_t n_labels = a->l->n_labels, n_used = a->n_used;
@@ -95,7 +77,7 @@ static void step(adaptation *a, double step_rate)
     for (size_t r = 0; r < a->n; r++) {
         float *scores = a->scores + r * n_labels;
         for (size_t label = 0; label < n_labels; label++)
-            scores[label] = bias[label] + dot(a->values + label * n_used, a->z + r * n_used, n_used);
+            scores[label] = bias[label] + ser_dot_f32(a->values + label * n_used, a->z + r * n_used, n_used);
         ser_softmax(scores, n_labels, 1);
     }
     memset(a->dlogits, 0, a->n * n_labels * sizeof *a->dlogits);
@@ -104,7 +86,7 @@ static void step(adaptation *a, double step_rate)
     for (size_t r = 0; r < a->n; r++)
         for (size_t label = 0; label < n_labels; label++) {
             float slope = a->dlogits[r * n_labels + label];
-            add(a->gradients + label * n_used, a->z + r * n_used, slope, n_used);
+            ser_add_scaled(a->gradients + label * n_used, a->z + r * n_used, slope, n_used);
             dbias[label] += slope;
         }
     float pull = (float)(2 * proximity * (1 + (double)PRIOR / (double)a->n));

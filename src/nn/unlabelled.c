@@ -5,20 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-/* y += by * x, n of them. */
-SER_FAST static void add(float *y, const float *x, float by, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += by * x[i];
-}
-
 /* ---- CORAL ---- */
 
 static void mean_of(float *mean, const float *x, size_t n, size_t dims)
 {
     memset(mean, 0, dims * sizeof *mean);
     for (size_t r = 0; r < n; r++)
-        add(mean, x + r * dims, 1 / (float)n, dims);
+        ser_add_scaled(mean, x + r * dims, 1 / (float)n, dims);
 }
 
 /* covariance += sign * that of x (n, dims). row: scratch (dims). */
@@ -27,9 +20,9 @@ static void add_covariance(float *covariance, float *row, const float *mean, con
 {
     for (size_t r = 0; r < n; r++) {
         memcpy(row, x + r * dims, dims * sizeof *row);
-        add(row, mean, -1, dims);
+        ser_add_scaled(row, mean, -1, dims);
         for (size_t i = 0; i < dims; i++)
-            add(covariance + i * dims, row, sign * row[i] / (float)(n - 1), dims);
+            ser_add_scaled(covariance + i * dims, row, sign * row[i] / (float)(n - 1), dims);
     }
 }
 
@@ -39,9 +32,9 @@ static void add_gradient(float *dx, float *row, const float *difference, const f
 {
     for (size_t r = 0; r < n; r++) {
         memcpy(row, x + r * dims, dims * sizeof *row);
-        add(row, mean, -1, dims);
+        ser_add_scaled(row, mean, -1, dims);
         for (size_t i = 0; i < dims; i++)
-            add(dx + r * dims, difference + i * dims, by * row[i] / (float)(n - 1), dims);
+            ser_add_scaled(dx + r * dims, difference + i * dims, by * row[i] / (float)(n - 1), dims);
     }
 }
 

@@ -36,12 +36,6 @@ SER_FAST static void add_layer(float *z, float weight, const float *x, const flo
         z[i] += weight * ((x[i] - mean[i]) * scale[i]);
 }
 
-SER_FAST static void add_scaled(float *y, float by, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += by * x[i];
-}
-
 /* <g, (x - mean) * scale> */
 SER_FAST static double layer_product(const float *g, const float *x, const float *mean, const float *scale,
                                      size_t n)
@@ -108,7 +102,7 @@ static ser_status gradient_part(void *context, size_t part, ser_nn_work *work, s
                                                       p->share * (double)rows->weight[r]);
         memset(dz, 0, y->n_combined * sizeof *dz);
         for (size_t k = 0; k < rows->n_labels; k++)
-            add_scaled(dz, dlogits[k], l->w + k * y->n_combined, y->n_combined);
+            ser_add_scaled(dz, l->w + k * y->n_combined, dlogits[k], y->n_combined);
         p->along[part] += layer_product(dz, z, l->mean, l->scale, y->n_combined);
         for (size_t i = 0; i < y->n_layers; i++) {
             size_t at = y->at[y->sum[i]], first = y->first[i], width = y->width[y->sum[i]];
