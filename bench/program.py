@@ -37,6 +37,12 @@ for precision in ("auto", "fp32"):
     print("predict, all of RAVDESS (5,330 s), --precision %s: %.1f s, %.0f times real time, %.0f MB" % (precision, seconds, 5330 / seconds, peak))
 
 with tempfile.TemporaryDirectory() as folder:
+    for precision in ("auto", "fp32"):
+        seconds, peak = run(["extract", "--data", "RAVDESS", "--data-dir", DATA, "--feature-type", "WHISPER", "--encoder", WHISPER, "--precision",
+                             precision, "--overwrite", "--features-dir", folder], stderr=subprocess.DEVNULL)
+        print("extract, WHISPER features of all of RAVDESS, --precision %s: %.1f s, %.0f times real time, %.0f MB" % (
+            precision, seconds, 5330 / seconds, peak))
+
     # Long recordings of the speech that Debian's alsa-utils brings, end to end.
     source = "/usr/share/sounds/alsa/Front_Center.wav"
     with wave.open(source) as f:
