@@ -1,5 +1,6 @@
 #include "cli/run_material.h"
 #include "base/memory.h"
+#include "cli/settings.h"
 #include "report/text.h"
 
 #include <math.h>
@@ -106,10 +107,10 @@ static ser_status list_facts(ser_run_material *m, const json_t *config, ser_erro
     {
         if (json_is_null(value))
             continue;
-        char *text =
-            json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        char *own = ser_strdup(text ? text : json_is_string(value) ? json_string_value(value) : "");
-        free(text);
+        ser_text text = {0};
+        ser_append_setting(&text, value);
+        char *own = text.failed ? NULL : ser_strdup(text.s ? text.s : "");
+        ser_text_release(&text);
         if (!own)
             return ser_fail_nomem(err);
         m->facts[m->n_facts++] = (ser_run_fact){.name = key, .value = own};

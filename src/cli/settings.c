@@ -124,7 +124,7 @@ ser_status ser_settings_from_json(const ser_command *command, const json_t *sett
     return SER_OK;
 }
 
-static void append_value(ser_text *t, const json_t *value)
+void ser_append_setting(ser_text *t, const json_t *value)
 {
     const char *key;
     json_t *part;
@@ -138,7 +138,7 @@ static void append_value(ser_text *t, const json_t *value)
     {
         ser_text_appendf(t, "%s%s ",
                          json_object_iter((json_t *)value) == json_object_key_to_iter(key) ? "" : " / ", key);
-        append_value(t, part);
+        ser_append_setting(t, part);
     }
 }
 
@@ -153,7 +153,7 @@ void ser_append_settings(ser_text *t, const json_t *settings)
     {
         ser_text_clear(&one);
         ser_text_appendf(&one, "%s ", key);
-        append_value(&one, value);
+        ser_append_setting(&one, value);
         bool is_first = t->n == line;
         if (!is_first && t->n + one.n + 3 > line + WIDTH) {
             ser_text_append(t, ",\n");

@@ -17,6 +17,8 @@ json_t *ser_settings_to_json(const ser_command *command);
  * Unknown keys are left alone: a newer version may have written them. */
 ser_status ser_settings_from_json(const ser_command *command, const json_t *settings, ser_error *err);
 
+/* The value alone; of an object "linear 1 / timnet 0.3". */
+void ser_append_setting(ser_text *t, const json_t *value);
 /* "epoch 12, lr 0.002, ..." in lines of 100 columns; NULL: nothing. */
 void ser_append_settings(ser_text *t, const json_t *settings);
 
