@@ -64,13 +64,25 @@ static ser_status take_lock(ser_run_folder *f, ser_error *err)
     return st;
 }
 
-ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err)
+static bool holds(const char *folder, const char *name)
+{
+    char *path = ser_io_join(folder, name);
+    bool yes = path && access(path, F_OK) == 0;
+    ser_free(path);
+    return yes;
+}
+
+/* The caller does json_decref. */
+static ser_status read_config(json_t **out, const char *folder, ser_error *err)
 {
     enum { MAX_CONFIG = 1 << 20 };
     ser_bytes bytes = {0};
     json_error_t at;
-    char *path = ser_io_join(folder, "config.json");
     *out = NULL;
+    if (!holds(folder, "config.json"))
+        return ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
+                        folder);
+    char *path = ser_io_join(folder, "config.json");
     ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
     if (st == SER_OK && !(*out = json_loadb((const char *)bytes.data, bytes.n, 0, &at)))
         st = ser_fail(err, SER_E_FORMAT, "line %d: %s", at.line, at.text);
@@ -91,7 +103,7 @@ static ser_status compare_config(const char *folder, const json_t *config, ser_e
 {
     json_t *have = NULL, *value;
     const char *key;
-    ser_status st = ser_run_config_read(&have, folder, err);
+    ser_status st = read_config(&have, folder, err);
     if (st != SER_OK)
         return st;
     json_object_foreach((json_t *)config, key, value)
@@ -105,14 +117,6 @@ static ser_status compare_config(const char *folder, const json_t *config, ser_e
     }
     json_decref(have);
     return st;
-}
-
-static bool holds(const char *folder, const char *name)
-{
-    char *path = ser_io_join(folder, name);
-    bool yes = path && access(path, F_OK) == 0;
-    ser_free(path);
-    return yes;
 }
 
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
@@ -382,7 +386,7 @@ bool ser_run_options_start(const ser_command *command, int argc, char **argv, co
     for (size_t i = 0; i < MAX_OPTIONS && command->options[i].kind != SER_OPTION_END; i++)
         filled[i] = command->options[i].kind == SER_OPTION_LIST &&
                     ((ser_option_list *)command->options[i].value)->n > 0;
-    ser_status st = ser_run_config_read(config, *resume_path, &err);
+    ser_status st = read_config(config, *resume_path, &err);
     if (st == SER_OK)
         st = ser_settings_from_json(command, *config, &err);
     if (st != SER_OK) {

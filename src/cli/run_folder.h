@@ -45,8 +45,6 @@ void ser_run_remove_leftovers(const char *folder);
 bool ser_run_options_start(const ser_command *command, int argc, char **argv, const char **resume_path,
                            json_t **config, ser_option_list *rest, int *status);
 
-/* config.json of a run folder; the caller does json_decref. SER_E_IO, SER_E_FORMAT with the path. */
-ser_status ser_run_config_read(json_t **out, const char *folder, ser_error *err);
 /* Into folder/name, or name where folder is empty. */
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err);
 
