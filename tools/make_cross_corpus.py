@@ -13,7 +13,8 @@ OUT = os.path.abspath(sys.argv[4] if len(sys.argv) > 4 else "runs/cross-corpus")
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "cross-corpus.md")
 SEEDS = (46, 56, 66, 76, 86)  # projections and networks of a run take the seeds that follow
 DIRECTIONS = (("EMODB", "RAVDESS"), ("RAVDESS", "EMODB"))
-ONE = ["--networks", "1"]
+ALL = ["--layers", "1,2,3,4"]
+ONE = ["--networks", "1"] + ALL
 
 
 def terms(lmmd=0, entropy=0, balance=0, coral=0, rounds=0):
@@ -40,7 +41,7 @@ ALONE = [
 ]
 BEST = [
     ("best", [], "`linear`: five projections, the preset `best`"),
-    ("both", ["--model-type", "linear+timnet"], "`linear+timnet`: five projections and three networks"),
+    ("all-layers", ALL, "the same, always of layers 1 to 4"),
     ("timnet", ["--model-type", "timnet"] + ONE, "`timnet`: one network"),
     ("norms", ["--model-type", "timnet", "--adapt-norms"] + ONE + terms(), "`timnet`, adaptive batch normalisation alone"),
 ]

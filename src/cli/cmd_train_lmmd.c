@@ -148,9 +148,6 @@ static ser_adapt_settings adapt_settings(const ser_nn_ops *ops)
 static void set_learning(work *k)
 {
     ser_learn_settings *s = &k->learning.settings;
-    size_t n_blocks = ser_extractor_n_blocks(k->source.extractor);
-    k->candidate =
-        (ser_candidate){.blocks = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1, .c = 300};
     k->to = (ser_learn_data){.corpus = k->target.corpus,
                              .extractor = k->target.extractor,
                              .store = k->target.store,
@@ -161,6 +158,8 @@ static void set_learning(work *k)
                                        .n_rounds = (size_t)n_rounds,
                                        .confidence = confidence};
     ser_set_size(&k->transfer.n_projections, network.n_networks);
+    k->transfer.n_sets = ser_workbench_sets(k->transfer.sets, k->source.extractor, bench.layers);
+    k->candidate = (ser_candidate){.blocks = k->transfer.sets[0], .c = 300};
     k->epochs = (ser_epochs){.folder = &k->folder, .n_networks = s->n_networks};
     s->linear = ser_model_type_has_linear(model_type);
     if (!ser_model_type_has_networks(model_type))
@@ -310,6 +309,7 @@ static ser_status score(work *k, ser_error *err)
 {
     enum { N_RESAMPLES = 10000 };
     const ser_adaptation *a = &k->adaptation;
+    const ser_learned *models[] = {&a->source, &a->adapted};
     float *scores[] = {a->before, a->after};
     int n_heard = count_heard(k);
     ser_status st = SER_OK;
@@ -320,6 +320,7 @@ static ser_status score(work *k, ser_error *err)
         k->leaks.duplicates[m] = n_heard;
         k->e.folds[m] = (ser_fold_result){.n_train = k->source.corpus->n_utterances,
                                           .n_test = k->e.n,
+                                          .chosen = models[m]->linear.chosen,
                                           .ua = c->figures.ua,
                                           .wa = c->figures.wa,
                                           .f1 = c->figures.f1,
@@ -344,6 +345,43 @@ static ser_status add_note(work *k, bool serious, ser_text *t, ser_error *err)
     return st;
 }
 
+/* "LOGMEL + WHISPER 2,3,4" */
+static void append_blocks(ser_text *t, const ser_feature_spec *spec, uint64_t blocks)
+{
+    bool any = false;
+    size_t block = 0;
+    for (size_t p = 0; p < spec->n_parts; p++) {
+        const ser_feature_part *part = &spec->parts[p];
+        bool is_encoder = ser_feature_kind_is_encoder(part->kind), named = false;
+        for (size_t l = 0; l < (is_encoder ? part->n_layers : 1); l++, block++) {
+            if (!(blocks >> block & 1))
+                continue;
+            if (!named)
+                ser_text_appendf(t, "%s%s", any ? " + " : "", ser_feature_kind_name(part->kind));
+            if (is_encoder)
+                ser_text_appendf(t, "%s%d", named ? "," : " ", part->layers[l]);
+            any = named = true;
+        }
+    }
+}
+
+/* What the projection reads, where there was a choice. */
+static ser_status add_layers_note(work *k, ser_error *err)
+{
+    const ser_learned *m = &k->adaptation.source;
+    const uint64_t *sets = k->transfer.sets;
+    if (!m->has_linear || k->transfer.n_sets < 2)
+        return SER_OK;
+    ser_text t = {0};
+    size_t chosen = m->linear.chosen.blocks == sets[1];
+    append_blocks(&t, &k->source.spec, sets[chosen]);
+    ser_text_append(&t, " rather than ");
+    append_blocks(&t, &k->source.spec, sets[!chosen]);
+    ser_text_appendf(&t, ": there the unadapted model sees both corpora closer, LMMD %.3f rather than %.3f",
+                     m->distance[chosen], m->distance[!chosen]);
+    return add_note(k, false, &t, err);
+}
+
 static ser_status add_notes(work *k, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
@@ -356,6 +394,8 @@ static ser_status add_notes(work *k, ser_error *err)
                      : k->normalize == SER_NORMALIZE_SPEAKER ? "speaker, and to adapt to"
                                                              : "corpus, and to adapt to");
     ser_status st = add_note(k, false, &kept, err);
+    if (st == SER_OK)
+        st = add_layers_note(k, err);
     if (st == SER_OK)
         st = add_note(k, false, &unlabelled, err);
     if (st == SER_OK && k->leaks.duplicates[0]) {

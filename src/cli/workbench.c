@@ -60,19 +60,25 @@ static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encod
     }
 }
 
-/* What the inner cross-validation tries: of free layers all, or all but the first; how much deviations count.
- * One penalty, because several, chosen inside, did no better (c 0: that one). */
+size_t ser_workbench_sets(uint64_t sets[SER_MAX_SETS], const ser_extractor *e, const char *layers)
+{
+    size_t n_blocks = ser_extractor_n_blocks(e);
+    /* Of an encoder beside others one layer must stay. */
+    const ser_feature_part *first = &ser_extractor_spec(e)->parts[0];
+    bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
+    sets[0] = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
+    sets[1] = sets[0] & ~UINT64_C(1);
+    return strcmp(layers, "auto") == 0 && n_blocks > 2 && may_drop_first ? 2 : 1;
+}
+
+/* What the inner cross-validation tries: sets of layers, and how much deviations count. One penalty, because
+ * several, chosen inside, did no better (c 0: that one). */
 static size_t list_candidates(ser_candidate *out, const ser_extractor *e, const char *layers, bool active,
                               double c)
 {
     static const double spread_weights[] = {0.5, 1}, usual_c = 300;
-    size_t n_blocks = ser_extractor_n_blocks(e), n = 0;
-    uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
-    const uint64_t sets[] = {all, all & ~UINT64_C(1)};
-    /* Of an encoder beside others one layer must stay. */
-    const ser_feature_part *first = &ser_extractor_spec(e)->parts[0];
-    bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
-    size_t n_sets = strcmp(layers, "auto") == 0 && n_blocks > 2 && may_drop_first ? 2 : 1;
+    uint64_t sets[SER_MAX_SETS];
+    size_t n_sets = ser_workbench_sets(sets, e, layers), n = 0;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t i = 0; i < sizeof spread_weights / sizeof *spread_weights; i++)
             out[n++] = (ser_candidate){.blocks = sets[s],

@@ -4,6 +4,7 @@
 
 #include "cli/common.h"
 #include "protocol/frames.h"
+#include "protocol/learn.h"
 #include "protocol/report_json.h"
 
 typedef struct ser_workbench_options {
@@ -69,6 +70,10 @@ typedef struct ser_workbench {
 
 /* What the user named, else the other one of EMODB and RAVDESS; SER_E_ARG: source is neither. */
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err);
+
+/* Which blocks of the extractor may be chosen: all, or with layers "auto" all but the first, too. Returns how
+ * many sets of them there are. */
+size_t ser_workbench_sets(uint64_t sets[SER_MAX_SETS], const ser_extractor *e, const char *layers);
 
 /* frames: how those for temporal networks are condensed; NULL: there are none. */
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o, ser_condition condition,

@@ -93,8 +93,8 @@ static void decide(ser_adaptation *a, size_t n_target)
 static ser_status learn_both(ser_adaptation *a, const ser_learn_data *source,
                              const ser_learn_settings *settings, const char *state, ser_error *err)
 {
-    ser_learn_settings plain = *settings;
-    ser_learn_transfer transfer = *settings->transfer;
+    ser_learn_settings plain = *settings, adapting = *settings;
+    ser_learn_transfer transfer = *settings->transfer, from = *settings->transfer;
     ser_text path = {0};
     int *fold = ser_alloc(source->corpus->n_utterances, sizeof *fold);
     transfer.linear.weights = (ser_adapt_weights){0};
@@ -102,17 +102,20 @@ static ser_status learn_both(ser_adaptation *a, const ser_learn_data *source,
     plain.timnet.weights = (ser_adapt_weights){0};
     plain.timnet.adapt_norms = false;
     plain.transfer = &transfer;
+    adapting.transfer = &from;
     if (state)
         ser_text_appendf(&path, "%s-source", state);
     ser_status st = fold && !path.failed
                         ? ser_learn(&a->source, source, fold, -1, &plain, "source", path.s, err)
                         : ser_fail_nomem(err);
+    from.sets[0] = a->source.linear.chosen.blocks;
+    from.n_sets = 1;
     ser_text_clear(&path);
     if (state)
         ser_text_appendf(&path, "%s-adapted", state);
     if (st == SER_OK)
         st = path.failed ? ser_fail_nomem(err)
-                         : ser_learn(&a->adapted, source, fold, -1, settings, "adapted", path.s, err);
+                         : ser_learn(&a->adapted, source, fold, -1, &adapting, "adapted", path.s, err);
     ser_text_release(&path);
     ser_free(fold);
     return st;

@@ -17,6 +17,8 @@ typedef struct ser_adaptation {
 /* The adapted model is kept where both agree on half of the target's recordings at least: adaptation that
  * helps corrects answers, adaptation that harms replaces them. docs/cross-corpus.md shows what this decides.
  *
+ * Of several sets of blocks the unadapted model's choice is taken, in which it sees both corpora closest.
+ *
  * source, target: standardised already where that is wanted; settings->transfer says how to adapt. Both
  * models learn alike, from all recordings of the source, but for the target's part in the loss. state: as in
  * ser_learn. */

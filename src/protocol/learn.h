@@ -16,14 +16,19 @@ typedef struct ser_learn_data {
     const ser_frame_set *frames; /* NULL: no temporal network */
 } ser_learn_data;
 
+enum { SER_MAX_SETS = 2 };
+
 /* Domain adaptation: unlabelled recordings of a target are learned from besides, all of them. The linear
- * model is then a projection (train/adapt.h) that reads what the first candidate says; nothing is chosen. */
+ * model is then a projection (train/adapt.h) that reads what the first candidate says, but for its blocks. */
 typedef struct ser_learn_transfer {
     const ser_learn_data *target; /* its labels are not looked at; standardised like the source */
     ser_adapt_settings linear;    /* seed, threads, listeners are those of ser_learn_settings */
     size_t n_projections;         /* of seed, seed + 1, ...: the head is the mean of theirs */
-    size_t n_rounds;              /* of self-training after the first */
-    double confidence;            /* which answers become pseudo-labels */
+    uint64_t
+        sets[SER_MAX_SETS]; /* n_sets of blocks; with several, that in which both corpora end up closest */
+    size_t n_sets;
+    size_t n_rounds;   /* of self-training after the first */
+    double confidence; /* which answers become pseudo-labels */
 } ser_learn_transfer;
 
 typedef struct ser_learn_settings {
@@ -49,8 +54,9 @@ typedef struct ser_learn_settings {
 /* The models of one training part. */
 typedef struct ser_learned {
     bool has_linear;
-    ser_head_fit linear; /* without has_linear, only what was chosen, if anything was */
-    ser_adapted adapted; /* with a transfer: the last projection; its own head is empty */
+    ser_head_fit linear;           /* without has_linear, only what was chosen, if anything was */
+    ser_adapted adapted;           /* with a transfer: the last projection; its own head is empty */
+    double distance[SER_MAX_SETS]; /* with a transfer: LMMD between both corpora, for each set of blocks */
     ser_timnet_fit *networks;
     ser_timnet_member *members; /* of the networks, moved out of them */
     size_t n_networks;

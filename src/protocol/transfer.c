@@ -15,6 +15,8 @@ typedef struct rounds {
     const float **target;
     int *pseudo_label;
     const char *what;
+    size_t set;      /* of blocks */
+    double distance; /* LMMD in the last epoch of the last round, mean of all projections */
     ser_text title;
 } rounds;
 
@@ -58,6 +60,8 @@ static ser_status name_projection(rounds *r, size_t round, size_t k)
     const ser_learn_transfer *t = r->settings->transfer;
     ser_text_clear(&r->title);
     ser_text_append(&r->title, r->what);
+    if (t->n_sets > 1)
+        ser_text_appendf(&r->title, ", layers %zu of %zu", r->set + 1, t->n_sets);
     if (t->n_rounds)
         ser_text_appendf(&r->title, ", round %zu of %zu", round + 1, t->n_rounds + 1);
     if (t->n_projections > 1)
@@ -84,13 +88,16 @@ static ser_status run_round(ser_learned *out, rounds *r, size_t round, ser_error
     ser_linear *head = &out->linear.head;
     ser_linear_release(head);
     ser_status st = ser_linear_init(head, r->rows.n_in, r->rows.n_labels, err);
+    r->distance = 0;
     for (size_t k = 0; k < n && st == SER_OK; k++) {
         ser_adapted_release(&out->adapted);
         if (name_projection(r, round, k) != SER_OK)
             return ser_fail_nomem(err);
         st = ser_adapt(&out->adapted, &r->rows, r->mean, r->scale, &r->adapt, err);
-        if (st == SER_OK)
+        if (st == SER_OK) {
             add_head(head, &out->adapted.head, 1 / (float)n);
+            r->distance += out->adapted.history[out->adapted.n_epochs - 1].lmmd / (double)n;
+        }
         ser_linear_release(&out->adapted.head);
     }
     head->temperature = 1;
@@ -109,11 +116,52 @@ static ser_status run_rounds(ser_learned *out, rounds *r, ser_error *err)
     return st;
 }
 
+/* What is read of the rows. */
+static ser_status read_blocks(rounds *r, const ser_rows *rows, const ser_candidate *candidate, ser_error *err)
+{
+    float *emphasis = NULL;
+    ser_status st = ser_standardise(r->mean, r->scale, rows->x, rows->n, rows->dims, err);
+    if (st == SER_OK)
+        st = ser_candidate_emphasis(&emphasis, rows, candidate, err);
+    for (size_t i = 0; i < rows->dims && st == SER_OK; i++)
+        r->scale[i] *= emphasis[i];
+    ser_free(emphasis);
+    return st;
+}
+
+/* What can be lost on a target grows with the distance between both corpora, which takes no labels of it to
+ * measure (S. Ben-David et al., "A theory of learning from different domains", Machine Learning 2010). */
+static ser_status try_sets(ser_learned *out, rounds *r, const ser_rows *rows, ser_error *err)
+{
+    const ser_learn_transfer *t = r->settings->transfer;
+    size_t closest = 0;
+    ser_status st = SER_OK;
+    for (r->set = 0; r->set < t->n_sets && st == SER_OK; r->set++) {
+        ser_learned own = {0};
+        ser_candidate candidate = r->settings->candidates[0];
+        candidate.blocks = t->sets[r->set];
+        st = read_blocks(r, rows, &candidate, err);
+        if (st == SER_OK)
+            st = run_rounds(&own, r, err);
+        out->distance[r->set] = r->distance;
+        if (st == SER_OK && (r->set == 0 || r->distance < out->distance[closest])) {
+            closest = r->set;
+            own.linear.chosen = candidate;
+            own.linear.temperature = 1;
+            const ser_head_fit linear = out->linear;
+            const ser_adapted adapted = out->adapted;
+            out->linear = own.linear, own.linear = linear;
+            out->adapted = own.adapted, own.adapted = adapted;
+        }
+        ser_learned_release(&own);
+    }
+    return st;
+}
+
 static ser_status open_rounds(rounds *r, const ser_rows *rows, const ser_learn_data *source, ser_error *err)
 {
     const ser_learn_settings *s = r->settings;
     const ser_store *target = s->transfer->target->store;
-    float *emphasis = NULL;
     r->mean = ser_alloc(rows->dims, sizeof *r->mean);
     r->scale = ser_alloc(rows->dims, sizeof *r->scale);
     r->target = ser_alloc(target->n, sizeof *r->target);
@@ -122,12 +170,6 @@ static ser_status open_rounds(rounds *r, const ser_rows *rows, const ser_learn_d
         return ser_fail_nomem(err);
     for (size_t u = 0; u < target->n; u++)
         r->target[u] = ser_store_row(target, u, 0);
-    ser_status st = ser_standardise(r->mean, r->scale, rows->x, rows->n, rows->dims, err);
-    if (st == SER_OK)
-        st = ser_candidate_emphasis(&emphasis, rows, &s->candidates[0], err);
-    for (size_t i = 0; i < rows->dims && st == SER_OK; i++)
-        r->scale[i] *= emphasis[i];
-    ser_free(emphasis);
     r->rows = (ser_adapt_rows){.source = rows->x,
                                .label = rows->label,
                                .target = r->target,
@@ -141,7 +183,7 @@ static ser_status open_rounds(rounds *r, const ser_rows *rows, const ser_learn_d
     r->adapt.progress = s->progress;
     r->adapt.on_epoch = s->on_adapt ? tell : NULL;
     r->adapt.context = r;
-    return st;
+    return SER_OK;
 }
 
 ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, const int *fold,
@@ -155,9 +197,7 @@ ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, 
     if (st == SER_OK)
         st = open_rounds(&r, &rows, source, err);
     if (st == SER_OK)
-        st = run_rounds(out, &r, err);
-    out->linear.chosen = settings->candidates[0];
-    out->linear.temperature = 1;
+        st = try_sets(out, &r, &rows, err);
     ser_dataset_rows_release(&rows);
     ser_free(r.mean);
     ser_free(r.scale);

@@ -3,9 +3,10 @@
 
 Usage: test_adaptation.py PATH_OF_SER
 """
-import json, os, shutil, signal, struct, subprocess, sys, time, unittest, zipfile
+import json, os, re, shutil, signal, struct, subprocess, sys, time, unittest, zipfile
 
 from test_cross_corpus import PITCH, SMALL, Cross
+from test_layers import HUBERT
 from test_program import SER
 
 QUICK = ("--feature-type", "LOGMEL", "--epoch", "3", "--networks", "1", "--augment", "none")
@@ -126,6 +127,22 @@ class Runs(Adaptation):
         self.assertEqual(r["before"]["n_shared"], 18)
         self.adapt("--networks", "2", "--jobs", "1")
         self.assertEqual(self.models("a"), models[-1])  # the same bits
+
+    def test_features_in_which_the_corpora_are_closer(self):
+        joined = ("--feature-type", "LOGMEL+MFCC+HUBERT", "--encoder", HUBERT)
+        for args, n_sets in (((), 2), (("--layers", "1"), 1)):
+            self.adapt(*joined, *args)
+            with open(self.path("a/history.jsonl")) as f:
+                last = {e["part"]: e["lmmd"] for e in map(json.loads, f) if e["epoch"] == 3}
+            self.assertEqual(len(last), n_sets + 1)
+        self.assertNotIn("rather than", self.out)
+        self.adapt(*joined)
+        found = re.search(r"^(\S.*) rather than (.*): there .* closer, LMMD ([\d.]+) rather than ([\d.]+)$", self.out, re.M)
+        self.assertEqual(sorted(found.group(1, 2)), ["LOGMEL + MFCC + HUBERT 1", "MFCC + HUBERT 1"])
+        with open(self.path("a/history.jsonl")) as f:
+            tried = [e["lmmd"] for e in map(json.loads, f) if e["epoch"] == 3 and e["part"].startswith("source")]
+        self.assertLess(tried["LOGMEL" not in found.group(1)], tried["LOGMEL" in found.group(1)])
+        self.assertEqual(found.group(3), "%.3f" % min(tried))
 
     def test_labels_are_not_looked_at(self):
         """With wrong labels of the target, the same model and decision."""
