@@ -57,13 +57,16 @@ static void print_network(const ser_timnet_member *m)
                 (double)m->temperature);
 }
 
-/* The list of recordings, which is for programs, as their number. */
+/* Lists of recordings, which are for programs, as their numbers. */
 static void print_provenance(const char *text)
 {
     json_t *object = json_loads(text, 0, NULL);
-    json_t *recordings = json_object_get(object, "trained_on");
-    if (recordings)
-        json_object_set_new(object, "trained_on", json_integer((json_int_t)json_array_size(recordings)));
+    static const char *const lists[] = {"trained_on", "adapted_to"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        json_t *recordings = json_object_get(object, lists[i]);
+        if (recordings)
+            json_object_set_new(object, lists[i], json_integer((json_int_t)json_array_size(recordings)));
+    }
     char *shorter = object ? json_dumps(object, JSON_COMPACT) : NULL;
     print_field("provenance", "%s", shorter ? shorter : text);
     free(shorter);

@@ -76,7 +76,9 @@ const ser_command ser_command_train_lmmd = {
         "labels are used for nothing but the figures at the end; which model is kept is decided without "
         "them, "
         "and told.\n"
-        "With --preset best both corpora are standardised by speaker, where speakers are known, else as a "
+        "With --layers auto a linear model reads the layers in which its unadapted twin sees the corpora "
+        "closer. With --preset best both corpora are standardised by speaker, where speakers are known, else "
+        "as a "
         "whole.",
     .examples = "ser train-lmmd --data EMODB --feature-type WHISPER --visualize\n"
                 "ser train-lmmd --data RAVDESS --target my-recordings/ --feature-type WHISPER",

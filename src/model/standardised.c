@@ -42,8 +42,10 @@ ser_status ser_model_read_standardised(ser_model_data *m, const ser_extractor *e
     if (m->plain.n_in) {
         double spread_weight = read_spread_weight(m);
         if (!(spread_weight > 0) || m->plain.n_in != ser_pooled_dims(e))
-            return ser_fail(err, SER_E_FORMAT,
-                            "the model does not say how it weighs standardised features: train it again");
+            return ser_fail(
+                err, SER_E_FORMAT,
+                "the model does not say how it weighs standardised features, as adapted ones do not: use "
+                "--normalize none, or train it again with 'ser train'");
         replace_scaling(&m->plain, e, spread_weight);
     }
     for (size_t k = 0; k < m->n_networks; k++) {
