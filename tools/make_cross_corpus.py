@@ -42,6 +42,7 @@ ALONE = [
 BEST = [
     ("best", [], "`linear`: five projections, the preset `best`"),
     ("all-layers", ALL, "the same, always of layers 1 to 4"),
+    ("layers-234", ["--layers", "2,3,4"], "the same, always of layers 2 to 4"),
     ("timnet", ["--model-type", "timnet"] + ONE, "`timnet`: one network"),
     ("norms", ["--model-type", "timnet", "--adapt-norms"] + ONE + terms(), "`timnet`, adaptive batch normalisation alone"),
 ]
@@ -138,10 +139,10 @@ def main():
     parts = {
         "predict": predict_table(),
         "before": header("unadapted, one projection") + table(BEFORE, ["before"]),
-        "best": header("adapted", "kept") + table(BEST[:2], ["adapted"]),
+        "best": header("adapted", "kept") + table(BEST[:3], ["adapted"]),
         "alone": header("adapted, one projection", "kept") + table(ALONE, ["adapted"]),
-        "others": header("adapted", "kept") + table(BEST[2:], ["adapted"]),
-        "best-before": header("the same models, unadapted") + table(BEST[:2], ["before"]),
+        "others": header("adapted", "kept") + table(BEST[3:], ["adapted"]),
+        "best-before": header("the same models, unadapted") + table(BEST[:3], ["before"]),
     }
     with open(PAGE) as f:
         page = f.read()
