@@ -6,11 +6,6 @@
 
 /* ---- models ---- */
 
-static ser_status normalize(ser_workbench *w, const ser_workbench_options *bench, ser_error *err)
-{
-    return ser_workbench_normalize(w, ser_normalize_from_name(bench->normalize), NULL, err);
-}
-
 /* Keras weights name neither features nor emotions: those are the options' and the source's. */
 static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
                              const ser_workbench_options *bench, ser_error *err)
@@ -20,7 +15,7 @@ static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
     if (st == SER_OK)
         st = ser_workbench_open(&a->w, bench, SER_CONDITION_NONE, &condense, s->progress, err);
     if (st == SER_OK)
-        st = normalize(&a->w, bench, err);
+        st = ser_workbench_normalize(&a->w, ser_normalize_from_name(bench->normalize), NULL, err);
     if (st == SER_OK)
         st = ser_trained_open_keras(&a->models, s->path, &a->w, a->source, s->network, bench, err);
     return st;
@@ -40,7 +35,7 @@ static ser_status open_features(ser_answers *a, size_t m, const ser_answers_sett
         ser_workbench_close(&a->w);
         st = ser_trained_workbench(&a->w, model, bench, s->progress, err);
         if (st == SER_OK)
-            st = normalize(&a->w, bench, err);
+            st = ser_workbench_normalize(&a->w, how, NULL, err);
     }
     return st == SER_OK && how != SER_NORMALIZE_NONE
                ? ser_trained_read_standardised(model, a->w.extractor, how == SER_NORMALIZE_SPEAKER, err)

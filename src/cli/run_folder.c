@@ -152,9 +152,6 @@ static ser_status open_new(ser_run_folder *f, ser_error *err)
 
 static ser_status open_again(ser_run_folder *f, ser_error *err)
 {
-    if (!holds(f->path, "config.json"))
-        return ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
-                        f->path);
     ser_status st = take_lock(f, err);
     if (st == SER_OK)
         st = compare_config(f->path, f->config, err);
