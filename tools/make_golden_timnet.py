@@ -175,10 +175,17 @@ def save_layers(out):
         z.backward(dz)
         keep(f"act.{name}", x=x, scale=scale, shift=shift, keep=keep_factors, z=z, dz=dz, du=u.grad)
 
-    x, z, dy = leaf(23, 19), (5 * torch.randn(23, 19)).requires_grad_(), torch.randn(23, 19)
-    y = x * torch.sigmoid(z)
-    y.backward(dy)
-    keep("gate", x=x, z=z, y=y, dy=dy, dx=x.grad, dz=z.grad)
+    for name, f in ACTIVATIONS.items():
+        x, y = leaf(23, 19), (5 * torch.randn(23, 19)).requires_grad_()
+        dout, dmean = torch.randn(23, 19), torch.randn(19)
+        scale, shift, keep_factors = torch.randn(19), torch.randn(19), (torch.rand(19) > 0.4) / 0.6
+        u = y * scale + shift
+        u.retain_grad()
+        y_gated = x * torch.sigmoid(f(u) * keep_factors)
+        mean = y_gated.mean(0)
+        torch.autograd.backward([y_gated, mean], [dout, dmean])
+        keep(f"gate.{name}", x=x, y=y, scale=scale, shift=shift, keep=keep_factors, out=y_gated, mean=mean)
+        keep(f"gate.{name}", dout=dout, dmean=dmean, dx=x.grad, du=u.grad)
 
     x, w, dy = leaf(6, 19), leaf(6), torch.randn(19)
     y = w @ x

@@ -75,43 +75,22 @@ static void add_sums(timnet_stream *s, ser_nn_batch_norm *norm)
     }
 }
 
-/* Rows of the gradient by a block's input. dx: what the first convolution adds; NULL: there is none after the
- * last block. */
-static void load_gradient(float *gradient, const ser_timnet_work *w, const timnet_stream *s, size_t b,
-                          size_t t, size_t n_rows, const float *dx)
-{
-    size_t n = n_rows * w->shape.n_filters;
-    if (!dx) {
-        memset(gradient, 0, n * sizeof *gradient);
-        return;
-    }
-    ser_nn_widen(gradient, timnet_row(w, s->gradient, b, t), w->type, n);
-    ser_nn_add_rows(gradient, dx + t * w->shape.n_filters, 1, n);
-}
-
-/* forward was: leave_block. s->gradient: by the block's output, then by its input as far as the gate goes.
- * s->du: by the second normalisation's result. */
+/* s->gradient: by the block's output, then by its input as far as the gate goes. dx: what the next block's
+ * first convolution adds; NULL: there is none after the last block. s->du: by the second normalisation's
+ * result. */
 static void leave_block(const pass *p, timnet_stream *s, size_t block, size_t b, const float *dx)
 {
     ser_timnet_work *w = p->w;
-    const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, n_rows;
-    float *z = s->strips[0], *gradient = s->strips[1];
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 1, b);
+    ser_nn_gate gate = timnet_gate(w, s, block, b, &norm_act);
+    ser_nn_gate_gradient d = {.dx = timnet_row(w, s->gradient, b, 0),
+                              .dout = dx,
+                              .dmean = w->dmeans + (b * w->n_blocks + block) * w->shape.n_filters,
+                              .du = timnet_row(w, s->du, b, 0),
+                              .sum = s->vectors[SUM],
+                              .sum_x = s->vectors[SUM_X]};
     clear_sums(w, s);
-    for (size_t t = 0; t < r->n_frames; t += n_rows) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        load_gradient(gradient, w, s, b, t, n_rows, dx);
-        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows, s->strips[2]);
-        const float *x = timnet_load(w, timnet_row(w, s->x[block], b, t), n_rows, s->strips[3]);
-        ser_nn_time_mean_backward(gradient, w->dmeans + (b * w->n_blocks + block) * c, n_rows, c,
-                                  r->n_frames);
-        ser_nn_norm_act_forward(z, y, &norm_act, n_rows);
-        ser_nn_gate_backward(gradient, z, x, n_rows * c);
-        ser_nn_norm_act_backward(z, s->vectors[SUM], s->vectors[SUM_X], z, y, &norm_act, n_rows);
-        timnet_store(w, timnet_row(w, s->gradient, b, t), gradient, n_rows);
-        timnet_store(w, timnet_row(w, s->du, b, t), z, n_rows);
-    }
+    ser_nn_gate_backward(&d, &gate);
     add_sums(s, &s->norms[2 * block + 1]);
 }
 
@@ -119,84 +98,67 @@ static void leave_block(const pass *p, timnet_stream *s, size_t block, size_t b,
 static void leave_norm(const ser_timnet_work *w, timnet_stream *s, size_t block, size_t which, size_t b,
                        void *rows)
 {
-    const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, row = c * ser_dtype_size(w->type), n_rows;
-    float *dy = s->strips[0];
-    for (size_t t = 0; t < r->n_frames; t += n_rows) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        const float *du = timnet_load(w, timnet_row(w, s->du, b, t), n_rows, dy);
-        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + which], b, t), n_rows, s->strips[1]);
-        ser_nn_batch_norm_backward(dy, du, y, s->vectors[DX_DU], s->vectors[DX_X], s->vectors[DX_ONE], n_rows,
-                                   c);
-        timnet_store(w, (char *)rows + t * row, dy, n_rows);
-    }
+    size_t c = w->shape.n_filters;
+    ser_nn_batch_norm_backward(rows, timnet_row(w, s->du, b, 0), timnet_row(w, s->y[2 * block + which], b, 0),
+                               w->type, s->vectors[DX_DU], s->vectors[DX_X], s->vectors[DX_ONE],
+                               w->n_frames[b], c);
     timnet_clear_padding(w, rows, c, b);
 }
 
 /* forward was: timnet_read_between. dz, by what the second convolution read, becomes s->du, by the first
  * normalisation's result. */
-static void leave_between(const ser_timnet_work *w, timnet_stream *s, size_t block, size_t b, float *dz)
+static void leave_between(const ser_timnet_work *w, timnet_stream *s, size_t block, size_t b, const float *dz)
 {
-    const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, n_rows;
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 0, b);
     clear_sums(w, s);
-    for (size_t t = 0; t < r->n_frames; t += n_rows, dz += n_rows * c) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block], b, t), n_rows, s->strips[0]);
-        ser_nn_norm_act_backward(dz, s->vectors[SUM], s->vectors[SUM_X], dz, y, &norm_act, n_rows);
-        timnet_store(w, timnet_row(w, s->du, b, t), dz, n_rows);
-    }
+    ser_nn_norm_act_backward(timnet_row(w, s->du, b, 0), s->vectors[SUM], s->vectors[SUM_X], dz,
+                             timnet_row(w, s->y[2 * block], b, 0), w->type, &norm_act, w->n_frames[b]);
     add_sums(s, &s->norms[2 * block]);
 }
 
 static void begin_conv(const pass *p, timnet_stream *s, size_t block, size_t which)
 {
-    ser_nn_causal_conv conv = timnet_conv_shape(&p->w->shape, block);
+    const ser_nn_causal_conv *conv = timnet_conv_shape(p->w, block);
     finish_norm(p, s, block, which);
-    ser_nn_causal_conv1d_prepare(s->prepared, p->w->type, s->dprepared,
-                                 p->net->values + timnet_conv(p->net, s, block, which)->kernel, &conv);
-    memset(s->dprepared, 0, ser_nn_causal_conv_n_prepared(&conv) * sizeof *s->dprepared);
+    ser_nn_causal_conv1d_prepare(s->prepared, p->w->type,
+                                 p->net->values + timnet_conv(p->net, s, block, which)->kernel, conv);
+    memset(s->dprepared, 0, ser_nn_causal_conv_n_prepared(conv) * sizeof *s->dprepared);
 }
 
 static void end_conv(const pass *p, timnet_stream *s, size_t block, size_t which)
 {
-    ser_nn_causal_conv conv = timnet_conv_shape(&p->w->shape, block);
+    const ser_nn_causal_conv *conv = timnet_conv_shape(p->w, block);
     ser_nn_causal_conv1d_finish(p->gradients + timnet_conv(p->net, s, block, which)->kernel, s->dprepared,
-                                &conv);
+                                conv);
 }
 
 static ser_status second_conv(const pass *p, timnet_stream *s, size_t block, const timnet_group *g,
                               ser_nn_work *nn, ser_error *err)
 {
     ser_timnet_work *w = p->w;
-    ser_nn_causal_conv conv = timnet_conv_shape(&w->shape, block);
+    const ser_nn_causal_conv *conv = timnet_conv_shape(w, block);
     for (size_t b = g->b; b < g->b + g->n; b++) {
         leave_norm(w, s, block, 1, b, timnet_group_rows(w, s->drows, g, b));
         timnet_read_between(w, s, block, b, timnet_group_rows(w, s->rows, g, b));
     }
     ser_status status = ser_nn_causal_conv1d_backward(nn, s->result, s->dprepared, s->drows, s->rows,
-                                                      s->prepared, &conv, w->n_frames + g->b, g->n, err);
+                                                      s->prepared, conv, w->n_frames + g->b, g->n, err);
     for (size_t b = g->b; b < g->b + g->n; b++)
         leave_between(w, s, block, b, timnet_group_floats(w, s->result, g, b));
     return status;
 }
 
-/* forward was: read_input. */
-static ser_status read_input(const pass *p, timnet_stream *s, size_t b, const float *dx, ser_nn_work *nn,
+/* forward was: read_input. dx: what the first convolution adds to the gradient by its input. */
+static ser_status read_input(const pass *p, timnet_stream *s, size_t b, float *dx, ser_nn_work *nn,
                              ser_error *err)
 {
     ser_timnet_work *w = p->w;
     const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, row = c * ser_dtype_size(w->type), n_rows;
+    size_t c = w->shape.n_filters;
     const ser_timnet_dense *input = &p->net->input[s->direction];
-    float *gradient = s->strips[0];
-    for (size_t t = 0; t < r->n_frames; t += n_rows) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        load_gradient(gradient, w, s, b, t, n_rows, dx);
-        ser_nn_add_rows(p->gradients + input->bias, gradient, n_rows, c);
-        timnet_store(w, (char *)s->rows + t * row, gradient, n_rows);
-    }
+    ser_nn_add_typed(dx, timnet_row(w, s->gradient, b, 0), w->type, r->n_frames * c);
+    ser_nn_add_rows(p->gradients + input->bias, dx, r->n_frames, c);
+    ser_nn_convert(s->rows, w->type, dx, r->n_frames * c);
     timnet_clear_padding(w, s->rows, c, b);
     timnet_read_frames(w, s, b);
     return ser_nn_dense_backward(nn, NULL, p->gradients + input->kernel, s->rows, s->input, NULL, r->n_rows,
@@ -207,14 +169,14 @@ static ser_status first_conv(const pass *p, timnet_stream *s, size_t block, cons
                              ser_nn_work *nn, ser_error *err)
 {
     ser_timnet_work *w = p->w;
-    ser_nn_causal_conv conv = timnet_conv_shape(&w->shape, block);
+    const ser_nn_causal_conv *conv = timnet_conv_shape(w, block);
     for (size_t b = g->b; b < g->b + g->n; b++)
         leave_norm(w, s, block, 0, b, timnet_group_rows(w, s->drows, g, b));
     ser_status status = ser_nn_causal_conv1d_backward(nn, s->result, s->dprepared, s->drows,
-                                                      timnet_row(w, s->x[block], g->b, 0), s->prepared, &conv,
+                                                      timnet_row(w, s->x[block], g->b, 0), s->prepared, conv,
                                                       w->n_frames + g->b, g->n, err);
     for (size_t b = g->b; b < g->b + g->n && status == SER_OK; b++) {
-        const float *dx = timnet_group_floats(w, s->result, g, b);
+        float *dx = timnet_group_floats(w, s->result, g, b);
         if (block)
             leave_block(p, s, block - 1, b, dx);
         else

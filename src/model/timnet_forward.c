@@ -24,7 +24,7 @@ static ser_status read_input(const pass *p, timnet_stream *s, size_t b, ser_nn_w
     ser_status status = ser_nn_dense_forward(nn, s->result, s->input, s->prepared,
                                              p->net->values + p->net->input[s->direction].bias, r->n_rows,
                                              w->shape.n_in, c, w->type, err);
-    timnet_store(w, timnet_row(w, s->x[0], b, 0), s->result, r->n_frames);
+    ser_nn_convert(timnet_row(w, s->x[0], b, 0), w->type, s->result, r->n_frames * c);
     timnet_clear_padding(w, timnet_row(w, s->x[0], b, 0), c, b);
     return status;
 }
@@ -45,18 +45,17 @@ static ser_status convolve(const pass *p, timnet_stream *s, size_t block, size_t
                            const void *x, ser_nn_work *nn, ser_error *err)
 {
     ser_timnet_work *w = p->w;
-    size_t c = w->shape.n_filters, n_rows;
-    ser_nn_causal_conv conv = timnet_conv_shape(&w->shape, block);
-    ser_status status =
-        ser_nn_causal_conv1d_forward(nn, s->result, x, s->prepared, &conv, w->n_frames + g->b, g->n, err);
-    for (size_t b = g->b; b < g->b + g->n; b++) {
-        const float *y = timnet_group_floats(w, s->result, g, b);
-        for (size_t t = 0; t < w->n_frames[b] && status == SER_OK; t += n_rows) {
-            n_rows = timnet_strip_rows(t, w->n_frames[b]);
-            if (p->running)
-                ser_nn_batch_norm_count(&s->norms[2 * block + which], y + t * c, n_rows);
-            timnet_store(w, timnet_row(w, s->y[2 * block + which], b, t), y + t * c, n_rows);
-        }
+    void *matrix = s->y[2 * block + which];
+    float *result = w->type == SER_F32 ? timnet_row(w, matrix, g->b, 0) : s->result;
+    ser_status status = ser_nn_causal_conv1d_forward(nn, result, x, s->prepared, timnet_conv_shape(w, block),
+                                                     w->n_frames + g->b, g->n, err);
+    for (size_t b = g->b; b < g->b + g->n && status == SER_OK; b++) {
+        const float *y = timnet_group_floats(w, result, g, b);
+        void *copy = w->type == SER_F32 ? NULL : timnet_row(w, matrix, b, 0);
+        if (p->running)
+            ser_nn_batch_norm_count(&s->norms[2 * block + which], copy, w->type, y, w->n_frames[b]);
+        else if (copy)
+            ser_nn_convert(copy, w->type, y, w->n_frames[b] * w->shape.n_filters);
     }
     return status;
 }
@@ -65,31 +64,20 @@ static ser_status convolve(const pass *p, timnet_stream *s, size_t block, size_t
 static void leave_block(const pass *p, timnet_stream *s, size_t block, size_t b)
 {
     ser_timnet_work *w = p->w;
-    const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, n_rows;
+    size_t c = w->shape.n_filters;
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 1, b);
-    float *z = s->strips[0], *x = s->strips[1], *mean = s->means + (b * w->n_blocks + block) * c;
-    void *out = block + 1 < w->n_blocks ? s->x[block + 1] : NULL;
-    memset(mean, 0, c * sizeof *mean);
-    for (size_t t = 0; t < r->n_frames; t += n_rows) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block + 1], b, t), n_rows, z);
-        const float *in = timnet_load(w, timnet_row(w, s->x[block], b, t), n_rows, x);
-        ser_nn_norm_act_forward(z, y, &norm_act, n_rows);
-        ser_nn_gate_forward(x, in, z, n_rows * c);
-        ser_nn_time_mean_forward(mean, x, n_rows, c, r->n_frames);
-        if (out)
-            timnet_store(w, timnet_row(w, out, b, t), x, n_rows);
-    }
+    ser_nn_gate gate = timnet_gate(w, s, block, b, &norm_act);
+    void *out = block + 1 < w->n_blocks ? timnet_row(w, s->x[block + 1], b, 0) : NULL;
+    ser_nn_gate_forward(out, s->means + (b * w->n_blocks + block) * c, &gate);
     if (out)
-        timnet_clear_padding(w, timnet_row(w, out, b, 0), c, b);
+        timnet_clear_padding(w, out, c, b);
 }
 
 static void begin_conv(const pass *p, timnet_stream *s, size_t block, size_t which)
 {
-    ser_nn_causal_conv conv = timnet_conv_shape(&p->w->shape, block);
-    ser_nn_causal_conv1d_prepare(s->prepared, p->w->type, s->dprepared,
-                                 p->net->values + timnet_conv(p->net, s, block, which)->kernel, &conv);
+    const ser_nn_causal_conv *conv = timnet_conv_shape(p->w, block);
+    ser_nn_causal_conv1d_prepare(s->prepared, p->w->type,
+                                 p->net->values + timnet_conv(p->net, s, block, which)->kernel, conv);
     ser_nn_batch_norm_clear(&s->norms[2 * block + which]);
 }
 

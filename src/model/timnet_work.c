@@ -12,8 +12,7 @@ static ser_status stream_init(timnet_stream *s, const ser_timnet_work *w, size_t
 {
     s->direction = direction;
     size_t c = w->shape.n_filters;
-    ser_nn_causal_conv conv = timnet_conv_shape(&w->shape, 0);
-    size_t n_prepared = ser_nn_causal_conv_n_prepared(&conv);
+    size_t n_prepared = ser_nn_causal_conv_most_prepared(&w->convs[0]);
     s->x = ser_alloc(w->n_blocks, sizeof *s->x);
     s->y = ser_alloc(2 * w->n_blocks, sizeof *s->y);
     s->norms = ser_alloc(2 * w->n_blocks, sizeof *s->norms);
@@ -21,8 +20,6 @@ static ser_status stream_init(timnet_stream *s, const ser_timnet_work *w, size_t
     s->prepared = ser_alloc(n_prepared > n_input ? n_prepared : n_input, ser_dtype_size(w->type));
     s->dprepared = ser_alloc(n_prepared, sizeof *s->dprepared);
     bool ok = s->x && s->y && s->norms && s->prepared && s->dprepared;
-    for (size_t i = 0; i < N_STRIPS; i++)
-        ok = (s->strips[i] = ser_alloc(TIMNET_STRIP * c, sizeof(float))) && ok;
     for (size_t i = 0; i < N_VECTORS; i++)
         ok = (s->vectors[i] = ser_alloc(c, sizeof(float))) && ok;
     ser_status status = ok ? SER_OK : ser_fail_nomem(err);
@@ -57,8 +54,6 @@ static void stream_release(timnet_stream *s, const ser_timnet_work *w)
     stream_clear(s);
     for (size_t i = 0; s->norms && i < 2 * w->n_blocks; i++)
         ser_nn_batch_norm_release(&s->norms[i]);
-    for (size_t i = 0; i < N_STRIPS; i++)
-        ser_free(s->strips[i]);
     for (size_t i = 0; i < N_VECTORS; i++)
         ser_free(s->vectors[i]);
     ser_free(s->norms);
@@ -81,6 +76,14 @@ ser_status ser_timnet_work_new(ser_timnet_work **out, const ser_timnet_shape *sh
     w->type = ser_nn_work_type(nn);
     w->n_blocks = shape->n_dilations * shape->n_stacks;
     ser_status status = ser_nn_work_keep_shapes(nn, N_SHAPES, err);
+    w->convs = ser_alloc(shape->n_dilations, sizeof *w->convs);
+    if (status == SER_OK && !w->convs)
+        status = ser_fail_nomem(err);
+    for (size_t i = 0; i < shape->n_dilations && status == SER_OK; i++)
+        w->convs[i] = (ser_nn_causal_conv){.n_in = shape->n_filters,
+                                           .n_out = shape->n_filters,
+                                           .kernel = shape->kernel_size,
+                                           .dilation = (size_t)1 << i};
     for (size_t d = 0; d < 2 && status == SER_OK; d++)
         status = stream_init(&w->streams[d], w, d, err);
     if (status == SER_OK)
@@ -117,6 +120,7 @@ void ser_timnet_work_free(ser_timnet_work **work)
     work_clear(w);
     for (size_t d = 0; d < 2; d++)
         stream_release(&w->streams[d], w);
+    ser_free(w->convs);
     ser_free(w);
     *work = NULL;
 }
@@ -206,7 +210,7 @@ static ser_status reserve(ser_timnet_work *w, size_t n, size_t n_rows, size_t n_
 /* How many rows a group has, unless one recording has more: what the nearer caches hold several times. */
 static size_t group_rows(const ser_timnet_work *w)
 {
-    return (96 << 10) / (w->shape.n_filters * ser_dtype_size(w->type));
+    return (48 << 10) / w->shape.n_filters;
 }
 
 static void lay_out(ser_timnet_work *w, const ser_timnet_batch *batch)
@@ -225,6 +229,8 @@ static void lay_out(ser_timnet_work *w, const ser_timnet_batch *batch)
         else
             w->groups[w->n_groups++] = (timnet_group){b, 1, w->recordings[b].first_row};
     }
+    for (size_t i = 0; i < w->shape.n_dilations; i++)
+        ser_nn_causal_conv1d_choose(&w->convs[i], w->type, w->n_frames, w->n);
 }
 
 ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, ser_error *err)
@@ -281,14 +287,8 @@ void timnet_read_frames(const ser_timnet_work *w, timnet_stream *s, size_t b)
 void timnet_read_between(const ser_timnet_work *w, timnet_stream *s, size_t block, size_t b, void *rows)
 {
     const timnet_recording *r = &w->recordings[b];
-    size_t c = w->shape.n_filters, row = c * ser_dtype_size(w->type), n_rows;
     ser_nn_norm_act norm_act = timnet_norm_act(w, s, block, 0, b);
-    float *x = s->strips[0];
-    for (size_t t = 0; t < r->n_frames; t += n_rows) {
-        n_rows = timnet_strip_rows(t, r->n_frames);
-        const float *y = timnet_load(w, timnet_row(w, s->y[2 * block], b, t), n_rows, x);
-        ser_nn_norm_act_forward(x, y, &norm_act, n_rows);
-        timnet_store(w, (char *)rows + t * row, x, n_rows);
-    }
-    timnet_clear_padding(w, rows, c, b);
+    ser_nn_norm_act_forward(rows, w->type, timnet_row(w, s->y[2 * block], b, 0), w->type, &norm_act,
+                            r->n_frames);
+    timnet_clear_padding(w, rows, w->shape.n_filters, b);
 }

@@ -18,9 +18,6 @@ typedef struct timnet_group {
 /* Vectors of n_filters: what a normalisation's gradient is made of, and its sums over a recording. */
 enum { DX_DU, DX_X, DX_ONE, SUM, SUM_X, N_VECTORS };
 
-/* So many rows go through the layers between two products at a time: few enough for the nearest cache. */
-enum { TIMNET_STRIP = 8, N_STRIPS = 4 };
-
 /* One direction's memory. A matrix of the batch has n_filters columns and a row per row of timnet_recording;
  * it is typed where it is void. Kept for the backward pass is what cannot be computed again cheaply:
  * activations can. */
@@ -36,10 +33,9 @@ typedef struct timnet_stream {
     void *du;                 /* by what a normalisation gave: matrix of the batch */
     void *prepared;           /* one kernel */
     float *dprepared;
-    void *rows, *drows;      /* of a group: (rows, n_filters), and the gradient by such */
-    float *result;           /* of a group: (rows, n_filters) */
-    void *input;             /* of one recording: (n_rows, n_in) */
-    float *strips[N_STRIPS]; /* (TIMNET_STRIP, n_filters) */
+    void *rows, *drows; /* of a group: (rows, n_filters), and the gradient by such */
+    float *result;      /* of a group: (rows, n_filters) */
+    void *input;        /* of one recording: (n_rows, n_in) */
     float *vectors[N_VECTORS];
 } timnet_stream;
 
@@ -55,6 +51,7 @@ struct ser_timnet_work {
     size_t *n_frames; /* theirs */
     size_t n_groups;
     timnet_group *groups;
+    ser_nn_causal_conv *convs; /* (n_dilations) */
     timnet_stream streams[2];
     float *means, *dmeans;              /* [b][block][n_filters], of both streams */
     float *sum, *hidden, *features;     /* (n, n_filters), (n, DENSE_1), (n, DENSE_2) */
@@ -69,26 +66,6 @@ ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, 
 static inline void *timnet_row(const ser_timnet_work *w, void *matrix, size_t b, size_t t)
 {
     return (char *)matrix + (w->recordings[b].first_row + t) * w->shape.n_filters * ser_dtype_size(w->type);
-}
-
-/* Rows of a typed matrix as floats: in the strip, unless they are floats already. */
-static inline const float *timnet_load(const ser_timnet_work *w, const void *rows, size_t n_rows,
-                                       float *strip)
-{
-    if (w->type == SER_F32)
-        return rows;
-    ser_nn_widen(strip, rows, w->type, n_rows * w->shape.n_filters);
-    return strip;
-}
-
-static inline void timnet_store(const ser_timnet_work *w, void *rows, const float *x, size_t n_rows)
-{
-    ser_nn_convert(rows, w->type, x, n_rows * w->shape.n_filters);
-}
-
-static inline size_t timnet_strip_rows(size_t t, size_t n_frames)
-{
-    return n_frames - t < TIMNET_STRIP ? n_frames - t : TIMNET_STRIP;
 }
 
 /* The typed rows beyond the recording's frames, n_columns wide, become zero. */
@@ -106,15 +83,23 @@ static inline const ser_timnet_conv *timnet_conv(const ser_timnet *net, const ti
     return &net->convs[(s->direction * ser_timnet_n_blocks(net) + block) * 2 + which];
 }
 
-static inline ser_nn_causal_conv timnet_conv_shape(const ser_timnet_shape *s, size_t block)
+/* Both convolutions of a block are of the same shape, for this batch. */
+static inline const ser_nn_causal_conv *timnet_conv_shape(const ser_timnet_work *w, size_t block)
 {
-    return (ser_nn_causal_conv){s->n_filters, s->n_filters, s->kernel_size,
-                                (size_t)1 << block % s->n_dilations};
+    return &w->convs[block % w->shape.n_dilations];
 }
 
 /* The layer after a convolution. */
 ser_nn_norm_act timnet_norm_act(const ser_timnet_work *w, const timnet_stream *s, size_t block, size_t which,
                                 size_t b);
+
+/* The end of the block; norm_act: the layer after its second convolution. */
+static inline ser_nn_gate timnet_gate(const ser_timnet_work *w, const timnet_stream *s, size_t block,
+                                      size_t b, const ser_nn_norm_act *norm_act)
+{
+    return (ser_nn_gate){norm_act, w->type, timnet_row(w, s->x[block], b, 0),
+                         timnet_row(w, s->y[2 * block + 1], b, 0), w->recordings[b].n_frames};
+}
 
 /* The recording's frames as the stream's first layer reads them, in s->input. */
 void timnet_read_frames(const ser_timnet_work *w, timnet_stream *s, size_t b);

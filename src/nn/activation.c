@@ -1,4 +1,4 @@
-#include "nn/rows.h"
+#include "nn/nonlinearity.h"
 #include "nn/trainable.h"
 
 static const char *const names[] = {"relu", "elu", "swish", "tanh"};
@@ -18,105 +18,97 @@ const char *ser_nonlinearity_name(ser_nonlinearity f)
     return names[f];
 }
 
-SER_INLINE ser_lanes apply(ser_nonlinearity f, ser_lanes u)
+/* The types are constants in all calls, as f is: nothing of them is left in the loops. */
+SER_INLINE void forward(void *z, bool z_half, const void *x, bool x_half, const ser_nn_norm_act *p,
+                        ser_nonlinearity f, size_t n_frames)
 {
-    switch (f) {
-    case SER_ELU:
-        return ser_lanes_select(u > 0, u, ser_lanes_exp(ser_lanes_select(u > 0, ser_lanes_of(0), u)) - 1);
-    case SER_SWISH:
-        return u * ser_lanes_sigmoid(u);
-    case SER_TANH:
-        return 2 * ser_lanes_sigmoid(2 * u) - 1;
-    default:
-        return ser_lanes_max(u, ser_lanes_of(0));
-    }
-}
-
-SER_INLINE ser_lanes derivative(ser_nonlinearity f, ser_lanes u)
-{
-    ser_lanes s;
-    switch (f) {
-    case SER_ELU:
-        return ser_lanes_exp(ser_lanes_select(u > 0, ser_lanes_of(0), u));
-    case SER_SWISH:
-        s = ser_lanes_sigmoid(u);
-        return s + u * s * (1 - s);
-    case SER_TANH:
-        s = ser_lanes_sigmoid(2 * u);
-        return 4 * s * (1 - s);
-    default:
-        return ser_lanes_select(u > 0, ser_lanes_of(1), ser_lanes_of(0));
-    }
-}
-
-SER_INLINE void forward(float *z, const float *x, const ser_nn_norm_act *p, ser_nonlinearity f,
-                        size_t n_frames)
-{
+    const float *scale = p->scale, *shift = p->shift, *keep = p->keep;
     size_t n = p->n_channels;
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes scale = ser_row_load(p->scale, i, n - i), shift = ser_row_load(p->shift, i, n - i);
-        ser_lanes keep = ser_row_load(p->keep, i, n - i);
-        for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes u = ser_row_load(x, t * n + i, n - i) * scale + shift;
-            ser_row_store(z, t * n + i, n - i, keep * apply(f, u));
+    for (size_t t = 0; t < n_frames; t++)
+        for (size_t i = 0; i < n; i += SER_N_LANES) {
+            ser_lanes u = ser_row_load_as(x, x_half, t * n + i, n - i) * ser_row_load(scale, i, n - i) +
+                          ser_row_load(shift, i, n - i);
+            ser_row_store_as(z, z_half, t * n + i, n - i,
+                             ser_row_load(keep, i, n - i) * ser_lanes_nonlinearity(f, u));
         }
-    }
 }
 
-SER_FAST void ser_nn_norm_act_forward(float *z, const float *x, const ser_nn_norm_act *p, size_t n_frames)
+SER_INLINE void forward_typed(void *z, ser_dtype z_type, const void *x, ser_dtype x_type,
+                              const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames)
+{
+    if (x_type == SER_F32 && z_type == SER_F32)
+        forward(z, false, x, false, p, f, n_frames);
+    else if (z_type == SER_F32)
+        forward(z, false, x, true, p, f, n_frames);
+    else if (x_type == SER_F32)
+        forward(z, true, x, false, p, f, n_frames);
+    else
+        forward(z, true, x, true, p, f, n_frames);
+}
+
+SER_FAST void ser_nn_norm_act_forward(void *z, ser_dtype z_type, const void *x, ser_dtype x_type,
+                                      const ser_nn_norm_act *p, size_t n_frames)
 {
     switch (p->f) { /* outside the loops */
     case SER_ELU:
-        forward(z, x, p, SER_ELU, n_frames);
+        forward_typed(z, z_type, x, x_type, p, SER_ELU, n_frames);
         break;
     case SER_SWISH:
-        forward(z, x, p, SER_SWISH, n_frames);
+        forward_typed(z, z_type, x, x_type, p, SER_SWISH, n_frames);
         break;
     case SER_TANH:
-        forward(z, x, p, SER_TANH, n_frames);
+        forward_typed(z, z_type, x, x_type, p, SER_TANH, n_frames);
         break;
     default:
-        forward(z, x, p, SER_RELU, n_frames);
+        forward_typed(z, z_type, x, x_type, p, SER_RELU, n_frames);
     }
 }
 
 /* forward was: z = keep f(u), u = x scale + shift, so: du = dz keep f'(u). */
-SER_INLINE void backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
+SER_INLINE void backward(void *du, float *sum, float *sum_x, const float *dz, const void *x, bool half,
                          const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames)
 {
+    const float *scale = p->scale, *shift = p->shift, *keep = p->keep, *centre = p->centre,
+                *inverse = p->inverse;
     size_t n = p->n_channels;
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes scale = ser_row_load(p->scale, i, n - i), shift = ser_row_load(p->shift, i, n - i);
-        ser_lanes keep = ser_row_load(p->keep, i, n - i), centre = ser_row_load(p->centre, i, n - i);
-        ser_lanes total = {0}, total_x = {0};
-        for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes v = ser_row_load(x, t * n + i, n - i);
-            ser_lanes d = ser_row_load(dz, t * n + i, n - i) * keep * derivative(f, v * scale + shift);
-            ser_row_store(du, t * n + i, n - i, d);
-            total += d;
-            total_x += d * (v - centre);
+    for (size_t t = 0; t < n_frames; t++)
+        for (size_t i = 0; i < n; i += SER_N_LANES) {
+            size_t at = t * n + i, left = n - i;
+            ser_lanes v = ser_row_load_as(x, half, at, left);
+            ser_lanes u = v * ser_row_load(scale, i, left) + ser_row_load(shift, i, left);
+            ser_lanes d =
+                ser_row_load(dz, at, left) * ser_row_load(keep, i, left) * ser_lanes_derivative(f, u);
+            ser_row_store_as(du, half, at, left, d);
+            ser_row_store(sum, i, left, ser_row_load(sum, i, left) + d);
+            ser_lanes away = (v - ser_row_load(centre, i, left)) * ser_row_load(inverse, i, left);
+            ser_row_store(sum_x, i, left, ser_row_load(sum_x, i, left) + d * away);
         }
-        total_x *= ser_row_load(p->inverse, i, n - i);
-        ser_row_store(sum, i, n - i, total + ser_row_load(sum, i, n - i));
-        ser_row_store(sum_x, i, n - i, total_x + ser_row_load(sum_x, i, n - i));
-    }
 }
 
-SER_FAST void ser_nn_norm_act_backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
-                                       const ser_nn_norm_act *p, size_t n_frames)
+SER_INLINE void backward_typed(void *du, float *sum, float *sum_x, const float *dz, const void *x,
+                               ser_dtype type, const ser_nn_norm_act *p, ser_nonlinearity f, size_t n_frames)
+{
+    if (type == SER_BF16)
+        backward(du, sum, sum_x, dz, x, true, p, f, n_frames);
+    else
+        backward(du, sum, sum_x, dz, x, false, p, f, n_frames);
+}
+
+SER_FAST void ser_nn_norm_act_backward(void *du, float *sum, float *sum_x, const float *dz, const void *x,
+                                       ser_dtype type, const ser_nn_norm_act *p, size_t n_frames)
 {
     switch (p->f) {
     case SER_ELU:
-        backward(du, sum, sum_x, dz, x, p, SER_ELU, n_frames);
+        backward_typed(du, sum, sum_x, dz, x, type, p, SER_ELU, n_frames);
         break;
     case SER_SWISH:
-        backward(du, sum, sum_x, dz, x, p, SER_SWISH, n_frames);
+        backward_typed(du, sum, sum_x, dz, x, type, p, SER_SWISH, n_frames);
         break;
     case SER_TANH:
-        backward(du, sum, sum_x, dz, x, p, SER_TANH, n_frames);
+        backward_typed(du, sum, sum_x, dz, x, type, p, SER_TANH, n_frames);
         break;
     default:
-        backward(du, sum, sum_x, dz, x, p, SER_RELU, n_frames);
+        backward_typed(du, sum, sum_x, dz, x, type, p, SER_RELU, n_frames);
     }
 }
 
@@ -131,21 +123,4 @@ SER_FAST void ser_nn_relu_backward(float *dx, const float *y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         dx[i] = y[i] > 0 ? dx[i] : 0;
-}
-
-SER_FAST void ser_nn_gate_forward(float *y, const float *x, const float *z, size_t n)
-{
-    for (size_t i = 0; i < n; i += SER_N_LANES)
-        ser_row_store(y, i, n - i, ser_row_load(x, i, n - i) * ser_lanes_sigmoid(ser_row_load(z, i, n - i)));
-}
-
-/* forward was: y = x s, s = sigmoid(z), so: dx = dy s, dz = dy x s (1 - s). */
-SER_FAST void ser_nn_gate_backward(float *dy, float *z, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes s = ser_lanes_sigmoid(ser_row_load(z, i, n - i));
-        ser_lanes dx = s * ser_row_load(dy, i, n - i);
-        ser_row_store(z, i, n - i, dx * (1 - s) * ser_row_load(x, i, n - i));
-        ser_row_store(dy, i, n - i, dx);
-    }
 }

@@ -48,40 +48,56 @@ void ser_nn_batch_norm_clear(ser_nn_batch_norm *n)
         n->sum[i] = n->squares[i] = n->du[i] = n->du_x[i] = 0;
 }
 
-/* part and part_x: sums of distances from the pivot, and of their squares. */
-SER_FAST static void sum_distances(ser_nn_batch_norm *s, const float *x, size_t n_frames)
+/* part and part_x become sums of distances from the pivot, and of their squares. copy: NULL, or x typed. */
+SER_INLINE void sum_distances(ser_nn_batch_norm *s, void *copy, bool half, const float *x, size_t n_frames)
 {
+    const float *pivot = s->pivot;
+    float *part = s->part, *part_x = s->part_x;
     size_t n = s->n_channels;
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes pivot = ser_row_load(s->pivot, i, n - i), sum = {0}, squares = {0};
-        for (size_t t = 0; t < n_frames; t++) {
-            ser_lanes d = ser_row_load(x, t * n + i, n - i) - pivot;
-            sum += d;
-            squares += d * d;
+    memset(part, 0, n * sizeof *part);
+    memset(part_x, 0, n * sizeof *part_x);
+    for (size_t t = 0; t < n_frames; t++)
+        for (size_t i = 0; i < n; i += SER_N_LANES) {
+            size_t left = n - i;
+            ser_lanes v = ser_row_load(x, t * n + i, left), d = v - ser_row_load(pivot, i, left);
+            ser_row_store(part, i, left, ser_row_load(part, i, left) + d);
+            ser_row_store(part_x, i, left, ser_row_load(part_x, i, left) + d * d);
+            if (copy)
+                ser_row_store_as(copy, half, t * n + i, left, v);
         }
-        ser_row_store(s->part, i, n - i, sum);
-        ser_row_store(s->part_x, i, n - i, squares);
+}
+
+SER_FAST static void count_frames(ser_nn_batch_norm *s, void *copy, ser_dtype type, const float *x,
+                                  size_t n_frames)
+{
+    if (type == SER_BF16)
+        sum_distances(s, copy, true, x, n_frames);
+    else
+        sum_distances(s, copy, false, x, n_frames);
+    for (size_t i = 0; i < s->n_channels; i++) {
+        s->sum[i] += (double)s->part[i];
+        s->squares[i] += (double)s->part_x[i];
     }
 }
 
 static void choose_pivot(ser_nn_batch_norm *n, const float *x, size_t n_frames)
 {
     memset(n->pivot, 0, n->n_channels * sizeof *n->pivot);
-    ser_nn_time_mean_forward(n->pivot, x, n_frames, n->n_channels, n_frames);
+    ser_nn_add_rows(n->pivot, x, n_frames, n->n_channels);
+    for (size_t i = 0; i < n->n_channels; i++)
+        n->pivot[i] /= (float)n_frames;
 }
 
-void ser_nn_batch_norm_count(ser_nn_batch_norm *n, const float *x, size_t n_frames)
+void ser_nn_batch_norm_count(ser_nn_batch_norm *n, void *copy, ser_dtype type, const float *x,
+                             size_t n_frames)
 {
+    size_t row = n->n_channels * ser_dtype_size(type);
     for (size_t t = 0; t < n_frames; t += FRAMES_AT_ONCE) {
         size_t n_rows = n_frames - t < FRAMES_AT_ONCE ? n_frames - t : FRAMES_AT_ONCE;
         if (!n->n_frames)
             choose_pivot(n, x, n_rows);
-        sum_distances(n, x + t * n->n_channels, n_rows);
+        count_frames(n, copy ? (char *)copy + t * row : NULL, type, x + t * n->n_channels, n_rows);
         n->n_frames += n_rows;
-        for (size_t i = 0; i < n->n_channels; i++) {
-            n->sum[i] += (double)n->part[i];
-            n->squares[i] += (double)n->part_x[i];
-        }
     }
 }
 
@@ -132,15 +148,25 @@ void ser_nn_batch_norm_backward_sums(const ser_nn_batch_norm *n, const float *ga
     }
 }
 
-SER_FAST void ser_nn_batch_norm_backward(float *dx, const float *du, const float *x, const float *a,
-                                         const float *b, const float *c, size_t n_frames, size_t n)
+SER_INLINE void backward(void *dx, const void *du, const void *x, bool half, const float *a, const float *b,
+                         const float *c, size_t n_frames, size_t n)
 {
-    for (size_t i = 0; i < n; i += SER_N_LANES) {
-        ser_lanes a_i = ser_row_load(a, i, n - i), b_i = ser_row_load(b, i, n - i),
-                  c_i = ser_row_load(c, i, n - i);
-        for (size_t t = 0; t < n_frames; t++)
-            ser_row_store(dx, t * n + i, n - i,
-                          a_i * ser_row_load(du, t * n + i, n - i) + b_i * ser_row_load(x, t * n + i, n - i) +
-                              c_i);
-    }
+    for (size_t t = 0; t < n_frames; t++)
+        for (size_t i = 0; i < n; i += SER_N_LANES) {
+            size_t at = t * n + i, left = n - i;
+            ser_lanes d = ser_row_load(a, i, left) * ser_row_load_as(du, half, at, left) +
+                          ser_row_load(b, i, left) * ser_row_load_as(x, half, at, left) +
+                          ser_row_load(c, i, left);
+            ser_row_store_as(dx, half, at, left, d);
+        }
+}
+
+SER_FAST void ser_nn_batch_norm_backward(void *dx, const void *du, const void *x, ser_dtype type,
+                                         const float *a, const float *b, const float *c, size_t n_frames,
+                                         size_t n)
+{
+    if (type == SER_BF16)
+        backward(dx, du, x, true, a, b, c, n_frames, n);
+    else
+        backward(dx, du, x, false, a, b, c, n_frames, n);
 }

@@ -7,6 +7,7 @@
 
 typedef int32_t ser_int_lanes __attribute__((vector_size(SER_N_LANES * sizeof(int32_t))));
 typedef uint16_t ser_half_lanes __attribute__((vector_size(SER_N_LANES * sizeof(uint16_t))));
+typedef uint16_t ser_two_half_lanes __attribute__((vector_size(2 * SER_N_LANES * sizeof(uint16_t))));
 
 SER_INLINE ser_lanes ser_lanes_of(float x)
 {
@@ -31,13 +32,14 @@ SER_INLINE float ser_lanes_highest(ser_lanes v)
     return highest;
 }
 
-/* exp(x) for x <= 0, to 2 units in the last place; 1.6e-38 for all below -87. With x = n log 2 + r,
+/* exp(x) for x <= 87, to 2 units in the last place; 1.6e-38 for all below -87. With x = n log 2 + r,
  * |r| <= log 2 / 2: 2^n times the polynomial of Cephes' expf (Moshier 1989). log 2 is taken off in two parts,
- * the first with few bits, so that nothing is lost. Adding 1.5 * 2^23 rounds to a whole number. */
+ * the first with few bits, so that nothing is lost. Adding 1.5 * 2^23 rounds to a whole number, and leaves it
+ * in the lowest bits. */
 SER_INLINE ser_lanes ser_lanes_exp(ser_lanes x)
 {
     x = ser_lanes_max(x, ser_lanes_of(-87));
-    ser_lanes n = (x * 1.44269504f + 0x1.8p23f) - 0x1.8p23f;
+    ser_lanes rounded = x * 1.44269504f + 0x1.8p23f, n = rounded - 0x1.8p23f;
     ser_lanes r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     ser_lanes p = ser_lanes_of(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
@@ -46,7 +48,7 @@ SER_INLINE ser_lanes ser_lanes_exp(ser_lanes x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1;
-    return (ser_lanes)((ser_int_lanes)p + (__builtin_convertvector(n, ser_int_lanes) << 23));
+    return (ser_lanes)((ser_int_lanes)p + ((ser_int_lanes)rounded << 23));
 }
 
 /* erf(x) to 3e-7 absolute: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. */
@@ -78,12 +80,26 @@ SER_INLINE uint16_t ser_bf16_of(float x)
     return x == x ? (uint16_t)(bits >> 16) : 0x7fc0;
 }
 
+/* bf16 is the upper half of a float, in memory the latter one: one shuffle with zeros. */
+SER_INLINE ser_lanes ser_lanes_load_bf16(const uint16_t *x)
+{
+    ser_half_lanes half, zero = {0};
+    memcpy(&half, x, sizeof half);
+    return (ser_lanes)__builtin_shufflevector(zero, half, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                              23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                              31);
+}
+
+/* As ser_bf16_of, but NaN only stays NaN where it is one that arithmetic gives, with a lower half of zeros.
+ */
 SER_INLINE void ser_lanes_store_bf16(uint16_t *y, ser_lanes v)
 {
     ser_int_lanes bits = (ser_int_lanes)v;
     bits += 0x7fff + (bits >> 16 & 1);
-    ser_half_lanes half = __builtin_convertvector(bits >> 16, ser_half_lanes);
-    memcpy(y, &half, sizeof half);
+    ser_two_half_lanes halves = (ser_two_half_lanes)bits;
+    ser_half_lanes upper =
+        __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    memcpy(y, &upper, sizeof upper);
 }
 
 #endif

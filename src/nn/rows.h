@@ -23,6 +23,18 @@ SER_INLINE void ser_row_store(float *y, size_t i, size_t n_left, ser_lanes v)
         memcpy(y + i, &v, n_left * sizeof *y);
 }
 
+/* x[i ...] of fp32 or, where half, bf16. */
+SER_INLINE ser_lanes ser_row_load_as(const void *x, bool half, size_t i, size_t n_left)
+{
+    if (!half)
+        return ser_row_load(x, i, n_left);
+    if (n_left >= SER_N_LANES)
+        return ser_lanes_load_bf16((const uint16_t *)x + i);
+    uint16_t part[SER_N_LANES] = {0};
+    memcpy(part, (const uint16_t *)x + i, n_left * sizeof *part);
+    return ser_lanes_load_bf16(part);
+}
+
 /* y[i ...] as fp32 or, where half, bf16. */
 SER_INLINE void ser_row_store_as(void *y, bool half, size_t i, size_t n_left, ser_lanes v)
 {
@@ -37,12 +49,10 @@ SER_INLINE void ser_row_store_as(void *y, bool half, size_t i, size_t n_left, se
     }
 }
 
-/* 1 / (1 + exp(-x)), without overflow on either side. */
+/* 1 / (1 + exp(-x)). */
 SER_INLINE ser_lanes ser_lanes_sigmoid(ser_lanes x)
 {
-    ser_int_lanes negative = x < 0;
-    ser_lanes e = ser_lanes_exp(ser_lanes_select(negative, x, -x));
-    return ser_lanes_select(negative, e, ser_lanes_of(1)) / (1 + e);
+    return 1 / (1 + ser_lanes_exp(-ser_lanes_max(x, ser_lanes_of(-87))));
 }
 
 #endif

@@ -17,8 +17,8 @@ static inline size_t ser_nn_padded_rows(size_t n_frames)
     return (n_frames + 7) / 8 * 8;
 }
 
-/* y = x of this type, fp32 or bf16; n elements. Back: ser_nn_convert. */
-void ser_nn_widen(float *y, const void *x, ser_dtype type, size_t n);
+/* y += x, which is of this type, fp32 or bf16; n elements. */
+void ser_nn_add_typed(float *y, const void *x, ser_dtype type, size_t n);
 
 /* ---- causal dilated convolution (Bai et al. 2018, arXiv:1803.01271) ---- */
 
@@ -26,13 +26,20 @@ void ser_nn_widen(float *y, const void *x, ser_dtype type, size_t n);
  * Without a bias: batch normalisation follows, and takes off whatever a bias adds. */
 typedef struct ser_nn_causal_conv {
     size_t n_in, n_out, kernel, dilation;
+    size_t
+        tile; /* of nn/winograd.h, or 0: one product per tap, also for recordings where that is less work */
 } ser_nn_causal_conv;
 
+/* Sets the tile that takes the least work for recordings of these lengths. */
+void ser_nn_causal_conv1d_choose(ser_nn_causal_conv *c, ser_dtype type, const size_t *n_frames,
+                                 size_t n_recordings);
+
 /* Kernels are prepared once per step: prepared holds ser_nn_causal_conv_n_prepared elements, typed, made from
- * w (kernel, n_in, n_out); scratch as many floats. The backward pass adds to dprepared, floats as many;
- * finish makes the gradient of it: dw +=. */
+ * w (kernel, n_in, n_out). The backward pass adds to dprepared, floats as many; finish makes the gradient of
+ * it: dw +=. */
 size_t ser_nn_causal_conv_n_prepared(const ser_nn_causal_conv *c);
-void ser_nn_causal_conv1d_prepare(void *prepared, ser_dtype type, float *scratch, const float *w,
+size_t ser_nn_causal_conv_most_prepared(const ser_nn_causal_conv *c); /* with any tile */
+void ser_nn_causal_conv1d_prepare(void *prepared, ser_dtype type, const float *w,
                                   const ser_nn_causal_conv *c);
 void ser_nn_causal_conv1d_finish(float *dw, const float *dprepared, const ser_nn_causal_conv *c);
 
@@ -76,8 +83,9 @@ typedef struct ser_nn_batch_norm {
 ser_status ser_nn_batch_norm_init(ser_nn_batch_norm *n, size_t n_channels, ser_error *err);
 void ser_nn_batch_norm_release(ser_nn_batch_norm *n);
 void ser_nn_batch_norm_clear(ser_nn_batch_norm *n);
-/* Adds x (n_frames, n_channels) to the statistics. */
-void ser_nn_batch_norm_count(ser_nn_batch_norm *n, const float *x, size_t n_frames);
+/* Adds x (n_frames, n_channels) to the statistics. copy: becomes x, of this type; or NULL. */
+void ser_nn_batch_norm_count(ser_nn_batch_norm *n, void *copy, ser_dtype type, const float *x,
+                             size_t n_frames);
 /* After the last frame: scale and shift from the batch, gamma and beta (n_channels). bias: what the layer
  * before would have added; it only shows in the running mean. Running averages as Keras computes them:
  * average = momentum * average + (1 - momentum) * batch, the variance divided by the number of frames. */
@@ -90,9 +98,9 @@ void ser_nn_batch_norm_use_running(ser_nn_batch_norm *n, const float *gamma, con
 /* Gradient of gamma and beta, and of x: dx = a du + b x + c, per channel. After du and du_x are complete. */
 void ser_nn_batch_norm_backward_sums(const ser_nn_batch_norm *n, const float *gamma, float *dgamma,
                                      float *dbeta, float *a, float *b, float *c);
-/* dx[t,i] = a[i] du[t,i] + b[i] x[t,i] + c[i]; all (n_frames, n_channels). dx may be du. */
-void ser_nn_batch_norm_backward(float *dx, const float *du, const float *x, const float *a, const float *b,
-                                const float *c, size_t n_frames, size_t n_channels);
+/* dx[t,i] = a[i] du[t,i] + b[i] x[t,i] + c[i]; all (n_frames, n_channels), of this type. dx may be du. */
+void ser_nn_batch_norm_backward(void *dx, const void *du, const void *x, ser_dtype type, const float *a,
+                                const float *b, const float *c, size_t n_frames, size_t n_channels);
 
 /* ---- scale and shift, activation, dropout of channels: one pass over memory ---- */
 
@@ -109,20 +117,43 @@ typedef struct ser_nn_norm_act {
     const float *centre, *inverse;     /* for the backward pass */
 } ser_nn_norm_act;
 
-/* z[t,i] = keep[i] f(x[t,i] scale[i] + shift[i]); x, z (n_frames, n_channels). z may be x. */
-void ser_nn_norm_act_forward(float *z, const float *x, const ser_nn_norm_act *p, size_t n_frames);
+/* z[t,i] = keep[i] f(x[t,i] scale[i] + shift[i]); x, z (n_frames, n_channels). z may be x where their types
+ * are the same. */
+void ser_nn_norm_act_forward(void *z, ser_dtype z_type, const void *x, ser_dtype x_type,
+                             const ser_nn_norm_act *p, size_t n_frames);
 /* du[t,i] = dz[t,i] keep[i] f'(x[t,i] scale[i] + shift[i]); sum, sum_x (n_channels): of du and of du (x -
- * centre) inverse, over n_frames rows and what was there. du may be dz. */
-void ser_nn_norm_act_backward(float *du, float *sum, float *sum_x, const float *dz, const float *x,
-                              const ser_nn_norm_act *p, size_t n_frames);
+ * centre) inverse, over n_frames rows and what was there. du and x are of this type; a du of floats may be
+ * dz.
+ */
+void ser_nn_norm_act_backward(void *du, float *sum, float *sum_x, const float *dz, const void *x,
+                              ser_dtype type, const ser_nn_norm_act *p, size_t n_frames);
 /* f alone, in place: the dense layers'. The backward pass reads the forward pass's result, so RELU only. */
 void ser_nn_relu_forward(float *x, size_t n);
 void ser_nn_relu_backward(float *dx, const float *y, size_t n);
 
-/* The temporal block's end: y = x sigmoid(z); n elements. y may be x or z. */
-void ser_nn_gate_forward(float *y, const float *x, const float *z, size_t n);
-/* dy becomes dx = dy sigmoid(z); z becomes dz = dy x sigmoid'(z). */
-void ser_nn_gate_backward(float *dy, float *z, const float *x, size_t n);
+/* ---- the temporal block's end: out = x sigmoid(z), z as above, and the mean of out over time ---- */
+
+/* Of one recording: x and y (n_frames, n_channels), of this type; y is what the normalisation reads. */
+typedef struct ser_nn_gate {
+    const ser_nn_norm_act *norm_act;
+    ser_dtype type;
+    const void *x, *y;
+    size_t n_frames;
+} ser_nn_gate;
+
+/* out (n_frames, n_channels), typed, or NULL; mean (n_channels). Both are set. */
+void ser_nn_gate_forward(void *out, float *mean, const ser_nn_gate *g);
+
+/* dx and du (n_frames, n_channels), typed; all others of floats. */
+typedef struct ser_nn_gate_gradient {
+    void *dx;           /* by x; before, what is known of the gradient by out */
+    const float *dout;  /* (n_frames, n_channels): is added to that; NULL: nothing is known of it at all */
+    const float *dmean; /* (n_channels): by the mean */
+    void *du;           /* by what the normalisation gave */
+    float *sum, *sum_x; /* as those of ser_nn_norm_act_backward */
+} ser_nn_gate_gradient;
+
+void ser_nn_gate_backward(const ser_nn_gate_gradient *d, const ser_nn_gate *g);
 
 /* ---- dropout (Srivastava et al. 2014), of whole channels of a recording (Tompson et al. 2015) ---- */
 
@@ -131,12 +162,7 @@ void ser_nn_gate_backward(float *dy, float *z, const float *x, size_t n);
 void ser_nn_dropout_draw(float *factors, size_t n, double rate, uint64_t seed);
 void ser_nn_multiply(float *x, const float *factors, size_t n);
 
-/* ---- mean over time, weighted sum, loss ---- */
-
-/* The mean over n_frames frames, a few rows at a time: mean[i] += sum over t of x[t,i] / n_frames; x (n_rows,
- * n). And back: dx[t,i] += dmean[i] / n_frames. */
-void ser_nn_time_mean_forward(float *mean, const float *x, size_t n_rows, size_t n, size_t n_frames);
-void ser_nn_time_mean_backward(float *dx, const float *dmean, size_t n_rows, size_t n, size_t n_frames);
+/* ---- weighted sum, loss ---- */
 
 /* y (n) = sum over j of w[j] x[j,i], x (n_parts, n). Backward: dx is set; dw (n_parts). */
 void ser_nn_weighted_sum_forward(float *y, const float *x, const float *w, size_t n_parts, size_t n);
