@@ -187,7 +187,7 @@ static ser_status run_head(void *context, size_t item, ser_nn_work *nn, ser_erro
 
 static ser_status run(pass *p, const ser_timnet_batch *batch, ser_error *err)
 {
-    ser_status status = timnet_work_begin(p->w, batch, err);
+    ser_status status = timnet_work_begin(p->w, batch, p->running != NULL, err);
     if (status == SER_OK)
         status = ser_nn_parallel_for(p->w->nn, 2, run_stream, p, err);
     if (status == SER_OK)

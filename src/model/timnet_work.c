@@ -229,11 +229,19 @@ static void lay_out(ser_timnet_work *w, const ser_timnet_batch *batch)
         else
             w->groups[w->n_groups++] = (timnet_group){b, 1, w->recordings[b].first_row};
     }
-    for (size_t i = 0; i < w->shape.n_dilations; i++)
-        ser_nn_causal_conv1d_choose(&w->convs[i], w->type, w->n_frames, w->n);
 }
 
-ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, ser_error *err)
+/* In training what is fastest for the whole batch. Answers must not depend on the other recordings. */
+static void choose_tiles(ser_timnet_work *w, bool trains)
+{
+    for (size_t i = 0; i < w->shape.n_dilations; i++)
+        if (trains)
+            ser_nn_causal_conv1d_choose(&w->convs[i], w->type, w->n_frames, w->n);
+        else
+            w->convs[i].tile = ser_nn_causal_conv1d_smallest_tile(&w->convs[i]);
+}
+
+ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, bool trains, ser_error *err)
 {
     size_t n_rows = 0, n_longest = group_rows(w);
     if (!batch->n)
@@ -246,9 +254,11 @@ ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, 
         n_longest = larger(n, n_longest);
     }
     ser_status status = reserve(w, batch->n, n_rows, n_longest, err);
-    if (status == SER_OK)
-        lay_out(w, batch);
-    return status;
+    if (status != SER_OK)
+        return status;
+    lay_out(w, batch);
+    choose_tiles(w, trains);
+    return SER_OK;
 }
 
 /* ---- what both passes compute ---- */

@@ -59,8 +59,8 @@ struct ser_timnet_work {
     float *dsum, *dhidden, *dfeatures;
 };
 
-/* Lays out the batch's rows, and sees to memory for it. */
-ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, ser_error *err);
+/* Lays out the batch's rows, and sees to memory for it. trains: for a training step, not for answers. */
+ser_status timnet_work_begin(ser_timnet_work *w, const ser_timnet_batch *batch, bool trains, ser_error *err);
 
 /* Row t of the recording. */
 static inline void *timnet_row(const ser_timnet_work *w, void *matrix, size_t b, size_t t)

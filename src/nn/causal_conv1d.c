@@ -57,6 +57,11 @@ void ser_nn_causal_conv1d_choose(ser_nn_causal_conv *c, ser_dtype type, const si
     }
 }
 
+size_t ser_nn_causal_conv1d_smallest_tile(const ser_nn_causal_conv *c)
+{
+    return c->kernel == SER_WINOGRAD_KERNEL ? ser_winograd_tiles[0] : 0;
+}
+
 size_t ser_nn_causal_conv_n_prepared(const ser_nn_causal_conv *c)
 {
     return (c->kernel + (c->tile ? ser_winograd_n_terms(c->tile) : 0)) * c->n_in * c->n_out;

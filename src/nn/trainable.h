@@ -30,6 +30,8 @@ typedef struct ser_nn_causal_conv {
         tile; /* of nn/winograd.h, or 0: one product per tap, also for recordings where that is less work */
 } ser_nn_causal_conv;
 
+/* The tile for results that must not depend on the recordings beside; it loses least to rounding. */
+size_t ser_nn_causal_conv1d_smallest_tile(const ser_nn_causal_conv *c);
 /* Sets the tile that takes the least work for recordings of these lengths. */
 void ser_nn_causal_conv1d_choose(ser_nn_causal_conv *c, ser_dtype type, const size_t *n_frames,
                                  size_t n_recordings);

@@ -119,6 +119,9 @@ static void test_choice(void)
     ser_nn_causal_conv c = {8, 8, 5, 1, 0};
     ser_nn_causal_conv1d_choose(&c, SER_F32, n_frames, 3);
     CHECK(c.tile == 0 && ser_nn_causal_conv_most_prepared(&c) == 5 * 64);
+    CHECK(ser_nn_causal_conv1d_smallest_tile(&c) == 0);
+    c.kernel = 3;
+    CHECK(ser_nn_causal_conv1d_smallest_tile(&c) == 2);
 }
 
 static void test_dense(ser_nn_work *work)
