@@ -36,6 +36,7 @@ static const ser_option options[] = {
      "folds of the choices made inside each training part", 2, 20},
     {SER_OPTION_INT, 0, "seeds", &n_seeds, "N", "run seed ... seed+N-1, report mean and spread", 1, 100},
     SER_WORKBENCH_OPTIONS(bench),
+    SER_LINEAR_OPTIONS(bench),
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},

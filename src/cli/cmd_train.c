@@ -37,6 +37,7 @@ static const ser_option options[] = {
     {SER_OPTION_INT, 0, "inner-folds", &n_inner_folds, "N", "folds of the choices made inside the corpus", 2,
      20},
     SER_WORKBENCH_OPTIONS(bench),
+    SER_LINEAR_OPTIONS(bench),
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},

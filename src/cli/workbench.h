@@ -37,14 +37,18 @@ typedef struct ser_workbench_options {
     {SER_OPTION_INT, 0, "hop-length", &(o).hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)", 16, 16000}, \
     {SER_OPTION_INT, 0, "pad", &(o).pad, "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)", 0, 30}, \
     {SER_OPTION_FLAG, 0, "pool-encoder", &(o).pool_encoder, NULL, "the encoder's mean over time in every frame"}, \
-    {SER_OPTION_CHOICE, 0, "pooling", &(o).pooling, "all|both", "statistics of all frames, or of the active ones besides"}, \
     {SER_OPTION_GROUP, .help = "Training"}, \
     {SER_OPTION_CHOICE, 0, "preset", &(o).preset, "original|best", "best: what was measured to be best; original: no altered copies"}, \
     {SER_OPTION_STRING, 0, "augment", &(o).augment, "none|N", "altered copies of each training recording (default: by the preset)"}, \
     {SER_OPTION_CHOICE, 0, "normalize", &(o).normalize, SER_NORMALIZE_WORDS, "standardise by all unlabelled recordings of each speaker (of the corpus)"}, \
-    {SER_OPTION_DOUBLE, 0, "c", &(o).c, "C", "weight of the data against the penalty (default: 300)", 1e-6, 1e6}, \
     {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
     {SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024}
+
+/* Of what fits linear models to labels. */
+#define SER_LINEAR_OPTIONS(o) \
+    {SER_OPTION_GROUP, .help = "Linear model"}, \
+    {SER_OPTION_CHOICE, 0, "pooling", &(o).pooling, "all|both", "statistics of all frames, or of the active ones besides"}, \
+    {SER_OPTION_DOUBLE, 0, "c", &(o).c, "C", "weight of the data against the penalty (default: 300)", 1e-6, 1e6}
 /* clang-format on */
 
 typedef struct ser_workbench {
