@@ -2,8 +2,7 @@
  * dilated convolution with a kernel of 3 as products of sums of frames with sums of taps. A tile of m frames,
  * dilation apart, takes m + 2 products instead of 3 m:
  *   y = output ((kernel w) * (input x)), x being the tile's m frames and the 2 before them.
- * The larger the tile the fewer the products, and the more is lost to rounding: in units of what one product
- * per tap loses, about 1.5, 2.5, 3 and 6 for tiles of 2, 3, 4 and 6. */
+ * The larger the tile the fewer the products, and the more is lost to rounding. */
 #ifndef SER_NN_WINOGRAD_H
 #define SER_NN_WINOGRAD_H
 
