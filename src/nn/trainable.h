@@ -1,10 +1,8 @@
-/* Layers with a backward pass, for one recording or a few of its frames at a time: a matrix has one row per
- * frame and is fp32. Products read and write whole recordings, typed where that is said: of the engine's type
- * (ser_nn_work_type), with the number of rows rounded up (ser_nn_padded_rows), those beyond n_frames being
- * zero on the way in and meaning nothing on the way out. So recordings of any length share a batch without
- * any padding that could show in a sum. The layers between products are best called with a few rows at a
- * time, one layer after the other, so that what they hand on stays in the nearest cache. Gradients are added
- * to what is there (+=) unless a comment says otherwise. */
+/* Layers with a backward pass, for one recording at a time: a matrix has one row per frame and is fp32 or,
+ * where that is said, typed: of the engine's type (ser_nn_work_type). Products read and write recordings with
+ * the number of rows rounded up (ser_nn_padded_rows), those beyond n_frames being zero on the way in and
+ * meaning nothing on the way out. So recordings of any length share a batch without any padding that could
+ * show in a sum. Gradients are added to what is there (+=) unless a comment says otherwise. */
 #ifndef SER_NN_TRAINABLE_H
 #define SER_NN_TRAINABLE_H
 
