@@ -71,15 +71,12 @@ const ser_command ser_command_train_lmmd = {
     .usage = "",
     .description =
         "Trains a model on a labelled corpus twice: once alone, and once with the target's recordings "
-        "beside, "
-        "which draw the corpora together emotion by emotion (local maximum mean discrepancy). The target's "
-        "labels are used for nothing but the figures at the end; which model is kept is decided without "
-        "them, "
-        "and told.\n"
+        "beside, which draw the corpora together emotion by emotion (local maximum mean discrepancy). The "
+        "target's labels are used for nothing but the figures at the end; which model is kept is decided "
+        "without them, and told.\n"
         "With --layers auto a linear model reads the layers in which its unadapted twin sees the corpora "
-        "closer. With --preset best both corpora are standardised by speaker, where speakers are known, else "
-        "as a "
-        "whole.",
+        "closer. With --preset best both corpora are standardised by speaker, where speakers are known, "
+        "else as a whole.",
     .examples = "ser train-lmmd --data EMODB --feature-type WHISPER --visualize\n"
                 "ser train-lmmd --data RAVDESS --target my-recordings/ --feature-type WHISPER",
     .options = options,

@@ -43,17 +43,3 @@ SER_FAST void ser_nn_add_rows(float *sums, const float *x, size_t n_rows, size_t
         for (size_t i = 0; i < n; i++)
             sums[i] += x[i];
 }
-
-SER_FAST static void add_bf16(float *restrict y, const uint16_t *restrict x, size_t n)
-{
-    for (size_t i = 0; i < n; i += SER_N_LANES)
-        ser_row_store(y, i, n - i, ser_row_load(y, i, n - i) + ser_row_load_as(x, true, i, n - i));
-}
-
-void ser_nn_add_typed(float *y, const void *x, ser_dtype type, size_t n)
-{
-    if (type == SER_BF16)
-        add_bf16(y, x, n);
-    else
-        ser_nn_add_rows(y, x, 1, n);
-}

@@ -24,8 +24,7 @@ typedef struct ser_learn_transfer {
     const ser_learn_data *target; /* its labels are not looked at; standardised like the source */
     ser_adapt_settings linear;    /* seed, threads, listeners are those of ser_learn_settings */
     size_t n_projections;         /* of seed, seed + 1, ...: the head is the mean of theirs */
-    uint64_t
-        sets[SER_MAX_SETS]; /* n_sets of blocks; with several, that in which both corpora end up closest */
+    uint64_t sets[SER_MAX_SETS];  /* of blocks; of several, that in which both corpora end up closest */
     size_t n_sets;
     size_t n_rounds;   /* of self-training after the first */
     double confidence; /* which answers become pseudo-labels */
