@@ -1,5 +1,5 @@
+#include "data/index.h"
 #include "fuzz.h"
-#include "tree/index.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "cli/run_folder.h"
-#include "metrics/map.h"
+#include "report/map.h"
 #include "report/pictures.h"
 
 #include <math.h>

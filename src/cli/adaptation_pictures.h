@@ -2,8 +2,8 @@
 #ifndef SER_CLI_ADAPTATION_PICTURES_H
 #define SER_CLI_ADAPTATION_PICTURES_H
 
-#include "protocol/adaptation.h"
-#include "protocol/cross.h"
+#include "learn/adaptation.h"
+#include "learn/cross.h"
 #include "report/matrix.h"
 
 /* Everything is borrowed. */

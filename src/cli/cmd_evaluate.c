@@ -6,11 +6,11 @@
 #include "cli/run_folder.h"
 #include "cli/settings.h"
 #include "cli/workbench.h"
-#include "protocol/evaluate.h"
-#include "protocol/report_json.h"
+#include "learn/evaluate.h"
 #include "report/html.h"
 #include "report/pictures.h"
 #include "report/text.h"
+#include "run/report_json.h"
 
 #include <math.h>
 #include <stdlib.h>

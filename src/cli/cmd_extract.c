@@ -4,10 +4,10 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
+#include "data/buffer.h"
+#include "data/fill.h"
 #include "io/npy.h"
 #include "model/hearing.h"
-#include "tree/buffer.h"
-#include "tree/fill.h"
 
 #include <string.h>
 

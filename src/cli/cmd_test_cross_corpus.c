@@ -6,7 +6,7 @@
 #include "cli/run_folder.h"
 #include "cli/run_material.h"
 #include "cli/settings.h"
-#include "protocol/report_json.h"
+#include "run/report_json.h"
 
 #include <string.h>
 #include <strings.h>

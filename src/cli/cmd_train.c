@@ -11,8 +11,8 @@
 #include "corpus/leaks.h"
 #include "io/file.h"
 #include "keras/weights.h"
-#include "protocol/report_json.h"
-#include "protocol/train_model.h"
+#include "learn/train_model.h"
+#include "run/report_json.h"
 
 #include <math.h>
 #include <stdlib.h>

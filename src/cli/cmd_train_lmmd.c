@@ -10,10 +10,10 @@
 #include "cli/run_material.h"
 #include "cli/settings.h"
 #include "io/file.h"
-#include "protocol/adaptation.h"
-#include "protocol/cross.h"
-#include "protocol/report_json.h"
-#include "protocol/train_model.h"
+#include "learn/adaptation.h"
+#include "learn/cross.h"
+#include "learn/train_model.h"
+#include "run/report_json.h"
 
 #include <math.h>
 #include <stdlib.h>

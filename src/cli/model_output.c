@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "keras/weights.h"
-#include "protocol/evaluate.h"
-#include "protocol/report_json.h"
+#include "learn/evaluate.h"
+#include "run/report_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

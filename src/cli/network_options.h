@@ -3,7 +3,7 @@
 #define SER_CLI_NETWORK_OPTIONS_H
 
 #include "cli/workbench.h"
-#include "protocol/learn.h"
+#include "learn/learn.h"
 
 /* -1 or NULL where the user said nothing: the preset decides. */
 typedef struct ser_network_options {

@@ -2,8 +2,8 @@
 #ifndef SER_CLI_RUN_MATERIAL_H
 #define SER_CLI_RUN_MATERIAL_H
 
-#include "protocol/report_json.h"
 #include "report/run_report.h"
+#include "run/report_json.h"
 
 enum { SER_MAX_RUN_NOTES = 16, SER_MAX_RUN_FIGURES = 8 };
 

@@ -3,9 +3,9 @@
 #define SER_CLI_WORKBENCH_H
 
 #include "cli/common.h"
-#include "protocol/frames.h"
-#include "protocol/learn.h"
-#include "protocol/report_json.h"
+#include "data/frames.h"
+#include "learn/learn.h"
+#include "run/report_json.h"
 
 typedef struct ser_workbench_options {
     const char *data, *data_dir, *features_dir, *feature_type, *layers, *preset, *augment, *normalize;

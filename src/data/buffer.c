@@ -1,0 +1,58 @@
+#include "data/buffer.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+ser_status ser_frame_buffer_resize(ser_frame_buffer *b, size_t n, ser_error *err)
+{
+    size_t n_values;
+    if (!ser_mul_size(&n_values, n, b->dims) || !ser_grow(&b->x, &b->x_capacity, n_values, sizeof *b->x) ||
+        !ser_grow(&b->active, &b->active_capacity, n, 1))
+        return ser_fail_nomem(err);
+    b->n = n;
+    return SER_OK;
+}
+
+ser_status ser_frame_buffer_add(void *context, const ser_frames *frames, ser_error *err)
+{
+    ser_frame_buffer *b = context;
+    size_t n_before = b->n;
+    ser_status st = frames->n ? ser_frame_buffer_resize(b, n_before + frames->n, err) : SER_OK;
+    if (st == SER_OK && frames->n) {
+        memcpy(b->x + n_before * b->dims, frames->x, frames->n * b->dims * sizeof *b->x);
+        memcpy(b->active + n_before, frames->active, frames->n);
+    }
+    return st;
+}
+
+void ser_frame_buffer_release(ser_frame_buffer *b)
+{
+    ser_free(b->x);
+    ser_free(b->active);
+    *b = (ser_frame_buffer){.dims = b->dims};
+}
+
+static void pool_column(ser_frame_buffer *b, size_t column)
+{
+    double sum = 0;
+    for (size_t t = 0; t < b->n; t++)
+        sum += b->x[t * b->dims + column];
+    float mean = (float)(sum / (double)b->n);
+    for (size_t t = 0; t < b->n; t++)
+        b->x[t * b->dims + column] = mean;
+}
+
+void ser_frame_buffer_pool_encoder(ser_frame_buffer *b, const ser_extractor *e)
+{
+    const ser_feature_spec *spec = ser_extractor_spec(e);
+    for (size_t p = 0, block = 0; p < spec->n_parts; p++) {
+        bool is_encoder = ser_feature_kind_is_encoder(spec->parts[p].kind);
+        size_t n_blocks = is_encoder ? spec->parts[p].n_layers : 1;
+        for (size_t end = block + n_blocks; block < end; block++) {
+            size_t offset, dims;
+            ser_extractor_block(e, block, &offset, &dims);
+            for (size_t i = 0; is_encoder && i < dims; i++)
+                pool_column(b, offset + i);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+/* One evaluation: for every fold models are fitted to the training part alone and answer for the test part.
+ */
+#ifndef SER_LEARN_EVALUATE_H
+#define SER_LEARN_EVALUATE_H
+
+#include "learn/learn.h"
+#include "metrics/metrics.h"
+
+typedef struct ser_fold_result {
+    size_t n_train, n_test; /* recordings */
+    double ua, wa, f1;      /* percent */
+    double loss;            /* mean log loss of the test part, in nats */
+    double acc_lenient;     /* percent; across corpora */
+    double seconds;         /* of learning */
+    bool has_choice;        /* whether the next three mean anything: a linear model, or a choice of layers */
+    ser_candidate chosen;   /* inside the training part */
+    float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: as in ser_head_fit */
+    double inner_ua, inner_loss;
+    float temperature;
+} ser_fold_result;
+
+typedef struct ser_evaluation {
+    float *scores; /* (n_utterances, n_labels): calibrated, each from the fold that tested it */
+    size_t n, n_labels;
+    ser_fold_result *folds;
+    size_t n_folds;
+    ser_figures figures; /* over the pooled predictions */
+} ser_evaluation;
+
+typedef struct ser_evaluate_settings {
+    ser_learn_settings learn;
+    uint64_t seed;     /* of the intervals */
+    const char *state; /* NULL, or a folder below which the networks' states are kept: ser_fold_path */
+    /* Gets each fold's models after they have answered, and may take them; NULL: nobody. */
+    ser_status (*on_fold)(void *context, size_t fold, ser_learned *models, const ser_fold_result *result,
+                          ser_error *err);
+    void *context;
+} ser_evaluate_settings;
+
+/* Store and frames are normalised already where that is wanted. */
+ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                        const ser_evaluate_settings *settings, ser_error *err);
+/* FOLDER/fold-NAME followed by end: where a fold's files lie; a '/' in the name becomes '-'. NULL: out of
+ * memory. */
+char *ser_fold_path(const char *folder, const char *name, const char *end);
+
+void ser_evaluation_release(ser_evaluation *e);
+
+#endif

@@ -1,0 +1,81 @@
+/* Learning from a training part: the linear model, temporal networks, or both, whose calibrated scores are
+ * averaged. Everything that is chosen is chosen inside the training part. */
+#ifndef SER_LEARN_LEARN_H
+#define SER_LEARN_LEARN_H
+
+#include "data/condition.h"
+#include "data/frames.h"
+#include "data/normalize.h"
+#include "learn/fit.h"
+#include "train/adapt.h"
+#include "train/timnet_fit.h"
+
+/* What is learned from. Borrowed. store and frames are standardised already where that is wanted. */
+typedef struct ser_learn_data {
+    const ser_corpus *corpus;
+    const ser_extractor *extractor;
+    const ser_store *store;      /* NULL: neither a linear model nor a choice of layers */
+    const ser_frame_set *frames; /* NULL: no temporal network */
+} ser_learn_data;
+
+enum { SER_MAX_SETS = 2 };
+
+/* Domain adaptation: unlabelled recordings of a target are learned from besides, all of them. The linear
+ * model is then a projection (train/adapt.h) that reads what the first candidate says, but for its blocks. */
+typedef struct ser_learn_transfer {
+    const ser_learn_data *target; /* its labels are not looked at; standardised like the source */
+    ser_adapt_settings linear;    /* seed, threads, listeners are those of ser_learn_settings */
+    size_t n_projections;         /* of seed, seed + 1, ...: the head is the mean of theirs */
+    uint64_t sets[SER_MAX_SETS];  /* of blocks; of several, that in which both corpora end up closest */
+    size_t n_sets;
+    size_t n_rounds;   /* of self-training after the first */
+    double confidence; /* which answers become pseudo-labels */
+} ser_learn_transfer;
+
+typedef struct ser_learn_settings {
+    bool linear;
+    const ser_candidate *candidates; /* at least one; with more than one set of blocks, networks read the set
+                                        that the linear model's inner folds are for */
+    size_t n_candidates;
+    int n_inner_folds;
+    size_t n_networks; /* temporal networks, of seed, seed + 1, ... */
+    ser_timnet_settings timnet;
+    /* After each epoch of a network, 1 ... n_networks; NULL: nobody listens. */
+    void (*on_epoch)(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
+    void *context;
+    const ser_learn_transfer *transfer; /* NULL: from the source alone */
+    /* After each epoch of the projection, as on_epoch. */
+    void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
+    bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
+    uint64_t seed;
+    int n_threads;
+    const ser_progress *progress;
+} ser_learn_settings;
+
+/* The models of one training part. */
+typedef struct ser_learned {
+    bool has_linear;
+    ser_head_fit linear;           /* without has_linear, only what was chosen, if anything was */
+    ser_adapted adapted;           /* with a transfer: the last projection; its own head is empty */
+    double distance[SER_MAX_SETS]; /* with a transfer: LMMD between both corpora, for each set of blocks */
+    ser_timnet_fit *networks;
+    ser_timnet_member *members; /* of the networks, moved out of them */
+    size_t n_networks;
+} ser_learned;
+
+/* A head of the linear model alone. */
+ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const int *fold, int test_fold,
+                          const ser_learn_settings *settings, const char *what, ser_error *err);
+
+/* The training part: utterances whose fold is not test_fold (-1: all). what: for progress. state: NULL, or a
+ * path to which "-N.safetensors" is added for each network's state. */
+ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fold, int test_fold,
+                     const ser_learn_settings *settings, const char *what, const char *state, ser_error *err);
+void ser_learned_release(ser_learned *l);
+
+/* Calibrated scores (n_labels each) of the utterances whose fold is test_fold, written to scores + u *
+ * n_labels for utterance u. data may be that of another corpus with the same labels. */
+ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
+                             int test_fold, const ser_nn_ops *ops, ser_error *err);
+
+#endif

@@ -1,0 +1,187 @@
+#include "base/memory.h"
+#include "base/random.h"
+#include "learn/evaluate.h"
+#include "model/pooled.h"
+#include "run/report_json.h"
+#include "test.h"
+
+/* A corpus without sound: 60 recordings of 6 speakers and 3 emotions, with features drawn at random around a
+ * mean of the emotion and one of the speaker; one altered copy each. */
+enum { N = 60, N_SPEAKERS = 6, N_LABELS = 3 };
+
+static ser_utterance utterances[N];
+static char *labels[] = {"angry", "neutral", "sad"}, *speakers[] = {"1", "2", "3", "4", "5", "6"};
+static ser_corpus corpus = {.name = "made",
+                            .utterances = utterances,
+                            .n_utterances = N,
+                            .labels = labels,
+                            .n_labels = N_LABELS,
+                            .speakers = speakers,
+                            .n_speakers = N_SPEAKERS};
+static ser_extractor *extractor;
+
+static ser_store *make_store(double speaker_shift)
+{
+    ser_store *s = ser_alloc(1, sizeof *s);
+    ser_random r;
+    ser_random_init(&r, 5);
+    *s = (ser_store){.n = N, .n_copies = 1, .n_rows = 2, .dims = ser_pooled_dims(extractor)};
+    s->recordings = ser_alloc(N, sizeof *s->recordings);
+    s->pooled = ser_alloc(N * 2 * s->dims, sizeof *s->pooled);
+    for (size_t u = 0; u < N; u++) {
+        snprintf(s->recordings[u].sha256, 65, "%064zu", u);
+        for (size_t row = 0; row < 2; row++)
+            for (size_t i = 0; i < s->dims; i++)
+                ser_store_row(s, u, row)[i] =
+                    (float)(ser_random_normal(&r) + (i % N_LABELS == (size_t)utterances[u].label ? 0.6 : 0) +
+                            speaker_shift * (double)((i * 7 + (size_t)utterances[u].speaker * 13) % 5));
+    }
+    return s;
+}
+
+static void make_corpus(void)
+{
+    static char names[N][8];
+    for (int u = 0; u < N; u++) {
+        snprintf(names[u], sizeof names[u], "u%02d", u);
+        utterances[u] = (ser_utterance){.name = names[u],
+                                        .file = names[u],
+                                        .path = names[u],
+                                        .label = u % N_LABELS,
+                                        .speaker = u / N_LABELS % N_SPEAKERS,
+                                        .text = -1,
+                                        .fold = -1};
+    }
+}
+
+static const ser_candidate candidates[] = {{.blocks = 1, .spread_weight = 0.5, .c = 1},
+                                           {.blocks = 1, .active = true, .spread_weight = 1, .c = 100}};
+
+static ser_status evaluate(ser_evaluation *e, const ser_folds *folds, const ser_store *store, int n_threads,
+                           ser_error *err)
+{
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    const ser_evaluate_settings settings = {.learn = {.linear = true,
+                                                      .candidates = candidates,
+                                                      .n_candidates = 2,
+                                                      .n_inner_folds = 3,
+                                                      .speaker_disjoint = true,
+                                                      .seed = 46,
+                                                      .n_threads = n_threads},
+                                            .seed = 46};
+    return ser_evaluate(e, &data, folds, &settings, err);
+}
+
+/* The answers for a fold must not change when its own labels and features do: nothing of it was learned from.
+ */
+static void test_the_test_part_is_not_seen(void)
+{
+    ser_error err = {0};
+    ser_folds *folds = NULL;
+    ser_store *store = make_store(0.2);
+    ser_evaluation before, after;
+    const ser_protocol loso = {.kind = SER_PROTOCOL_LOSO};
+    CHECK_OK(ser_folds_new(&folds, &corpus, &loso, 46, &err), &err);
+    CHECK(folds->n_folds == N_SPEAKERS);
+    CHECK_OK(evaluate(&before, folds, store, 2, &err), &err);
+    CHECK(before.figures.ua > 60);
+    for (int u = 0; u < N; u++) {
+        if (utterances[u].speaker != 2)
+            continue;
+        utterances[u].label = (utterances[u].label + 1) % N_LABELS;
+        for (size_t i = 0; i < store->dims; i++)
+            ser_store_row(store, (size_t)u, 1)[i] =
+                99; /* the altered copy; the recording itself is what is answered for */
+    }
+    CHECK_OK(evaluate(&after, folds, store, 1, &err), &err);
+    for (int u = 0; u < N; u++)
+        if (utterances[u].speaker == 2)
+            CHECK(memcmp(before.scores + u * N_LABELS, after.scores + u * N_LABELS,
+                         N_LABELS * sizeof(float)) == 0);
+    CHECK(before.folds[2].temperature == after.folds[2].temperature &&
+          before.folds[2].chosen.c == after.folds[2].chosen.c);
+    CHECK(memcmp(before.scores, after.scores, N_LABELS * sizeof(float)) !=
+          0); /* speaker 0's model did learn from it */
+    ser_evaluation_release(&before);
+    ser_evaluation_release(&after);
+    ser_folds_free(&folds);
+    ser_store_free(&store);
+    make_corpus();
+}
+
+static void test_threads_change_nothing(void)
+{
+    ser_error err = {0};
+    ser_folds *folds = NULL;
+    ser_store *store = make_store(0);
+    ser_evaluation one, two;
+    const ser_protocol random_folds = {.kind = SER_PROTOCOL_KFOLD, .k = 3};
+    CHECK_OK(ser_folds_new(&folds, &corpus, &random_folds, 46, &err), &err);
+    CHECK_OK(evaluate(&one, folds, store, 1, &err), &err);
+    CHECK_OK(evaluate(&two, folds, store, 2, &err), &err);
+    CHECK(memcmp(one.scores, two.scores, N * N_LABELS * sizeof(float)) == 0);
+    ser_evaluation_release(&one);
+    ser_evaluation_release(&two);
+    ser_folds_free(&folds);
+    ser_store_free(&store);
+}
+
+static void test_normalize(void)
+{
+    ser_error err = {0};
+    ser_store *store = make_store(2), *raw = make_store(2);
+    float *spread = ser_alloc(store->dims, sizeof *spread);
+    CHECK_OK(ser_dataset_normalize(store, &corpus, SER_NORMALIZE_SPEAKER, spread, &err), &err);
+    for (int speaker = 0; speaker < N_SPEAKERS; speaker++) {
+        double sum = 0, sum_of_squares = 0, n = 0, raw_mean = 0, raw_square = 0;
+        for (size_t u = 0; u < N; u++)
+            if (utterances[u].speaker == speaker) {
+                double x = ser_store_row(store, u, 0)[3], y = ser_store_row(raw, u, 0)[3];
+                sum += x, sum_of_squares += x * x, raw_mean += y, raw_square += y * y, n++;
+            }
+        CHECK(fabs(sum / n) < 1e-5 && fabs(sum_of_squares / n - 1) < 1e-4);
+        raw_mean /= n;
+        double deviation = sqrt(raw_square / n - raw_mean * raw_mean);
+        for (size_t u = 0; u < N; u++) /* copies by the same mean and deviation */
+            if (utterances[u].speaker == speaker)
+                CHECK(fabs((ser_store_row(raw, u, 1)[3] - raw_mean) / deviation -
+                           ser_store_row(store, u, 1)[3]) < 1e-3);
+    }
+    CHECK(spread[3] > 0.5 && spread[3] < 2);
+    utterances[7].speaker = -1;
+    CHECK_FAILS(ser_dataset_normalize(store, &corpus, SER_NORMALIZE_SPEAKER, NULL, &err), SER_E_ARG, &err,
+                "has no speakers");
+    make_corpus();
+    ser_free(spread);
+    ser_store_free(&store);
+    ser_store_free(&raw);
+}
+
+/* Against hashes of the same lines by sha256sum. */
+static void test_hashes(void)
+{
+    ser_error err = {0};
+    ser_store *store = make_store(0);
+    int fold[N] = {0};
+    char data[65], split[65], *names[] = {"1"};
+    const ser_folds folds = {.test_fold = fold, .names = names, .n_folds = 1, .n_utterances = N};
+    CHECK_OK(ser_report_hashes(data, split, &corpus, &folds, store, &err), &err);
+    CHECK(strcmp(data, "e91abeaa02aa11253036c32f4cf7eb47969dbb40efaaa44001de7d78d1cc269f") == 0);
+    CHECK(strcmp(split, "9c79a97feef73efc1fc43a935973bf9abe2e6662264c59b1ca6705bd1d2f8b17") == 0);
+    ser_store_free(&store);
+}
+
+int main(void)
+{
+    ser_error err = {0};
+    ser_feature_spec spec;
+    make_corpus();
+    CHECK_OK(ser_feature_spec_parse(&spec, "LOGMEL", &err), &err);
+    CHECK_OK(ser_extractor_new(&extractor, &spec, NULL, &err), &err);
+    test_the_test_part_is_not_seen();
+    test_threads_change_nothing();
+    test_normalize();
+    test_hashes();
+    ser_extractor_free(&extractor);
+    return test_summary();
+}
