@@ -160,8 +160,9 @@ ser_status ser_zip_open(ser_zip *zip, const unsigned char *bytes, size_t n, ser_
     ser_status status = find_directory(&d, bytes, n, err);
     if (status == SER_OK && !(zip->entries = ser_alloc((size_t)d.n_entries, sizeof *zip->entries)))
         status = ser_fail_nomem(err);
-    const unsigned char *entry = bytes + d.at;
-    size_t n_left = (size_t)d.n_bytes;
+    /* A place outside the file is no pointer, not even one that is never followed. */
+    const unsigned char *entry = status == SER_OK ? bytes + d.at : bytes;
+    size_t n_left = status == SER_OK ? (size_t)d.n_bytes : 0;
     for (; status == SER_OK && zip->n < d.n_entries; zip->n++) {
         size_t n_entry = n_left < ENTRY_SIZE ? 0 : ENTRY_SIZE + (size_t)u16(entry + 28) + u16(entry + 30);
         n_entry += n_entry ? u16(entry + 32) : 0;
@@ -169,6 +170,8 @@ ser_status ser_zip_open(ser_zip *zip, const unsigned char *bytes, size_t n, ser_
             status = fail_damaged(err, "an entry");
         else
             status = read_entry(&zip->entries[zip->n], entry, bytes, n, err);
+        if (status != SER_OK)
+            break;
         entry += n_entry;
         n_left -= n_entry;
     }
