@@ -9,6 +9,7 @@
 #include "model/hearing.h"
 #include "model/model_file.h"
 #include "model/timeline.h"
+#include "predict_audio.h"
 
 #include <math.h>
 #include <string.h>
@@ -440,6 +441,16 @@ ser_status ser_predict(ser_session *s, const float *pcm, size_t n_samples, const
     return predict_source(s, ser_pcm_from_memory(&memory), options, r, err);
 }
 
+ser_status ser_predict_audio(ser_session *s, ser_audio *audio, const ser_predict_options *options,
+                             ser_result *r, ser_error *err)
+{
+    *r = (ser_result){.label = -1};
+    ser_status st = predict_source(s, ser_pcm_from_audio(audio), options, r, err);
+    if (st == SER_OK)
+        snprintf(r->warning, sizeof r->warning, "%s", ser_audio_warning(audio));
+    return st;
+}
+
 ser_status ser_predict_file(ser_session *s, const char *path, const ser_predict_options *options,
                             ser_result *r, ser_error *err)
 {
@@ -447,9 +458,7 @@ ser_status ser_predict_file(ser_session *s, const char *path, const ser_predict_
     ser_audio *audio = NULL;
     ser_status st = ser_audio_open(&audio, path, err);
     if (st == SER_OK)
-        st = predict_source(s, ser_pcm_from_audio(audio), options, r, err);
-    if (st == SER_OK)
-        snprintf(r->warning, sizeof r->warning, "%s", ser_audio_warning(audio));
+        st = ser_predict_audio(s, audio, options, r, err);
     ser_audio_close(&audio);
     return st;
 }

@@ -229,6 +229,8 @@ static ser_status print_path(const char *path, ser_error *err)
     bool exists = stat(path, &info) == 0;
     if (exists ? S_ISDIR(info.st_mode) : ser_hub_has(path))
         return print_encoder(path, err);
+    if (exists && !S_ISREG(info.st_mode)) /* a pipe: what is read to look at it would be gone */
+        return print_audio(path, err);
     if (begins_with(path, "\x93NUMPY", 6, 0))
         return print_npy(path, err);
     if (begins_with(path, "{", 1, 8))

@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
+#include "predict_audio.h"
 #include "report/escape.h"
 #include "report/pictures.h"
 #include "report/prediction.h"
@@ -132,16 +133,12 @@ static void write_result(answer *a, const ser_prediction_form *form, const char 
         ser_prediction_text(&a->out, form, name, r);
 }
 
-static ser_status draw(const ser_prediction_form *form, const char *path, const char *name,
+static ser_status draw(const ser_prediction_form *form, const ser_audio *audio, const char *name,
                        const ser_result *r, ser_error *err)
 {
     enum { N_PEAKS = 600 };
-    float *pcm = NULL, peaks[N_PEAKS];
-    size_t n_samples = 0;
-    /* Standard input has been read already: its picture goes without the loudness. */
-    if (strcmp(path, "-") != 0 && r->duration_s < 600 &&
-        ser_audio_load(&pcm, &n_samples, path, NULL, NULL) == SER_OK)
-        ser_timeline_peaks(peaks, N_PEAKS, pcm, n_samples);
+    float peaks[N_PEAKS];
+    ser_audio_peaks(audio, peaks, N_PEAKS);
     const char *slash = strrchr(name, '/');
     const ser_timeline_picture picture = {.title = slash ? slash + 1 : name,
                                           .labels = form->labels,
@@ -149,10 +146,9 @@ static ser_status draw(const ser_prediction_form *form, const char *path, const 
                                           .segments = r->segments,
                                           .n_segments = r->n_segments,
                                           .duration_s = r->duration_s,
-                                          .peaks = pcm ? peaks : NULL,
-                                          .n_peaks = pcm ? N_PEAKS : 0};
+                                          .peaks = peaks,
+                                          .n_peaks = N_PEAKS};
     ser_status st = ser_save_timeline(picture_path, &picture, err);
-    ser_free(pcm);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", picture_path);
 }
 
@@ -188,14 +184,34 @@ static int tell_heard(void *context, double heard_s)
                                 l->total_s && done_s > l->total_s ? l->total_s : done_s, l->total_s);
 }
 
-static size_t stated_seconds(const char *path)
+static size_t stated_seconds(const ser_audio *audio)
 {
+    ser_audio_info info;
+    ser_audio_get_info(audio, &info);
+    return (size_t)(info.n_frames_stated / (uint64_t)info.sample_rate_hz);
+}
+
+/* The recording is opened here and once, so that it may be a pipe. */
+static ser_status answer_input(job *j, const ser_input *input, int worker, ser_result *r, ser_error *err)
+{
+    ser_session *session;
     ser_audio *audio = NULL;
-    ser_audio_info info = {0};
-    if (strcmp(path, "-") != 0 && ser_audio_open(&audio, path, NULL) == SER_OK)
-        ser_audio_get_info(audio, &info);
+    listening hearing = {.progress = &j->progress};
+    ser_predict_options wanted = {.timeline = timeline || picture_path};
+    ser_status st = get_session(j, worker, &session, err);
+    if (st == SER_OK)
+        st = ser_audio_open(&audio, input->path, err);
+    if (st == SER_OK && j->inputs->n == 1 && j->progress.fn) {
+        hearing.total_s = stated_seconds(audio);
+        wanted.on_progress = tell_heard;
+        wanted.context = &hearing;
+    }
+    if (st == SER_OK)
+        st = ser_predict_audio(session, audio, &wanted, r, err);
+    if (st == SER_OK && picture_path)
+        st = draw(&j->form, audio, input->name, r, err);
     ser_audio_close(&audio);
-    return info.sample_rate_hz ? (size_t)(info.n_frames_stated / (uint64_t)info.sample_rate_hz) : 0;
+    return st;
 }
 
 /* ser_work: never fails, so that the other recordings are still answered; SER_E_CANCELLED ends the work. */
@@ -204,21 +220,9 @@ static ser_status answer_one(void *context, size_t i, int worker, ser_error *err
     job *j = context;
     const ser_input *input = &j->inputs->items[i];
     answer *a = &j->answers[i];
-    ser_session *session;
     ser_result r = {.label = -1};
     ser_error failure = {0};
-    listening hearing = {.progress = &j->progress};
-    ser_predict_options wanted = {.timeline = timeline || picture_path};
-    if (j->inputs->n == 1 && j->progress.fn) {
-        hearing.total_s = stated_seconds(input->path);
-        wanted.on_progress = tell_heard;
-        wanted.context = &hearing;
-    }
-    ser_status st = get_session(j, worker, &session, &failure);
-    if (st == SER_OK)
-        st = ser_predict_file(session, input->path, &wanted, &r, &failure);
-    if (st == SER_OK && picture_path)
-        st = draw(&j->form, input->path, input->name, &r, &failure);
+    ser_status st = answer_input(j, input, worker, &r, &failure);
     if (st == SER_E_CANCELLED)
         return ser_fail(err, st, "interrupted");
     if (st == SER_OK)

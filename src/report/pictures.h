@@ -44,9 +44,6 @@ typedef struct ser_timeline_picture {
 ser_status ser_draw_timeline(ser_chart **out, ser_chart_format format, const ser_timeline_picture *p,
                              ser_error *err);
 
-/* The peaks that a timeline shows: n_peaks >= 1. */
-void ser_timeline_peaks(float *peaks, size_t n_peaks, const float *pcm, size_t n_samples);
-
 /* How training went, epoch by epoch: a panel per fold, training thin, validation bold, the kept epoch marked.
  */
 typedef enum ser_curve { SER_CURVE_LOSS, SER_CURVE_ACCURACY } ser_curve;

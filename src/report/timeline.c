@@ -319,14 +319,3 @@ ser_status ser_draw_timeline(ser_chart **out, ser_chart_format format, const ser
     timeline_data_free(&d);
     return st;
 }
-
-void ser_timeline_peaks(float *peaks, size_t n_peaks, const float *pcm, size_t n_samples)
-{
-    for (size_t i = 0; i < n_peaks; i++) {
-        size_t first = (size_t)((double)n_samples * (double)i / (double)n_peaks);
-        size_t end = (size_t)((double)n_samples * (double)(i + 1) / (double)n_peaks);
-        peaks[i] = 0;
-        for (size_t k = first; k < end; k++)
-            peaks[i] = fmaxf(peaks[i], fabsf(pcm[k]));
-    }
-}

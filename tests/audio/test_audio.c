@@ -357,6 +357,43 @@ static void test_resample(void)
     ser_free(in);
 }
 
+static float loudest(const float *pcm, size_t from, size_t to)
+{
+    float peak = 0;
+    for (size_t i = from; i < to; i++)
+        peak = fmaxf(peak, fabsf(pcm[i]));
+    return peak;
+}
+
+/* Short and long, so that the cells are merged some times; a second reading changes nothing. */
+static void test_peaks(void)
+{
+    static float pcm[64 * N_SOUND];
+    enum { N_PARTS = 4 };
+    ser_error err = {0};
+    for (size_t n = 4000; n <= 64 * N_SOUND; n *= 8) {
+        ser_audio *a = NULL;
+        float peaks[N_PARTS] = {0};
+        size_t n_read = 0;
+        for (size_t i = 0; i < n; i++) /* rising, so that each part has a peak of its own at its end */
+            pcm[i] = (i & 1 ? -1.0f : 1.0f) * (float)(i + 1) / (float)n;
+        CHECK(write_sound("rising", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 1, SER_SAMPLE_RATE_HZ, pcm, n));
+        CHECK_OK(ser_audio_open(&a, scratch("rising"), &err), &err);
+        if (!a)
+            return;
+        ser_audio_peaks(a, peaks, N_PARTS);
+        CHECK(peaks[0] == 0 && peaks[N_PARTS - 1] == 0);
+        for (int pass = 0; pass < 2; pass++) {
+            CHECK_OK(ser_audio_read(a, pcm, 64 * N_SOUND, &n_read, &err), &err);
+            ser_audio_peaks(a, peaks, N_PARTS);
+            for (size_t i = 0; i < N_PARTS; i++)
+                CHECK(fabsf(peaks[i] - loudest(pcm, i * n / N_PARTS, (i + 1) * n / N_PARTS)) < 0.005f);
+            CHECK_OK(ser_audio_rewind(a, &err), &err);
+        }
+        ser_audio_close(&a);
+    }
+}
+
 int main(void)
 {
     scratch_make();
@@ -371,6 +408,7 @@ int main(void)
     test_bounded_memory();
     test_memory_fails();
     test_resample();
+    test_peaks();
     scratch_remove();
     return test_summary();
 }

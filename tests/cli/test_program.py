@@ -3,7 +3,7 @@
 
 Usage: test_program.py PATH_OF_SER        (the environment: SER_SHARED, optional, the folder of real recordings)
 """
-import csv, io, json, math, os, random, shutil, struct, subprocess, sys, tempfile, unittest, wave
+import csv, io, json, math, os, random, shutil, struct, subprocess, sys, tempfile, threading, unittest, wave
 
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
@@ -223,6 +223,38 @@ class Predict(Case):
         self.ser("predict", "--picture", self.path("p.png"), self.path("long.wav"))
         with open(self.path("p.png"), "rb") as f:
             self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
+
+    def test_a_single_pipe_is_opened_once(self):
+        expected = self.rows(SPEECH)[0][0]
+
+        def feed(path):
+            with open(SPEECH, "rb") as f, open(path, "wb") as pipe:
+                shutil.copyfileobj(f, pipe)
+
+        def answer(path, *options):
+            feeder = subprocess.Popen(["cat", SPEECH], stdout=subprocess.PIPE) if path == "/dev/stdin" else None
+            writer = threading.Thread(target=feed, args=(path,))
+            if not feeder:
+                writer.start()
+            p = subprocess.run([SER, *options, path], env=self.env, stdin=feeder.stdout if feeder else None, capture_output=True,
+                               cwd=self.dir, timeout=60)
+            if feeder:
+                feeder.stdout.close()
+                feeder.wait()
+            else:
+                writer.join()
+            self.assertEqual(p.returncode, 0, p.stderr)
+            return p.stdout.decode()
+
+        os.mkfifo(self.path("fifo"))
+        for path in (self.path("fifo"), "/dev/stdin"):
+            row = json.loads(answer(path, "predict", "-f", "json"))
+            self.assertEqual(row["scores"], expected["scores"])
+            self.assertIn("recording, WAV", answer(path, "info"))
+            answer(path, "predict", "--picture", self.path("pipe.svg"))
+        self.ser("predict", "--picture", self.path("file.svg"), SPEECH)
+        with open(self.path("pipe.svg")) as a, open(self.path("file.svg")) as b:
+            self.assertEqual(a.read().replace(">stdin<", ">Front_Center.wav<"), b.read())
 
     def test_baseline(self):
         os.makedirs(self.path("voice"))

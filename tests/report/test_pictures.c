@@ -257,16 +257,6 @@ static void test_odd_timelines(void)
     CHECK_FAILS(ser_draw_timeline(&c, SER_CHART_PNG, &p, &err), SER_E_ARG, &err, "a duration");
 }
 
-static void test_peaks(void)
-{
-    const float pcm[] = {0.1f, -0.9f, 0.2f, 0.3f, 0, -0.4f};
-    float p[3];
-    ser_timeline_peaks(p, 3, pcm, 6);
-    CHECK(p[0] == 0.9f && p[1] == 0.3f && p[2] == 0.4f);
-    ser_timeline_peaks(p, 3, pcm, 0);
-    CHECK(p[0] == 0 && p[2] == 0);
-}
-
 static void test_steps(void)
 {
     CHECK(ser_chart_step(10, 10) == 1 && ser_chart_step(95, 10) == 10 && ser_chart_step(100.1, 5) == 50);
@@ -338,7 +328,6 @@ int main(void)
     test_colours();
     test_long_timeline();
     test_odd_timelines();
-    test_peaks();
     test_steps();
     test_files();
     check_out_of_memory(draw_timeline);
