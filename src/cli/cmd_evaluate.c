@@ -69,8 +69,8 @@ const ser_command ser_command_evaluate = {
         "Before it begins, the program looks for what training and test parts share: speakers, "
         "texts, recordings.",
     .examples = "ser evaluate --data EMODB --feature-type WHISPER --protocol loso\n"
-                "ser evaluate --data RAVDESS --feature-type WHISPER --protocol emobox --folds "
-                "ravdess_test_folds.csv --html report.html\n"
+                "ser evaluate --data EMODB --feature-type WHISPER --protocol emobox --folds "
+                "emodb_test_folds.csv --html report.html\n"
                 "ser evaluate --reproduce report.json",
     .options = options,
 };

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
+#include "corpus/known.h"
 #include "data/buffer.h"
 #include "data/fill.h"
 #include "io/npy.h"
@@ -22,7 +23,8 @@ static const ser_option options[] = {
      "where the features go: float32, (frames, dims), C order"},
     {SER_OPTION_GROUP, .help = "Corpora"},
     {SER_OPTION_STRING, 'd', "data", &data, "CORPUS",
-     "EMODB, RAVDESS, a folder, a CSV file, or several joined with + (default: EMODB and RAVDESS, where they "
+     SER_KNOWN_NAMES
+     "a folder, a CSV file, or several joined with + (default: all of those known by name that "
      "are found)"},
     {SER_OPTION_STRING, 0, "data-dir", &data_dir, "DIR",
      "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"},
@@ -250,17 +252,16 @@ static ser_status fill_corpus(bool *failed, const tools *t, const ser_corpus *co
 /* Of the corpora with a name those that are found; at least one. */
 static ser_status fill_named(bool *failed, const tools *t, const ser_progress *progress, ser_error *err)
 {
-    static const char *const names[] = {"EMODB", "RAVDESS"};
-    enum { N_NAMES = sizeof names / sizeof *names };
+    const ser_known_corpus *known;
     ser_status st = SER_OK;
     size_t n_found = 0;
-    for (size_t i = 0; i < N_NAMES && st == SER_OK; i++) {
+    for (size_t i = 0; st == SER_OK && (known = ser_known_corpus_at(i)); i++) {
         ser_corpus *corpus = NULL;
-        st = ser_corpus_open(&corpus, names[i], data_dir, err);
+        st = ser_corpus_open(&corpus, known->name, data_dir, err);
         if (st == SER_OK) {
             n_found++;
             st = fill_corpus(failed, t, corpus, progress, err);
-        } else if (st == SER_E_IO && (n_found || i + 1 < N_NAMES)) {
+        } else if (st == SER_E_IO && (n_found || ser_known_corpus_at(i + 1))) {
             ser_say("%s", err->text);
             st = SER_OK;
         }

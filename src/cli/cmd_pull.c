@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "corpus/known.h"
 #include "net/pull.h"
 
 #include <stdio.h>
@@ -27,8 +28,8 @@ const ser_command ser_command_pull = {
     .run = run,
     .summary = "fetch an encoder's weights or a corpus",
     .usage = "NAME...",
-    .description = "NAME is a model on the hub, such as facebook/hubert-base-ls960, or a corpus: emodb or "
-                   "ravdess. Models go to "
+    .description = "NAME is a model on the hub, such as facebook/hubert-base-ls960, or one of the "
+                   "corpora " SER_KNOWN_NAMES "in any case. Models go to "
                    "the hub's own cache, where other programs find them too, and are then used by name "
                    "(--encoder NAME); only the "
                    "configuration and the weights are fetched. Corpora go to the data folder.\n"
@@ -79,15 +80,28 @@ static ser_status read_endpoint(char **out, const char *url, const char *from, s
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
+static ser_status pull_corpus(char **folder, const ser_known_corpus *c, const ser_pull_settings *s,
+                              ser_error *err)
+{
+    const ser_known_origin *o = &c->origin;
+    const ser_publication publication = {c->name,   c->folder, o->host, o->archive,
+                                         o->record, o->key,    o->terms};
+    return o->archive
+               ? ser_pull_corpus(folder, &publication, s, err)
+               : ser_fail(err, SER_E_UNSUPPORTED,
+                          "no archive of it is at an address that is known to last: %s into %s/%s (%s)",
+                          o->where, s->data_dir, c->name, o->terms);
+}
+
 static ser_status pull(const char *name, const ser_progress *progress, ser_error *err)
 {
-    bool is_corpus = ser_pull_is_corpus(name);
+    const ser_known_corpus *corpus = ser_known_corpus_find(name);
     const char *usual_folder = variable("SER_DATA_DIR");
     char *folder = NULL, *server = NULL;
     ser_status st = read_endpoint(&server,
-                                  endpoint    ? endpoint
-                                  : is_corpus ? NULL
-                                              : variable("HF_ENDPOINT"),
+                                  endpoint ? endpoint
+                                  : corpus ? NULL
+                                           : variable("HF_ENDPOINT"),
                                   endpoint ? "--endpoint" : "HF_ENDPOINT", err);
     const ser_pull_settings settings = {.endpoint = server,
                                         .token = variable("HF_TOKEN"),
@@ -99,8 +113,8 @@ static ser_status pull(const char *name, const ser_progress *progress, ser_error
                                         .tell = tell};
     pulled = name;
     if (st == SER_OK)
-        st = is_corpus ? ser_pull_corpus(&folder, name, &settings, err)
-                       : ser_pull_model(&folder, name, &settings, err);
+        st = corpus ? pull_corpus(&folder, corpus, &settings, err)
+                    : ser_pull_model(&folder, name, &settings, err);
     ser_progress_clear();
     if (st == SER_OK && (printf("%s\n", folder) < 0 || fflush(stdout) != 0))
         st = SER_E_IO; /* said when the program ends */

@@ -22,9 +22,9 @@ static const ser_option options[] = {
     {SER_OPTION_STRING, 0, "test-path", &test_path, "DIR",
      "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"},
     {SER_OPTION_STRING, 't', "target", &target_spec, "CORPUS",
-     "corpus to test on (default: the other one of EMODB and RAVDESS)"},
+     "corpus to test on (default: the usual counterpart of the one trained on, where it has one)"},
     {SER_OPTION_STRING, 0, "mapping", &mapping_path, "FILE",
-     "CSV with the columns emotion,counts_as (default: for EMODB and RAVDESS the original's table, else the "
+     "CSV with the columns emotion,counts_as (default: the table built in for the two corpora, else the "
      "emotions that both corpora have)"},
     SER_WORKBENCH_OPTIONS(bench),
     SER_NETWORK_OPTIONS(network),
@@ -56,12 +56,11 @@ const ser_command ser_command_test_cross_corpus = {
         "target) in the place of the models' own; no label of the target is looked at.\n"
         "Keras weights of a network with other layers are loaded as far as they fit, and what does not is "
         "told.",
-    .examples =
-        "ser test-cross-corpus --data EMODB --feature-type FUSION --test-path runs/train-emodb-... "
-        "--visualize\n"
-        "ser test-cross-corpus --data RAVDESS --test-path runs/train-ravdess-... --normalize speaker\n"
-        "ser test-cross-corpus --data EMODB --test-path runs/train-... --target mine.csv --mapping "
-        "mine-counts.csv",
+    .examples = "ser test-cross-corpus --data EMODB --feature-type FUSION --test-path runs/train-emodb-... "
+                "--visualize\n"
+                "ser test-cross-corpus --data EMODB --test-path runs/train-emodb-... --normalize speaker\n"
+                "ser test-cross-corpus --data EMODB --test-path runs/train-... --target mine.csv --mapping "
+                "mine-counts.csv",
     .options = options,
 };
 

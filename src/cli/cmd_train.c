@@ -69,7 +69,7 @@ const ser_command ser_command_train = {
     .examples =
         "ser train --data EMODB --feature-type LOGMEL --epoch 50 --batch-size 32\n"
         "ser train --data my-recordings/ --feature-type WHISPER --preset best --protocol group-kfold=5\n"
-        "ser train --data EMODB+RAVDESS --model-type linear --preset best --split-fold 0 --embed-encoder\n"
+        "ser train --data EMODB+mine.csv --model-type linear --preset best --split-fold 0 --embed-encoder\n"
         "ser predict --model runs/train-.../model.safetensors recording.wav",
     .options = options,
 };

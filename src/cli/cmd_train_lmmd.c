@@ -29,7 +29,8 @@ static bool visualize, adapt_norms;
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 't', "target", &target_name, "CORPUS",
-     "to adapt to: its recordings are used, not its labels (default: the other one of EMODB and RAVDESS)"},
+     "to adapt to: its recordings are used, not its labels (default: the usual counterpart of the labelled "
+     "one, where it has one)"},
     {SER_OPTION_STRING, 0, "mapping", &mapping_path, "FILE", "CSV with emotion,counts_as, for the figures"},
     {SER_OPTION_CHOICE, 0, "model-type", &model_type, SER_MODEL_TYPES, SER_MODEL_TYPES_HELP},
     SER_WORKBENCH_OPTIONS(bench),
@@ -78,7 +79,7 @@ const ser_command ser_command_train_lmmd = {
         "closer. With --preset best both corpora are standardised by speaker, where speakers are known, "
         "else as a whole.",
     .examples = "ser train-lmmd --data EMODB --feature-type WHISPER --visualize\n"
-                "ser train-lmmd --data RAVDESS --target my-recordings/ --feature-type WHISPER",
+                "ser train-lmmd --data EMODB --target my-recordings/ --feature-type WHISPER",
     .options = options,
 };
 

@@ -13,7 +13,7 @@ static const ser_command *const commands[] = {
 };
 
 static const ser_environment_variable environment[] = {
-    {"SER_DATA_DIR", "where EMODB and RAVDESS lie, when --data-dir is not given (default: data/raw)"},
+    {"SER_DATA_DIR", "where corpora known by name lie, when --data-dir is not given (default: data/raw)"},
     {"XDG_CACHE_HOME", "computed features are kept in its folder ser/features (default: ~/.cache)"},
     {"HF_HOME",
      "in its folder hub lie encoders that are named like openai/whisper-base, as 'ser pull' leaves them "

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum { BEST_COPIES = 2, MAX_COPIES = 100 };
@@ -236,10 +235,7 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, se
 
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
 {
-    *out = named                                ? named
-           : strcasecmp(source, "EMODB") == 0   ? "RAVDESS"
-           : strcasecmp(source, "RAVDESS") == 0 ? "EMODB"
-                                                : NULL;
+    *out = named ? named : ser_known_counterpart(source);
     return *out ? SER_OK
                 : ser_fail(err, SER_E_ARG, "%s has no usual counterpart: name the other corpus with --target",
                            source);

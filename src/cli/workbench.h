@@ -3,6 +3,7 @@
 #define SER_CLI_WORKBENCH_H
 
 #include "cli/common.h"
+#include "corpus/known.h"
 #include "data/frames.h"
 #include "learn/learn.h"
 #include "run/report_json.h"
@@ -29,7 +30,7 @@ typedef struct ser_workbench_options {
 /* clang-format off */
 #define SER_WORKBENCH_OPTIONS(o) \
     {SER_OPTION_GROUP, .help = "Data and features"}, \
-    {SER_OPTION_STRING, 'd', "data", &(o).data, "CORPUS", "EMODB, RAVDESS, a folder, a CSV file, or several joined with +"}, \
+    {SER_OPTION_STRING, 'd', "data", &(o).data, "CORPUS", SER_KNOWN_NAMES "a folder, a CSV file, or several joined with +"}, \
     {SER_OPTION_STRING, 0, "data-dir", &(o).data_dir, "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"}, \
     {SER_OPTION_STRING, 0, "features-dir", &(o).features_dir, "DIR", "where 'ser extract' left features, which are used where they fit"}, \
     {SER_OPTION_STRING, 0, "feature-type", &(o).feature_type, "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"}, \
@@ -72,7 +73,7 @@ typedef struct ser_workbench {
     int n_threads;
 } ser_workbench;
 
-/* What the user named, else the other one of EMODB and RAVDESS; SER_E_ARG: source is neither. */
+/* What the user named, else the usual counterpart of source; SER_E_ARG: it has none. */
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err);
 
 /* Which blocks of the extractor may be chosen: all, or with layers "auto" all but the first, too. Returns how

@@ -11,16 +11,6 @@
 
 /* ---- where things lie ---- */
 
-typedef struct named_corpus {
-    const char *name, *folders[2]; /* of the data folder */
-    ser_layout layout;
-} named_corpus;
-
-static const named_corpus named_corpora[] = {
-    {"EMODB", {"EMODB", "emodb"}, SER_LAYOUT_EMODB},
-    {"RAVDESS", {"RAVDESS", "ravdess"}, SER_LAYOUT_RAVDESS},
-};
-
 static bool exists(const char *path)
 {
     struct stat st;
@@ -33,37 +23,40 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The name as it is written here; in other cases ("emodb") unless something else is called so. */
-static const named_corpus *find_named(const char *part)
+/* The name as it is written in the table; in other cases ("emodb") unless something else is called so. */
+static const ser_known_corpus *find_named(const char *part)
 {
-    for (size_t i = 0; i < sizeof named_corpora / sizeof *named_corpora; i++) {
-        const named_corpus *c = &named_corpora[i];
-        if (strcmp(part, c->name) == 0 || (strcasecmp(part, c->name) == 0 && !exists(part)))
-            return c;
-    }
-    return NULL;
+    const ser_known_corpus *c = ser_known_corpus_find(part);
+    return c && (strcmp(part, c->name) == 0 || !exists(part)) ? c : NULL;
 }
 
-static ser_status read_named(ser_draft *d, const named_corpus *c, const char *data_dir, ser_error *err)
+static ser_status read_named(ser_draft *d, const ser_known_corpus *c, const char *data_dir, ser_error *err)
 {
+    const char *const folders[] = {c->name, c->folder};
     const char *variable = getenv("SER_DATA_DIR");
     if (!data_dir)
         data_dir = variable && *variable ? variable : "data/raw";
     for (int i = 0; i < 2; i++) {
-        char *path = ser_io_join(data_dir, c->folders[i]);
+        char *path = ser_io_join(data_dir, folders[i]);
         if (!path)
             return ser_fail_nomem(err);
         bool found = is_folder(path);
-        ser_status st = found ? ser_draft_read_folder(d, path, c->layout, err) : SER_OK;
+        ser_status st = found ? ser_draft_read_folder(d, path, c, err) : SER_OK;
         ser_free(path);
         if (found)
             return st;
     }
-    return ser_fail(
-        err, SER_E_IO,
-        "the corpus %s is neither in '%s/%s' nor in '%s/%s': name the folder above it with --data-dir "
-        "or SER_DATA_DIR, or fetch it with 'ser pull %s'",
-        c->name, data_dir, c->folders[0], data_dir, c->folders[1], c->name);
+    ser_text get = {0};
+    ser_text_appendf(&get, c->origin.archive ? "fetch it with 'ser pull %s'" : "%s",
+                     c->origin.archive ? c->name : c->origin.where);
+    ser_status st =
+        get.failed ? ser_fail_nomem(err)
+                   : ser_fail(err, SER_E_IO,
+                              "the corpus %s is neither in '%s/%s' nor in '%s/%s': name the folder above it "
+                              "with --data-dir or SER_DATA_DIR, or %s",
+                              c->name, data_dir, c->name, data_dir, c->folder, get.s);
+    ser_text_release(&get);
+    return st;
 }
 
 /* "/data/mine/" -> "mine", "lists/mine.csv" -> "mine", "." -> what the current folder is called. */
@@ -128,7 +121,7 @@ static ser_status add_part(part_list *l, char *spec, ser_error *err)
         ser_free(spec);
         return ser_fail_nomem(err);
     }
-    const named_corpus *named = find_named(spec);
+    const ser_known_corpus *named = find_named(spec);
     part *p = &l->items[l->n++];
     *p = (part){.spec = spec, .name = named ? ser_strdup(named->name) : name_of_path(spec)};
     if (!p->name)
@@ -144,7 +137,7 @@ static ser_status split_spec(part_list *l, const char *spec, ser_error *err)
     for (;;) {
         if (!*spec || *spec == '+')
             return ser_fail(err, SER_E_ARG,
-                            "a corpus is missing: name EMODB, RAVDESS, a folder or a CSV file, or several "
+                            "a corpus is missing: name " SER_KNOWN_NAMES "a folder or a CSV file, or several "
                             "joined with '+'");
         char *piece = first_part(spec);
         spec += piece ? strlen(piece) : 0;
@@ -157,14 +150,14 @@ static ser_status split_spec(part_list *l, const char *spec, ser_error *err)
 
 static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, ser_error *err)
 {
-    const named_corpus *named = find_named(p->spec);
+    const ser_known_corpus *named = find_named(p->spec);
     if (named)
         return read_named(d, named, data_dir, err);
     if (is_folder(p->spec))
-        return ser_draft_read_folder(d, p->spec, SER_LAYOUT_BY_CONTENT, err);
+        return ser_draft_read_folder(d, p->spec, NULL, err);
     if (!exists(p->spec))
         return ser_fail(err, SER_E_IO,
-                        "there is no such corpus: name EMODB, RAVDESS, a folder or a CSV file");
+                        "there is no such corpus: name " SER_KNOWN_NAMES "a folder or a CSV file");
     return ser_draft_read_csv(d, p->spec, err);
 }
 
@@ -180,7 +173,9 @@ static ser_status open_corpus(ser_corpus **out, const char *spec, const char *da
         const part *p = &parts.items[i];
         draft.part = parts.n > 1 ? p->name : NULL;
         ser_text_appendf(&name, "%s%s", i ? "+" : "", p->name);
-        st = read_part(&draft, p, data_dir, err);
+        st = ser_draft_begin_part(&draft, p->name, err);
+        if (st == SER_OK)
+            st = read_part(&draft, p, data_dir, err);
         if (st != SER_OK)
             ser_fail_within(err, st, "%s: ", p->spec);
     }

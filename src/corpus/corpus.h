@@ -5,6 +5,9 @@
 
 #include "base/status.h"
 #include <stddef.h>
+#include <stdint.h>
+
+typedef enum ser_sex { SER_SEX_UNKNOWN, SER_SEX_FEMALE, SER_SEX_MALE } ser_sex;
 
 typedef struct ser_utterance {
     char *name;  /* base name without extension, prefixed "CORPUS/" where corpora are joined */
@@ -14,25 +17,39 @@ typedef struct ser_utterance {
     int speaker; /* index into speakers; -1: unknown */
     int text;    /* index into texts; -1: unknown */
     int fold;    /* of the CSV corpus's own fold column, else -1 */
+    int part;    /* index into parts: which of the corpora joined */
 } ser_utterance;
 
+/* One of the corpora joined, or the corpus itself. */
+typedef struct ser_corpus_part {
+    char *name; /* "EMODB" */
+    /* Bit l: labels[l] is an emotion that it could have said: one that a known corpus asked its speakers for,
+     * or that one of its recordings has. */
+    uint64_t emotions;
+} ser_corpus_part;
+
 typedef struct ser_corpus {
-    char *name;                /* "EMODB", "EMODB+RAVDESS", the folder's or CSV's base name */
+    char *name;                /* "EMODB", "EMODB+mine", the folder's or CSV's base name */
     ser_utterance *utterances; /* sorted by name; no name twice */
     size_t n_utterances;
     char **labels; /* alphabetical; 2 ... SER_MAX_LABELS, of a target 0 ... SER_MAX_LABELS */
     size_t n_labels;
-    /* Alphabetical; prefixed "CORPUS/" where corpora are joined. EMO-DB: "03", "a01"; RAVDESS: "01" (the
-     * actor), "02" (the statement). */
+    /* Alphabetical; prefixed "CORPUS/" where corpora are joined. Of EMO-DB "03", "a01". */
     char **speakers, **texts;
     size_t n_speakers, n_texts;
+    ser_sex *sexes; /* of the speakers */
+    ser_corpus_part *parts;
+    size_t n_parts;
+    /* (n_utterances, n_labels): how many listeners heard which emotion, or what share of them; all 0 where
+     * nobody was asked. NULL: of no recording. */
+    float *votes;
     char **warnings; /* one line each: recordings that were left out, and why */
     size_t n_warnings;
 } ser_corpus;
 
-/* spec: EMODB, RAVDESS, a folder, a CSV file, or several joined with '+' (a path that itself contains '+' is
- * taken whole where it exists). data_dir: where named corpora lie, or NULL ($SER_DATA_DIR, else data/raw).
- * The error's text begins with the part of spec that it is about. */
+/* spec: a known corpus (EMODB, ...: corpus/known.h), a folder, a CSV file, or several joined with '+' (a path
+ * that itself contains '+' is taken whole where it exists). data_dir: where named corpora lie, or NULL
+ * ($SER_DATA_DIR, else data/raw). The error's text begins with the part of spec that it is about. */
 ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err);
 /* The same for a corpus that models are tested on or adapted to: emotions may be missing (an empty field or
  * no column "emotion" in a CSV, recordings in no subfolder), and one emotion or none is enough. */

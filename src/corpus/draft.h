@@ -3,14 +3,21 @@
 #ifndef SER_CORPUS_DRAFT_H
 #define SER_CORPUS_DRAFT_H
 
-#include "corpus/corpus.h"
-#include <stdbool.h>
+#include "corpus/known.h"
 
 typedef struct ser_draft_row {
     char *name, *file, *path;
     char *label, *speaker, *text; /* NULL: unknown */
     int fold;                     /* -1: none */
+    int part;                     /* ser_draft_add sets it */
+    ser_sex sex;                  /* of the speaker, where the corpus says it */
+    float *votes;                 /* (SER_MAX_LABELS): of the draft's voted emotions; NULL: none */
 } ser_draft_row;
+
+typedef struct ser_draft_part {
+    char *name;
+    const ser_known_corpus *known; /* whose layout it has, or NULL */
+} ser_draft_part;
 
 /* A zeroed struct is an empty draft. */
 typedef struct ser_draft {
@@ -19,6 +26,10 @@ typedef struct ser_draft {
     bool is_target; /* labels may be unknown: see ser_corpus_open_target */
     ser_draft_row *rows;
     size_t n_rows, rows_capacity;
+    ser_draft_part *parts;
+    size_t n_parts, parts_capacity;
+    char *voted[SER_MAX_LABELS]; /* emotions that somebody was asked about */
+    size_t n_voted;
     char **warnings;
     size_t n_warnings, warnings_capacity;
 } ser_draft;
@@ -30,15 +41,25 @@ void ser_draft_release(ser_draft *d);
 ser_status ser_draft_add(ser_draft *d, const char *root, const ser_draft_row *row, ser_error *err);
 ser_status ser_draft_warn(ser_draft *d, ser_error *err, const char *format, ...) SER_PRINTF(3, 4);
 
-typedef enum ser_layout { SER_LAYOUT_EMODB, SER_LAYOUT_RAVDESS, SER_LAYOUT_BY_CONTENT } ser_layout;
-
-/* All recordings below folder root. BY_CONTENT: EMO-DB or RAVDESS if it looks like one of them, else one
- * subfolder per emotion. */
-ser_status ser_draft_read_folder(ser_draft *d, const char *root, ser_layout layout, ser_error *err);
-/* The columns file, emotion and where they are there speaker, text, fold. */
+/* The rows that follow belong to the corpus of this name. */
+ser_status ser_draft_begin_part(ser_draft *d, const char *name, ser_error *err);
+/* All recordings below folder root, in the layout of a known corpus. NULL: of the one that it looks like,
+ * else one subfolder per emotion. */
+ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known_corpus *layout,
+                                 ser_error *err);
+/* The columns file, emotion and where they are there speaker, sex, text, fold, votes. */
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err);
 
-/* Moves what it can out of *d. Checks names and labels. */
+/* Votes of listeners, in votes.c. A column's field, such as "angry:3 sad:1"; number: of the row. */
+ser_status ser_draft_parse_votes(ser_draft *d, ser_draft_row *r, const char *field, size_t number,
+                                 ser_error *err);
+/* The table at path, if there is one, for the rows from first on: CSV with the columns utterance and one per
+ * emotion. misnamed: as in ser_known_corpus, or NULL. */
+ser_status ser_draft_read_votes(ser_draft *d, size_t first, const char *path, const char *const *misnamed,
+                                ser_error *err);
+
+/* Moves what it can out of *d. Checks names and labels. Where no part was begun, parts are told by name, as
+ * ser_corpus_open joins them: "EMODB+mine". */
 ser_status ser_draft_finish(ser_corpus **out, ser_draft *d, const char *name, ser_error *err);
 
 #endif

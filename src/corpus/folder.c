@@ -3,86 +3,13 @@
 #include "corpus/draft.h"
 #include "io/file.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* ---- what the publishers' names say ---- */
-
-typedef struct name_facts {
-    const char *emotion;
-    char speaker[8], text[8];
-    bool song;
-} name_facts;
-
-static bool two_digits(const char *s)
-{
-    return isdigit((unsigned char)s[0]) && isdigit((unsigned char)s[1]);
-}
-
-/* 03a01Fa: speaker, text, emotion (the German word's first letter), version. */
-static bool parse_emodb(name_facts *f, const char *name)
-{
-    static const char letters[] = "WLEAFTN";
-    static const char *const emotions[] = {"angry", "boredom", "disgust", "fear", "happy", "sad", "neutral"};
-    if (strlen(name) != 7 || !two_digits(name) || !strchr("ab", name[2]) || !two_digits(name + 3) ||
-        !strchr(letters, name[5]) || !islower((unsigned char)name[6]))
-        return false;
-    *f = (name_facts){.emotion = emotions[strchr(letters, name[5]) - letters]};
-    memcpy(f->speaker, name, 2);
-    memcpy(f->text, name + 2, 3);
-    return true;
-}
-
-/* 03-01-06-01-02-01-12: modality, channel, emotion, intensity, statement, repetition, actor. Modality 02 has
- * no sound; channel 02 is song. */
-static bool parse_ravdess(name_facts *f, const char *name)
-{
-    static const char *const emotions[] = {"neutral", "calm", "happy",   "sad",
-                                           "angry",   "fear", "disgust", "surprised"};
-    static const int largest[7] = {3, 2, 8, 2, 2, 2, 24};
-    int value[7];
-    if (strlen(name) != 20)
-        return false;
-    for (int i = 0; i < 7; i++) {
-        const char *s = name + 3 * i;
-        if (!two_digits(s) || (i < 6 && s[2] != '-'))
-            return false;
-        value[i] = 10 * (s[0] - '0') + s[1] - '0';
-        if (value[i] < 1 || value[i] > largest[i])
-            return false;
-    }
-    *f = (name_facts){.emotion = emotions[value[2] - 1], .song = value[1] == 2};
-    memcpy(f->speaker, name + 18, 2);
-    memcpy(f->text, name + 12, 2);
-    return value[0] != 2;
-}
-
-static bool is_emodb_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 3 && strncasecmp(name, "wav", 3) == 0);
-}
-
-static bool is_ravdess_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 8 && strncasecmp(name, "Actor_", 6) == 0 && two_digits(name + 6));
-}
-
-typedef struct publisher {
-    const char *name, *example;
-    bool (*parse)(name_facts *f, const char *name);
-    bool (*is_folder)(const char *name, size_t n); /* that the publisher puts recordings into */
-} publisher;
-
-static const publisher publishers[] = {
-    [SER_LAYOUT_EMODB] = {"EMO-DB", "03a01Fa", parse_emodb, is_emodb_folder},
-    [SER_LAYOUT_RAVDESS] = {"RAVDESS", "03-01-06-01-02-01-12", parse_ravdess, is_ravdess_folder},
-};
-
 /* By the base name without its extension. */
-static bool parse_file(const publisher *p, name_facts *f, const char *file)
+static bool parse_file(const ser_known_corpus *p, ser_name_facts *f, const char *file)
 {
     char name[32];
     const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *dot = strrchr(base, '.');
@@ -95,7 +22,7 @@ static bool parse_file(const publisher *p, name_facts *f, const char *file)
 }
 
 /* In one of the publisher's folders, or one level further down. */
-static bool lies_as_published(const publisher *p, const char *file)
+static bool lies_as_published(const ser_known_corpus *p, const char *file)
 {
     const char *folder = file, *end = strrchr(file, '/');
     int depth = 0;
@@ -154,18 +81,18 @@ static ser_status warn_of(const left_out *l, ser_draft *d, const char *what, ser
     return l->n ? ser_draft_warn(d, err, "%s left out: %zu, the first is %s", what, l->n, l->first) : SER_OK;
 }
 
-static ser_status read_published(ser_draft *d, const char *root, const publisher *p, char **files, size_t n,
-                                 ser_error *err)
+static ser_status read_published(ser_draft *d, const char *root, const ser_known_corpus *p, char **files,
+                                 size_t n, ser_error *err)
 {
-    left_out songs = {0}, strangers = {0};
+    left_out others = {0}, strangers = {0};
     size_t first = d->n_rows;
     ser_status st = SER_OK;
     for (size_t i = 0; i < n && st == SER_OK; i++) {
-        name_facts f;
+        ser_name_facts f;
         if (!parse_file(p, &f, files[i]))
             leave_out(&strangers, files[i]);
-        else if (f.song)
-            leave_out(&songs, files[i]);
+        else if (f.other_kind)
+            leave_out(&others, files[i]);
         else
             st = ser_draft_add(d, root,
                                &(ser_draft_row){.file = files[i],
@@ -179,11 +106,11 @@ static ser_status read_published(ser_draft *d, const char *root, const publisher
         return ser_fail(err, SER_E_FORMAT,
                         "none of the %zu recordings in '%s' is named as %s's speech is, such as %s: "
                         "check the folder",
-                        n, root, p->name, p->example);
+                        n, root, p->publisher_name, p->example);
     if (st == SER_OK)
-        st = warn_of(&songs, d, "songs", err);
+        st = warn_of(&others, d, p->other_kind, err);
     char what[80];
-    snprintf(what, sizeof what, "recordings not named as %s's, such as %s,", p->name, p->example);
+    snprintf(what, sizeof what, "recordings not named as %s's, such as %s,", p->publisher_name, p->example);
     return st == SER_OK ? warn_of(&strangers, d, what, err) : st;
 }
 
@@ -213,18 +140,18 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
     return st == SER_OK ? warn_of(&beside, d, "recordings in no subfolder", err) : st;
 }
 
-/* The publisher whose names and folders more than half of the recordings have. */
-static const publisher *recognise(char **files, size_t n)
+/* The corpus whose names and folders more than half of the recordings have. */
+static const ser_known_corpus *recognise(char **files, size_t n)
 {
-    for (size_t p = 0; p < sizeof publishers / sizeof *publishers; p++) {
+    const ser_known_corpus *known;
+    for (size_t k = 0; (known = ser_known_corpus_at(k)); k++) {
         size_t n_matches = 0;
         for (size_t i = 0; i < n; i++) {
-            name_facts f;
-            n_matches +=
-                lies_as_published(&publishers[p], files[i]) && parse_file(&publishers[p], &f, files[i]);
+            ser_name_facts f;
+            n_matches += lies_as_published(known, files[i]) && parse_file(known, &f, files[i]);
         }
         if (2 * n_matches > n)
-            return &publishers[p];
+            return known;
     }
     return NULL;
 }
@@ -247,15 +174,29 @@ static ser_status keep_recordings(char **files, size_t *n, const char *root, ser
     return st;
 }
 
-ser_status ser_draft_read_folder(ser_draft *d, const char *root, ser_layout layout, ser_error *err)
+static ser_status read_votes_beside(ser_draft *d, size_t first, const char *root,
+                                    const ser_known_corpus *known, ser_error *err)
+{
+    char *path = ser_io_join(root, known && known->votes ? known->votes : "votes.csv");
+    ser_status st =
+        path ? ser_draft_read_votes(d, first, path, known && known->misnamed[0] ? known->misnamed : NULL, err)
+             : ser_fail_nomem(err);
+    ser_free(path);
+    return st;
+}
+
+ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known_corpus *layout,
+                                 ser_error *err)
 {
     char **files;
-    size_t n;
+    size_t n, first = d->n_rows;
     ser_status st = ser_io_list_files(&files, &n, root, err);
     if (st != SER_OK)
         return st;
     st = keep_recordings(files, &n, root, err);
-    const publisher *p = layout == SER_LAYOUT_BY_CONTENT ? recognise(files, n) : &publishers[layout];
+    const ser_known_corpus *p = layout ? layout : recognise(files, n);
+    if (d->n_parts)
+        d->parts[d->n_parts - 1].known = p;
     if (st == SER_OK && !n)
         st = ser_fail(err, SER_E_FORMAT,
                       "there is no recording in the folder '%s': name one with audio files", root);
@@ -264,5 +205,5 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, ser_layout layo
     else if (st == SER_OK)
         st = read_subfolders(d, root, files, n, err);
     ser_io_free_list(files, n);
-    return st;
+    return st == SER_OK ? read_votes_beside(d, first, root, p, err) : st;
 }

@@ -1,24 +1,13 @@
 #include "corpus/mapping.h"
 #include "base/memory.h"
-#include "corpus/corpus.h"
+#include "corpus/known.h"
 #include "io/csv.h"
 #include "io/file.h"
 
+#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 enum { MAX_TABLE = 1 << 20 /* bytes */ };
-
-extern const char ser_mapping_emodb_ravdess_start[], ser_mapping_emodb_ravdess_end[]; /* mappings.S */
-extern const char ser_mapping_ravdess_emodb_start[], ser_mapping_ravdess_emodb_end[];
-
-/* The original system's tables. */
-static const struct {
-    const char *name, *source, *target, *start, *end;
-} tables[] = {
-    {"emodb-ravdess", "EMODB", "RAVDESS", ser_mapping_emodb_ravdess_start, ser_mapping_emodb_ravdess_end},
-    {"ravdess-emodb", "RAVDESS", "EMODB", ser_mapping_ravdess_emodb_start, ser_mapping_ravdess_emodb_end},
-};
 
 void ser_mapping_release(ser_mapping *m)
 {
@@ -296,14 +285,24 @@ static ser_status read_file(ser_mapping *out, const char *path, ser_error *err)
     return set_name(out, path, err);
 }
 
+/* "source-target" in lower case, as reports have called the tables from the first. */
+static ser_status set_table_name(ser_mapping *m, const ser_known_mapping *known, ser_error *err)
+{
+    ser_text name = {0};
+    ser_text_appendf(&name, "%s-%s", known->source, known->target);
+    for (size_t i = 0; !name.failed && i < name.n; i++)
+        name.s[i] = (char)tolower((unsigned char)name.s[i]);
+    ser_status st = name.failed ? ser_fail_nomem(err) : set_name(m, name.s, err);
+    ser_text_release(&name);
+    return st;
+}
+
 static ser_status read_default(ser_mapping *out, ser_error *err)
 {
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (strcasecmp(out->source, tables[i].source) != 0 || strcasecmp(out->target, tables[i].target) != 0)
-            continue;
-        ser_status st =
-            read_table(out, tables[i].start, (size_t)(tables[i].end - tables[i].start), false, err);
-        return st == SER_OK ? set_name(out, tables[i].name, err) : st;
+    const ser_known_mapping *known = ser_known_mapping_find(out->source, out->target);
+    if (known) {
+        ser_status st = read_table(out, known->table, strlen(known->table), false, err);
+        return st == SER_OK ? set_table_name(out, known, err) : st;
     }
     for (size_t k = 0; k < out->n_shared; k++)
         out->counts[(size_t)out->shared_source[k] * out->n_target + (size_t)out->shared_target[k]] = true;

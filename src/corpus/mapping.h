@@ -17,7 +17,7 @@ typedef struct ser_emotion_list {
 
 /* A zeroed struct is empty. */
 typedef struct ser_mapping {
-    char *name;            /* "emodb-ravdess", the path of the user's own, "shared emotions" */
+    char *name;            /* "one-other" for a built-in one, the path of the user's own, "shared emotions" */
     char *source, *target; /* the corpora's names */
     char **source_labels, **target_labels;
     size_t n_source, n_target;
@@ -26,11 +26,11 @@ typedef struct ser_mapping {
     size_t n_shared;
 } ser_mapping;
 
-/* path: the user's own table; NULL: the one built in for EMODB and RAVDESS, by the corpora's names, else the
- * emotions that both have, each counting as itself. Emotions are matched in all their usual spellings.
- * SER_E_IO, SER_E_FORMAT: the file, whose path begins the text; among them an emotion that neither has, a row
- * that stands twice, emotions that map in circles. SER_E_FORMAT also where the target is labelled and no pair
- * is left. */
+/* path: the user's own table; NULL: the one built in for the two, by the corpora's names (corpus/known.h),
+ * else the emotions that both have, each counting as itself. Emotions are matched in all their usual
+ * spellings. SER_E_IO, SER_E_FORMAT: the file, whose path begins the text; among them an emotion that neither
+ * has, a row that stands twice, emotions that map in circles. SER_E_FORMAT also where the target is labelled
+ * and no pair is left. */
 ser_status ser_mapping_new(ser_mapping *out, const char *path, const ser_emotion_list *source,
                            const ser_emotion_list *target, ser_error *err);
 /* The same from a table's bytes. */

@@ -11,43 +11,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef struct publication {
-    const char *name, *folder; /* in upper and in lower case */
-    const char *host, *archive;
-    const char *record, *key; /* where size and hash are stated, and of which file; NULL: nowhere */
-    const char *terms;
-} publication;
-
-/* EMO-DB: http://emodb.bilderbar.info/download/; RAVDESS: https://zenodo.org/records/1188976 */
-static const publication publications[] = {
-    {"EMODB", "emodb", "http://emodb.bilderbar.info", "/download/download.zip", NULL, NULL,
-     "free for research; please cite Burkhardt et al. 2005"},
-    {"RAVDESS", "ravdess", "https://zenodo.org",
-     "/api/records/1188976/files/Audio_Speech_Actors_01-24.zip/content", "/api/records/1188976",
-     "Audio_Speech_Actors_01-24.zip", "CC BY-NC-SA 4.0; please cite Livingstone and Russo 2018"},
-};
-
 enum { MAX_RECORD = 4 << 20 };
 
-/* RAVDESS's speech, the larger one, has 1,440 files of 600 MB in all. */
+/* The largest that is known has 1,440 files of 600 MB in all. */
 static const ser_unpack_limits limits = {.n_bytes = UINT64_C(3000000000), .n_entries = 20000};
-
-static const publication *find(const char *name)
-{
-    for (size_t i = 0; i < sizeof publications / sizeof *publications; i++)
-        if (strcasecmp(name, publications[i].name) == 0)
-            return &publications[i];
-    return NULL;
-}
-
-bool ser_pull_is_corpus(const char *name)
-{
-    return find(name) != NULL;
-}
 
 /* All paths lie in the data folder, the temporary ones hidden. */
 typedef struct corpus_paths {
@@ -62,7 +32,7 @@ static void release_paths(corpus_paths *p)
     ser_free(p->folder);
 }
 
-static ser_status make_paths(corpus_paths *p, const publication *c, const char *data_dir, ser_error *err)
+static ser_status make_paths(corpus_paths *p, const ser_publication *c, const char *data_dir, ser_error *err)
 {
     char archive[48], unpacking[48], lock[48];
     snprintf(archive, sizeof archive, SER_TEMPORARY_PREFIX "%s.zip", c->folder);
@@ -74,7 +44,7 @@ static ser_status make_paths(corpus_paths *p, const publication *c, const char *
                                                               : ser_fail_nomem(err);
 }
 
-static ser_status ask_record(ser_listed *listed, ser_http *http, const publication *c,
+static ser_status ask_record(ser_listed *listed, ser_http *http, const ser_publication *c,
                              const ser_pull_settings *s, ser_error *err)
 {
     ser_text url = {0}, answer = {0};
@@ -89,7 +59,7 @@ static ser_status ask_record(ser_listed *listed, ser_http *http, const publicati
     return st;
 }
 
-static ser_status fetch_archive(const corpus_paths *p, const publication *c, const ser_pull_settings *s,
+static ser_status fetch_archive(const corpus_paths *p, const ser_publication *c, const ser_pull_settings *s,
                                 ser_error *err)
 {
     ser_http *http = NULL;
@@ -141,7 +111,7 @@ static ser_status unpack(const corpus_paths *p, const ser_pull_settings *s, ser_
 }
 
 /* The corpus's folder in either spelling, if it is there. */
-static char *find_folder(const publication *c, const char *data_dir)
+static char *find_folder(const ser_publication *c, const char *data_dir)
 {
     const char *const names[] = {c->name, c->folder};
     struct stat info;
@@ -154,14 +124,12 @@ static char *find_folder(const publication *c, const char *data_dir)
     return NULL;
 }
 
-ser_status ser_pull_corpus(char **folder, const char *name, const ser_pull_settings *s, ser_error *err)
+ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pull_settings *s,
+                           ser_error *err)
 {
-    const publication *c = find(name);
     corpus_paths p = {0};
     ser_lock lock = {-1};
     *folder = NULL;
-    if (!c)
-        return ser_fail(err, SER_E_ARG, "there is no such corpus");
     ser_status st = make_paths(&p, c, s->data_dir, err);
     if (st == SER_OK)
         st = ser_lock_take(&lock, p.lock, &s->progress, err);

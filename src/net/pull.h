@@ -18,8 +18,15 @@ typedef struct ser_pull_settings {
 /* The files of "openai/whisper-base" that ser reads. *folder: where they lie (ser_free). */
 ser_status ser_pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err);
 
-/* EMODB and RAVDESS, in any case: into the folder of that name. */
-bool ser_pull_is_corpus(const char *name);
-ser_status ser_pull_corpus(char **folder, const char *name, const ser_pull_settings *s, ser_error *err);
+/* Where a publisher keeps a corpus: one zip archive. */
+typedef struct ser_publication {
+    const char *name, *folder; /* "EMODB", "emodb": there already in either, else made as the first */
+    const char *host, *archive;
+    const char *record, *key; /* where size and hash are stated, and of which file; NULL: nowhere */
+    const char *terms;
+} ser_publication;
+
+ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pull_settings *s,
+                           ser_error *err);
 
 #endif

@@ -579,6 +579,11 @@ class Corpora(Case):
         self.assertEqual(len(self.server.requests(self.EMODB)), 1)
         self.assertEqual(self.listed(), ["EMODB"])
 
+    def test_without_an_archive(self):
+        for name, address in (("CREMAD", "https://github.com/CheyneyComputerScience/CREMA-D (with Git LFS)"), ("nemo", "https://github.com/amu-cai/nEMO")):
+            self.refuse(f"clone {address} into data/raw/{name.upper()} (", name)
+        self.assertEqual(self.listed(), [])
+
     def test_message_of_missing_corpus_names_the_command(self):
         _, err = self.ser("extract", "--data", "EMODB", "--feature-type", "LOGMEL", status=1)
         self.assertIn("'ser pull EMODB'", err)

@@ -1,0 +1,50 @@
+#include "corpus/known.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+#define ADDRESS(name, file) &ser_corpus_##file,
+static const ser_known_corpus *const known[] = {SER_KNOWN_CORPORA(ADDRESS)};
+
+const ser_known_corpus *ser_known_corpus_at(size_t i)
+{
+    return i < sizeof known / sizeof *known ? known[i] : NULL;
+}
+
+const ser_known_corpus *ser_known_corpus_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(name, known[i]->name) == 0)
+            return known[i];
+    return NULL;
+}
+
+const char *ser_known_counterpart(const char *name)
+{
+    const ser_known_corpus *c = ser_known_corpus_find(name);
+    if (!c || c->counterpart)
+        return c ? c->counterpart : NULL;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i]->counterpart && strcasecmp(known[i]->counterpart, name) == 0)
+            return known[i]->name;
+    return NULL;
+}
+
+const ser_known_mapping *ser_known_mapping_find(const char *source, const char *target)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        for (size_t m = 0; m < SER_MAX_KNOWN_MAPPINGS && known[i]->mappings[m].table; m++) {
+            const ser_known_mapping *mapping = &known[i]->mappings[m];
+            if (strcasecmp(source, mapping->source) == 0 && strcasecmp(target, mapping->target) == 0)
+                return mapping;
+        }
+    return NULL;
+}
+
+bool ser_known_digits(const char *s, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!isdigit((unsigned char)s[i]))
+            return false;
+    return true;
+}

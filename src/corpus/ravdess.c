@@ -1,0 +1,84 @@
+/* RAVDESS: S. R. Livingstone, F. A. Russo, "The Ryerson Audio-Visual Database of Emotional Speech and Song",
+ * PLoS ONE 13(5), 2018. */
+#include "corpus/known.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* 03-01-06-01-02-01-12: modality, channel, emotion, intensity, statement, repetition, actor. Modality 02 has
+ * no sound; channel 02 is song. */
+static bool parse(ser_name_facts *f, const char *name)
+{
+    static const char *const emotions[] = {"neutral", "calm", "happy",   "sad",
+                                           "angry",   "fear", "disgust", "surprised"};
+    static const int largest[7] = {3, 2, 8, 2, 2, 2, 24};
+    int value[7];
+    if (strlen(name) != 20)
+        return false;
+    for (int i = 0; i < 7; i++) {
+        const char *s = name + 3 * i;
+        if (!ser_known_digits(s, 2) || (i < 6 && s[2] != '-'))
+            return false;
+        value[i] = 10 * (s[0] - '0') + s[1] - '0';
+        if (value[i] < 1 || value[i] > largest[i])
+            return false;
+    }
+    *f = (ser_name_facts){.emotion = emotions[value[2] - 1], .other_kind = value[1] == 2};
+    memcpy(f->speaker, name + 18, 2);
+    memcpy(f->text, name + 12, 2);
+    return value[0] != 2;
+}
+
+static bool is_folder(const char *name, size_t n)
+{
+    return n == 0 || (n == 8 && strncasecmp(name, "Actor_", 6) == 0 && ser_known_digits(name + 6, 2));
+}
+
+/* Actors with odd numbers are men. */
+static ser_sex sex(const char *speaker)
+{
+    if (strlen(speaker) != 2 || !ser_known_digits(speaker, 2))
+        return SER_SEX_UNKNOWN;
+    return (speaker[1] - '0') % 2 ? SER_SEX_MALE : SER_SEX_FEMALE;
+}
+
+const ser_known_corpus ser_corpus_ravdess = {
+    .name = "RAVDESS",
+    .folder = "ravdess",
+    .publisher_name = "RAVDESS",
+    .example = "03-01-06-01-02-01-12",
+    .other_kind = "songs",
+    .emotions = {"angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprised"},
+    .parse = parse,
+    .is_folder = is_folder,
+    .sex = sex,
+    .counterpart = "EMODB",
+    /* The original system's tables. */
+    .mappings = {{"EMODB", "RAVDESS",
+                  "emotion,counts_as\n"
+                  "angry,angry\n"
+                  "boredom,neutral\n"
+                  "boredom,calm\n"
+                  "disgust,disgust\n"
+                  "fear,fear\n"
+                  "happy,happy\n"
+                  "neutral,neutral\n"
+                  "sad,sad\n"},
+                 {"RAVDESS", "EMODB",
+                  "emotion,counts_as\n"
+                  "angry,angry\n"
+                  "calm,neutral\n"
+                  "calm,boredom\n"
+                  "disgust,disgust\n"
+                  "fear,fear\n"
+                  "happy,happy\n"
+                  "neutral,neutral\n"
+                  "sad,sad\n"
+                  "surprised,fear\n"}},
+    /* https://zenodo.org/records/1188976 */
+    .origin = {.host = "https://zenodo.org",
+               .archive = "/api/records/1188976/files/Audio_Speech_Actors_01-24.zip/content",
+               .record = "/api/records/1188976",
+               .key = "Audio_Speech_Actors_01-24.zip",
+               .terms = "CC BY-NC-SA 4.0; please cite Livingstone and Russo 2018"},
+};
