@@ -17,9 +17,8 @@ ALL = ["--layers", "1,2,3,4"]
 ONE = ["--networks", "1"] + ALL
 
 
-def terms(lmmd=0, entropy=0, balance=0, coral=0, rounds=0):
-    return ["--lmmd-weight", str(lmmd), "--entropy-weight", str(entropy), "--balance-weight", str(balance), "--coral-weight", str(coral),
-            "--self-training", str(rounds)]
+def terms(lmmd=0, entropy=0, balance=0):
+    return ["--lmmd-weight", str(lmmd), "--entropy-weight", str(entropy), "--balance-weight", str(balance)]
 
 
 # name, options, what it is; of "before" rows the unadapted model counts
@@ -32,10 +31,8 @@ ALONE = [
     ("none", ["--normalize", "none"] + ONE + terms(lmmd=1), "LMMD, no statistics of the target"),
     ("corpus", ["--normalize", "corpus"] + ONE + terms(lmmd=1), "LMMD, standardised per corpus"),
     ("speaker", ONE + terms(lmmd=1), "LMMD"),
-    ("coral", ONE + terms(coral=300), "CORAL"),
     ("entropy", ONE + terms(entropy=0.3), "entropy of each answer"),
     ("information", ONE + terms(entropy=0.3, balance=0.3), "entropy of each answer, and balance of all"),
-    ("rounds", ONE + terms(rounds=2), "self-training, two rounds"),
     ("lmmd-information", ONE + terms(lmmd=1, entropy=0.1, balance=0.1), "LMMD, entropy and balance"),
     ("too-much", ONE + terms(lmmd=30), "LMMD thirty times as strong: a harmful setting"),
 ]
@@ -44,7 +41,6 @@ BEST = [
     ("all-layers", ALL, "the same, always of layers 1 to 4"),
     ("layers-234", ["--layers", "2,3,4"], "the same, always of layers 2 to 4"),
     ("timnet", ["--model-type", "timnet"] + ONE, "`timnet`: one network"),
-    ("norms", ["--model-type", "timnet", "--adapt-norms"] + ONE + terms(), "`timnet`, adaptive batch normalisation alone"),
 ]
 
 

@@ -3,7 +3,7 @@ autograd from the papers' formulas, in double precision.
 
 Usage: python tools/make_golden_adaptation.py tests/golden/train, with the packages of tools/requirements.txt.
 lmmd.txt (Zhu et al. 2021, equations 5 to 7), each case: n_source n_target dims n_labels, x, membership, loss, gradient.
-unlabelled.txt: n_source n_target dims, x, CORAL and its gradient; n n_labels, logits, scores, mean entropy and its
+unlabelled.txt: n n_labels, logits, scores, mean entropy and its
 gradient by the logits, entropy of the mean and its gradient.
 """
 import pathlib
@@ -36,13 +36,7 @@ def write(out, *values):
 
 def unlabelled(path):
     out = path.open("w")
-    n_source, n_target, dims, n, n_labels = 9, 13, 19, 11, 5
-    x = (torch.randn(n_source + n_target, dims) @ torch.randn(dims, dims)).float().double().requires_grad_()
-    difference = torch.cov(x[:n_source].T) - torch.cov(x[n_source:].T)
-    coral = (difference**2).sum() / (4 * dims**2)
-    coral.backward()
-    print(n_source, n_target, dims, file=out)
-    write(out, x, coral, x.grad)
+    n, n_labels = 11, 5
     logits = (2 * torch.randn(n, n_labels)).float().double().requires_grad_()
     scores = torch.softmax(logits, 1)
     print(n, n_labels, file=out)

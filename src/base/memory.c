@@ -61,11 +61,13 @@ bool ser_grow(void *items, size_t *capacity, size_t n_needed, size_t size)
     void *p = ser_alloc(n_new, size);
     if (!p)
         return false;
-    void **old = items;
-    if (*old)
-        memcpy(p, *old, *capacity * size);
-    ser_free(*old);
-    *old = p;
+    /* items is a pointer to a pointer of the caller's type, which is no void *: read and written as bytes. */
+    void *old;
+    memcpy(&old, items, sizeof old);
+    if (old)
+        memcpy(p, old, *capacity * size);
+    ser_free(old);
+    memcpy(items, &p, sizeof p);
     *capacity = n_new;
     return true;
 }

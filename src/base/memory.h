@@ -11,8 +11,9 @@
  * n or size 0 gives a valid pointer. Free with ser_free. */
 void *ser_alloc(size_t n, size_t size);
 
-/* Grows *items (or NULL) to hold at least n_needed items of the given size; *capacity is updated; new items
- * are zeroed. false: out of memory, nothing changed. */
+/* items: the address of a pointer to objects of any type. Grows *items (or NULL) to hold at least n_needed
+ * items of the given size; *capacity is updated; new items are zeroed. false: out of memory, nothing changed.
+ */
 bool ser_grow(void *items, size_t *capacity, size_t n_needed, size_t size);
 
 char *ser_strdup(const char *s);

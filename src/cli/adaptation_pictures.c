@@ -173,9 +173,9 @@ static ser_status embed(float **x, size_t *dims, const map *m, const ser_learned
                         const ser_adaptation_pictures *p, ser_error *err)
 {
     float *of_corpus[2] = {NULL, NULL};
-    ser_status st = ser_adaptation_embed(&of_corpus[0], dims, model, p->source, p->ops, err);
+    ser_status st = ser_adaptation_embed(&of_corpus[0], dims, model, p->source, p->ops, p->n_threads, err);
     if (st == SER_OK)
-        st = ser_adaptation_embed(&of_corpus[1], dims, model, p->target, p->ops, err);
+        st = ser_adaptation_embed(&of_corpus[1], dims, model, p->target, p->ops, p->n_threads, err);
     if (st == SER_OK && !(*x = ser_alloc(m->n * *dims, sizeof **x)))
         st = ser_fail_nomem(err);
     for (size_t i = 0; i < m->n && st == SER_OK; i++)

@@ -89,7 +89,7 @@ static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s
     int *all = st == SER_OK ? ser_alloc(a->n, sizeof *all) : NULL;
     if (st == SER_OK)
         st = all ? ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &learning.data, all,
-                                     0, learning.ops, err)
+                                     0, learning.ops, a->w.n_threads, err)
                  : ser_fail_nomem(err);
     for (size_t u = 0; st == SER_OK && u < a->n; u++)
         a->heard[m * a->n + u] = ser_trained_has_heard(model, a->w.store->recordings[u].sha256);

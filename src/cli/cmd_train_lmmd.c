@@ -23,9 +23,7 @@ static ser_workbench_options bench = SER_WORKBENCH_DEFAULTS;
 static ser_network_options network = SER_NETWORK_DEFAULTS;
 static const char *model_type = "linear", *target_name, *mapping_path, *run_path, *json_path, *resume_path;
 static ser_adapt_weights weights = {.lmmd = -1, .entropy = 0.1, .balance = 0.1};
-static long n_rounds;
-static double confidence = 0.5;
-static bool visualize, adapt_norms;
+static bool visualize;
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 't', "target", &target_name, "CORPUS",
@@ -42,14 +40,6 @@ static const ser_option options[] = {
      1000},
     {SER_OPTION_DOUBLE, 0, "balance-weight", &weights.balance, "W",
      "of answers on the target that crowd in a few emotions", 0, 1000},
-    {SER_OPTION_DOUBLE, 0, "coral-weight", &weights.coral, "W",
-     "of the distance between the corpora's covariances (CORAL)", 0, 1e6},
-    {SER_OPTION_INT, 0, "self-training", &n_rounds, "N",
-     "rounds in which the surest answers of the one before serve as labels", 0, 20},
-    {SER_OPTION_DOUBLE, 0, "confidence", &confidence, "SHARE",
-     "of each emotion's answers that is not sure enough for that", 0, 0.99},
-    {SER_OPTION_FLAG, 0, "adapt-norms", &adapt_norms, NULL,
-     "normalise the temporal network by the target's statistics (AdaBN)"},
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
@@ -152,11 +142,8 @@ static void set_learning(work *k)
                              .extractor = k->target.extractor,
                              .store = k->target.store,
                              .frames = k->target.frames};
-    k->transfer = (ser_learn_transfer){.target = &k->to,
-                                       .linear = adapt_settings(k->learning.ops),
-                                       .n_projections = is_best() ? 5 : 1,
-                                       .n_rounds = (size_t)n_rounds,
-                                       .confidence = confidence};
+    k->transfer = (ser_learn_transfer){
+        .target = &k->to, .linear = adapt_settings(k->learning.ops), .n_projections = is_best() ? 5 : 1};
     ser_set_size(&k->transfer.n_projections, network.n_networks);
     k->transfer.n_sets = ser_workbench_sets(k->transfer.sets, k->source.extractor, bench.layers);
     k->candidate = (ser_candidate){.blocks = k->transfer.sets[0], .c = 300};
@@ -169,7 +156,6 @@ static void set_learning(work *k)
     s->n_candidates = 1;
     s->transfer = &k->transfer;
     s->timnet.weights = weights_of(0.3);
-    s->timnet.adapt_norms = adapt_norms;
     s->speaker_disjoint = true;
     s->on_epoch = ser_epochs_tell;
     s->on_adapt = ser_epochs_tell_adapt;
@@ -509,10 +495,8 @@ static ser_status save(work *k, const ser_progress *progress, ser_error *err)
 
 static void print_summary(const work *k)
 {
-    static const char *const keys[] = {
-        "normalize",     "networks",    "epoch",          "batch_size",     "lr",
-        "dropout",       "lmmd_weight", "entropy_weight", "balance_weight", "coral_weight",
-        "self_training", "adapt_norms"};
+    static const char *const keys[] = {"normalize", "networks",    "epoch",          "batch_size",    "lr",
+                                       "dropout",   "lmmd_weight", "entropy_weight", "balance_weight"};
     json_t *shown = json_object();
     ser_text t = {0};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -598,6 +582,18 @@ static ser_status adapt(ser_error *err)
     return st;
 }
 
+/* An unfinished run of ser 0.1.0 may ask for ways of adapting that there are no longer. */
+static const char *gone_setting(const json_t *config)
+{
+    static const char *const keys[] = {"coral_weight", "self_training", "adapt_norms"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *value = json_object_get(config, keys[i]);
+        if (json_is_true(value) || json_number_value(value) > 0)
+            return keys[i];
+    }
+    return NULL;
+}
+
 static int run(int argc, char **argv)
 {
     ser_option_list rest = {0};
@@ -617,7 +613,11 @@ static int run(int argc, char **argv)
                             "--layers weighted is for 'ser train' and 'ser evaluate': give auto or a list");
     if (status != SER_EXIT_OK)
         goto done;
-    ser_status st = adapt(&err);
+    const char *gone = gone_setting(config);
+    ser_status st = gone ? ser_fail(&err, SER_E_UNSUPPORTED,
+                                    "%s: it was begun with %s, which this version has not: begin it anew",
+                                    resume_path, gone)
+                         : adapt(&err);
     if (st != SER_OK)
         ser_say("%s", err.text);
     status = ser_exit_status(st);

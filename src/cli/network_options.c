@@ -110,6 +110,7 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                      .n_inner_folds = INNER_FOLDS,
                      .timnet = ser_network_settings(network, o),
                      .seed = (uint64_t)o->seed,
+                     .engine = engine.engine,
                      .n_threads = w->n_threads,
                      .progress = progress}};
     if (!ser_model_type_has_networks(model_type))

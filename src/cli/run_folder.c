@@ -227,10 +227,10 @@ void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, co
 
 void ser_run_folder_tell_adapt(ser_run_folder *f, const char *part, const ser_adapt_epoch *e)
 {
-    write_history(f, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "part", part, "epoch",
+    write_history(f, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "part", part, "epoch",
                                (json_int_t)e->epoch, "train_loss", e->source_loss, "train_accuracy",
-                               e->source_accuracy, "lmmd", e->lmmd, "coral", e->coral, "entropy", e->entropy,
-                               "balance", e->balance, "rate", e->rate));
+                               e->source_accuracy, "lmmd", e->lmmd, "entropy", e->entropy, "balance",
+                               e->balance, "rate", e->rate));
 }
 
 /* One picture in both formats. */

@@ -65,7 +65,7 @@ size_t ser_workbench_sets(uint64_t sets[SER_MAX_SETS], const ser_extractor *e, c
     /* Of an encoder beside others one layer must stay. */
     const ser_feature_part *first = &ser_extractor_spec(e)->parts[0];
     bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
-    sets[0] = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
+    sets[0] = ser_all_blocks(n_blocks);
     sets[1] = sets[0] & ~UINT64_C(1);
     return strcmp(layers, "auto") == 0 && n_blocks > 2 && may_drop_first ? 2 : 1;
 }

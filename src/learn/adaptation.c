@@ -26,8 +26,9 @@ static ser_status answer(float **scores, int *label, const ser_learned *model, c
     size_t n = target->store->n, n_labels = source->corpus->n_labels;
     int *all = ser_alloc(n, sizeof *all);
     *scores = ser_alloc(n * n_labels, sizeof **scores);
-    ser_status st = all && *scores ? ser_learned_score(model, *scores, target, all, 0, s->timnet.ops, err)
-                                   : ser_fail_nomem(err);
+    ser_status st = all && *scores
+                        ? ser_learned_score(model, *scores, target, all, 0, s->timnet.ops, s->n_threads, err)
+                        : ser_fail_nomem(err);
     for (size_t i = 0; i < n && st == SER_OK; i++)
         label[i] = ser_argmax(*scores + i * n_labels, n_labels);
     ser_free(all);
@@ -98,9 +99,7 @@ static ser_status learn_both(ser_adaptation *a, const ser_learn_data *source,
     ser_text path = {0};
     int *fold = ser_alloc(source->corpus->n_utterances, sizeof *fold);
     transfer.linear.weights = (ser_adapt_weights){0};
-    transfer.n_rounds = 0;
     plain.timnet.weights = (ser_adapt_weights){0};
-    plain.timnet.adapt_norms = false;
     plain.transfer = &transfer;
     adapting.transfer = &from;
     if (state)
@@ -152,29 +151,9 @@ ser_status ser_adaptation_run(ser_adaptation *out, const ser_learn_data *source,
 
 /* ---- maps ---- */
 
-static ser_status embed_frames(float *out, const ser_learned *model, const ser_learn_data *data,
-                               const ser_nn_ops *ops, ser_error *err)
-{
-    const ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
-    size_t n_labels = model->members[0].net->shape.n_labels;
-    ser_timnet_scorer *scorer = NULL;
-    ser_nn_work *nn = NULL;
-    ser_status st = ser_nn_work_new(&nn, ops, 2, err);
-    if (st == SER_OK)
-        st = ser_timnet_scorer_new(&scorer, model->members, 1, &layout, nn, err);
-    for (size_t u = 0; u < data->frames->n && st == SER_OK; u++) {
-        const ser_frame_row *row = ser_frame_set_row(data->frames, u, 0);
-        const float *frames = row->x;
-        const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
-        st = ser_timnet_logits(scorer, 0, &batch, out + u * n_labels, err);
-    }
-    ser_timnet_scorer_free(&scorer);
-    ser_nn_work_free(&nn);
-    return st;
-}
-
 ser_status ser_adaptation_embed(float **out, size_t *dims, const ser_learned *model,
-                                const ser_learn_data *data, const ser_nn_ops *ops, ser_error *err)
+                                const ser_learn_data *data, const ser_nn_ops *ops, int n_threads,
+                                ser_error *err)
 {
     const ser_adapted *a = &model->adapted;
     size_t n = data->store->n;
@@ -184,7 +163,7 @@ ser_status ser_adaptation_embed(float **out, size_t *dims, const ser_learned *mo
         return ser_fail_nomem(err);
     for (size_t u = 0; u < n && a->n_hidden; u++)
         ser_adapted_project(a, *out + u * *dims, ser_store_row(data->store, u, 0), data->store->dims);
-    ser_status st = a->n_hidden ? SER_OK : embed_frames(*out, model, data, ops, err);
+    ser_status st = a->n_hidden ? SER_OK : ser_learned_logits(model, *out, data, ops, n_threads, err);
     if (st != SER_OK) {
         ser_free(*out);
         *out = NULL;

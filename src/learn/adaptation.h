@@ -29,6 +29,7 @@ void ser_adaptation_release(ser_adaptation *a);
 /* Where a model sees the recordings of data: the hidden features of a projection, else the logits of the
  * first network. *out (n of data, *dims), free with ser_free. */
 ser_status ser_adaptation_embed(float **out, size_t *dims, const ser_learned *model,
-                                const ser_learn_data *data, const ser_nn_ops *ops, ser_error *err);
+                                const ser_learn_data *data, const ser_nn_ops *ops, int n_threads,
+                                ser_error *err);
 
 #endif

@@ -89,8 +89,8 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
         st = ser_learn(&models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;
     if (st == SER_OK)
-        st =
-            ser_learned_score(&models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops, err);
+        st = ser_learned_score(&models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops,
+                               s->learn.n_threads, err);
     if (st == SER_OK) {
         r->has_choice = models.linear.head.n_in > 0;
         r->chosen = r->has_choice ? models.linear.chosen : s->learn.candidates[0];

@@ -208,7 +208,7 @@ static ser_status allocate(fitting *f, ser_error *err)
     f->weight = ser_alloc(f->rows->n, sizeof *f->weight);
     if (!f->mean || !f->scale || !f->inner_fold || !f->weight)
         return ser_fail_nomem(err);
-    return ser_nn_ops_new(&f->ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
+    return ser_nn_ops_new(&f->ops, f->settings->engine, SER_PRECISION_FP32, err);
 }
 
 ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_settings *settings,

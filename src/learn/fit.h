@@ -11,12 +11,18 @@
 
 enum { SER_MAX_CANDIDATES = 64, SER_MAX_BLOCKS = 64 };
 
+/* A bit for each of n_blocks: all are used. */
+static inline uint64_t ser_all_blocks(size_t n_blocks)
+{
+    return n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1;
+}
+
 /* One thing to try. Features are standardised; those of standard deviations are multiplied by spread_weight;
  * all are divided by the root of the sum of squared weights, so that c means the same for any number of
  * features. */
 typedef struct ser_candidate {
     uint64_t blocks; /* bit b: block b is used */
-    bool weighted;   /* the layers of each encoder are summed with learned weights (protocol/weighted.h): all
+    bool weighted;   /* the layers of each encoder are summed with learned weights (learn/weighted.h): all
                         candidates of a list or none */
     bool active;     /* statistics of active frames are used beside those of all frames */
     double spread_weight;
@@ -48,6 +54,7 @@ typedef struct ser_fit_settings {
     size_t n_candidates;
     int n_inner_folds;
     uint64_t seed;
+    ser_engine engine; /* of the products, in fp32 */
     int n_threads;
     const ser_progress *progress;
     const char *what; /* what the progress is called: "fold 3 of 6" */

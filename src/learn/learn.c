@@ -1,6 +1,7 @@
 #include "learn/learn.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/threads.h"
 #include "learn/rows.h"
 #include "learn/transfer.h"
 #include "learn/weighted.h"
@@ -97,7 +98,7 @@ static void add_target(examples *x, const ser_learn_data *target)
 static bool networks_adapt(const ser_learn_settings *s)
 {
     const ser_adapt_weights *w = &s->timnet.weights;
-    return s->transfer && (w->lmmd > 0 || w->entropy > 0 || w->balance > 0 || s->timnet.adapt_norms);
+    return s->transfer && (w->lmmd > 0 || w->entropy > 0 || w->balance > 0);
 }
 
 static bool layers_are_weighted(const ser_learn_settings *s)
@@ -176,6 +177,7 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
                                        .n_candidates = s->n_candidates,
                                        .n_inner_folds = s->n_inner_folds,
                                        .seed = s->seed,
+                                       .engine = s->engine,
                                        .n_threads = s->n_threads,
                                        .progress = s->progress,
                                        .what = what};
@@ -289,39 +291,92 @@ static void score_linear(const ser_learned *l, float *scores, const ser_learn_da
     }
 }
 
-/* add: the mean with what stands there. */
-static ser_status score_networks(const ser_learned *l, float *scores, bool add, const ser_learn_data *data,
-                                 const int *fold, int test_fold, const ser_nn_ops *ops, ser_error *err)
+/* Each thread's own. */
+typedef struct network_worker {
+    ser_nn_work *nn;
+    ser_timnet_scorer *scorer;
+} network_worker;
+
+static void free_workers(network_worker *w, int n)
 {
-    size_t n_labels = l->members[0].net->shape.n_labels;
-    ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
-    ser_timnet_scorer *scorer = NULL;
-    ser_nn_work *nn = NULL;
-    float own[SER_MAX_LABELS];
-    ser_status st = ser_nn_work_new(&nn, ops, 2, err);
-    if (st == SER_OK)
-        st = ser_timnet_scorer_new(&scorer, l->members, l->n_networks, &layout, nn, err);
-    for (size_t u = 0; u < data->frames->n && st == SER_OK; u++) {
-        if (fold[u] != test_fold)
-            continue;
-        const ser_frame_row *row = ser_frame_set_row(data->frames, u, ser_frame_set_test_row(data->frames));
-        const float *frames = row->x;
-        const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
-        st = ser_timnet_score(scorer, &batch, own, err);
-        for (size_t k = 0; k < n_labels && st == SER_OK; k++) {
-            float *score = scores + u * n_labels + k;
-            *score = add ? (*score + own[k]) / 2 : own[k];
-        }
+    for (int i = 0; w && i < n; i++) {
+        ser_timnet_scorer_free(&w[i].scorer);
+        ser_nn_work_free(&w[i].nn);
     }
-    ser_timnet_scorer_free(&scorer);
-    ser_nn_work_free(&nn);
+    ser_free(w);
+}
+
+static ser_status new_workers(network_worker **out, int n, const ser_learned *l, const ser_extractor *e,
+                              const ser_nn_ops *ops, ser_error *err)
+{
+    const ser_timnet_layout layout = ser_timnet_layout_of(e);
+    network_worker *w = *out = ser_alloc((size_t)n, sizeof *w);
+    ser_status st = w ? SER_OK : ser_fail_nomem(err);
+    for (int i = 0; i < n && st == SER_OK; i++) {
+        st = ser_nn_work_new(&w[i].nn, ops, 1, err);
+        if (st == SER_OK)
+            st = ser_timnet_scorer_new(&w[i].scorer, l->members, l->n_networks, &layout, w[i].nn, err);
+    }
     return st;
 }
 
-ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
-                             int test_fold, const ser_nn_ops *ops, ser_error *err)
+/* What networks are asked. */
+typedef struct question {
+    network_worker *workers;
+    const ser_frame_set *frames;
+    const int *fold; /* NULL: all are asked */
+    int test_fold;
+    size_t n_labels, row;
+    float *out;  /* (n, n_labels) */
+    bool add;    /* scores: the mean with what stands there */
+    bool logits; /* of the first network, of the recordings themselves */
+} question;
+
+static ser_status ask(void *context, size_t u, int worker, ser_error *err)
 {
+    const question *q = context;
+    if (q->fold && q->fold[u] != q->test_fold)
+        return SER_OK;
+    float own[SER_MAX_LABELS], *out = q->out + u * q->n_labels;
+    const ser_frame_row *row = ser_frame_set_row(q->frames, u, q->row);
+    const float *frames = row->x;
+    const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
+    if (q->logits)
+        return ser_timnet_logits(q->workers[worker].scorer, 0, &batch, out, err);
+    ser_status st = ser_timnet_score(q->workers[worker].scorer, &batch, own, err);
+    for (size_t k = 0; k < q->n_labels && st == SER_OK; k++)
+        out[k] = q->add ? (out[k] + own[k]) / 2 : own[k];
+    return st;
+}
+
+static ser_status ask_networks(const ser_learned *l, question *q, const ser_learn_data *data,
+                               const ser_nn_ops *ops, int n_threads, ser_error *err)
+{
+    int n = n_threads > 0 ? n_threads : ser_n_cores();
+    q->frames = data->frames;
+    q->n_labels = l->members[0].net->shape.n_labels;
+    ser_status st = new_workers(&q->workers, n, l, data->extractor, ops, err);
+    if (st == SER_OK)
+        st = ser_parallel_for(n, data->frames->n, ask, q, err);
+    free_workers(q->workers, n);
+    return st;
+}
+
+ser_status ser_learned_logits(const ser_learned *l, float *logits, const ser_learn_data *data,
+                              const ser_nn_ops *ops, int n_threads, ser_error *err)
+{
+    question q = {.out = logits, .logits = true};
+    return ask_networks(l, &q, data, ops, n_threads, err);
+}
+
+ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
+                             int test_fold, const ser_nn_ops *ops, int n_threads, ser_error *err)
+{
+    question q = {.fold = fold, .test_fold = test_fold, .out = scores, .add = l->has_linear};
     if (l->has_linear)
         score_linear(l, scores, data, fold, test_fold);
-    return l->n_networks ? score_networks(l, scores, l->has_linear, data, fold, test_fold, ops, err) : SER_OK;
+    if (!l->n_networks)
+        return SER_OK;
+    q.row = ser_frame_set_test_row(data->frames);
+    return ask_networks(l, &q, data, ops, n_threads, err);
 }

@@ -28,8 +28,6 @@ typedef struct ser_learn_transfer {
     size_t n_projections;         /* of seed, seed + 1, ...: the head is the mean of theirs */
     uint64_t sets[SER_MAX_SETS];  /* of blocks; of several, that in which both corpora end up closest */
     size_t n_sets;
-    size_t n_rounds;   /* of self-training after the first */
-    double confidence; /* which answers become pseudo-labels */
 } ser_learn_transfer;
 
 typedef struct ser_learn_settings {
@@ -48,6 +46,7 @@ typedef struct ser_learn_settings {
     void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
     bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
     uint64_t seed;
+    ser_engine engine; /* of linear models; networks have theirs in timnet.ops */
     int n_threads;
     const ser_progress *progress;
 } ser_learn_settings;
@@ -74,8 +73,12 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
 void ser_learned_release(ser_learned *l);
 
 /* Calibrated scores (n_labels each) of the utterances whose fold is test_fold, written to scores + u *
- * n_labels for utterance u. data may be that of another corpus with the same labels. */
+ * n_labels for utterance u. data may be that of another corpus with the same labels. n_threads: one recording
+ * each; the same bits for any number. */
 ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
-                             int test_fold, const ser_nn_ops *ops, ser_error *err);
+                             int test_fold, const ser_nn_ops *ops, int n_threads, ser_error *err);
+/* logits (n of data, n_labels) of the first network for the recordings themselves. */
+ser_status ser_learned_logits(const ser_learned *l, float *logits, const ser_learn_data *data,
+                              const ser_nn_ops *ops, int n_threads, ser_error *err);
 
 #endif

@@ -54,6 +54,7 @@ ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_
                                        .n_candidates = 1,
                                        .n_inner_folds = s->n_inner_folds,
                                        .seed = s->seed,
+                                       .engine = s->engine,
                                        .n_threads = s->n_threads,
                                        .progress = s->progress,
                                        .what = "voice"};
@@ -177,8 +178,7 @@ typedef struct parts {
 
 static uint64_t blocks_used(const parts *p, const ser_extractor *e)
 {
-    size_t n_blocks = ser_extractor_n_blocks(e);
-    uint64_t all = n_blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << n_blocks) - 1, used = 0;
+    uint64_t all = ser_all_blocks(ser_extractor_n_blocks(e)), used = 0;
     if (p->learned->has_linear)
         used |= p->learned->linear.chosen.blocks;
     if (p->baseline)

@@ -2,69 +2,36 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "learn/rows.h"
-#include "metrics/metrics.h"
 #include "train/standardise.h"
 
 #include <string.h>
 
-/* What the rounds of self-training share. */
-typedef struct rounds {
+/* What the projections share. */
+typedef struct projections {
     const ser_learn_settings *settings;
     ser_adapt_settings adapt;
     ser_adapt_rows rows;
     float *mean, *scale;
     const float **target;
-    int *pseudo_label;
     const char *what;
     size_t set;      /* of blocks */
-    double distance; /* LMMD in the last epoch of the last round, mean of all projections */
+    double distance; /* LMMD in the last epoch, mean of all projections */
     ser_text title;
-} rounds;
+} projections;
 
 static void tell(void *context, const ser_adapt_epoch *e)
 {
-    const rounds *r = context;
+    const projections *r = context;
     r->settings->on_adapt(r->settings->context, r->title.s, e);
 }
 
-/* The answers that the model is sure of become labels: of each emotion the same share of those it was given
- * to, the surest ones, so that none crowds out the others (Zou et al. 2018, arXiv:1810.07911). */
-static ser_status choose_pseudo_labels(rounds *r, const ser_linear *head, ser_error *err)
-{
-    size_t n = r->rows.n_target;
-    float *confidence = ser_alloc(n, sizeof *confidence), scores[SER_MAX_LABELS];
-    int *answer = ser_alloc(n, sizeof *answer);
-    ser_status st = confidence && answer ? SER_OK : ser_fail_nomem(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        ser_linear_logits(head, scores, r->target[i]);
-        ser_softmax(scores, head->n_labels, 1);
-        answer[i] = ser_argmax(scores, head->n_labels);
-        confidence[i] = scores[answer[i]];
-    }
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        size_t n_given = 0, n_surer = 0;
-        for (size_t j = 0; j < n; j++) {
-            n_given += answer[j] == answer[i];
-            n_surer += answer[j] == answer[i] &&
-                       (confidence[j] > confidence[i] || (confidence[j] == confidence[i] && j < i));
-        }
-        bool chosen = (double)n_surer < (1 - r->settings->transfer->confidence) * (double)n_given;
-        r->pseudo_label[i] = chosen ? answer[i] : -1;
-    }
-    ser_free(confidence);
-    ser_free(answer);
-    return st;
-}
-
-static ser_status name_projection(rounds *r, size_t round, size_t k)
+static ser_status name_projection(projections *r, size_t k)
 {
     const ser_learn_transfer *t = r->settings->transfer;
     ser_text_clear(&r->title);
     ser_text_append(&r->title, r->what);
     if (t->n_sets > 1)
         ser_text_appendf(&r->title, ", layers %zu of %zu", r->set + 1, t->n_sets);
-    if (t->n_rounds)
-        ser_text_appendf(&r->title, ", round %zu of %zu", round + 1, t->n_rounds + 1);
     if (t->n_projections > 1)
         ser_text_appendf(&r->title, ", projection %zu of %zu", k + 1, t->n_projections);
     r->adapt.what = r->title.s;
@@ -83,7 +50,7 @@ static void add_head(ser_linear *head, const ser_linear *other, float share)
         head->bias[i] += share * other->bias[i];
 }
 
-static ser_status run_round(ser_learned *out, rounds *r, size_t round, ser_error *err)
+static ser_status run_projections(ser_learned *out, projections *r, ser_error *err)
 {
     size_t n = r->settings->transfer->n_projections;
     ser_linear *head = &out->linear.head;
@@ -92,7 +59,7 @@ static ser_status run_round(ser_learned *out, rounds *r, size_t round, ser_error
     r->distance = 0;
     for (size_t k = 0; k < n && st == SER_OK; k++) {
         ser_adapted_release(&out->adapted);
-        if (name_projection(r, round, k) != SER_OK)
+        if (name_projection(r, k) != SER_OK)
             return ser_fail_nomem(err);
         st = ser_adapt(&out->adapted, &r->rows, r->mean, r->scale, &r->adapt, err);
         if (st == SER_OK) {
@@ -105,20 +72,9 @@ static ser_status run_round(ser_learned *out, rounds *r, size_t round, ser_error
     return st;
 }
 
-static ser_status run_rounds(ser_learned *out, rounds *r, ser_error *err)
-{
-    ser_status st = run_round(out, r, 0, err);
-    for (size_t round = 1; round <= r->settings->transfer->n_rounds && st == SER_OK; round++) {
-        st = choose_pseudo_labels(r, &out->linear.head, err);
-        r->rows.pseudo_label = r->pseudo_label;
-        if (st == SER_OK)
-            st = run_round(out, r, round, err);
-    }
-    return st;
-}
-
 /* What is read of the rows. */
-static ser_status read_blocks(rounds *r, const ser_rows *rows, const ser_candidate *candidate, ser_error *err)
+static ser_status read_blocks(projections *r, const ser_rows *rows, const ser_candidate *candidate,
+                              ser_error *err)
 {
     float *emphasis = NULL;
     ser_status st = ser_standardise(r->mean, r->scale, rows->x, rows->n, rows->dims, err);
@@ -132,7 +88,7 @@ static ser_status read_blocks(rounds *r, const ser_rows *rows, const ser_candida
 
 /* What can be lost on a target grows with the distance between both corpora, which takes no labels of it to
  * measure (S. Ben-David et al., "A theory of learning from different domains", Machine Learning 2010). */
-static ser_status try_sets(ser_learned *out, rounds *r, const ser_rows *rows, ser_error *err)
+static ser_status try_sets(ser_learned *out, projections *r, const ser_rows *rows, ser_error *err)
 {
     const ser_learn_transfer *t = r->settings->transfer;
     size_t closest = 0;
@@ -143,7 +99,7 @@ static ser_status try_sets(ser_learned *out, rounds *r, const ser_rows *rows, se
         candidate.blocks = t->sets[r->set];
         st = read_blocks(r, rows, &candidate, err);
         if (st == SER_OK)
-            st = run_rounds(&own, r, err);
+            st = run_projections(&own, r, err);
         out->distance[r->set] = r->distance;
         if (st == SER_OK && (r->set == 0 || r->distance < out->distance[closest])) {
             closest = r->set;
@@ -159,15 +115,15 @@ static ser_status try_sets(ser_learned *out, rounds *r, const ser_rows *rows, se
     return st;
 }
 
-static ser_status open_rounds(rounds *r, const ser_rows *rows, const ser_learn_data *source, ser_error *err)
+static ser_status open_projections(projections *r, const ser_rows *rows, const ser_learn_data *source,
+                                   ser_error *err)
 {
     const ser_learn_settings *s = r->settings;
     const ser_store *target = s->transfer->target->store;
     r->mean = ser_alloc(rows->dims, sizeof *r->mean);
     r->scale = ser_alloc(rows->dims, sizeof *r->scale);
     r->target = ser_alloc(target->n, sizeof *r->target);
-    r->pseudo_label = ser_alloc(target->n, sizeof *r->pseudo_label);
-    if (!r->mean || !r->scale || !r->target || !r->pseudo_label)
+    if (!r->mean || !r->scale || !r->target)
         return ser_fail_nomem(err);
     for (size_t u = 0; u < target->n; u++)
         r->target[u] = ser_store_row(target, u, 0);
@@ -192,18 +148,17 @@ ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, 
                                 ser_error *err)
 {
     ser_rows rows = {0};
-    rounds r = {.settings = settings, .what = what};
+    projections r = {.settings = settings, .what = what};
     ser_status st = ser_dataset_rows(&rows, source->store, source->corpus, source->extractor, fold, test_fold,
                                      false, err);
     if (st == SER_OK)
-        st = open_rounds(&r, &rows, source, err);
+        st = open_projections(&r, &rows, source, err);
     if (st == SER_OK)
         st = try_sets(out, &r, &rows, err);
     ser_dataset_rows_release(&rows);
     ser_free(r.mean);
     ser_free(r.scale);
     ser_free(r.target);
-    ser_free(r.pseudo_label);
     ser_text_release(&r.title);
     return st;
 }

@@ -21,11 +21,6 @@ typedef struct weighting {
     ser_nn_work *work;
 } weighting;
 
-static uint64_t all_blocks(size_t n)
-{
-    return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-}
-
 /* n_values: of each dim of a frame. */
 static void lay_out(ser_layering *y, const ser_rows *rows, size_t n_values)
 {
@@ -70,7 +65,7 @@ static ser_status allocate(weighting *w, ser_error *err)
     for (size_t r = 0; r < n; r++)
         w->x[r] = w->z + r * w->sums.dims;
     w->sums.x = w->x;
-    ser_status st = ser_nn_ops_new(&w->ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
+    ser_status st = ser_nn_ops_new(&w->ops, w->settings->engine, SER_PRECISION_FP32, err);
     return st == SER_OK ? ser_nn_work_new(&w->work, w->ops, w->settings->n_threads, err) : st;
 }
 
@@ -140,7 +135,7 @@ ser_status ser_fit_weighted_head(ser_head_fit *out, const ser_rows *rows, const 
     lay_out_sums(&w.sums, rows, &w.layering);
     for (size_t i = 0; i < settings->n_candidates && i < SER_MAX_CANDIDATES; i++) {
         candidates[i] = settings->candidates[i];
-        candidates[i].blocks = all_blocks(w.sums.n_blocks);
+        candidates[i].blocks = ser_all_blocks(w.sums.n_blocks);
     }
     of_sums.candidates = candidates;
     ser_status st = allocate(&w, err);
@@ -153,7 +148,7 @@ ser_status ser_fit_weighted_head(ser_head_fit *out, const ser_rows *rows, const 
     if (st == SER_OK) {
         ser_linear_release(&out->head);
         out->head = head;
-        out->chosen.blocks = all_blocks(rows->n_blocks);
+        out->chosen.blocks = ser_all_blocks(rows->n_blocks);
         memcpy(out->layer_weight, layer_weight, sizeof layer_weight);
     } else {
         ser_head_fit_release(out);

@@ -53,7 +53,6 @@ typedef struct training {
     size_t n_values, bias_1, kernel_2, bias_2; /* where they begin; the first kernel is at 0 */
     float *x, *hidden, *dhidden, *factors, *dropped, *ddropped; /* (n_padded, n_used), (n_padded, n_hidden) */
     float *logits, *dlogits, *membership;                       /* (n_padded, n_labels) */
-    float *coral;                                               /* scratch */
     size_t *row_of;                                             /* (n): of the source, then of the target */
 } training;
 
@@ -125,11 +124,10 @@ static ser_status allocate(training *t, ser_error *err)
         ok = (*of_hidden[i] = ser_alloc(n * h, sizeof(float))) && ok;
     for (size_t i = 0; i < sizeof of_labels / sizeof *of_labels; i++)
         ok = (*of_labels[i] = ser_alloc(n * n_labels, sizeof(float))) && ok;
-    t->coral = ser_alloc(h * h + 2 * h, sizeof *t->coral);
     t->row_of = ser_alloc(t->n, sizeof *t->row_of);
     t->of_class = ser_alloc(t->rows->n_source, sizeof *t->of_class);
     t->n_before = ser_alloc(n_labels + 1, sizeof *t->n_before);
-    return ok && t->coral && t->row_of && t->of_class && t->n_before ? SER_OK : ser_fail_nomem(err);
+    return ok && t->row_of && t->of_class && t->n_before ? SER_OK : ser_fail_nomem(err);
 }
 
 /* Uniform, as many deep-learning toolkits begin dense layers (LeCun et al. 1998, "Efficient BackProp"). */
@@ -187,9 +185,9 @@ static void finish(training *t)
     ser_lmmd_release(&t->lmmd);
     ser_adam_release(&t->adam);
     ser_nn_work_free(&t->nn);
-    void *all[] = {t->used,    t->of_class,   t->n_before, t->values,  t->gradients, t->x,
-                   t->hidden,  t->dhidden,    t->factors,  t->dropped, t->ddropped,  t->logits,
-                   t->dlogits, t->membership, t->coral,    t->row_of};
+    void *all[] = {t->used,     t->of_class, t->n_before, t->values,     t->gradients,
+                   t->x,        t->hidden,   t->dhidden,  t->factors,    t->dropped,
+                   t->ddropped, t->logits,   t->dlogits,  t->membership, t->row_of};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ser_free(all[i]);
 }
@@ -239,23 +237,18 @@ static ser_status forward(training *t, uint64_t step, ser_error *err)
                                 t->n_padded, h, t->rows->n_labels, SER_F32, err);
 }
 
-/* Cross-entropy of n rows from row first on, those whose label is not -1. */
-static double add_cross_entropy(training *t, size_t first, const int *label, double weight, size_t *n_right)
+/* The mean cross-entropy of the source's rows. */
+static double add_cross_entropy(training *t, size_t *n_right)
 {
-    size_t n_labels = t->rows->n_labels, n_labelled = 0;
+    size_t n_labels = t->rows->n_labels, n = t->settings->batch_size;
     double loss = 0;
     float dlogits[SER_MAX_LABELS], target[SER_MAX_LABELS];
-    for (size_t i = first; i < first + t->settings->batch_size; i++)
-        n_labelled += label[t->row_of[i]] >= 0;
-    for (size_t i = first; i < first + t->settings->batch_size; i++) {
-        int own = label[t->row_of[i]];
-        if (own < 0)
-            continue;
+    for (size_t i = 0; i < n; i++) {
+        int own = t->rows->label[t->row_of[i]];
         memset(target, 0, sizeof target);
         target[own] = 1;
         const float *logits = t->logits + i * n_labels;
-        loss +=
-            ser_nn_softmax_cross_entropy(dlogits, logits, target, n_labels, 0, weight / (double)n_labelled);
+        loss += ser_nn_softmax_cross_entropy(dlogits, logits, target, n_labels, 0, 1 / (double)n);
         *n_right += (int)ser_argmax(logits, n_labels) == own;
         for (size_t k = 0; k < n_labels; k++)
             t->dlogits[i * n_labels + k] += dlogits[k];
@@ -283,7 +276,7 @@ static void losses(training *t, ser_adapt_epoch *e, double by)
 {
     const ser_adapt_settings *s = t->settings;
     const ser_adapt_weights *w = &s->weights;
-    size_t h = s->n_hidden, n_labels = t->rows->n_labels, half = s->batch_size, n_right = 0, ignored = 0;
+    size_t h = s->n_hidden, n_labels = t->rows->n_labels, half = s->batch_size, n_right = 0;
     double share = 1 / (double)STEPS_PER_EPOCH;
     memset(t->dlogits, 0, t->n_padded * n_labels * sizeof *t->dlogits);
     memset(t->dhidden, 0, t->n_padded * h * sizeof *t->dhidden);
@@ -291,14 +284,11 @@ static void losses(training *t, ser_adapt_epoch *e, double by)
     const ser_lmmd_batch batch = {t->hidden, t->membership, half, half, h, n_labels};
     const float *scores = t->membership + half * n_labels;
     float *dlogits = t->dlogits + half * n_labels;
-    e->source_loss += share * add_cross_entropy(t, 0, t->rows->label, 1, &n_right);
+    e->source_loss += share * add_cross_entropy(t, &n_right);
     e->source_accuracy += share * 100 * (double)n_right / (double)half;
     e->lmmd += share * ser_lmmd_compute(&t->lmmd, w->lmmd > 0 ? t->dhidden : NULL, &batch, by * w->lmmd);
-    e->coral += share * ser_coral(t->dhidden, t->hidden, half, half, h, by * w->coral, t->coral);
     e->entropy += share * ser_mean_entropy(dlogits, scores, half, n_labels, by * w->entropy);
     e->balance += share * ser_entropy_of_mean(dlogits, scores, half, n_labels, -by * w->balance);
-    if (t->rows->pseudo_label)
-        add_cross_entropy(t, half, t->rows->pseudo_label, 1, &ignored);
 }
 
 static ser_status backward(training *t, ser_error *err)
@@ -330,7 +320,7 @@ static ser_status run_epoch(training *t, ser_adapt_epoch *e, ser_error *err)
         if (st != SER_OK)
             return st;
         losses(t, e, ser_lmmd_schedule((size_t)step, n_all));
-        if (!isfinite(e->source_loss + e->lmmd + e->coral))
+        if (!isfinite(e->source_loss + e->lmmd))
             return ser_fail(err, SER_E_ARG, "the loss is no longer finite: lower the learning rate");
         st = backward(t, err);
         e->rate = s->rate * (1 - (double)step / (double)n_all);

@@ -13,7 +13,6 @@
  * left out. */
 typedef struct ser_adapt_weights {
     double lmmd;    /* local maximum mean discrepancy of the hidden features: lmmd.h */
-    double coral;   /* distance of the hidden features' covariances (Sun and Saenko 2016, arXiv:1607.01719) */
     double entropy; /* of each answer on the target (Grandvalet and Bengio 2005) */
     double balance; /* entropy of the mean answer on the target, which is to be high (Shi and Sha 2012,
                        arXiv:1206.6438) */
@@ -24,7 +23,6 @@ typedef struct ser_adapt_rows {
     const float *const *source; /* (n_source): (n_in) each, altered copies too */
     const int *label;           /* (n_source): 0 ... n_labels-1 */
     const float *const *target; /* (n_target), unlabelled */
-    const int *pseudo_label;    /* (n_target): learned from like labels, -1 is none; or NULL */
     size_t n_source, n_target, n_in, n_labels;
 } ser_adapt_rows;
 
@@ -33,7 +31,7 @@ typedef struct ser_adapt_epoch {
     size_t epoch, n_epochs; /* 1 ... n_epochs */
     double source_loss;     /* cross-entropy, in nats */
     double source_accuracy; /* percent */
-    double lmmd, coral, entropy, balance;
+    double lmmd, entropy, balance;
     double rate; /* of the last step */
 } ser_adapt_epoch;
 

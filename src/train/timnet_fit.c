@@ -414,18 +414,15 @@ static bool is_over(const training *t)
 
 /* ---- what is kept ---- */
 
-/* Normalisation's statistics for values that no batch has been through: over the training part, or the
- * unlabelled rows, unaltered and without dropout, as the network will be asked. A batch's own are read off
- * running averages that were 0. */
+/* Normalisation's statistics for values that no batch has been through: over the training part, unaltered and
+ * without dropout, as the network will be asked. A batch's own are read off running averages that were 0. */
 static ser_status measure_norms(training *t, ser_error *err)
 {
     static const double share = 1 - 0.99; /* of a batch in the running averages: ser_nn_batch_norm_finish */
     ser_timnet *net = t->progress.net;
     size_t n = net->n_values - net->n_trained, n_all = 0, batch_size = t->settings->batch_size;
     float *running = net->values + net->n_trained;
-    bool adapt = t->settings->adapt_norms && t->rows->n_unlabelled;
-    const size_t *order = adapt ? t->target_order : t->order;
-    size_t n_rows = adapt ? t->rows->n_unlabelled : t->split.n_train;
+    size_t n_rows = t->split.n_train;
     shuffle(t, 0);
     double *sums = ser_alloc(n, sizeof *sums), dropout = net->shape.dropout;
     ser_status st = sums ? SER_OK : ser_fail_nomem(err);
@@ -434,7 +431,7 @@ static ser_status measure_norms(training *t, ser_error *err)
         size_t n_batch = n_rows - first < batch_size ? n_rows - first : batch_size, n_frames = 0;
         const ser_timnet_batch batch = {n_batch, t->examples.frames, t->examples.n_frames};
         memset(running, 0, n * sizeof *running);
-        st = timnet_examples_make(&t->examples, &t->source, order + first, n_batch, 0, err);
+        st = timnet_examples_make(&t->examples, &t->source, t->order + first, n_batch, 0, err);
         if (st == SER_OK)
             st = ser_timnet_forward(net, t->work, &batch, 0, t->logits, err);
         for (size_t i = 0; i < n_batch && st == SER_OK; i++)
@@ -488,7 +485,7 @@ static ser_status keep(training *t, ser_error *err)
     }
     if (p->average)
         memcpy(p->net->values, p->average, p->net->n_trained * sizeof *p->average);
-    if (p->average || (t->settings->adapt_norms && t->rows->n_unlabelled))
+    if (p->average)
         st = measure_norms(t, err);
     if (st == SER_OK)
         st = calibrate(t, err);

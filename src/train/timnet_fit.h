@@ -59,10 +59,9 @@ typedef struct ser_timnet_settings {
     double time_mask_share, feature_mask_share;
     double mixup;      /* alpha of mixup (Zhang et al. 2018, arXiv:1710.09412), 0 ... 2; 0: none */
     size_t max_frames; /* of longer recordings each epoch learns from another random stretch of so many */
-    /* With unlabelled rows: of lmmd (of the output layer's input), entropy and balance; the others are for
-     * the linear model alone. Each batch has as many unlabelled recordings as others. */
+    /* With unlabelled rows: of lmmd (of the output layer's input), entropy and balance. Each batch has as
+     * many unlabelled recordings as others. */
     ser_adapt_weights weights;
-    bool adapt_norms; /* normalise by the unlabelled rows' statistics (Li et al. 2017, arXiv:1603.04779) */
     uint64_t seed;
 
     const ser_nn_ops *ops;  /* engine and precision */

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,8 +45,9 @@ static void describe_settings(ser_text *t, const ser_timnet_rows *rows, const se
                      s->validation_share, s->speaker_disjoint, s->patience, s->n_average);
     ser_text_appendf(t, "time_masks=%zu;time_mask_share=%.17g;feature_masks=%zu;feature_mask_share=%.17g;",
                      s->n_time_masks, s->time_mask_share, s->n_feature_masks, s->feature_mask_share);
-    ser_text_appendf(t, "lmmd=%.17g;entropy=%.17g;balance=%.17g;adapt_norms=%d;", s->weights.lmmd,
-                     s->weights.entropy, s->weights.balance, s->adapt_norms);
+    /* adapt_norms: a way of adapting that 0.1.0 had, in whose states the word stands. */
+    ser_text_appendf(t, "lmmd=%.17g;entropy=%.17g;balance=%.17g;adapt_norms=0;", s->weights.lmmd,
+                     s->weights.entropy, s->weights.balance);
     ser_text_appendf(t, "mixup=%.17g;max_frames=%zu;seed=%llu;precision=%d;%s", s->mixup, s->max_frames,
                      (unsigned long long)s->seed, (int)ser_nn_ops_precision(s->ops),
                      s->identity ? s->identity : "");
@@ -172,18 +174,34 @@ static ser_status damaged(ser_error *err)
     return ser_fail(err, SER_E_FORMAT, "is a damaged state of training: remove it, and training begins anew");
 }
 
+/* What follows the program's version, which is told for the curious: a state is gone on with by any program
+ * of its format. */
+static const char *settings_of(const char *configuration)
+{
+    const char *end = strncmp(configuration, "version=", 8) == 0 ? strchr(configuration, ';') : NULL;
+    return end ? end + 1 : configuration;
+}
+
+static bool is_version(const char *text)
+{
+    char *end;
+    return strtol(text, &end, 10) == STATE_VERSION && end != text && !*end;
+}
+
 static ser_status check_metadata(const ser_safetensors *file, const timnet_fingerprint *f, ser_error *err)
 {
     const char *version = ser_safetensors_metadata(file, "ser.state_version");
-    const char *there = ser_safetensors_metadata(file, "ser.configuration"), *here = f->configuration;
+    const char *there = ser_safetensors_metadata(file, "ser.configuration"),
+               *here = settings_of(f->configuration);
     const char *data = ser_safetensors_metadata(file, "ser.data");
     if (!version || !there || !data)
         return ser_fail(err, SER_E_FORMAT, "is no state of training: remove it, and training begins anew");
-    if (strcmp(version, "2") != 0)
+    if (!is_version(version))
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "is a state of training of format version %.20s, and this is ser %s: go on with the "
                         "ser that wrote it",
                         version, SER_VERSION);
+    there = settings_of(there);
     if (strcmp(there, here) != 0) {
         int n_there, n_here;
         find_difference(&there, &n_there, &here, &n_here);

@@ -120,14 +120,23 @@ class Runs(Adaptation):
         self.assertEqual(plain["before"]["ua_shared"], plain["adapted"]["ua_shared"])
         self.assertEqual(plain["agreement"], 100)
         models = [self.models("a")]
-        for args in (("--entropy-weight", "1"), ("--coral-weight", "10"), ("--self-training", "1"), ("--preset", "original"),
-                     ("--seed", "7"), ("--networks", "2")):
+        for args in (("--entropy-weight", "1"), ("--preset", "original"), ("--seed", "7"), ("--networks", "2")):
             r = self.adapt(*args)
             models.append(self.models("a"))
             self.assertEqual(r["config"][args[0][2:].replace("-", "_")], type(r["config"][args[0][2:].replace("-", "_")])(args[1]))
         self.assertEqual(r["before"]["n_shared"], 18)
         self.adapt("--networks", "2", "--jobs", "1")
         self.assertEqual(self.models("a"), models[-1])  # the same bits
+
+    def test_a_run_of_an_older_version(self):
+        self.adapt()
+        with open(self.path("a/config.json")) as f:
+            config = json.load(f)
+        for key, value in (("self_training", 0), ("coral_weight", 0.5), ("adapt_norms", True)):
+            with open(self.path("a/config.json"), "w") as f:
+                json.dump(dict(config, **{key: value}), f)
+            _, err = self.ser("train-lmmd", "--resume", self.path("a"), status=1 if value else 0)
+            self.assertIn(key if value else "complete", err)
 
     def test_features_in_which_the_corpora_are_closer(self):
         joined = ("--feature-type", "LOGMEL+MFCC+HUBERT", "--encoder", HUBERT)

@@ -21,22 +21,6 @@ static void fill_ones(float *x, size_t n)
         x[i] = 1;
 }
 
-static void test_coral(FILE *f)
-{
-    static float x[MAX], dx[MAX], expected[MAX], scratch[MAX];
-    size_t n_source = (size_t)golden_next(f), n_target = (size_t)golden_next(f),
-           dims = (size_t)golden_next(f);
-    size_t n = (n_source + n_target) * dims;
-    golden_floats(f, x, n);
-    double loss = golden_next(f);
-    golden_floats(f, expected, n);
-    fill_ones(dx, n);
-    CHECK(fabs(ser_coral(dx, x, n_source, n_target, dims, 2, scratch) - loss) < 1e-5 * loss);
-    check_gradient(dx, expected, n);
-    CHECK(fabs(ser_coral(NULL, x, n_source, n_target, dims, 2, scratch) - loss) < 1e-5 * loss);
-    CHECK(ser_coral(dx, x, 1, n_target, dims, 2, scratch) == 0);
-}
-
 static void test_entropies(FILE *f)
 {
     static float logits[MAX], scores[MAX], dlogits[MAX], expected[MAX];
@@ -62,7 +46,6 @@ static void test_entropies(FILE *f)
 int main(void)
 {
     FILE *f = golden_open("train/unlabelled.txt");
-    test_coral(f);
     test_entropies(f);
     fclose(f);
     return test_summary();
