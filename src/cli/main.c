@@ -5,11 +5,17 @@
 #include <signal.h>
 
 static const ser_command *const commands[] = {
-    &ser_command_predict, &ser_command_evaluate,
-    &ser_command_train,   &ser_command_train_lmmd,
-    &ser_command_test,    &ser_command_test_cross_corpus,
-    &ser_command_extract, &ser_command_pull,
-    &ser_command_info,    NULL,
+    &ser_command_predict,
+    &ser_command_evaluate,
+    &ser_command_train,
+    &ser_command_train_lmmd,
+    &ser_command_test,
+    &ser_command_test_cross_corpus,
+    &ser_command_extract,
+    &ser_command_pull,
+    &ser_command_serve,
+    &ser_command_info,
+    NULL,
 };
 
 static const ser_environment_variable environment[] = {

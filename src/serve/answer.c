@@ -1,0 +1,152 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "report/prediction.h"
+#include "serve/multipart.h"
+#include "serve/service.h"
+
+#include <string.h>
+#include <strings.h>
+
+ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
+{
+    ser_session **session = &s->workers[worker].sessions[model];
+    ser_status st = *session ? SER_OK : ser_session_new(session, s->models[model], err);
+    *out = *session;
+    return st;
+}
+
+/* ser_predict_options.on_progress: an answer that nobody waits for any more is not finished. */
+static int is_over(void *context, double heard_s)
+{
+    const ser_request *r = context;
+    (void)heard_s;
+    return atomic_load(&r->abandoned) ||
+           ser_clock_s() - r->complete_s > r->service->settings->limits.answer_s;
+}
+
+static void fail_with(ser_request *r, const ser_error *err)
+{
+    switch (err->status) {
+    case SER_E_CANCELLED:
+        ser_request_fail(r, 503, "timeout", "no answer within %g s: send a shorter recording",
+                         r->service->settings->limits.answer_s);
+        break;
+    case SER_E_ARG:
+        ser_request_fail(r, 413, "too_long", "%s", err->text);
+        break;
+    case SER_E_FORMAT:
+    case SER_E_UNSUPPORTED:
+        ser_request_fail(r, 422, "invalid_audio", "%s", err->text);
+        break;
+    default:
+        ser_request_fail(r, 500, "internal", "%s", err->text);
+    }
+}
+
+static ser_status predict(ser_request *r, int worker, const ser_upload *u, ser_result *result, ser_error *err)
+{
+    ser_session *session;
+    ser_decoded sound = {0};
+    const ser_predict_options options = {.timeline = r->timeline, .on_progress = is_over, .context = r};
+    ser_status st = ser_serve_session(&session, r->service, r->model, worker, err);
+    if (st == SER_OK)
+        st = ser_decoders_decode(r->service->decoders, &sound, u->bytes, u->n, err);
+    if (st == SER_OK) {
+        double s = (double)sound.n_samples / SER_SAMPLE_RATE_HZ;
+        r->audio_s += s;
+        ser_metrics_add_audio(&r->service->metrics, s);
+        if (r->audio_s > r->service->settings->limits.audio_s)
+            st = ser_fail(
+                err, SER_E_ARG,
+                "the recordings hold more than %g s of sound together, which is what one request may",
+                r->service->settings->limits.audio_s);
+    }
+    if (st == SER_OK)
+        st = ser_predict(session, sound.pcm, sound.n_samples, &options, result, err);
+    ser_decoded_release(&sound);
+    return st;
+}
+
+static ser_prediction_form form_of(const ser_request *r, const char **labels)
+{
+    const ser_model *model = r->service->models[r->model];
+    size_t n = ser_model_n_labels(model);
+    for (size_t i = 0; i < n; i++)
+        labels[i] = ser_model_label(model, i);
+    return (ser_prediction_form){
+        .labels = labels, .n_labels = n, .min_confidence = r->min_confidence, .timeline = r->timeline};
+}
+
+/* One recording: its object is the answer, its error the request's. */
+static void answer_one(ser_request *r, int worker, const ser_upload *u)
+{
+    const char *labels[SER_MAX_LABELS];
+    const ser_prediction_form form = form_of(r, labels);
+    ser_result result = {0};
+    ser_error err = {0};
+    if (predict(r, worker, u, &result, &err) == SER_OK)
+        ser_prediction_json(&r->text, &form, u->name, &result);
+    else
+        fail_with(r, &err);
+    ser_result_release(&result);
+}
+
+/* Several: each has its own object or error, and one that fails takes nothing from the others. */
+static void answer_all(ser_request *r, int worker, const ser_upload *uploads, size_t n)
+{
+    const char *labels[SER_MAX_LABELS];
+    const ser_prediction_form form = form_of(r, labels);
+    ser_text_append(&r->text, "{\"results\": [\n");
+    for (size_t i = 0; i < n; i++) {
+        ser_result result = {0};
+        ser_error err = {0};
+        ser_status st = predict(r, worker, &uploads[i], &result, &err);
+        if (st == SER_OK)
+            ser_prediction_json(&r->text, &form, uploads[i].name, &result);
+        else
+            ser_prediction_json_error(&r->text, uploads[i].name, err.text);
+        ser_result_release(&result);
+        if (st == SER_E_CANCELLED) {
+            fail_with(r, &err);
+            return;
+        }
+        if (i + 1 < n && r->text.n) /* the object's line ends before the comma */
+            ser_text_append(&r->text, ",");
+    }
+    ser_text_append(&r->text, "]}\n");
+}
+
+static void answer_predict(ser_request *r, int worker)
+{
+    static const char multipart[] = "multipart/form-data";
+    ser_error err = {0};
+    size_t n = 1;
+    ser_upload *uploads = ser_alloc(SER_MAX_UPLOADS, sizeof *uploads);
+    if (!uploads) {
+        ser_request_fail(r, 503, "overloaded", "out of memory: try again later");
+        return;
+    }
+    ser_status st = SER_OK;
+    if (strncasecmp(r->content_type, multipart, sizeof multipart - 1) == 0)
+        st = ser_multipart_read(uploads, &n, r->content_type, r->body, r->n_body, &err);
+    else
+        uploads[0] = (ser_upload){.name = "upload", .bytes = r->body, .n = r->n_body};
+    if (st != SER_OK)
+        ser_request_fail(r, st == SER_E_ARG ? 413 : 400, "invalid_request", "%s", err.text);
+    else if (n == 1)
+        answer_one(r, worker, &uploads[0]);
+    else
+        answer_all(r, worker, uploads, n);
+    ser_free(uploads);
+}
+
+void ser_answer(ser_task *task, int worker)
+{
+    ser_request *r = (ser_request *)task;
+    r->status = 200;
+    if (!atomic_load(&r->abandoned))
+        answer_predict(r, worker);
+    if (r->text.failed)
+        ser_request_fail(r, 503, "overloaded", "out of memory: try again later");
+    ser_http_answered(r);
+}

@@ -1,0 +1,287 @@
+#include "serve/decoders.h"
+#include "audio/audio.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct ser_decoders {
+    int socket; /* to the process that forks */
+    pid_t pid;
+};
+
+/* What a decoder says at its end, on the pipe that it was given; nothing at all where it died. */
+typedef struct verdict {
+    ser_status status;
+    uint64_t n_samples;
+    char text[512]; /* of the error, or the warning */
+} verdict;
+
+/* ---- the decoder ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNLIMITED_MEMORY 1 /* their shadow memory is larger than any limit */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define UNLIMITED_MEMORY 1
+#endif
+#endif
+
+static void limit_myself(const ser_decode_limits *l)
+{
+    signal(SIGALRM, SIG_DFL);
+    alarm(l->wall_s);
+#ifndef UNLIMITED_MEMORY
+    struct rlimit memory;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    if (statm) {
+        if (fscanf(statm, "%lu", &pages) != 1)
+            pages = 0;
+        fclose(statm);
+    }
+    memory.rlim_cur = memory.rlim_max = pages * (rlim_t)sysconf(_SC_PAGESIZE) + l->memory_bytes;
+    setrlimit(RLIMIT_AS, &memory);
+#endif
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+}
+
+static ser_status write_all(int fd, const void *bytes, size_t n, ser_error *err)
+{
+    const char *from = bytes;
+    while (n) {
+        ssize_t written = write(fd, from, n);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return ser_fail(err, SER_E_IO, "no memory for the decoded sound: %s", strerror(errno));
+        from += written;
+        n -= (size_t)written;
+    }
+    return SER_OK;
+}
+
+static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_limits *l, verdict *v,
+                         ser_error *err)
+{
+    enum { PIECE = 16384 };
+    static float piece[PIECE]; /* of a process that does this once */
+    size_t n_read = PIECE;
+    ser_audio *audio = NULL;
+    ser_status st = ser_audio_open_memory(&audio, bytes, n, err);
+    while (st == SER_OK && n_read == PIECE) {
+        st = ser_audio_read(audio, piece, PIECE, &n_read, err);
+        if (st == SER_OK)
+            v->n_samples += n_read;
+        if (st == SER_OK && (double)v->n_samples > l->audio_s * SER_SAMPLE_RATE_HZ)
+            st = ser_fail(err, SER_E_ARG, "holds more than %g s of sound, which is what this service accepts",
+                          l->audio_s);
+        if (st == SER_OK)
+            st = write_all(out, piece, n_read * sizeof *piece, err);
+    }
+    if (st == SER_OK)
+        snprintf(v->text, sizeof v->text, "%s", ser_audio_warning(audio));
+    ser_audio_close(&audio);
+    return st;
+}
+
+static _Noreturn void decode_and_exit(const int fds[3], size_t n, const ser_decode_limits *l)
+{
+    verdict v = {.status = SER_E_FORMAT};
+    ser_error err = {0};
+    limit_myself(l);
+    void *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fds[0], 0) : NULL;
+    v.status =
+        bytes == MAP_FAILED ? ser_fail_nomem(&err) : decode(bytes ? bytes : "", n, fds[1], l, &v, &err);
+    if (v.status != SER_OK)
+        snprintf(v.text, sizeof v.text, "%s", err.text);
+    ser_error ignored;
+    _exit(write_all(fds[2], &v, sizeof v, &ignored) == SER_OK ? 0 : 1);
+}
+
+/* ---- the process that forks them ---- */
+
+/* Three descriptors (sound in, samples out, verdict) and the size. */
+static bool receive_task(int socket, int fds[3], uint64_t *n)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(3 * sizeof(int))];
+    } control;
+    struct iovec data = {n, sizeof *n};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t got;
+    do
+        got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    const struct cmsghdr *c = got == (ssize_t)sizeof *n ? CMSG_FIRSTHDR(&message) : NULL;
+    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(3 * sizeof(int)))
+        return false;
+    memcpy(fds, CMSG_DATA(c), 3 * sizeof(int));
+    return true;
+}
+
+static _Noreturn void fork_decoders(int socket, pid_t parent, const ser_decode_limits *l)
+{
+    int fds[3];
+    uint64_t n;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGCHLD, SIG_IGN); /* nobody asks how they ended */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN); /* requests under way end first: the socket's end is the sign */
+    signal(SIGHUP, SIG_IGN);
+    while (getppid() == parent && receive_task(socket, fds, &n)) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            signal(SIGCHLD, SIG_DFL);
+            close(socket);
+            decode_and_exit(fds, (size_t)n, l);
+        }
+        for (int i = 0; i < 3; i++)
+            close(fds[i]); /* where fork failed, the pipe's end tells */
+    }
+    _exit(0);
+}
+
+ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits, ser_error *err)
+{
+    int ends[2];
+    pid_t parent = getpid();
+    *out = NULL;
+    ser_decoders *d = ser_alloc(1, sizeof *d);
+    if (!d)
+        return ser_fail_nomem(err);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        ser_free(d);
+        return ser_fail(err, SER_E_IO, "no socket for the decoders: %s", strerror(errno));
+    }
+    d->socket = ends[0];
+    d->pid = fork();
+    if (d->pid == 0) {
+        close(ends[0]);
+        fork_decoders(ends[1], parent, limits);
+    }
+    close(ends[1]);
+    if (d->pid < 0) {
+        ser_fail(err, SER_E_IO, "no process for the decoders: %s", strerror(errno));
+        ser_decoders_free(&d);
+        return SER_E_IO;
+    }
+    *out = d;
+    return SER_OK;
+}
+
+void ser_decoders_free(ser_decoders **d)
+{
+    if (!d || !*d)
+        return;
+    close((*d)->socket);
+    if ((*d)->pid > 0)
+        waitpid((*d)->pid, NULL, 0);
+    ser_free(*d);
+    *d = NULL;
+}
+
+/* ---- asking one ---- */
+
+static ser_status send_task(const ser_decoders *d, const int fds[3], uint64_t n, ser_error *err)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(3 * sizeof(int))];
+    } control = {0};
+    struct iovec data = {&n, sizeof n};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(3 * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
+    ssize_t sent;
+    do
+        sent = sendmsg(d->socket, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof n ? SER_OK
+                                     : ser_fail(err, SER_E_IO, "the decoders are gone: %s", strerror(errno));
+}
+
+static ser_status read_verdict(verdict *v, int fd, ser_error *err)
+{
+    size_t n = 0;
+    while (n < sizeof *v) {
+        ssize_t got = read(fd, (char *)v + n, sizeof *v - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return ser_fail(
+                err, SER_E_FORMAT,
+                "cannot be decoded within the limits of time and memory: it is damaged or hostile");
+        n += (size_t)got;
+    }
+    v->text[sizeof v->text - 1] = 0;
+    return SER_OK;
+}
+
+static ser_status map_samples(ser_decoded *out, int fd, uint64_t n_samples, ser_error *err)
+{
+    off_t held = lseek(fd, 0, SEEK_END);
+    if (held < 0 || (uint64_t)held / sizeof(float) != n_samples)
+        return ser_fail(err, SER_E_FORMAT, "cannot be decoded: its decoder contradicts itself");
+    out->n_samples = n_samples;
+    out->n_mapped = (size_t)held;
+    out->pcm = held ? mmap(NULL, out->n_mapped, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+    if (out->pcm != MAP_FAILED)
+        return SER_OK;
+    *out = (ser_decoded){0};
+    return ser_fail_nomem(err);
+}
+
+ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *bytes, size_t n, ser_error *err)
+{
+    verdict v = {0};
+    int sound = memfd_create("upload", MFD_CLOEXEC), samples = memfd_create("samples", MFD_CLOEXEC),
+        ends[2] = {-1, -1};
+    *out = (ser_decoded){0};
+    ser_status st = sound >= 0 && samples >= 0 && pipe2(ends, O_CLOEXEC) == 0
+                        ? write_all(sound, bytes, n, err)
+                        : ser_fail(err, SER_E_IO, "no descriptors for a decoder: %s", strerror(errno));
+    if (st == SER_OK)
+        st = send_task(d, (int[]){sound, samples, ends[1]}, n, err);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (st == SER_OK)
+        st = read_verdict(&v, ends[0], err);
+    if (st == SER_OK && v.status != SER_OK)
+        st = ser_fail(err, v.status, "%s", v.text);
+    if (st == SER_OK)
+        st = map_samples(out, samples, v.n_samples, err);
+    if (st == SER_OK)
+        snprintf(out->warning, sizeof out->warning, "%.255s", v.text);
+    if (sound >= 0)
+        close(sound);
+    if (samples >= 0)
+        close(samples);
+    if (ends[0] >= 0)
+        close(ends[0]);
+    return st;
+}
+
+void ser_decoded_release(ser_decoded *d)
+{
+    if (d->pcm)
+        munmap(d->pcm, d->n_mapped);
+    *d = (ser_decoded){0};
+}

@@ -1,0 +1,35 @@
+/* Uploads are decoded in processes of their own, so that a hostile file can neither hang nor take down the
+ * service: each has its own limits of memory, time and length. */
+#ifndef SER_SERVE_DECODERS_H
+#define SER_SERVE_DECODERS_H
+
+#include "base/status.h"
+#include <stdint.h>
+
+typedef struct ser_decoders ser_decoders;
+
+typedef struct ser_decode_limits {
+    double audio_s;        /* SER_E_ARG past it */
+    unsigned wall_s;       /* SER_E_FORMAT past it */
+    uint64_t memory_bytes; /* beyond what the process has at its start */
+} ser_decode_limits;
+
+/* 16 kHz mono, in memory shared with the process that made it. */
+typedef struct ser_decoded {
+    float *pcm;
+    size_t n_samples, n_mapped;
+    char warning[256];
+} ser_decoded;
+
+/* Starts the process that decoders are forked from. To be called while this process has one thread and little
+ * memory. */
+ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits, ser_error *err);
+void ser_decoders_free(ser_decoders **d);
+
+/* From any thread. Errors are the decoder's own; SER_E_FORMAT also where it crashed, hung or wanted too much
+ * memory. */
+ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *bytes, size_t n,
+                               ser_error *err);
+void ser_decoded_release(ser_decoded *d);
+
+#endif

@@ -1,0 +1,51 @@
+#include "base/memory.h"
+#include "report/escape.h"
+#include "serve/service.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+ser_request *ser_request_new(ser_service *s)
+{
+    uint64_t number = 0;
+    ser_request *r = ser_alloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        number = (uint64_t)(uintptr_t)r;
+    snprintf(r->id, sizeof r->id, "%016llx", (unsigned long long)number);
+    r->service = s;
+    r->min_confidence = s->settings->min_confidence;
+    r->type = "application/json";
+    atomic_init(&r->n_holders, 1);
+    atomic_init(&r->abandoned, false);
+    return r;
+}
+
+void ser_request_release(ser_request *r)
+{
+    if (!r || atomic_fetch_sub(&r->n_holders, 1) != 1)
+        return;
+    ser_free(r->body);
+    ser_text_release(&r->text);
+    ser_free(r);
+}
+
+void ser_request_fail(ser_request *r, int status, const char *type, const char *format, ...)
+{
+    char message[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    r->status = status;
+    r->fixed = NULL;
+    r->type = "application/json";
+    ser_text_clear(&r->text);
+    ser_text_appendf(&r->text, "{\"error\": {\"code\": %d, \"message\": ", status);
+    ser_append_json(&r->text, message);
+    ser_text_append(&r->text, ", \"type\": ");
+    ser_append_json(&r->text, type);
+    ser_text_appendf(&r->text, "}, \"request_id\": \"%s\"}\n", r->id);
+}

@@ -1,0 +1,267 @@
+#include "serve/serve.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "serve/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+ser_serve_limits ser_serve_default_limits(void)
+{
+    return (ser_serve_limits){.body_bytes = (size_t)64 << 20,
+                              .audio_s = 3600,
+                              .connections = 2000,
+                              .connections_per_peer = 1200,
+                              .queue = 256,
+                              .queue_per_peer = 128,
+                              .header_s = 10,
+                              .body_s = 60,
+                              .idle_s = 60,
+                              .answer_s = 300,
+                              .decode_s = 60,
+                              .streams = 64,
+                              .stream_ahead_s = 30,
+                              .grace_s = 10};
+}
+
+/* ---- signals: noted by the handler, done by the loop ---- */
+
+static volatile sig_atomic_t wants_stop, wants_rotation;
+static struct lws_context *volatile loop;
+
+static void on_signal(int number)
+{
+    if (number == SIGHUP)
+        wants_rotation = 1;
+    else
+        wants_stop = 1;
+    if (loop)
+        lws_cancel_service(loop);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+/* sd_notify(3): one datagram to the socket that systemd names. */
+static void tell_systemd(const char *state)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t n = path ? strlen(path) : 0;
+    if (n < 2 || n >= sizeof to.sun_path)
+        return;
+    memcpy(to.sun_path, path, n);
+    if (*path == '@')
+        to.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+    close(fd);
+}
+
+/* ---- models, on a thread of their own, so that /health answers from the beginning ---- */
+
+static ser_status load_models(ser_service *s, ser_error *err)
+{
+    ser_settings settings;
+    ser_default_settings(&settings);
+    settings.n_threads = 1;
+    settings.precision = s->settings->precision;
+    settings.engine = s->settings->engine;
+    for (size_t m = 0; m < s->settings->n_models; m++) {
+        ser_status st = ser_model_open(&s->models[m], s->settings->models[m].path, &settings, err);
+        if (st != SER_OK)
+            return ser_fail_within(err, st, "model %s: ", s->settings->models[m].name);
+    }
+    return SER_OK;
+}
+
+typedef struct loading {
+    ser_service *service;
+    ser_error err;
+    ser_status status;
+} loading;
+
+static void *load(void *context)
+{
+    loading *l = context;
+    l->status = load_models(l->service, &l->err);
+    atomic_store(&l->service->state, l->status == SER_OK ? SER_SERVE_READY : SER_SERVE_BROKEN);
+    lws_cancel_service(l->service->context);
+    return NULL;
+}
+
+/* ---- setting up ---- */
+
+static ser_status new_context(ser_service *s, ser_error *err)
+{
+    const ser_serve_settings *set = s->settings;
+    struct lws_context_creation_info info = {.port = set->port,
+                                             .iface = set->host,
+                                             .protocols = ser_http_protocols,
+                                             .gid = (gid_t)-1,
+                                             .uid = (uid_t)-1,
+                                             .user = s,
+                                             .server_string = "ser",
+                                             .timeout_secs = (unsigned)set->limits.header_s,
+                                             .timeout_secs_ah_idle = (unsigned)set->limits.header_s,
+                                             .keepalive_timeout = (int)set->limits.idle_s,
+                                             .max_http_header_pool2 = (unsigned)set->limits.connections,
+                                             .alpn = "http/1.1",
+                                             .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                                                        LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
+    if (set->certificate_path) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = set->certificate_path;
+        info.ssl_private_key_filepath = set->private_key_path;
+    }
+    lws_set_log_level(0, NULL);
+    errno = 0;
+    s->context = lws_create_context(&info);
+    if (s->context)
+        return SER_OK;
+    return ser_fail(
+        err, SER_E_IO,
+        "cannot listen on %s, port %d%s%s: is the port taken, or the address not of this machine?%s",
+        set->host, set->port, errno ? ": " : "", errno ? strerror(errno) : "",
+        set->certificate_path ? " Do certificate and key belong together?" : "");
+}
+
+static ser_status new_workers(ser_service *s, ser_error *err)
+{
+    s->n_workers = s->settings->n_workers ? s->settings->n_workers : ser_n_cores();
+    s->workers = ser_alloc((size_t)s->n_workers, sizeof *s->workers);
+    s->models = ser_alloc(s->settings->n_models, sizeof(ser_model *));
+    if (!s->workers || !s->models)
+        return ser_fail_nomem(err);
+    for (int i = 0; i < s->n_workers; i++)
+        if (!(s->workers[i].sessions = ser_alloc(s->settings->n_models, sizeof(ser_session *))))
+            return ser_fail_nomem(err);
+    return ser_workers_new(&s->pool, s->n_workers, s->settings->limits.queue, NULL, NULL, err);
+}
+
+static ser_status open_service(ser_service *s, ser_error *err)
+{
+    const ser_serve_settings *set = s->settings;
+    const ser_decode_limits decoding = {.audio_s = set->limits.audio_s,
+                                        .wall_s = (unsigned)set->limits.decode_s,
+                                        .memory_bytes = (uint64_t)512 << 20};
+    ser_status st = set->key_path ? ser_keys_read(&s->keys, set->key_path, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_log_open(&s->log, set->log_path, err);
+    if (st == SER_OK)
+        st = ser_decoders_new(&s->decoders, &decoding, err); /* forks: before there are threads */
+    if (st == SER_OK)
+        st = new_context(s, err);
+    return st == SER_OK ? new_workers(s, err) : st;
+}
+
+static void close_service(ser_service *s)
+{
+    ser_workers_free(&s->pool);
+    loop = NULL;
+    if (s->context)
+        lws_context_destroy(s->context);
+    while (s->done) {
+        ser_request *next = s->done->next_done;
+        ser_request_release(s->done);
+        s->done = next;
+    }
+    for (int i = 0; s->workers && i < s->n_workers; i++) {
+        for (size_t m = 0; s->workers[i].sessions && m < s->settings->n_models; m++)
+            ser_session_free(&s->workers[i].sessions[m]);
+        ser_free(s->workers[i].sessions);
+    }
+    ser_free(s->workers);
+    for (size_t m = 0; s->models && m < s->settings->n_models; m++)
+        ser_model_close(&s->models[m]);
+    ser_free(s->models);
+    ser_decoders_free(&s->decoders);
+    ser_log_close(&s->log);
+    ser_keys_release(&s->keys);
+    ser_free(s->peers);
+    ser_metrics_release(&s->metrics);
+    pthread_mutex_destroy(&s->done_mutex);
+}
+
+/* ---- serving ---- */
+
+static void begin_to_stop(ser_service *s, double *until_s)
+{
+    tell_systemd("STOPPING=1");
+    ser_log_note(&s->log, "stopping", NULL);
+    atomic_store(&s->state, SER_SERVE_STOPPING);
+    *until_s = ser_clock_s() + s->settings->limits.grace_s;
+}
+
+static ser_status serve(ser_service *s, const loading *l, ser_error *err)
+{
+    double until_s = 0;
+    bool told = false;
+    while (lws_service(s->context, 0) >= 0) {
+        int state = atomic_load(&s->state);
+        if (state == SER_SERVE_BROKEN) {
+            *err = l->err;
+            return l->status;
+        }
+        if (state == SER_SERVE_READY && !told) {
+            told = true;
+            tell_systemd("READY=1");
+            if (s->settings->on_listening)
+                s->settings->on_listening(
+                    s->settings->context,
+                    lws_get_vhost_listen_port(lws_get_vhost_by_name(s->context, "default")));
+        }
+        if (wants_rotation) {
+            wants_rotation = 0;
+            ser_log_rotate(&s->log);
+        }
+        if (wants_stop && until_s == 0)
+            begin_to_stop(s, &until_s);
+        if (until_s > 0 && ((!s->n_requests && !s->n_streams) || ser_clock_s() > until_s))
+            return SER_OK;
+        if (until_s > 0)
+            usleep(10000); /* connections end by themselves; requests wake the loop */
+    }
+    return ser_fail(err, SER_E_IO, "the service's loop failed");
+}
+
+ser_status ser_serve(const ser_serve_settings *settings, ser_error *err)
+{
+    pthread_t loader;
+    ser_service s = {.settings = settings};
+    loading l = {.service = &s};
+    sigset_t all, before;
+    atomic_init(&s.state, SER_SERVE_LOADING);
+    pthread_mutex_init(&s.done_mutex, NULL);
+    ser_metrics_init(&s.metrics);
+    wants_stop = wants_rotation = 0;
+    ser_status st = open_service(&s, err);
+    if (st == SER_OK) {
+        loop = s.context;
+        catch_signals();
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        bool started = pthread_create(&loader, NULL, load, &l) == 0;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        st = started ? serve(&s, &l, err) : ser_fail(err, SER_E_NOMEM, "no thread to load the models");
+        if (started)
+            pthread_join(loader, NULL);
+    }
+    close_service(&s);
+    return st;
+}

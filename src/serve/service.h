@@ -1,0 +1,107 @@
+/* What the files of this folder share: the service, and one request on its way through it. */
+#ifndef SER_SERVE_SERVICE_H
+#define SER_SERVE_SERVICE_H
+
+#include "base/text.h"
+#include "serve/decoders.h"
+#include "serve/keys.h"
+#include "serve/log.h"
+#include "serve/metrics.h"
+#include "serve/serve.h"
+#include "serve/workers.h"
+
+#include <libwebsockets.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct ser_service ser_service;
+
+enum { SER_REQUEST_ID_BYTES = 17, SER_ADDRESS_BYTES = 46 };
+
+/* One request. Two may hold it, the connection and a worker; the last lets it go. */
+typedef struct ser_request {
+    ser_task task; /* first: a worker gets only this */
+    ser_service *service;
+    atomic_int n_holders;
+    atomic_bool abandoned; /* the client is gone, or the service is stopping: the answer is for nobody */
+    struct lws *wsi;       /* of the loop's thread; NULL when the client is gone */
+    struct ser_request *next_done;
+
+    char id[SER_REQUEST_ID_BYTES], address[SER_ADDRESS_BYTES];
+    const char *method;
+    ser_route route;
+    size_t model;
+    bool timeline, frames, head_only, closing;
+    double min_confidence;
+    char content_type[256];
+    char *body;
+    size_t n_body, n_expected, capacity;
+    double since_s, complete_s; /* when it began, and when all of it was there; 0: not yet */
+
+    int status, retry_after_s;
+    const char *type; /* of the answer's content */
+    ser_text text;
+    const char *fixed; /* an answer that is never changed, instead of text */
+    size_t n_fixed, n_sent;
+    bool is_page;
+    double audio_s;
+    char origin[256]; /* of the calling page, where it may call; else empty */
+} ser_request;
+
+ser_request *ser_request_new(ser_service *s); /* held once; NULL: out of memory */
+void ser_request_release(ser_request *r);
+/* The answer is this error; type: "invalid_request" and so on. */
+void ser_request_fail(ser_request *r, int status, const char *type, const char *format, ...) SER_PRINTF(4, 5);
+
+/* One of a worker's threads: a session for each model, made when first needed. */
+typedef struct ser_serve_worker {
+    ser_session **sessions; /* (n_models) */
+} ser_serve_worker;
+
+typedef enum ser_serve_state {
+    SER_SERVE_LOADING,
+    SER_SERVE_READY,
+    SER_SERVE_BROKEN,
+    SER_SERVE_STOPPING
+} ser_serve_state;
+
+struct ser_service {
+    const ser_serve_settings *settings;
+    atomic_int state; /* ser_serve_state */
+    ser_model **models;
+    ser_serve_worker *workers;
+    int n_workers;
+    ser_decoders *decoders;
+    ser_workers *pool;
+    ser_keys keys;
+    ser_serve_log log;
+    ser_serve_metrics metrics;
+    struct lws_context *context;
+    pthread_mutex_t done_mutex;
+    ser_request *done; /* answered by a worker, not yet seen by the loop */
+    /* of the loop's thread */
+    struct ser_peer *peers;
+    size_t n_peers, peers_capacity;
+    int n_connections, n_streams, n_requests;
+};
+
+/* ---- answer.c: on a worker's thread ---- */
+void ser_answer(ser_task *task, int worker);
+/* SER_E_NOMEM and so on; *out is the worker's. */
+ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err);
+
+/* ---- routes.c: on the loop's thread ---- */
+/* What can be said at once: everything but a POST that is to be answered. */
+void ser_route_get(ser_request *r);
+/* Reads what the query asks for; false: it is wrong, and the answer says how. one: "name=value". */
+bool ser_route_query(ser_request *r, const char *one);
+
+/* ---- http.c ---- */
+extern const struct lws_protocols ser_http_protocols[];
+/* From any thread: r is answered. */
+void ser_http_answered(ser_request *r);
+
+/* ---- the files that are compiled in ---- */
+const char *ser_serve_asset(ser_route route, size_t *n, const char **type);
+
+#endif
