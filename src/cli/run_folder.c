@@ -8,12 +8,10 @@
 #include "report/spreadsheet.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,21 +45,39 @@ static char *own_path(const char *command, const ser_run_place *place)
 
 /* ---- opening ---- */
 
+static const char LOCK[] = ".lock";
+
 static ser_status take_lock(ser_run_folder *f, ser_error *err)
 {
-    char *path = ser_io_join(f->path, ".lock");
-    if (!path)
-        return ser_fail_nomem(err);
-    f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    ser_status st = SER_OK;
-    if (f->lock < 0)
-        st = ser_fail(err, SER_E_IO, "%s: cannot be written (%s): name another folder with --run", path,
-                      strerror(errno));
-    else if (flock(f->lock, LOCK_EX | LOCK_NB) != 0)
+    bool taken = false;
+    char *path = ser_io_join(f->path, LOCK);
+    ser_status st = path ? ser_lock_try(&f->lock, &taken, path, err) : ser_fail_nomem(err);
+    if (st == SER_OK && !taken)
         st = ser_fail(err, SER_E_IO, "%s: another ser is at work in it: wait for it, or name another folder",
                       f->path);
     ser_free(path);
     return st;
+}
+
+/* Whoever named a folder with other things in it meant another one. */
+static ser_status check_empty(const char *folder, ser_error *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) /* it can only be made yet */
+        return SER_OK;
+    bool empty = true, run = false;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        run = run || strcmp(name, "config.json") == 0;
+        empty = empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK) == 0);
+    }
+    closedir(dir);
+    if (run)
+        return ser_fail(err, SER_E_ARG,
+                        "%s: it holds a run already: go on with --resume, or name another folder", folder);
+    return empty ? SER_OK
+                 : ser_fail(err, SER_E_ARG,
+                            "%s: it is no run folder, and not empty: name another folder with --run", folder);
 }
 
 static bool holds(const char *folder, const char *name)
@@ -141,12 +157,13 @@ static FILE *open_history(const ser_run_folder *f)
 
 static ser_status open_new(ser_run_folder *f, ser_error *err)
 {
-    ser_status st = ser_io_make_folder(f->path, err);
+    ser_status st = check_empty(f->path, err);
+    if (st == SER_OK)
+        st = ser_io_make_folder(f->path, err);
     if (st == SER_OK)
         st = take_lock(f, err);
-    if (st == SER_OK && holds(f->path, "config.json"))
-        st = ser_fail(err, SER_E_ARG,
-                      "%s: it holds a run already: go on with --resume, or name another folder", f->path);
+    if (st == SER_OK) /* once more: another process may have been quicker */
+        st = check_empty(f->path, err);
     return st == SER_OK ? ser_run_save_json(f->path, "config.json", f->config, err) : st;
 }
 
@@ -156,6 +173,11 @@ static ser_status open_again(ser_run_folder *f, ser_error *err)
     if (st == SER_OK)
         st = compare_config(f->path, f->config, err);
     f->complete = st == SER_OK && holds(f->path, "report.json");
+    if (f->complete) { /* killed after that and before it was tidy */
+        st = ser_run_record_open(&f->record, f->path, err);
+        if (st == SER_OK)
+            ser_run_folder_tidy(f);
+    }
     return st;
 }
 
@@ -165,7 +187,7 @@ ser_status ser_run_folder_open(ser_run_folder *f, const ser_command *command, co
     const char *named = place->resume ? place->resume : place->path;
     *f = (ser_run_folder){.path = named ? ser_strdup(named) : own_path(command->name, place),
                           .config = ser_settings_to_json(command),
-                          .lock = -1};
+                          .lock = {-1}};
     ser_status st = !f->path || !f->config ? ser_fail_nomem(err)
                     : place->resume        ? open_again(f, err)
                                            : open_new(f, err);
@@ -178,16 +200,13 @@ void ser_run_folder_close(ser_run_folder *f)
 {
     if (f->history)
         fclose(f->history);
-    if (f->path && f->lock >= 0) {
-        char *path = ser_io_join(f->path, ".lock");
-        if (path)
-            unlink(path);
-        ser_free(path);
-        close(f->lock);
-    }
+    char *lock = f->path ? ser_io_join(f->path, LOCK) : NULL;
+    ser_lock_release(&f->lock, lock);
+    ser_free(lock);
+    ser_run_record_release(&f->record);
     json_decref(f->config);
     ser_free(f->path);
-    *f = (ser_run_folder){.lock = -1};
+    *f = (ser_run_folder){.lock = {-1}};
 }
 
 /* ---- contents ---- */
@@ -341,23 +360,38 @@ ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const 
     return st;
 }
 
-void ser_run_remove_leftovers(const char *folder)
+/* A path with a new line in it cannot be told: its file stays. */
+static void add_states(ser_run_record *r, const char *name, size_t n)
 {
-    char **names = NULL;
-    size_t n = 0;
-    if (ser_io_list_files(&names, &n, folder, NULL) != SER_OK)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        const char *slash = strrchr(names[i], '/'), *name = slash ? slash + 1 : names[i];
-        if (strncmp(name, "state-", 6) != 0 &&
-            strncmp(name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) != 0)
-            continue;
-        char *path = ser_io_join(folder, names[i]);
-        if (path)
-            unlink(path);
-        ser_free(path);
+    ser_text file = {0};
+    for (size_t k = 1; k <= n && !strchr(name, '\n'); k++) {
+        ser_text_clear(&file);
+        ser_text_appendf(&file, "%s-%zu.safetensors", name, k);
+        ser_run_record_add(r, file.s ? file.s : "");
     }
-    ser_io_free_list(names, n);
+    r->lines.failed = r->lines.failed || file.failed;
+    ser_text_release(&file);
+}
+
+ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *const *names,
+                                size_t n_networks, ser_error *err)
+{
+    ser_status st = ser_run_record_open(&f->record, f->path, err);
+    for (size_t i = 0; folds && i < folds->n_folds && st == SER_OK; i++) {
+        char *state = ser_fold_path(f->path, folds->names[i], "/state");
+        if (state)
+            add_states(&f->record, state + strlen(f->path) + 1, n_networks);
+        st = state ? SER_OK : ser_fail_nomem(err);
+        ser_free(state);
+    }
+    for (; *names; names++)
+        add_states(&f->record, *names, n_networks);
+    return st == SER_OK ? ser_run_record_save(&f->record, f->path, err) : st;
+}
+
+void ser_run_folder_tidy(ser_run_folder *f)
+{
+    ser_run_record_clear(&f->record, f->path);
 }
 
 enum { MAX_OPTIONS = 128 };

@@ -2,8 +2,11 @@
 #ifndef SER_CLI_RUN_FOLDER_H
 #define SER_CLI_RUN_FOLDER_H
 
+#include "base/lock.h"
 #include "cli/options.h"
+#include "learn/evaluate.h"
 #include "report/pictures.h"
+#include "run/record.h"
 #include "train/adapt.h"
 #include "train/timnet_fit.h"
 #include <jansson.h>
@@ -12,7 +15,8 @@
 typedef struct ser_run_folder {
     char *path;
     json_t *config; /* the options as given */
-    int lock;
+    ser_lock lock;
+    ser_run_record record;
     FILE *history; /* history.jsonl: a line per epoch */
     bool complete; /* report.json is there already */
 } ser_run_folder;
@@ -27,7 +31,7 @@ typedef struct ser_run_place {
 
 /* Makes the folder, locks it, writes the command's options into config.json; the folder of a run to resume
  * must hold one that says the same. SER_E_IO: another process is at work in it; SER_E_ARG: it holds a run, or
- * one of another configuration. */
+ * one of another configuration, or a new one is not empty. */
 ser_status ser_run_folder_open(ser_run_folder *out, const ser_command *command, const ser_run_place *place,
                                ser_error *err);
 void ser_run_folder_close(ser_run_folder *f);
@@ -37,8 +41,13 @@ void ser_run_folder_tell(ser_run_folder *f, const char *part, size_t network, co
 
 void ser_run_folder_tell_adapt(ser_run_folder *f, const char *part, const ser_adapt_epoch *e);
 
-/* States are for runs that are not finished; files without a final name were left by a killed one. */
-void ser_run_remove_leftovers(const char *folder);
+/* Before work that keeps states begins: those of n_networks networks of each fold (NULL: none) as
+ * ser_evaluate names them, and NAME-1.safetensors ... for each of names, which ends with NULL, directly in
+ * the folder. */
+ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *const *names,
+                                size_t n_networks, ser_error *err);
+/* When the run is complete: its states go, and what killed processes of it left without a final name. */
+void ser_run_folder_tidy(ser_run_folder *f);
 
 /* ser_options_start for commands that go on with runs: with --resume the run's options are in force. config
  * (json_decref) owns their texts. */

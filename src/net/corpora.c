@@ -1,9 +1,9 @@
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
 #include "net/fetch.h"
 #include "net/listing.h"
-#include "net/lock.h"
 #include "net/pull.h"
 #include "net/unpack.h"
 

@@ -1,3 +1,4 @@
+#include "base/lock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/checkpoint.h"
@@ -5,7 +6,6 @@
 #include "io/hub.h"
 #include "net/fetch.h"
 #include "net/listing.h"
-#include "net/lock.h"
 #include "net/pull.h"
 
 #include <errno.h>

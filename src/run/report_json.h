@@ -1,5 +1,4 @@
-/* What a report of figures says, and such a report as one JSON object, as cli.md describes it under "Output
- * of evaluate --json".
+/* What a report of figures says, and such a report as one JSON object: what 'ser evaluate --json' writes.
  */
 #ifndef SER_RUN_REPORT_JSON_H
 #define SER_RUN_REPORT_JSON_H

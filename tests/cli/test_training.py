@@ -104,11 +104,38 @@ class Runs(Training):
             f.write("{")
         self.check_error(self.ser("train", "--resume", self.path("run"), status=1)[1], "config.json")
 
+    def put(self, name):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w") as f:
+            f.write(name)
+
+    def test_other_peoples_files(self):
+        """A folder with other things is no run folder, and a run removes nothing that it has not made."""
+        self.put("mine/papers/state-of-the-art.pdf")
+        _, err = self.train("--epoch", "1", "--run", self.path("mine"), status=2)
+        self.check_error(err, "mine", "not empty")
+        self.assertEqual(list(self.contents(self.path("mine"))), ["papers/state-of-the-art.pdf"])
+        self.train("--epoch", "1", "--run", self.path("run"))
+        whole = set(self.contents(self.path("run")))
+        others = ["papers/state-of-the-art.pdf", "state-secret.txt", ".ser-notes", ".ser-1-0", "fold-1/state-of-mind.md"]
+        for name in others:
+            self.put("run/" + name)
+        os.remove(self.path("run/report.json"))  # as if it had been killed before its end
+        self.put("run/.ser-4711-0")
+        with open(self.path("run/.made"), "w") as f:
+            f.write("process 4711\nfile ../corpus/anger/anger0.wav\nfile papers/../state-secret.txt\nfile link/anger0.wav\nfile \n")
+        os.symlink(self.path("corpus/anger"), self.path("run/link"))
+        self.ser("train", "--resume", self.path("run"))
+        self.assertEqual(set(self.contents(self.path("run"))), whole | set(others))
+        self.assertTrue(os.path.exists(self.path("corpus/anger/anger0.wav")))
+
     def test_folder_in_use_and_full(self):
         os.makedirs(self.path("run"))
         with open(self.path("run/.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self.check_error(self.train("--run", self.path("run"), status=1)[1], "run", "at work")
+            for _ in range(2):  # that one was refused must not let the next one in
+                self.check_error(self.train("--run", self.path("run"), status=1)[1], "run", "at work")
+        self.train("--epoch", "1", "--run", self.path("run"))
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
         p = subprocess.run([SER, "train", "--data", self.path("corpus"), *SMALL, "--epoch", "2", "--run", self.path("full")],
                            env=self.env, capture_output=True, preexec_fn=limit)
@@ -126,7 +153,6 @@ class Runs(Training):
 
     def test_bad_corpora(self):
         self.check_error(self.train("--split-fold", "100", status=2)[1], "100")
-        self.check_error(self.train("--normalize", "speaker", status=2)[1], "--baseline")
         for emotion in ("sadness", "neutral"):
             shutil.rmtree(self.path("corpus/" + emotion))
         self.check_error(self.train(status=1)[1], "corpus")
@@ -172,6 +198,16 @@ class Tests(Training):
         self.assertEqual(self.report()["ua"], own["ua"])
         _, err = self.ser("test", "--feature-type", "LOGMEL", "--data", self.path("corpus"), "--test-path", self.path("run/fold-1"), status=1)
         self.check_error(err, "weights.h5")
+
+    def test_options_that_could_not_work(self):
+        for command in ("test", "test-cross-corpus"):
+            help_text = self.ser(command, "--help")[0]
+            for option in ("--lr ", "--epoch ", "--augment ", "--dropout ", "--label-smoothing ", "--mixup "):
+                self.assertNotIn(option, help_text)
+            self.ser(command, "--data", "EMODB", "--test-path", self.path("run"), "--epoch", "3", status=2)
+        for command in ("test", "train"):
+            self.assertNotIn("--normalize", [w for line in self.ser(command, "--help")[0].splitlines() for w in line.split()[:1]])
+            self.ser(command, "--data", "EMODB", "--normalize", "speaker", status=2)
 
     def test_bad_input(self):
         self.check_error(self.run_test("--data", self.path("corpus"), "--test-path", self.path("corpus"), status=1)[1], "holds no models")
