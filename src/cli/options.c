@@ -103,32 +103,42 @@ static void describe_range(char text[80], const ser_option *o)
         snprintf(text, 80, "%s from %.15g to %.15g", kind, o->minimum, o->maximum);
 }
 
-static ser_status store_number(const ser_option *o, const char *value, ser_error *err)
+static ser_status fail_number(const ser_option *o, const char *value, ser_error *err)
 {
-    char *end, range[80];
-    long whole = 0;
-    double x;
-    errno = 0;
-    if (o->kind == SER_OPTION_INT) {
-        whole = strtol(value, &end, 10);
-        x = (double)whole;
-    } else {
-        x = strtod(value, &end);
-    }
+    char range[80];
+    describe_range(range, o);
+    return ser_fail(err, SER_E_ARG, "--%s: '%s' does not fit: give %s", o->name, value, range);
+}
+
+/* Every range lies within the whole numbers that a double tells apart. */
+ser_status ser_option_store_number(const ser_option *o, double x, ser_error *err)
+{
+    char value[40];
     bool limited = o->minimum != 0 || o->maximum != 0;
-    if (end == value || *end || strchr(" \t\n\v\f\r", *value) || errno == ERANGE || !isfinite(x) ||
-        (limited && (x < o->minimum || x > o->maximum))) {
-        describe_range(range, o);
-        return ser_fail(err, SER_E_ARG, "--%s: '%s' does not fit: give %s", o->name, value, range);
-    }
+    double most = o->kind == SER_OPTION_INT ? 0x1p53 : INFINITY;
+    snprintf(value, sizeof value, "%.17g", x);
+    if (!isfinite(x) || fabs(x) > most || (limited && (x < o->minimum || x > o->maximum)) ||
+        (o->kind == SER_OPTION_INT && x != floor(x)))
+        return fail_number(o, value, err);
     if (o->kind == SER_OPTION_INT)
-        *(long *)o->value = whole;
+        *(long *)o->value = (long)x;
     else
         *(double *)o->value = x;
     return SER_OK;
 }
 
-static ser_status store_choice(const ser_option *o, const char *value, ser_error *err)
+static ser_status store_number(const ser_option *o, const char *value, ser_error *err)
+{
+    char *end;
+    errno = 0;
+    double x = o->kind == SER_OPTION_INT ? (double)strtol(value, &end, 10) : strtod(value, &end);
+    if (end == value || *end || strchr(" \t\n\v\f\r", *value) || errno == ERANGE ||
+        ser_option_store_number(o, x, NULL) != SER_OK)
+        return fail_number(o, value, err);
+    return SER_OK;
+}
+
+ser_status ser_option_store_word(const ser_option *o, const char *value, ser_error *err)
 {
     const char *word;
     size_t n;
@@ -168,7 +178,7 @@ static ser_status store(const ser_option *o, const char *value, ser_error *err)
         st = store_number(o, value, err);
         break;
     case SER_OPTION_CHOICE:
-        st = store_choice(o, value, err);
+        st = ser_option_store_word(o, value, err);
         break;
     case SER_OPTION_END:
     case SER_OPTION_GROUP:

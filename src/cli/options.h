@@ -67,6 +67,10 @@ ser_options_outcome ser_options_parse(const ser_command *command, int argc, char
                                       ser_option_list *rest, ser_error *err);
 void ser_option_list_release(ser_option_list *list);
 
+/* One value as somebody else than the command line has it: the same checks. SER_E_ARG. */
+ser_status ser_option_store_number(const ser_option *o, double value, ser_error *err);
+ser_status ser_option_store_word(const ser_option *o, const char *value, ser_error *err);
+
 /* What a command begins with: the above, and help to standard output or the complaint to standard error.
  * true: go on. false: return *exit_status. */
 bool ser_options_start(const ser_command *command, int argc, char **argv, ser_option_list *rest,

@@ -88,24 +88,26 @@ static ser_status set_list(ser_option_list *list, const json_t *value, ser_error
     return SER_OK;
 }
 
-static bool set_value(const ser_option *o, const json_t *value)
+static ser_status set_value(const ser_option *o, const json_t *value, bool *right, ser_error *err)
 {
-    switch (o->kind) {
-    case SER_OPTION_FLAG:
+    *right = true;
+    if (o->kind == SER_OPTION_FLAG && json_is_boolean(value))
         *(bool *)o->value = json_is_true(value);
-        return json_is_boolean(value);
-    case SER_OPTION_INT:
-        if (json_is_integer(value))
-            *(long *)o->value = (long)json_integer_value(value);
-        return json_is_integer(value) || json_is_null(value);
-    case SER_OPTION_DOUBLE:
-        if (json_is_number(value))
-            *(double *)o->value = json_number_value(value);
-        return json_is_number(value) || json_is_null(value);
-    default:
+    else if (o->kind == SER_OPTION_LIST && (json_is_string(value) || json_is_array(value)))
+        return set_list(o->value, value, err);
+    else if (json_is_null(value)) /* nobody gave one */
+        return SER_OK;
+    else if (o->kind == SER_OPTION_INT && json_is_integer(value))
+        return ser_option_store_number(o, (double)json_integer_value(value), err);
+    else if (o->kind == SER_OPTION_DOUBLE && json_is_number(value))
+        return ser_option_store_number(o, json_number_value(value), err);
+    else if (o->kind == SER_OPTION_CHOICE && json_is_string(value))
+        return ser_option_store_word(o, json_string_value(value), err);
+    else if (o->kind == SER_OPTION_STRING && json_is_string(value))
         *(const char **)o->value = json_string_value(value);
-        return json_is_string(value) || json_is_null(value);
-    }
+    else
+        *right = false;
+    return SER_OK;
 }
 
 ser_status ser_settings_from_json(const ser_command *command, const json_t *settings, ser_error *err)
@@ -115,10 +117,13 @@ ser_status ser_settings_from_json(const ser_command *command, const json_t *sett
     for (const ser_option *o = command->options; (o = next_setting(o, &in_output)); o++) {
         key_of(key, o);
         const json_t *value = json_object_get(settings, key);
-        ser_status st = value && o->kind == SER_OPTION_LIST ? set_list(o->value, value, err) : SER_OK;
+        bool right = true;
+        ser_status st = value ? set_value(o, value, &right, err) : SER_OK;
+        if (st == SER_E_ARG) /* here nobody typed it */
+            return err ? err->status = SER_E_FORMAT : SER_E_FORMAT;
         if (st != SER_OK)
             return st;
-        if (value && o->kind != SER_OPTION_LIST && !set_value(o, value))
+        if (!right)
             return ser_fail(err, SER_E_FORMAT, "setting '%s' has a value of a wrong type", key);
     }
     return SER_OK;

@@ -13,8 +13,9 @@
 /* Keys are spelled with '_'. Options that nobody gave a value are null. The caller owns the object; NULL: out
  * of memory. */
 json_t *ser_settings_to_json(const ser_command *command);
-/* Sets the options named in the object; strings stay the object's. SER_E_FORMAT: a value of a wrong type.
- * Unknown keys are left alone: a newer version may have written them. */
+/* Sets the options named in the object; strings stay the object's. SER_E_FORMAT: a value that the command
+ * line would not take either. Null leaves the default; unknown keys are left alone: another version may have
+ * written them. */
 ser_status ser_settings_from_json(const ser_command *command, const json_t *settings, ser_error *err);
 
 /* The value alone; of an object "linear 1 / timnet 0.3". */

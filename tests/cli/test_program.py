@@ -359,6 +359,23 @@ class Evaluate(Case):
         self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
         self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
 
+    def test_settings_of_a_report_are_checked(self):
+        """As those on the command line are."""
+        corpus = self.make_corpus()
+        self.evaluate("--data", corpus, "--protocol", "kfold=2", "--json", self.path("r.json"))
+        with open(self.path("r.json")) as f:
+            report = json.load(f)
+        for key, value in (("precision", "nonsense"), ("normalize", "everything"), ("engine", "steam"), ("preset", ""),
+                           ("test_condition", "rain"), ("model_type", "linear+"), ("pooling", "none"), ("inner_folds", 1), ("jobs", 5000),
+                           ("seeds", 0), ("c", -1.0), ("dropout", 2), ("hop_length", 320.5), ("pad", "30"), ("class_weights", 1),
+                           ("augment", "some"), ("layers", "none"), ("protocol", "kfold=1"), ("data", 5), ("encoder", 5)):
+            changed = dict(report, config=dict(report["config"], **{key: value}))
+            with open(self.path("wrong.json"), "w") as f:
+                json.dump(changed, f)
+            p = subprocess.run([SER, "evaluate", "--reproduce", self.path("wrong.json")], env=self.env, cwd=self.dir, capture_output=True)
+            self.assertIn(p.returncode, (1, 2), key)
+            self.assertNotIn(b"Reproduced", p.stdout, key)
+
     def test_copies_are_found(self):
         corpus = self.make_corpus()
         for i in range(3):
