@@ -17,8 +17,7 @@ static const char *test_path, *run_path, *json_path;
 static const ser_option options[] = {
     {SER_OPTION_STRING, 0, "test-path", &test_path, "DIR",
      "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"},
-    SER_WORKBENCH_OPTIONS(bench),
-    SER_NETWORK_OPTIONS(network),
+    SER_TESTED_OPTIONS(bench, network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
     {SER_OPTION_STRING, 0, "json", &json_path, "FILE", "the whole report as JSON"},
@@ -241,7 +240,7 @@ static void release(work *k)
 
 static ser_status test(ser_error *err)
 {
-    work k = {.folder.lock = -1};
+    work k = {.folder.lock = {-1}};
     ser_progress progress = ser_progress_start();
     const ser_answers_settings settings = {
         .path = test_path, .bench = &bench, .network = &network, .progress = &progress};
@@ -276,8 +275,6 @@ static int run(int argc, char **argv)
         status = ser_usage_error(&ser_command_test, "no corpus is named: give --data");
     else if (!test_path)
         status = ser_usage_error(&ser_command_test, "no models are named: give --test-path");
-    else if (strcmp(bench.normalize, "none") != 0)
-        status = ser_usage_error(&ser_command_test, "--normalize is for 'ser evaluate'");
     if (status != SER_EXIT_OK)
         goto done;
     ser_status st = test(&err);

@@ -26,8 +26,8 @@ static const ser_option options[] = {
     {SER_OPTION_STRING, 0, "mapping", &mapping_path, "FILE",
      "CSV with the columns emotion,counts_as (default: the table built in for the two corpora, else the "
      "emotions that both corpora have)"},
-    SER_WORKBENCH_OPTIONS(bench),
-    SER_NETWORK_OPTIONS(network),
+    SER_NORMALIZE_OPTION(bench),
+    SER_TESTED_OPTIONS(bench, network),
     SER_ENGINE_OPTIONS(bench.engine),
     {SER_OPTION_GROUP, .help = SER_OUTPUT_GROUP},
     {SER_OPTION_FLAG, 0, "visualize", &visualize, NULL,
@@ -337,7 +337,7 @@ static ser_status answer(work *k, ser_error *err)
 
 static ser_status test(ser_error *err)
 {
-    work k = {.folder.lock = -1};
+    work k = {.folder.lock = {-1}};
     ser_status st = answer(&k, err);
     if (st == SER_OK)
         st = open_mapping(&k, err);

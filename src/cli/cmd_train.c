@@ -36,7 +36,8 @@ static const ser_option options[] = {
      "put the encoder's needed layers into the model, in 8 bits, so that it needs no checkpoint"},
     {SER_OPTION_INT, 0, "inner-folds", &n_inner_folds, "N", "folds of the choices made inside the corpus", 2,
      20},
-    SER_WORKBENCH_OPTIONS(bench),
+    SER_DATA_OPTIONS(bench),
+    SER_TRAINING_OPTIONS(bench),
     SER_LINEAR_OPTIONS(bench),
     SER_NETWORK_OPTIONS(network),
     SER_ENGINE_OPTIONS(bench.engine),
@@ -62,8 +63,9 @@ const ser_command ser_command_train = {
         "the "
         "original system; for figures on strangers' voices use --protocol loso or group-kfold.\n"
         "The linear model has two heads, one for recordings as they are and one for a voice whose baseline "
-        "is "
-        "known ('ser predict --baseline').\n"
+        "is known ('ser predict --baseline'); figures with features standardised by speaker are those of "
+        "'ser "
+        "evaluate --normalize speaker'.\n"
         "The run folder gets the models, their Keras weights, metrics.xlsx, report.html, pictures and a line "
         "per epoch; its path is printed last. Ctrl-C loses at most the epoch under way: go on with --resume.",
     .examples =
@@ -258,12 +260,13 @@ static ser_status open_folds(work *k, ser_error *err)
 
 static ser_status train_all(work *k, ser_error *err)
 {
-    ser_status st = SER_OK;
+    static const char *const states[] = {"state", NULL};
+    ser_status st = ser_run_folder_begin(&k->folder, k->folds, states, k->learning.settings.n_networks, err);
     k->learning.settings.n_inner_folds = (int)n_inner_folds;
     k->epochs = (ser_epochs){.folder = &k->folder, .n_networks = k->learning.settings.n_networks};
     k->learning.settings.on_epoch = ser_epochs_tell;
     k->learning.settings.context = &k->epochs;
-    if (k->folds) {
+    if (st == SER_OK && k->folds) {
         k->learning.settings.speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
         st = train_folds(k, err);
     }
@@ -278,7 +281,7 @@ static ser_status train_all(work *k, ser_error *err)
 
 static ser_status train(ser_error *err)
 {
-    work k = {.folder.lock = -1};
+    work k = {.folder.lock = {-1}};
     ser_condense condense = ser_network_condense(&network, &bench);
     const ser_condense *frames = ser_model_type_has_networks(model_type) ? &condense : NULL;
     char split[40];
@@ -290,12 +293,6 @@ static ser_status train(ser_error *err)
     if (protocol_text)
         st = ser_protocol_parse(&k.protocol, protocol_text, err);
     k.protocol.folds_path = folds_path;
-    if (st == SER_OK && strcmp(bench.normalize, "none") != 0)
-        st = ser_fail(
-            err, SER_E_ARG,
-            "--normalize %s: a model cannot know the voices to come; for figures use 'ser evaluate', "
-            "for a known voice 'ser predict --baseline'",
-            bench.normalize);
     if (st == SER_OK)
         st = ser_workbench_open(&k.w, &bench, SER_CONDITION_NONE, frames, &progress, err);
     if (st == SER_OK)
@@ -312,7 +309,7 @@ static ser_status train(ser_error *err)
     if (st == SER_OK && !k.folder.complete) {
         if (k.folds)
             print_summary(&k);
-        ser_run_remove_leftovers(k.folder.path);
+        ser_run_folder_tidy(&k.folder);
     }
     if (st == SER_OK)
         printf("%s\n", k.folder.path);

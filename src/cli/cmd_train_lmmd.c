@@ -31,7 +31,9 @@ static const ser_option options[] = {
      "one, where it has one)"},
     {SER_OPTION_STRING, 0, "mapping", &mapping_path, "FILE", "CSV with emotion,counts_as, for the figures"},
     {SER_OPTION_CHOICE, 0, "model-type", &model_type, SER_MODEL_TYPES, SER_MODEL_TYPES_HELP},
-    SER_WORKBENCH_OPTIONS(bench),
+    SER_DATA_OPTIONS(bench),
+    SER_TRAINING_OPTIONS(bench),
+    SER_NORMALIZE_OPTION(bench),
     {SER_OPTION_GROUP, .help = "Adaptation"},
     {SER_OPTION_DOUBLE, 0, "lmmd-weight", &weights.lmmd, "W",
      "of the distance between the corpora, emotion by emotion: LMMD (default: linear 1, timnet 0.3)", 0,
@@ -538,8 +540,13 @@ static void release(work *k)
 
 static ser_status learn(work *k, ser_error *err)
 {
+    static const char *const states[] = {"state-source", "state-adapted", NULL};
     char *state = ser_io_join(k->folder.path, "state");
-    ser_status st = state ? standardise(k, err) : ser_fail_nomem(err);
+    ser_status st = state
+                        ? ser_run_folder_begin(&k->folder, NULL, states, k->learning.settings.n_networks, err)
+                        : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = standardise(k, err);
     if (st == SER_OK)
         st = ser_adaptation_run(&k->adaptation, &k->learning.data, &k->learning.settings, state, err);
     ser_free(state);
@@ -548,7 +555,7 @@ static ser_status learn(work *k, ser_error *err)
 
 static ser_status adapt(ser_error *err)
 {
-    work k = {.folder.lock = -1};
+    work k = {.folder.lock = {-1}};
     ser_progress progress = ser_progress_start();
     ser_status st = open_corpora(&k, &progress, err);
     if (st == SER_OK)
@@ -572,7 +579,7 @@ static ser_status adapt(ser_error *err)
         ser_say("%s: this run is complete", k.folder.path);
     if (st == SER_OK && !complete) {
         print_summary(&k);
-        ser_run_remove_leftovers(k.folder.path);
+        ser_run_folder_tidy(&k.folder);
     }
     if (st == SER_OK)
         printf("%s\n", k.folder.path);

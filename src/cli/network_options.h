@@ -29,10 +29,18 @@ void ser_set_size(size_t *to, long given);
 void ser_set_number(double *to, double given);
 
 /* clang-format off */
-#define SER_NETWORK_OPTIONS(o) \
-    {SER_OPTION_GROUP, .help = "Temporal network (defaults: those of the preset)"}, \
+/* What a network is, which its Keras weights do not tell. */
+#define SER_NETWORK_SHAPE_OPTIONS(o) \
     {SER_OPTION_INT, 0, "average-frames", &(o).n_averaged_frames, "N", "make one frame of N neighbours; 0: none (default: original 0)", 0, SER_MAX_AVERAGED}, \
     {SER_OPTION_INT, 0, "trim", &(o).trim, "0|1", "leave out the silence before and after an utterance (default: original 0)", 0, 1}, \
+    {SER_OPTION_INT, 0, "filter-size", &(o).n_filters, "N", "filters (default: original 128)", 1, 1024}, \
+    {SER_OPTION_INT, 0, "kernel-size", &(o).kernel_size, "N", "frames that a convolution sees (default: 3)", 1, 15}, \
+    {SER_OPTION_INT, 0, "dilation-size", &(o).n_dilations, "N", "blocks of a stack, with dilations 1, 2, 4, ... (default: original 8)", 1, 12}, \
+    {SER_OPTION_INT, 0, "stack-size", &(o).n_stacks, "N", "stacks (default: original 3)", 1, 12}, \
+    {SER_OPTION_CHOICE, 0, "activation", &(o).activation, "relu|elu|swish|tanh", "(default: relu)"}
+
+#define SER_NETWORK_OPTIONS(o) \
+    {SER_OPTION_GROUP, .help = "Temporal network (defaults: those of the preset)"}, \
     {SER_OPTION_INT, 0, "epoch", &(o).n_epochs, "N", "epochs, at most (default: original 50)", 1, 100000}, \
     {SER_OPTION_INT, 0, "batch-size", &(o).batch_size, "N", "recordings in a batch (default: original 32)", 1, 4096}, \
     {SER_OPTION_DOUBLE, 0, "lr", &(o).rate, "RATE", "learning rate (default: original 3e-4)", 1e-9, 10}, \
@@ -49,12 +57,16 @@ void ser_set_number(double *to, double given);
     {SER_OPTION_INT, 0, "time-masks", &(o).n_time_masks, "N", "stretches of time hidden in each recording (default: original 0)", 0, 16}, \
     {SER_OPTION_INT, 0, "feature-masks", &(o).n_feature_masks, "N", "stretches of features hidden in each recording (default: original 0)", 0, 16}, \
     {SER_OPTION_DOUBLE, 0, "mixup", &(o).mixup, "ALPHA", "mix pairs of recordings and their labels (default: original 0)", 0, 2}, \
-    {SER_OPTION_INT, 0, "filter-size", &(o).n_filters, "N", "filters (default: original 128)", 1, 1024}, \
-    {SER_OPTION_INT, 0, "kernel-size", &(o).kernel_size, "N", "frames that a convolution sees (default: 3)", 1, 15}, \
-    {SER_OPTION_INT, 0, "dilation-size", &(o).n_dilations, "N", "blocks of a stack, with dilations 1, 2, 4, ... (default: original 8)", 1, 12}, \
-    {SER_OPTION_INT, 0, "stack-size", &(o).n_stacks, "N", "stacks (default: original 3)", 1, 12}, \
     {SER_OPTION_DOUBLE, 0, "dropout", &(o).dropout, "SHARE", "(default: original 0.4)", 0, 0.95}, \
-    {SER_OPTION_CHOICE, 0, "activation", &(o).activation, "relu|elu|swish|tanh", "(default: relu)"}
+    SER_NETWORK_SHAPE_OPTIONS(o)
+
+/* Of tests, where models tell themselves what they read and are, and Keras weights do not. */
+#define SER_TESTED_OPTIONS(bench, network) \
+    SER_DATA_OPTIONS(bench), \
+    {SER_OPTION_INT, 0, "seed", &(bench).seed, "N", "of the resamples behind the intervals", 0, 1e15, .alias = "random-seed"}, \
+    {SER_OPTION_GROUP, .help = "Keras weights, which do not tell what network they are of"}, \
+    {SER_OPTION_CHOICE, 0, "preset", &(bench).preset, "original|best", "the defaults of the next ones"}, \
+    SER_NETWORK_SHAPE_OPTIONS(network)
 /* clang-format on */
 
 #define SER_MODEL_TYPES "linear|timnet|linear+timnet"

@@ -28,7 +28,7 @@ typedef struct ser_workbench_options {
     }
 
 /* clang-format off */
-#define SER_WORKBENCH_OPTIONS(o) \
+#define SER_DATA_OPTIONS(o) \
     {SER_OPTION_GROUP, .help = "Data and features"}, \
     {SER_OPTION_STRING, 'd', "data", &(o).data, "CORPUS", SER_KNOWN_NAMES "a folder, a CSV file, or several joined with +"}, \
     {SER_OPTION_STRING, 0, "data-dir", &(o).data_dir, "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"}, \
@@ -38,12 +38,18 @@ typedef struct ser_workbench_options {
     {SER_OPTION_INT, 0, "hop-length", &(o).hop_length, "N", "samples from one frame to the next (LOGMEL, MFCC)", 16, 16000}, \
     {SER_OPTION_INT, 0, "pad", &(o).pad, "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)", 0, 30}, \
     {SER_OPTION_FLAG, 0, "pool-encoder", &(o).pool_encoder, NULL, "the encoder's mean over time in every frame"}, \
+    {SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024}
+
+/* Of what learns from labels. */
+#define SER_TRAINING_OPTIONS(o) \
     {SER_OPTION_GROUP, .help = "Training"}, \
     {SER_OPTION_CHOICE, 0, "preset", &(o).preset, "original|best", "best: what was measured to be best; original: no altered copies"}, \
     {SER_OPTION_STRING, 0, "augment", &(o).augment, "none|N", "altered copies of each training recording (default: by the preset)"}, \
-    {SER_OPTION_CHOICE, 0, "normalize", &(o).normalize, SER_NORMALIZE_WORDS, "standardise by all unlabelled recordings of each speaker (of the corpus)"}, \
-    {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}, \
-    {SER_OPTION_INT, 'j', "jobs", &(o).jobs, "N", "threads (default: all cores)", 0, 1024}
+    {SER_OPTION_INT, 0, "seed", &(o).seed, "N", "of everything random", 0, 1e15, .alias = "random-seed"}
+
+/* Of what may look at the unlabelled recordings that it answers for. */
+#define SER_NORMALIZE_OPTION(o) \
+    {SER_OPTION_CHOICE, 0, "normalize", &(o).normalize, SER_NORMALIZE_WORDS, "standardise by all unlabelled recordings of each speaker (of the corpus)"}
 
 /* Of what fits linear models to labels. */
 #define SER_LINEAR_OPTIONS(o) \

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include <jansson.h>
 
-/* report: the object that cli.md describes under "Output of evaluate --json"; labels and confusion are
+/* report: the object of 'ser evaluate --json'; labels and confusion are
  * required (SER_E_FORMAT), parts whose data are missing are left out. Appends the page. */
 ser_status ser_report_html(ser_text *out, const json_t *report, ser_error *err);
 ser_status ser_report_html_save(const char *path, const json_t *report, ser_error *err);

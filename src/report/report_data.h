@@ -1,4 +1,4 @@
-/* What a report page computes from a report object (cli.md, "Output of evaluate --json"). */
+/* What a report page computes from a report object of 'ser evaluate --json'. */
 #ifndef SER_REPORT_REPORT_DATA_H
 #define SER_REPORT_REPORT_DATA_H
 
