@@ -3,6 +3,7 @@
 #include "io/file.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_BYTES = 1 << 28 };
 
@@ -10,6 +11,8 @@ enum { MAX_BYTES = 1 << 28 };
 typedef struct reader {
     char *at, *end; /* of the text; *end is 0 */
     size_t line;
+    char separator;
+    bool cr_ends_lines;
     char **fields; /* all rows', one after the other */
     size_t n_fields, capacity;
     ser_error *err;
@@ -17,16 +20,52 @@ typedef struct reader {
 
 static bool at_line_end(const reader *r)
 {
-    return r->at == r->end || *r->at == '\n' || (*r->at == '\r' && (r->at + 1 == r->end || r->at[1] == '\n'));
+    return r->at == r->end || *r->at == '\n' ||
+           (*r->at == '\r' && (r->cr_ends_lines || r->at + 1 == r->end || r->at[1] == '\n'));
 }
 
 static void skip_line_end(reader *r)
 {
-    r->at += r->at < r->end && *r->at == '\r';
-    if (r->at < r->end && *r->at == '\n') {
-        r->at++;
-        r->line++;
+    bool is_cr = r->at < r->end && *r->at == '\r';
+    r->at += is_cr;
+    bool is_lf = r->at < r->end && *r->at == '\n';
+    r->at += is_lf;
+    r->line += is_lf || (is_cr && r->cr_ends_lines);
+}
+
+/* Behind "sep=;" and its line's end, as spreadsheets begin their files; or where *at is. */
+static void skip_separator_line(reader *r)
+{
+    static const char *const separators = ",;\t";
+    if (r->end - r->at < 5 || strncasecmp(r->at, "sep=", 4) != 0 || !strchr(separators, r->at[4]))
+        return;
+    char separator = r->at[4], *before = r->at;
+    r->at += 5;
+    if (at_line_end(r) && r->at < r->end) {
+        r->separator = separator;
+        skip_line_end(r);
+    } else {
+        r->at = before;
     }
+}
+
+/* What stands between the fields of the first line that is not empty: of the usual separators the most
+ * frequent. */
+static char find_separator(const reader *r)
+{
+    size_t n_commas = 0, n_semicolons = 0, n_tabs = 0;
+    reader ahead = *r;
+    while (ahead.at < ahead.end && at_line_end(&ahead))
+        skip_line_end(&ahead);
+    for (bool quoted = false; ahead.at < ahead.end && (quoted || !at_line_end(&ahead)); ahead.at++) {
+        quoted = quoted != (*ahead.at == '"');
+        n_commas += !quoted && *ahead.at == ',';
+        n_semicolons += !quoted && *ahead.at == ';';
+        n_tabs += !quoted && *ahead.at == '\t';
+    }
+    if (n_commas >= n_semicolons && n_commas >= n_tabs)
+        return ',';
+    return n_semicolons >= n_tabs ? ';' : '\t';
 }
 
 /* Behind the opening quote; *end is where the field's text ends afterwards. */
@@ -44,7 +83,7 @@ static ser_status read_quoted(reader *r, char **end)
         *to++ = *r->at;
     }
     *end = to;
-    if (*r->at != ',' && !at_line_end(r))
+    if (*r->at != r->separator && !at_line_end(r))
         return ser_fail(r->err, SER_E_FORMAT,
                         "line %zu has text behind a closing quote: write quotes inside a field "
                         "twice",
@@ -62,7 +101,7 @@ static ser_status read_field(reader *r, bool *last)
         if (status != SER_OK)
             return status;
     } else {
-        while (*r->at != ',' && !at_line_end(r))
+        while (*r->at != r->separator && !at_line_end(r))
             r->at++;
         end = r->at;
     }
@@ -71,7 +110,7 @@ static ser_status read_field(reader *r, bool *last)
         skip_line_end(r);
     else
         r->at++;
-    *end = 0; /* only now: it may be where the comma was */
+    *end = 0; /* only now: it may be where the separator was */
     if (!ser_grow(&r->fields, &r->capacity, r->n_fields + 1, sizeof *r->fields))
         return ser_fail_nomem(r->err);
     r->fields[r->n_fields++] = field;
@@ -116,7 +155,14 @@ ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_er
     out->text = ser_strndup(n ? bytes : "", n);
     if (!out->text)
         return ser_fail_nomem(err);
-    reader r = {.at = out->text, .end = out->text + n, .line = 1, .err = err};
+    reader r = {.at = out->text,
+                .end = out->text + n,
+                .line = 1,
+                .cr_ends_lines = n && !memchr(out->text, '\n', n),
+                .err = err};
+    skip_separator_line(&r);
+    if (!r.separator)
+        r.separator = find_separator(&r);
     ser_status status = read_rows(&r, &out->n_rows, &out->n_columns);
     if (status == SER_OK && !(out->rows = ser_alloc(out->n_rows, sizeof *out->rows)))
         status = ser_fail_nomem(err);
@@ -156,12 +202,26 @@ int ser_csv_column(const ser_csv *c, const char *name)
     for (size_t j = 0; c->n_rows && j < c->n_columns; j++)
         if (strcmp(c->rows[0][j], name) == 0)
             return (int)j;
+    for (size_t j = 0; c->n_rows && j < c->n_columns; j++) {
+        const char *start = c->rows[0][j] + strspn(c->rows[0][j], " \t");
+        size_t n = strlen(name);
+        if (strncasecmp(start, name, n) == 0 && !start[n + strspn(start + n, " \t")])
+            return (int)j;
+    }
     return -1;
+}
+
+void ser_csv_append_columns(ser_text *t, const ser_csv *c)
+{
+    size_t n_named = c->n_columns < 20 ? c->n_columns : 20;
+    for (size_t j = 0; c->n_rows && j < n_named; j++)
+        ser_text_appendf(t, "%s%.40s", j ? ", " : "", c->rows[0][j]);
+    ser_text_append(t, c->n_rows && n_named < c->n_columns ? ", ..." : "");
 }
 
 void ser_csv_append_field(ser_text *t, const char *field)
 {
-    if (!strpbrk(field, ",\"\r\n")) {
+    if (!strpbrk(field, ",;\t\"\r\n")) {
         ser_text_append(t, field);
         return;
     }

@@ -1,5 +1,6 @@
 /* CSV as of RFC 4180: quotes, commas and line breaks in quotes; CR LF or LF; a UTF-8 byte order mark is
- * skipped. */
+ * skipped. And as spreadsheets write it: semicolons or tabs for commas, where the first line has more of
+ * them, or the line "sep=;" says so; CR alone, where there is no LF at all. */
 #ifndef SER_IO_CSV_H
 #define SER_IO_CSV_H
 
@@ -16,7 +17,10 @@ typedef struct ser_csv {
 ser_status ser_csv_read(ser_csv *out, const char *path, ser_error *err);
 ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_error *err);
 void ser_csv_release(ser_csv *c);
-int ser_csv_column(const ser_csv *c, const char *name); /* -1: none */
+/* The column called so, else the first that is but for case and blanks around it; -1: none. */
+int ser_csv_column(const ser_csv *c, const char *name);
+/* What the columns are called, "file, label", for messages. */
+void ser_csv_append_columns(ser_text *t, const ser_csv *c);
 /* Appends one field, quoted where needed. */
 void ser_csv_append_field(ser_text *t, const char *field);
 

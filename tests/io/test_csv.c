@@ -52,6 +52,22 @@ static void test_reading(void)
     check_rows("datei,gef\xc3\xbchl\n", "[datei][gef\xc3\xbchl]\n");
 }
 
+/* As spreadsheets write it. */
+static void test_spreadsheets(void)
+{
+    check_rows("a;b;c\n1,5;2;3\n", "[a][b][c]\n[1,5][2][3]\n");
+    check_rows("\n\"x;y;z\",b\n1,2\n", "[x;y;z][b]\n[1][2]\n"); /* quoted ones do not count */
+    check_rows("a\tb\r\n1, 2\t;\r\n", "[a][b]\n[1, 2][;]\n");
+    check_rows("a,b;c\n1,2;3\n", "[a][b;c]\n[1][2;3]\n"); /* as many: commas */
+    check_rows("sep=;\r\na;b,c,d\r\n1;2\r\n", "[a][b,c,d]\n[1][2]\n");
+    check_rows("\xef\xbb\xbfSEP=\t\na\tb\n", "[a][b]\n");
+    check_rows("sep=,\na,b\n", "[a][b]\n");
+    check_rows("sep=|\n1\n", "[sep=|]\n[1]\n");
+    check_rows("sep=;x\n1;2\n", "[sep=][x]\n[1][2]\n");
+    check_rows("a,b\r1,2\r\r3,\"x\ry\"\r", "[a][b]\n[1][2]\n[3][x\ry]\n");
+    check_rows("sep=;\ra;b\r", "[a][b]\n");
+}
+
 static void test_columns(void)
 {
     ser_error err = {0};
@@ -61,6 +77,15 @@ static void test_columns(void)
     CHECK(ser_csv_column(&c, "file") == 0 && ser_csv_column(&c, "emotion") == 1 &&
           ser_csv_column(&c, "fil") == -1);
     CHECK(c.n_rows == 2 && strcmp(c.rows[1][1], "angry") == 0);
+    ser_csv_release(&c);
+    CHECK_OK(read_text(&c, "File, EMOTION ,emotion x,Fold,fold\n1,2,3,4,5\n", &err), &err);
+    CHECK(ser_csv_column(&c, "file") == 0 && ser_csv_column(&c, "emotion") == 1);
+    CHECK(ser_csv_column(&c, "fold") == 4 && ser_csv_column(&c, "FOLD") == 3 &&
+          ser_csv_column(&c, "x") == -1);
+    ser_text names = {0};
+    ser_csv_append_columns(&names, &c);
+    CHECK(names.s && strcmp(names.s, "File,  EMOTION , emotion x, Fold, fold") == 0);
+    ser_text_release(&names);
     ser_csv_release(&c);
     CHECK(ser_csv_column(&c, "file") == -1);
 }
@@ -73,6 +98,7 @@ static void test_bad(void)
                 "line 3 has 1 fields, the first line has 2");
     CHECK_FAILS(read_text(&c, "a\n\"x\ny\"\n1,2\n", &err), SER_E_FORMAT, &err, "line 4 has 2 fields");
     CHECK_FAILS(read_text(&c, "a\n1\n\"x\n", &err), SER_E_FORMAT, &err, "opened in line 3");
+    CHECK_FAILS(read_text(&c, "a;b\r1;2\r3\r", &err), SER_E_FORMAT, &err, "line 3 has 1 fields");
     CHECK_FAILS(read_text(&c, "\"", &err), SER_E_FORMAT, &err, "opened in line 1");
     CHECK_FAILS(read_text(&c, "\"a\"b\n", &err), SER_E_FORMAT, &err, "line 1 has text behind");
     CHECK_FAILS(read_text(&c, "", &err), SER_E_FORMAT, &err, "empty");
@@ -113,6 +139,7 @@ int main(void)
 {
     scratch_make();
     test_reading();
+    test_spreadsheets();
     test_columns();
     test_bad();
     test_writing();
