@@ -307,9 +307,27 @@ static bool list_push(path_list *list, char *path)
     return true;
 }
 
-/* One folder's entries: files to one list, folders to the other, both relative to root. */
-static ser_status list_folder(path_list *files, path_list *folders, const char *root, const char *relative,
-                              ser_error *err)
+typedef struct path_lists {
+    path_list files, folders, dangling, folder_links;
+} path_lists;
+
+/* Where an entry belongs; NULL: nowhere. */
+static path_list *list_of_entry(path_lists *lists, int folder, const char *name)
+{
+    struct stat st;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+        fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return NULL;
+    bool is_link = S_ISLNK(st.st_mode);
+    if (is_link && fstatat(folder, name, &st, 0) != 0)
+        return &lists->dangling;
+    if (S_ISREG(st.st_mode))
+        return &lists->files;
+    return !S_ISDIR(st.st_mode) ? NULL : is_link ? &lists->folder_links : &lists->folders;
+}
+
+/* One folder's entries, relative to root. */
+static ser_status list_folder(path_lists *lists, const char *root, const char *relative, ser_error *err)
 {
     ser_status status = SER_OK;
     char *path = ser_io_join(root, relative);
@@ -325,16 +343,8 @@ static ser_status list_folder(path_list *files, path_list *folders, const char *
     ser_free(path);
     const struct dirent *entry;
     while (status == SER_OK && (errno = 0, entry = readdir(dir))) {
-        struct stat st;
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        bool is_link = S_ISLNK(st.st_mode);
-        if (is_link && fstatat(dirfd(dir), name, &st, 0) != 0)
-            continue; /* it leads nowhere */
-        bool is_file = S_ISREG(st.st_mode), is_folder = S_ISDIR(st.st_mode) && !is_link;
-        if ((is_file || is_folder) && !list_push(is_file ? files : folders, ser_io_join(relative, name)))
+        path_list *list = list_of_entry(lists, dirfd(dir), entry->d_name);
+        if (list && !list_push(list, ser_io_join(relative, entry->d_name)))
             status = ser_fail_nomem(err);
     }
     if (status == SER_OK && errno)
@@ -349,29 +359,53 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err)
+static void take_list(char ***paths, size_t *n_paths, path_list *list)
 {
-    path_list files = {0}, folders = {0};
+    if (list->n)
+        qsort(list->items, list->n, sizeof *list->items, compare_paths);
+    *paths = list->items;
+    *n_paths = list->n;
+}
+
+ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err)
+{
+    path_lists lists = {0};
     ser_status status = SER_OK;
-    *paths = NULL;
-    *n_paths = 0;
-    if (!list_push(&folders, ser_strdup("")))
+    if (!list_push(&lists.folders, ser_strdup("")))
         status = ser_fail_nomem(err);
-    while (status == SER_OK && folders.n) { /* no recursion: folders may be nested as deep as they like */
-        char *relative = folders.items[--folders.n];
-        status = list_folder(&files, &folders, *folder ? folder : ".", relative, err);
+    while (status == SER_OK &&
+           lists.folders.n) { /* no recursion: folders may be nested as deep as they like */
+        char *relative = lists.folders.items[--lists.folders.n];
+        status = list_folder(&lists, *folder ? folder : ".", relative, err);
         ser_free(relative);
     }
-    ser_io_free_list(folders.items, folders.n);
-    if (status != SER_OK) {
-        ser_io_free_list(files.items, files.n);
-        return status;
-    }
-    if (files.n)
-        qsort(files.items, files.n, sizeof *files.items, compare_paths);
-    *paths = files.items;
-    *n_paths = files.n;
-    return SER_OK;
+    ser_io_free_list(lists.folders.items, lists.folders.n);
+    take_list(&out->files, &out->n_files, &lists.files);
+    take_list(&out->dangling, &out->n_dangling, &lists.dangling);
+    take_list(&out->folder_links, &out->n_folder_links, &lists.folder_links);
+    if (status != SER_OK)
+        ser_io_listing_release(out);
+    return status;
+}
+
+void ser_io_listing_release(ser_io_listing *l)
+{
+    ser_io_free_list(l->files, l->n_files);
+    ser_io_free_list(l->dangling, l->n_dangling);
+    ser_io_free_list(l->folder_links, l->n_folder_links);
+    *l = (ser_io_listing){0};
+}
+
+ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err)
+{
+    ser_io_listing listing = {0};
+    ser_status status = ser_io_list(&listing, folder, err);
+    *paths = listing.files;
+    *n_paths = listing.n_files;
+    listing.files = NULL;
+    listing.n_files = 0;
+    ser_io_listing_release(&listing);
+    return status;
 }
 
 void ser_io_free_list(char **paths, size_t n_paths)

@@ -56,6 +56,16 @@ char *ser_io_join(const char *folder, const char *name);
 ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err);
 void ser_io_free_list(char **paths, size_t n_paths);
 
+/* The same, and what is no file now: links that lead nowhere, and links to folders. All relative to folder,
+ * in byte order. A zeroed struct is empty. */
+typedef struct ser_io_listing {
+    char **files, **dangling, **folder_links;
+    size_t n_files, n_dangling, n_folder_links;
+} ser_io_listing;
+
+ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err);
+void ser_io_listing_release(ser_io_listing *l);
+
 /* ${XDG_CACHE_HOME:-~/.cache}/ser/NAME; NULL when there is neither variable nor home, or no memory. */
 char *ser_io_cache_folder(const char *name);
 

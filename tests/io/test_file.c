@@ -214,6 +214,14 @@ static void test_list(void)
     for (size_t i = 0; i < 6 && n == 6; i++)
         CHECK(strcmp(paths[i], expected[i]) == 0);
     ser_io_free_list(paths, n);
+    ser_io_listing listing = {0};
+    CHECK_OK(ser_io_list(&listing, scratch("list"), &err), &err);
+    CHECK(listing.n_files == 6 && listing.n_dangling == 2 && listing.n_folder_links == 2);
+    CHECK(listing.n_dangling == 2 && strcmp(listing.dangling[0], "broken") == 0 &&
+          strcmp(listing.dangling[1], "self") == 0);
+    CHECK(listing.n_folder_links == 2 && strcmp(listing.folder_links[0], "b/loop") == 0 &&
+          strcmp(listing.folder_links[1], "link-to-folder") == 0);
+    ser_io_listing_release(&listing);
     CHECK_OK(ser_io_list_files(&paths, &n, scratch("list/link-to-folder"), &err), &err); /* named: followed */
     CHECK(n == 2);
     ser_io_free_list(paths, n);
