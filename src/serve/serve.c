@@ -5,7 +5,9 @@
 #include "serve/service.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -85,7 +87,9 @@ static ser_status load_models(ser_service *s, ser_error *err)
     for (size_t m = 0; m < s->settings->n_models; m++) {
         ser_status st = ser_model_open(&s->models[m], s->settings->models[m].path, &settings, err);
         if (st != SER_OK)
-            return ser_fail_within(err, st, "model %s: ", s->settings->models[m].name);
+            return ser_fail_within(
+                err, st,
+                "%s: ", s->settings->models[m].path ? s->settings->models[m].path : "built-in model");
     }
     return SER_OK;
 }
@@ -107,38 +111,67 @@ static void *load(void *context)
 
 /* ---- setting up ---- */
 
+/* libwebsockets waits for an address that is not there, and tells nobody that a port is taken: so it is tried
+ * first. numeric: the address as it wants it. */
+static ser_status check_address(char numeric[SER_ADDRESS_BYTES], const char *host, int port, ser_error *err)
+{
+    char service[8];
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    snprintf(service, sizeof service, "%d", port);
+    int problem = getaddrinfo(host, service, &hints, &found), yes = 1;
+    if (problem)
+        return ser_fail(err, SER_E_IO, "--host %s: %s", host, gai_strerror(problem));
+    getnameinfo(found->ai_addr, found->ai_addrlen, numeric, SER_ADDRESS_BYTES, NULL, 0, NI_NUMERICHOST);
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    bool free = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 1) == 0;
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return free ? SER_OK
+                : ser_fail(err, SER_E_IO, "cannot listen on %s, port %d: %s", host, port,
+                           reason == EADDRINUSE      ? "the port is taken: name another with --port"
+                           : reason == EADDRNOTAVAIL ? "the address is not one of this machine's"
+                                                     : strerror(reason));
+}
+
 static ser_status new_context(ser_service *s, ser_error *err)
 {
     const ser_serve_settings *set = s->settings;
-    struct lws_context_creation_info info = {.port = set->port,
-                                             .iface = set->host,
-                                             .protocols = ser_http_protocols,
-                                             .gid = (gid_t)-1,
-                                             .uid = (uid_t)-1,
-                                             .user = s,
-                                             .server_string = "ser",
-                                             .timeout_secs = (unsigned)set->limits.header_s,
-                                             .timeout_secs_ah_idle = (unsigned)set->limits.header_s,
-                                             .keepalive_timeout = (int)set->limits.idle_s,
-                                             .max_http_header_pool2 = (unsigned)set->limits.connections,
-                                             .alpn = "http/1.1",
-                                             .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
-                                                        LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
+    char address[SER_ADDRESS_BYTES];
+    ser_status st = check_address(address, set->host, set->port, err);
+    if (st != SER_OK)
+        return st;
+    struct lws_context_creation_info info = {
+        .port = set->port,
+        .iface = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0 ? NULL : address,
+        .protocols = ser_http_protocols,
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+        .user = s,
+        .server_string = "ser",
+        .timeout_secs = (unsigned)set->limits.header_s,
+        .timeout_secs_ah_idle = (unsigned)set->limits.header_s,
+        .keepalive_timeout = (int)set->limits.idle_s,
+        .max_http_header_pool2 = (unsigned)set->limits.connections,
+        .alpn = "http/1.1",
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
     if (set->certificate_path) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = set->certificate_path;
         info.ssl_private_key_filepath = set->private_key_path;
     }
     lws_set_log_level(0, NULL);
-    errno = 0;
     s->context = lws_create_context(&info);
     if (s->context)
         return SER_OK;
-    return ser_fail(
-        err, SER_E_IO,
-        "cannot listen on %s, port %d%s%s: is the port taken, or the address not of this machine?%s",
-        set->host, set->port, errno ? ": " : "", errno ? strerror(errno) : "",
-        set->certificate_path ? " Do certificate and key belong together?" : "");
+    if (set->certificate_path)
+        return ser_fail(err, SER_E_IO, "%s, %s: cannot be read, or do not belong together",
+                        set->certificate_path, set->private_key_path);
+    return ser_fail(err, SER_E_IO, "cannot listen on %s, port %d", set->host, set->port);
 }
 
 static ser_status new_workers(ser_service *s, ser_error *err)
