@@ -45,6 +45,53 @@ void ser_adam_step(ser_adam *a, float *values, float *gradients, double rate)
            (float)epsilon);
 }
 
+SER_FAST static void update_decoupled(const ser_adamw_arrays *a, float rate, float beta1, float beta2,
+                                      float eps, float root, float shrink, float by)
+{
+    float *restrict values = a->values, *restrict mean = a->mean, *restrict square = a->square;
+    const float *restrict gradients = a->gradients;
+    for (size_t i = 0; i < a->n; i++) {
+        float g = gradients[i] * by;
+        mean[i] += (g - mean[i]) * (1 - beta1);
+        square[i] = square[i] * beta2 + g * g * (1 - beta2);
+        values[i] = values[i] * shrink - rate * mean[i] / (__builtin_sqrtf(square[i]) * root + eps);
+    }
+}
+
+/* y += (x - y) * share. */
+SER_FAST static void move_towards(float *restrict y, const float *restrict x, size_t n, float share)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += (x[i] - y[i]) * share;
+}
+
+void ser_adamw_step(const ser_adamw *s, const ser_adamw_arrays *a)
+{
+    double t = (double)s->step;
+    double rate = s->rate / (1 - pow(s->beta1, t)), root = 1 / sqrt(1 - pow(s->beta2, t));
+    if (a->origin && s->pull > 0)
+        move_towards(a->values, a->origin, a->n, (float)(s->rate * s->pull));
+    update_decoupled(a, (float)rate, (float)s->beta1, (float)s->beta2, (float)s->epsilon, (float)root,
+                     (float)(1 - s->rate * s->decay), (float)s->gradient_scale);
+    if (a->average)
+        move_towards(a->average, a->values, a->n, (float)s->average_share);
+}
+
+SER_FAST double ser_sum_of_squares(const float *x, size_t n)
+{
+    enum { N_SUMS = 16 };
+    double sums[N_SUMS] = {0}, sum = 0;
+    size_t n_whole = n - n % N_SUMS;
+    for (size_t i = 0; i < n_whole; i += N_SUMS)
+        for (size_t j = 0; j < N_SUMS; j++)
+            sums[j] += (double)x[i + j] * (double)x[i + j];
+    for (size_t j = 0; j < N_SUMS; j++)
+        sum += sums[j];
+    for (size_t i = n_whole; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
 double ser_schedule_rate(const ser_schedule *s, uint64_t step)
 {
     if (step < s->n_warmup)

@@ -1,5 +1,5 @@
-#include "nn/layers.h"
 #include "nn/rows.h"
+#include "nn/trainable.h"
 
 #include <math.h>
 
@@ -152,4 +152,174 @@ ser_status ser_nn_attention_forward(ser_nn_work *work, void *y, const void *q, c
         a.n_block = SMALL_BLOCK;
     a.n_blocks = a.n_block ? (shape->n_queries + a.n_block - 1) / a.n_block : 0;
     return ser_nn_parallel_for(work, shape->n_heads * a.n_blocks, attend, &a, err);
+}
+
+/* ---- backward ---- */
+
+typedef struct attention_gradient {
+    const ser_nn_attention *shape;
+    size_t n_block, ld; /* queries in a block; floats from one row of scores to the next */
+    ser_dtype type;
+    unsigned char *dq, *dk, *dv;
+    const unsigned char *dy, *q, *k, *v;
+} attention_gradient;
+
+/* Memory for one head. */
+typedef struct head_memory {
+    float *weights, *dweights; /* (n_block, ld): softmax, and the gradient of it */
+    void *half;                /* type (n_block, ld): one or the other as products read it */
+    float *dk, *dv;            /* (n_queries, head_dims): sums over the blocks */
+    float *dq;                 /* (n_block, head_dims) */
+    float *inverse_sums;       /* (n_block) */
+} head_memory;
+
+/* weights become weights * inverse_sums; typed (n_rows, ld) is the same as products read it. */
+SER_INLINE void finish_softmax(float *weights, void *typed, bool half, const float *inverse_sums,
+                               size_t n_rows, size_t ld)
+{
+    for (size_t t = 0; t < n_rows; t++)
+        for (size_t i = t * ld; i < (t + 1) * ld; i += SER_N_LANES) {
+            ser_lanes w = ser_lanes_load(weights + i) * inverse_sums[t];
+            ser_lanes_store(weights + i, w);
+            if (half)
+                ser_lanes_store_bf16((uint16_t *)typed + i, w);
+        }
+}
+
+/* d(scores) = w (dw - sum of w dw) * scale, typed; w is 0 where nothing is attended to. */
+SER_INLINE void softmax_gradient(void *dscores, bool half, const float *weights, const float *dweights,
+                                 size_t n_rows, size_t n_keys, size_t ld, float scale)
+{
+    for (size_t t = 0; t < n_rows; t++, weights += ld, dweights += ld) {
+        ser_lanes sum = {0};
+        for (size_t i = 0; i < n_keys; i += SER_N_LANES)
+            sum += ser_lanes_load(weights + i) * ser_row_load(dweights, i, n_keys - i);
+        float mean = ser_lanes_sum(sum);
+        for (size_t i = 0; i < ld; i += SER_N_LANES) {
+            ser_lanes d = i < n_keys ? ser_row_load(dweights, i, n_keys - i) : (ser_lanes){0};
+            ser_row_store_as(dscores, half, t * ld + i, ld - i,
+                             ser_lanes_load(weights + i) * (d - mean) * scale);
+        }
+    }
+}
+
+SER_FAST static void finish_softmax_f32(float *weights, const float *inverse_sums, size_t n_rows, size_t ld)
+{
+    finish_softmax(weights, NULL, false, inverse_sums, n_rows, ld);
+}
+
+SER_FAST static void finish_softmax_bf16(float *weights, uint16_t *half, const float *inverse_sums,
+                                         size_t n_rows, size_t ld)
+{
+    finish_softmax(weights, half, true, inverse_sums, n_rows, ld);
+}
+
+SER_FAST static void softmax_gradient_f32(float *dweights, const float *weights, size_t n_rows, size_t n_keys,
+                                          size_t ld, float scale)
+{
+    softmax_gradient(dweights, false, weights, dweights, n_rows, n_keys, ld, scale);
+}
+
+SER_FAST static void softmax_gradient_bf16(uint16_t *dscores, const float *weights, const float *dweights,
+                                           size_t n_rows, size_t n_keys, size_t ld, float scale)
+{
+    softmax_gradient(dscores, true, weights, dweights, n_rows, n_keys, ld, scale);
+}
+
+SER_FAST static void put_rows(void *y, bool half, const float *x, size_t n_rows, size_t dims, size_t y_stride)
+{
+    for (size_t t = 0; t < n_rows; t++)
+        for (size_t i = 0; i < dims; i += SER_N_LANES)
+            ser_row_store_as(y, half, t * y_stride + i, dims - i, ser_row_load(x, t * dims + i, dims - i));
+}
+
+static bool reserve_head(head_memory *m, const attention_gradient *a, ser_nn_work *work)
+{
+    size_t n_scores = a->n_block * a->ld, n_head = a->shape->n_queries * a->shape->head_dims;
+    size_t n_block = (a->n_block + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
+    size_t n = 3 * n_scores + 2 * n_head + n_block * (a->shape->head_dims + 1);
+    float *memory = ser_nn_scratch(work, SCORES_SLOT, n * sizeof *memory);
+    if (!memory)
+        return false;
+    m->weights = memory;
+    m->dweights = m->weights + n_scores;
+    m->half = m->dweights + n_scores;
+    m->dk = m->dweights + 2 * n_scores;
+    m->dv = m->dk + n_head;
+    m->inverse_sums = m->dv + n_head;
+    m->dq = m->inverse_sums + n_block;
+    return true;
+}
+
+/* Queries first ... first + n - 1 of the head that starts at column at. dv += w^T dy; dw = dy v^T; dq = ds k;
+ * dk += ds^T q. */
+static ser_status attend_back(const attention_gradient *a, const head_memory *m, size_t first, size_t n,
+                              size_t at, ser_nn_work *work, ser_error *err)
+{
+    size_t head_dims = a->shape->head_dims, dims = a->shape->n_heads * head_dims,
+           n_keys = a->shape->n_queries;
+    bool half = a->type == SER_BF16;
+    size_t size = ser_dtype_size(a->type), rows = (first * dims + at) * size, head = at * size;
+    float scale = 1 / sqrtf((float)head_dims);
+    ser_gemm to_scores = {.n_batch = 1, .m = n, .n = n_keys, .k = head_dims, .b_transposed = true};
+    to_scores.lda = to_scores.ldb = dims, to_scores.ldc = a->ld;
+    ser_gemm to_keys = {.n_batch = 1, .m = n_keys, .n = head_dims, .k = n, .a_transposed = true};
+    to_keys.lda = a->ld, to_keys.ldb = dims, to_keys.ldc = head_dims;
+    to_keys.beta = first > 0;
+    ser_gemm to_queries = {.n_batch = 1, .m = n, .n = head_dims, .k = n_keys};
+    to_queries.lda = a->ld, to_queries.ldb = dims, to_queries.ldc = head_dims;
+    to_scores.ab_type = to_keys.ab_type = to_queries.ab_type = a->type;
+    const void *typed = half ? m->half : m->weights, *dtyped = half ? m->half : m->dweights;
+    ser_status status = ser_nn_gemm(work, m->weights, a->q + rows, a->k + head, &to_scores, err);
+    if (status != SER_OK)
+        return status;
+    exponentials_f32(m->weights, m->inverse_sums, n, a->shape->n_frames, a->ld, scale);
+    if (half)
+        finish_softmax_bf16(m->weights, m->half, m->inverse_sums, n, a->ld);
+    else
+        finish_softmax_f32(m->weights, m->inverse_sums, n, a->ld);
+    if ((status = ser_nn_gemm(work, m->dv, typed, a->dy + rows, &to_keys, err)) != SER_OK ||
+        (status = ser_nn_gemm(work, m->dweights, a->dy + rows, a->v + head, &to_scores, err)) != SER_OK)
+        return status;
+    if (half)
+        softmax_gradient_bf16(m->half, m->weights, m->dweights, n, n_keys, a->ld, scale);
+    else
+        softmax_gradient_f32(m->dweights, m->weights, n, n_keys, a->ld, scale);
+    if ((status = ser_nn_gemm(work, m->dq, dtyped, a->k + head, &to_queries, err)) != SER_OK ||
+        (status = ser_nn_gemm(work, m->dk, dtyped, a->q + rows, &to_keys, err)) != SER_OK)
+        return status;
+    put_rows(a->dq + rows, half, m->dq, n, head_dims, dims);
+    return SER_OK;
+}
+
+static ser_status head_back(void *context, size_t item, ser_nn_work *work, ser_error *err)
+{
+    const attention_gradient *a = context;
+    const ser_nn_attention *s = a->shape;
+    size_t dims = s->n_heads * s->head_dims, at = item * s->head_dims;
+    bool half = a->type == SER_BF16;
+    head_memory m = {0};
+    ser_status status = reserve_head(&m, a, work) ? SER_OK : ser_fail_nomem(err);
+    for (size_t first = 0; first < s->n_queries && status == SER_OK; first += a->n_block) {
+        size_t n = s->n_queries - first < a->n_block ? s->n_queries - first : a->n_block;
+        status = attend_back(a, &m, first, n, at, work, err);
+    }
+    if (status != SER_OK)
+        return status;
+    put_rows(a->dk + at * ser_dtype_size(a->type), half, m.dk, s->n_queries, s->head_dims, dims);
+    put_rows(a->dv + at * ser_dtype_size(a->type), half, m.dv, s->n_queries, s->head_dims, dims);
+    return SER_OK;
+}
+
+ser_status ser_nn_attention_backward(ser_nn_work *work, void *dq, void *dk, void *dv, const void *dy,
+                                     const void *q, const void *k, const void *v,
+                                     const ser_nn_attention *shape, ser_error *err)
+{
+    attention_gradient a = {.shape = shape, .type = ser_nn_work_type(work), .dq = dq, .dk = dk, .dv = dv};
+    a.dy = dy, a.q = q, a.k = k, a.v = v;
+    a.ld = (shape->n_queries + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
+    a.n_block = shape->n_queries;
+    if (a.n_block > SMALL_BLOCK && a.n_block * a.ld > MAX_SCORES)
+        a.n_block = SMALL_BLOCK;
+    return ser_nn_parallel_for(work, shape->n_heads, head_back, &a, err);
 }

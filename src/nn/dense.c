@@ -43,3 +43,18 @@ SER_FAST void ser_nn_add_rows(float *sums, const float *x, size_t n_rows, size_t
         for (size_t i = 0; i < n; i++)
             sums[i] += x[i];
 }
+
+SER_FAST static void add_bf16_rows(float *sums, const uint16_t *x, size_t n_rows, size_t n)
+{
+    for (size_t t = 0; t < n_rows; t++, x += n)
+        for (size_t i = 0; i < n; i += SER_N_LANES)
+            ser_row_store(sums, i, n - i, ser_row_load(sums, i, n - i) + ser_row_load_as(x, true, i, n - i));
+}
+
+void ser_nn_add_typed_rows(float *sums, const void *x, ser_dtype type, size_t n_rows, size_t n)
+{
+    if (type == SER_F32)
+        ser_nn_add_rows(sums, x, n_rows, n);
+    else
+        add_bf16_rows(sums, x, n_rows, n);
+}

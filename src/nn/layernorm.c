@@ -1,5 +1,6 @@
 #include "nn/rows.h"
 #include "nn/speech.h"
+#include "nn/trainable.h"
 
 #include <math.h>
 
@@ -93,4 +94,40 @@ void ser_nn_layernorm_gelu_forward(void *y, ser_dtype y_type, const float *x, co
         normalise_gelu_f32(y, x, scale, shift, n_rows, dims, epsilon);
     else
         normalise_gelu_bf16(y, x, scale, shift, n_rows, dims, epsilon);
+}
+
+/* What a row's gradient is made of: sums over the row of d = dy * scale, and of d times the normalised row.
+ */
+SER_INLINE void gradient_sums(float *sum, float *sum_x, const float *dy, const float *x, const float *scale,
+                              size_t dims, float mean, float inverse)
+{
+    ser_lanes lanes = {0}, lanes_x = {0};
+    for (size_t i = 0; i < dims; i += SER_N_LANES) {
+        ser_lanes d = ser_row_load(dy, i, dims - i) * ser_row_load(scale, i, dims - i);
+        lanes += d;
+        lanes_x += d * ((ser_row_load(x, i, dims - i) - mean) * inverse);
+    }
+    *sum = ser_lanes_sum(lanes);
+    *sum_x = ser_lanes_sum(lanes_x);
+}
+
+/* With n = (x - mean) * inverse and d = dy * scale: dx += inverse (d - mean(d) - n mean(d n)). */
+SER_FAST void ser_nn_layernorm_backward(float *dx, float *dscale, float *dshift, const float *dy,
+                                        const float *x, const float *scale, size_t n_rows, size_t dims,
+                                        float epsilon)
+{
+    for (size_t t = 0; t < n_rows; t++, x += dims, dy += dims, dx += dims) {
+        float mean, inverse, sum, sum_x;
+        row_statistics(&mean, &inverse, x, dims, epsilon);
+        gradient_sums(&sum, &sum_x, dy, x, scale, dims, mean, inverse);
+        float mean_d = sum / (float)dims, mean_dn = sum_x / (float)dims;
+        for (size_t i = 0; i < dims; i += SER_N_LANES) {
+            size_t n = dims - i;
+            ser_lanes g = ser_row_load(dy, i, n), normed = (ser_row_load(x, i, n) - mean) * inverse;
+            ser_lanes d = g * ser_row_load(scale, i, n) - mean_d - normed * mean_dn;
+            ser_row_store(dx, i, n, ser_row_load(dx, i, n) + d * inverse);
+            ser_row_store(dscale, i, n, ser_row_load(dscale, i, n) + g * normed);
+            ser_row_store(dshift, i, n, ser_row_load(dshift, i, n) + g);
+        }
+    }
 }

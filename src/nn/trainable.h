@@ -65,6 +65,72 @@ ser_status ser_nn_dense_backward(ser_nn_work *work, float *dx, float *dw, const 
                                  ser_error *err);
 /* sums (n) += sum over rows of x (n_rows, n). */
 void ser_nn_add_rows(float *sums, const float *x, size_t n_rows, size_t n);
+void ser_nn_add_typed_rows(float *sums, const void *x, ser_dtype type, size_t n_rows, size_t n);
+
+/* ---- layer normalisation: see ser_nn_layernorm_forward ---- */
+
+/* dx (n_rows, dims) +=, dscale and dshift (dims) +=; dy (n_rows, dims), and the same x that went forward. */
+void ser_nn_layernorm_backward(float *dx, float *dscale, float *dshift, const float *dy, const float *x,
+                               const float *scale, size_t n_rows, size_t dims, float epsilon);
+
+/* ---- GELU behind a bias: see ser_nn_gelu_forward ---- */
+
+/* x (n_rows, n) -> h = x + bias, y = gelu(h), of these types: both fp32, both typed, or y fp32 and h typed.
+ */
+void ser_nn_bias_gelu_forward(void *y, ser_dtype y_type, void *h, ser_dtype h_type, const float *x,
+                              const float *bias, size_t n_rows, size_t n);
+/* dy (n_rows, n), h typed -> dh, typed, set; dbias (n) += its sums over the rows. dh may be h. */
+void ser_nn_bias_gelu_backward(void *dh, ser_dtype type, float *dbias, const float *dy, const void *h,
+                               size_t n_rows, size_t n);
+
+/* ---- linear layer with the weights as checkpoints have them: y = x w^T + bias ---- */
+
+/* x (n_rows, n_in), w (n_out, n_in), both typed; y (n_rows, n_out). */
+typedef struct ser_nn_affine {
+    size_t n_rows, n_in, n_out;
+    ser_dtype type;
+} ser_nn_affine;
+/* y of y_type, fp32 or type; add: y +=, fp32 only. bias (n_out) or NULL. */
+ser_status ser_nn_affine_forward(ser_nn_work *work, void *y, ser_dtype y_type, const void *x, const void *w,
+                                 const float *bias, const ser_nn_affine *s, bool add, ser_error *err);
+/* dx (n_rows, n_in) = dy w, or += with add; dy typed. */
+ser_status ser_nn_affine_backward(ser_nn_work *work, float *dx, const void *dy, const void *w,
+                                  const ser_nn_affine *s, bool add, ser_error *err);
+/* One piece of dw (n_out, n_in) = dy^T x, or += with add: pieces may be computed side by side. The bias's
+ * gradient: ser_nn_add_rows. */
+typedef struct ser_nn_weight_piece {
+    size_t first_out, n_out, first_in, n_in;
+} ser_nn_weight_piece;
+ser_status ser_nn_affine_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
+                                          const ser_nn_affine *s, const ser_nn_weight_piece *p, bool add,
+                                          ser_error *err);
+
+/* ---- self-attention: see ser_nn_attention_forward; without position biases ---- */
+
+/* dy, q, k, v -> dq, dk, dv, which are set; all (n_queries, n_heads * head_dims), typed, of a whole
+ * recording: n_queries >= n_frames, rows beyond n_frames have dy zero and get zeros. Weights are computed
+ * again. */
+ser_status ser_nn_attention_backward(ser_nn_work *work, void *dq, void *dk, void *dv, const void *dy,
+                                     const void *q, const void *k, const void *v,
+                                     const ser_nn_attention *shape, ser_error *err);
+
+/* ---- convolution with a kernel of 3 and a padding of 1: y[t] = sum over j of w[j] x[stride t + j - 1] ----
+ */
+
+/* x (stride n_rows, n_in) and w (n_out, 3, n_in), typed; y (n_rows, n_out), without a bias. Row -1 of x is
+ * read, and for dx rows -1 and n_rows of dy: silence, or the neighbours of a block of rows. */
+typedef struct ser_nn_conv3 {
+    size_t n_rows, n_in, n_out, stride; /* stride 1 or 2 */
+    ser_dtype type;
+} ser_nn_conv3;
+ser_status ser_nn_conv3_forward(ser_nn_work *work, float *y, const void *x, const void *w,
+                                const ser_nn_conv3 *s, ser_error *err);
+/* dx (stride n_rows, n_in) is set. */
+ser_status ser_nn_conv3_backward(ser_nn_work *work, float *dx, const void *dy, const void *w,
+                                 const ser_nn_conv3 *s, ser_error *err);
+/* dw[:, tap] of dw (n_out, 3, n_in), set or added to: taps may be computed side by side. */
+ser_status ser_nn_conv3_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
+                                         const ser_nn_conv3 *s, int tap, bool add, ser_error *err);
 
 /* ---- batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) over the valid frames of a batch ----
  */
