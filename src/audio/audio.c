@@ -1,5 +1,6 @@
 #include "audio/audio.h"
 #include "audio/decoder.h"
+#include "audio/ffmpeg.h"
 #include "audio/outline.h"
 #include "audio/source.h"
 #include "base/memory.h"
@@ -27,6 +28,7 @@ struct ser_audio {
     uint64_t n_frames, n_delivered; /* so far */
     uint64_t n_read;                /* by the caller, since the beginning */
     ser_outline outline;
+    double opposed_s; /* since when the channels cancel each other; < 0: they do not */
     bool decoded_all, ended;
     char warning[256];
 };
@@ -46,22 +48,49 @@ static size_t count_finite(const float *x, size_t n)
     return i;
 }
 
-/* frames (n, n_channels) -> mono (n): the mean of the channels. */
-static void mix(float *mono, const float *frames, size_t n, int n_channels)
+/* frames (n, n_channels) -> mono (n): the mean of the channels. Whether they cancel each other in it: 20 dB
+ * less than they have themselves, where that is more than -60 dB of full scale. */
+static bool mix(float *mono, const float *frames, size_t n, int n_channels)
 {
+    double of_mean = 0, of_channels = 0;
     for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (int c = 0; c < n_channels; c++)
-            sum += (double)frames[i * (size_t)n_channels + (size_t)c];
+        double sum = 0, squares = 0;
+        for (int c = 0; c < n_channels; c++) {
+            double x = (double)frames[i * (size_t)n_channels + (size_t)c];
+            sum += x;
+            squares += x * x;
+        }
         mono[i] = (float)(sum / n_channels);
+        of_mean += sum / n_channels * (sum / n_channels);
+        of_channels += squares / n_channels;
     }
+    return n_channels == 2 && of_channels > 1e-6 * (double)n && of_mean < 0.01 * of_channels;
+}
+
+static void take_first(float *mono, const float *frames, size_t n, int n_channels)
+{
+    for (size_t i = 0; i < n; i++)
+        mono[i] = frames[i * (size_t)n_channels];
+}
+
+/* A few bytes can unfold into years of sound: less than 16 bytes to a second, over an hour, is no recording
+ * (silence in FLAC, which is what takes least, has 50). */
+static bool is_bomb(const ser_audio *a)
+{
+    enum { MIN_BYTES_PER_S = 16 };
+    uint64_t n_s = a->n_frames / (uint64_t)ser_decoder_info(a->decoder)->sample_rate_hz;
+    return n_s > 3600 && n_s > (a->source.end - a->source.origin) / MIN_BYTES_PER_S;
 }
 
 static ser_status decode_block(ser_audio *a, ser_error *err)
 {
     const ser_audio_info *info = ser_decoder_info(a->decoder);
     size_t n = ser_decoder_read(a->decoder, a->frames, a->n_block);
-    mix(a->mono, a->frames, n, info->n_channels);
+    /* From there on to the end, so that the sound does not change back and forth. */
+    if (mix(a->mono, a->frames, n, info->n_channels) && a->opposed_s < 0)
+        a->opposed_s = (double)a->n_frames / info->sample_rate_hz;
+    if (a->opposed_s >= 0)
+        take_first(a->mono, a->frames, n, info->n_channels);
     a->mono_at = 0;
     a->n_mono = n;
     size_t n_finite = count_finite(a->mono, n);
@@ -70,11 +99,20 @@ static ser_status decode_block(ser_audio *a, ser_error *err)
                         "the sample at %.4f s is not a finite number: repair the recording",
                         (double)(a->n_frames + n_finite) / info->sample_rate_hz);
     a->n_frames += n;
+    if (is_bomb(a))
+        return ser_fail(err, SER_E_FORMAT, "its %llu bytes unfold into hours of sound: it is no recording",
+                        (unsigned long long)(a->source.end - a->source.origin));
     if (n < a->n_block) {
         a->decoded_all = true;
         if (a->source.failure)
             return ser_fail(err, SER_E_IO, "it cannot be read (%s): try again", strerror(a->source.failure));
-        ser_decoder_fault(a->decoder, a->n_frames, a->warning, sizeof a->warning);
+        const char *failure = ser_decoder_failure(a->decoder);
+        if (failure)
+            return ser_fail(err, SER_E_IO, "%s: try again", failure);
+        if (!ser_decoder_fault(a->decoder, a->n_frames, a->warning, sizeof a->warning) && a->opposed_s >= 0)
+            snprintf(a->warning, sizeof a->warning,
+                     "its two channels cancel each other from %.3f s on: the first alone is used",
+                     a->opposed_s);
     }
     return SER_OK;
 }
@@ -122,6 +160,7 @@ static ser_status fill(ser_audio *a, ser_error *err)
 
 static ser_status start(ser_audio *a, ser_error *err)
 {
+    a->opposed_s = -1;
     ser_status status = ser_decoder_open(&a->decoder, &a->source, err);
     if (status != SER_OK)
         return status;
@@ -213,7 +252,7 @@ void ser_audio_close(ser_audio **a)
 ser_status ser_audio_rewind(ser_audio *a, ser_error *err)
 {
     stop(a);
-    a->source.position = 0;
+    ser_source_reset(&a->source);
     return start(a, err);
 }
 
@@ -268,6 +307,11 @@ static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_err
     enum { N_STEP = 1 << 16 };
     size_t capacity = 0, n_read;
     do {
+        if (*n_samples >= SER_MAX_LOADED)
+            return ser_fail(
+                err, SER_E_UNSUPPORTED,
+                "it is longer than %.1f hours, too much to be kept at once: cut it into recordings",
+                (double)SER_MAX_LOADED / SER_SAMPLE_RATE_HZ / 3600);
         if (!ser_grow(pcm, &capacity, *n_samples + N_STEP, sizeof **pcm))
             return ser_fail_nomem(err);
         ser_status status = ser_audio_read(a, *pcm + *n_samples, N_STEP, &n_read, err);
@@ -301,16 +345,28 @@ ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char
     return status;
 }
 
-bool ser_audio_is_audio(const char *path)
+ser_audio_state ser_audio_look(const char *path, const char **kind)
 {
     ser_source source;
+    *kind = "";
     if (ser_source_open(&source, path, NULL) != SER_OK) {
         struct stat st;
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? SER_AUDIO_READABLE : SER_AUDIO_NONE;
     }
-    bool is_audio = ser_source_is_container(&source) || ser_source_find_mpeg(&source);
+    ser_audio_kind found = ser_audio_kind_of(&source);
     ser_source_close(&source);
-    return is_audio;
+    *kind = found.name;
+    if (found.reader == SER_READER_FFMPEG)
+        return ser_ffmpeg_is_there() ? SER_AUDIO_READABLE : SER_AUDIO_NEEDS_FFMPEG;
+    if (found.reader == SER_READER_POINTER)
+        return SER_AUDIO_NOT_FETCHED;
+    return found.reader == SER_READER_NONE ? SER_AUDIO_NONE : SER_AUDIO_READABLE;
+}
+
+bool ser_audio_is_audio(const char *path)
+{
+    const char *kind;
+    return ser_audio_look(path, &kind) == SER_AUDIO_READABLE;
 }
 
 ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size_t n, double in_rate,

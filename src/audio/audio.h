@@ -1,5 +1,6 @@
 /* Any recording in, 16 kHz mono float out, in pieces, so that memory stays the same for any length.
- * Decoding by libsndfile, of MP3 by libmpg123; resampling by soxr (high quality). */
+ * Decoding by libsndfile, of MP3 by libmpg123, of what these do not read by the program ffmpeg where it is
+ * installed; resampling by soxr (high quality). */
 #ifndef SER_AUDIO_AUDIO_H
 #define SER_AUDIO_AUDIO_H
 
@@ -7,7 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SER_MIN_SAMPLES = SER_SAMPLE_RATE_HZ / 40 }; /* 25 ms: less is no recording */
+enum {
+    SER_MIN_SAMPLES = SER_SAMPLE_RATE_HZ / 40, /* 25 ms: less is no recording */
+    SER_MAX_LOADED = 1 << 28                   /* 4.7 hours, 1 GB: more is not kept as a whole */
+};
 
 typedef struct ser_audio ser_audio;
 
@@ -45,8 +49,17 @@ void ser_audio_peaks(const ser_audio *a, float *peaks, size_t n_peaks);
 ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],
                           ser_error *err);
 
-/* By content, not by name: also what begins like a recording but is damaged, and a file that may not be read,
- * so that opening it tells the user why. */
+typedef enum ser_audio_state {
+    SER_AUDIO_NONE,
+    SER_AUDIO_READABLE, /* also what begins like a recording but is damaged, and a file that may not be read,
+                         * so that opening it tells the user why */
+    SER_AUDIO_NEEDS_FFMPEG, /* a recording; the program that reads its kind is not installed */
+    SER_AUDIO_NOT_FETCHED   /* a Git LFS pointer */
+} ser_audio_state;
+
+/* By content, not by name. *kind: "M4A" and the like; "" where it is not known. */
+ser_audio_state ser_audio_look(const char *path, const char **kind);
+/* Whether it is SER_AUDIO_READABLE. */
 bool ser_audio_is_audio(const char *path);
 
 /* ratio: output rate / input rate, 1/64 ... 64. */

@@ -1,5 +1,7 @@
 #include "audio/decoder.h"
+#include "audio/ffmpeg.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 
 #include <math.h>
 #include <mpg123.h>
@@ -13,9 +15,15 @@ struct ser_decoder {
     ser_audio_info info;
     SNDFILE *sndfile;
     mpg123_handle *mpeg;
-    bool damaged;     /* MPEG: decoding stopped before the end */
-    bool changed;     /* MPEG: the rate or the channels change on the way */
-    bool without_end; /* Ogg: the mark of the end is missing */
+    ser_ffmpeg *ffmpeg;
+    uint64_t tolerance; /* frames that may be missing from what is stated */
+    float scale;        /* 0: none */
+    double peak;        /* with a scale: before it */
+    bool damaged;       /* MPEG: decoding stopped before the end */
+    bool changed;       /* MPEG: the rate or the channels change on the way */
+    bool without_end;   /* Ogg: the mark of the end is missing */
+    bool chained;       /* Ogg: more recordings follow, which are not read */
+    bool second_data;   /* WAV: more sound follows, which is not read */
 };
 
 static sf_count_t file_length(void *user)
@@ -52,7 +60,8 @@ static sf_count_t file_tell(void *user)
 static ser_status fail_damaged(ser_error *err)
 {
     return ser_fail(err, SER_E_FORMAT,
-                    "its header is damaged or its encoding is not known here: convert it to WAV or FLAC");
+                    "its header is damaged or its encoding is not known here: %sconvert it to WAV or FLAC",
+                    ser_ffmpeg_is_there() ? "" : "install ffmpeg, or ");
 }
 
 /* "WAV, Signed 16 bit PCM" */
@@ -66,12 +75,32 @@ static void describe(char *out, size_t n_out, int format)
     snprintf(out, n_out, "%.*s, %s", (int)strcspn(name, " "), name, sub.name ? sub.name : "unknown");
 }
 
+/* Programs that keep 16-bit samples as floating-point numbers forget to divide them. What such a file is
+ * shows only in the whole of it, which is read once more for that. */
+static void find_scale(ser_decoder *d, int format)
+{
+    const double full_scale[] = {32768, 8388608, 2147483648.0}; /* of 16, 24 and 32 bits */
+    enum { LOUDEST = 8 }; /* 18 dB over full scale may be a voice, badly amplified */
+    int coding = format & SF_FORMAT_SUBMASK;
+    double peak = 0;
+    if ((coding != SF_FORMAT_FLOAT && coding != SF_FORMAT_DOUBLE) ||
+        sf_command(d->sndfile, SFC_CALC_SIGNAL_MAX, &peak, sizeof peak) != 0 || !(peak > LOUDEST))
+        return;
+    for (size_t i = 0; i < 3 && d->scale == 0; i++)
+        if (peak <= full_scale[i])
+            d->scale = (float)(1 / full_scale[i]);
+    d->peak = peak;
+}
+
 static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
 {
     SF_VIRTUAL_IO io = {.get_filelen = file_length, .seek = file_seek, .read = file_read, .tell = file_tell};
     SF_INFO info = {0};
-    ser_promise promise = ser_source_mend_header(s);
-    s->position = 0;
+    ser_source_reset(s);
+    ser_wav wav = ser_source_view_wav(s);
+    ser_promise promise = wav.is_view ? wav.promise : ser_source_mend_header(s);
+    d->second_data = wav.second_data;
+    d->chained = ser_source_is_chained_ogg(s);
     d->sndfile = sf_open_virtual(&io, SFM_READ, &info, s);
     if (!d->sndfile)
         return fail_damaged(err);
@@ -80,6 +109,9 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     describe(d->info.format, sizeof d->info.format, info.format);
     bool known = info.frames > 0 && info.frames < SF_COUNT_MAX;
     d->info.n_frames_stated = known ? (uint64_t)info.frames : 0;
+    /* The number of frames in a WAV with MPEG audio counts what its encoder put in front of them too. */
+    d->tolerance = (info.format & SF_FORMAT_SUBMASK) == SF_FORMAT_MPEG_LAYER_III ? 3 * 1152 : 0;
+    find_scale(d, info.format);
     d->without_end = !known && (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG;
     if (known && promise.n_held) /* a header can promise anything, also more than a number can hold */
         d->info.n_frames_stated =
@@ -103,7 +135,8 @@ static ser_status open_mpeg(ser_decoder *d, ser_source *s, ser_error *err)
 {
     long rate;
     int channels, encoding;
-    s->position = 0;
+    ser_source_reset(s);
+    d->tolerance = 1152; /* encoders are not of one opinion about the last frame */
     if (mpg123_init() != MPG123_OK || !(d->mpeg = mpg123_new(NULL, NULL)))
         return ser_fail_nomem(err);
     mpg123_param(d->mpeg, MPG123_REMOVE_FLAGS, MPG123_AUTO_RESAMPLE, 0);
@@ -123,6 +156,46 @@ static ser_status open_mpeg(ser_decoder *d, ser_source *s, ser_error *err)
     return SER_OK;
 }
 
+static ser_status open_ffmpeg(ser_decoder *d, ser_source *s, const char *kind, ser_error *err)
+{
+    ser_status st = ser_ffmpeg_open(&d->ffmpeg, s, err);
+    if (st == SER_E_UNSUPPORTED)
+        return ser_fail(
+            err, st, "this is %s: install ffmpeg, or convert it elsewhere with ffmpeg -i FILE OUT.wav", kind);
+    if (st != SER_OK)
+        return ser_fail_within(err, st, "this is %s: ", kind);
+    ser_ffmpeg_format(d->ffmpeg, &d->info.sample_rate_hz, &d->info.n_channels);
+    snprintf(d->info.format, sizeof d->info.format, "%s, read by ffmpeg", kind);
+    return SER_OK;
+}
+
+/* Forgets what a decoder that gave up has left. */
+static void start_again(ser_decoder *d, ser_source *s)
+{
+    if (d->sndfile)
+        sf_close(d->sndfile);
+    if (d->mpeg)
+        mpg123_delete(d->mpeg);
+    *d = (ser_decoder){0};
+    ser_source_reset(s);
+}
+
+/* The library that knows it, and ffmpeg where that gives up or would leave half of it unread. */
+static ser_status open_kind(ser_decoder *d, ser_source *s, ser_audio_kind kind, ser_error *err)
+{
+    ser_status st = kind.reader == SER_READER_MPEG ? open_mpeg(d, s, err) : open_sndfile(d, s, err);
+    if ((st == SER_E_FORMAT || (st == SER_OK && d->chained)) && ser_ffmpeg_is_there()) {
+        ser_decoder first = *d;
+        *d = (ser_decoder){0};
+        if (open_ffmpeg(d, s, kind.name, NULL) == SER_OK) {
+            d->chained = first.chained;
+            start_again(&first, s);
+        } else
+            *d = first; /* whose words say more about a file that it knows */
+    }
+    return st == SER_E_FORMAT && d->ffmpeg ? SER_OK : st;
+}
+
 ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *err)
 {
     *out = NULL;
@@ -134,10 +207,13 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
     /* Never by name, nor whatever libsndfile takes for sound: for some formats it needs only two bytes, or
      * none and the right name. */
     ser_status status;
-    if (ser_source_is_container(source))
-        status = open_sndfile(d, source, err);
-    else if (ser_source_find_mpeg(source))
-        status = open_mpeg(d, source, err);
+    ser_audio_kind kind = ser_audio_kind_of(source);
+    if (kind.reader == SER_READER_SNDFILE || kind.reader == SER_READER_MPEG)
+        status = open_kind(d, source, kind, err);
+    else if (kind.reader == SER_READER_FFMPEG)
+        status = open_ffmpeg(d, source, kind.name, err);
+    else if (kind.reader == SER_READER_POINTER)
+        status = ser_fail(err, SER_E_FORMAT, SER_LFS_ADVICE);
     else
         status = ser_fail(
             err, SER_E_FORMAT,
@@ -158,6 +234,7 @@ void ser_decoder_close(ser_decoder **d)
         sf_close((*d)->sndfile);
     if ((*d)->mpeg)
         mpg123_delete((*d)->mpeg);
+    ser_ffmpeg_close(&(*d)->ffmpeg);
     ser_free(*d);
     *d = NULL;
 }
@@ -189,22 +266,56 @@ static size_t read_mpeg(ser_decoder *d, float *frames, size_t n)
 
 size_t ser_decoder_read(ser_decoder *d, float *frames, size_t n)
 {
+    if (d->ffmpeg)
+        return ser_ffmpeg_read(d->ffmpeg, frames, n);
     if (d->mpeg)
         return read_mpeg(d, frames, n);
-    sf_count_t n_read = sf_readf_float(d->sndfile, frames, (sf_count_t)n);
-    return n_read > 0 ? (size_t)n_read : 0;
+    sf_count_t n_got = sf_readf_float(d->sndfile, frames, (sf_count_t)n);
+    size_t n_read = n_got > 0 ? (size_t)n_got : 0;
+    for (size_t i = 0; d->scale != 0 && i < n_read * (size_t)d->info.n_channels; i++)
+        frames[i] *= d->scale;
+    return n_read;
+}
+
+const char *ser_decoder_failure(const ser_decoder *d)
+{
+    const char *text = NULL;
+    return d->ffmpeg && ser_ffmpeg_outcome(d->ffmpeg, &text) == SER_FFMPEG_STOPPED ? text : NULL;
+}
+
+/* What is odd about the file as such. */
+static bool tell_content(const ser_decoder *d, char *buffer, size_t n_buffer)
+{
+    if (d->scale != 0)
+        snprintf(buffer, n_buffer,
+                 "its samples go to %.0f, %.0f dB over full scale: taken for integers and divided by %.0f",
+                 d->peak, 20 * log10(d->peak), 1 / (double)d->scale);
+    else if (d->peak > 0)
+        snprintf(buffer, n_buffer, "its samples go to %.3g, %.0f dB over full scale: scale them to [-1, 1]",
+                 d->peak, 20 * log10(d->peak));
+    else if (d->chained && !d->ffmpeg)
+        snprintf(buffer, n_buffer, "it is several recordings in a row, of which only the first is used: %s",
+                 "install ffmpeg, or convert it elsewhere with ffmpeg -i FILE OUT.wav");
+    else if (d->second_data)
+        snprintf(buffer, n_buffer, "it holds a second part of sound (chunk \"data\"), which is not used");
+    else
+        return false;
+    return true;
 }
 
 const char *ser_decoder_fault(const ser_decoder *d, uint64_t n_frames, char *buffer, size_t n_buffer)
 {
-    /* Encoders are not of one opinion about the last MPEG frame. */
-    const uint64_t tolerance = d->mpeg ? 1152 : 0;
+    const char *complaint = "";
+    ser_ffmpeg_end end = d->ffmpeg ? ser_ffmpeg_outcome(d->ffmpeg, &complaint) : SER_FFMPEG_DONE;
     double stated_s = (double)d->info.n_frames_stated / d->info.sample_rate_hz,
            held_s = (double)n_frames / d->info.sample_rate_hz;
-    if (d->changed)
+    /* Between recordings in a row ffmpeg takes headers for sound and says so. */
+    if (*complaint && !(d->chained && end == SER_FFMPEG_REMARKS))
+        snprintf(buffer, n_buffer, "only %.3f s can be decoded and are used: %s", held_s, complaint);
+    else if (d->changed)
         snprintf(buffer, n_buffer, "its sampling rate or channels change after %.3f s: the rest is left out",
                  held_s);
-    else if (d->info.n_frames_stated > n_frames + tolerance)
+    else if (d->info.n_frames_stated > n_frames + d->tolerance)
         snprintf(buffer, n_buffer,
                  "the header promises %.3f s, only %.3f s can be decoded and are used: fetch the file again",
                  stated_s, held_s);
@@ -214,6 +325,6 @@ const char *ser_decoder_fault(const ser_decoder *d, uint64_t n_frames, char *buf
     else if (d->without_end)
         snprintf(buffer, n_buffer, "its end mark is missing after %.3f s: it may be cut short", held_s);
     else
-        return NULL;
+        return tell_content(d, buffer, n_buffer) ? buffer : NULL;
     return buffer;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +78,19 @@ static ser_status spool(int *fd, ser_error *err)
     return status;
 }
 
+void ser_source_reset(ser_source *s)
+{
+    s->n = s->end - s->start;
+    s->position = 0;
+    s->n_patch = s->n_head = 0;
+}
+
+void ser_source_skip(ser_source *s, uint64_t n)
+{
+    s->start += n;
+    s->n -= n;
+}
+
 /* Players' programs put ID3v2 tags in front of anything; they state their own length (id3.org, ID3v2.4.0
  * section 3.1). */
 static void skip_tags(ser_source *s)
@@ -89,8 +103,7 @@ static void skip_tags(ser_source *s)
             (h[5] & 0x10 ? 10u : 0u);
         if (n_tag > s->n)
             return;
-        s->start += n_tag;
-        s->n -= n_tag;
+        ser_source_skip(s, n_tag);
     }
 }
 
@@ -130,14 +143,18 @@ ser_status ser_source_open(ser_source *out, const char *path, ser_error *err)
     }
     if (start < 0 || start > st.st_size)
         start = 0;
-    *out = (ser_source){.fd = fd, .start = (uint64_t)start, .n = (uint64_t)(st.st_size - start)};
+    *out = (ser_source){.fd = fd,
+                        .origin = (uint64_t)start,
+                        .start = (uint64_t)start,
+                        .end = (uint64_t)st.st_size,
+                        .n = (uint64_t)(st.st_size - start)};
     skip_tags(out);
     return SER_OK;
 }
 
 void ser_source_open_memory(ser_source *out, const void *bytes, size_t n)
 {
-    *out = (ser_source){.fd = -1, .bytes = bytes, .n = n};
+    *out = (ser_source){.fd = -1, .bytes = bytes, .end = n, .n = n};
     skip_tags(out);
 }
 
@@ -164,20 +181,77 @@ static size_t read_file(ser_source *s, uint64_t offset, unsigned char *out, size
     return n_read;
 }
 
+static size_t read_bytes(ser_source *s, uint64_t offset, unsigned char *out, size_t n)
+{
+    if (s->fd >= 0)
+        return read_file(s, offset, out, n);
+    memcpy(out, s->bytes + s->start + offset, n);
+    return n;
+}
+
+/* head, then what lies from body_at on. */
+static size_t read_view(ser_source *s, uint64_t offset, unsigned char *out, size_t n)
+{
+    size_t n_done = 0;
+    if (offset < s->n_head) {
+        n_done = n < s->n_head - offset ? n : s->n_head - (size_t)offset;
+        memcpy(out, s->head + offset, n_done);
+    }
+    if (n_done < n)
+        n_done += read_bytes(s, s->body_at + (offset + n_done - s->n_head), out + n_done, n - n_done);
+    return n_done;
+}
+
 size_t ser_source_read_at(ser_source *s, uint64_t offset, void *out, size_t n)
 {
     if (offset >= s->n)
         return 0;
     if (n > s->n - offset)
         n = (size_t)(s->n - offset);
-    if (s->fd >= 0)
-        n = read_file(s, offset, out, n);
-    else
-        memcpy(out, s->bytes + s->start + offset, n);
+    n = s->n_head ? read_view(s, offset, out, n) : read_bytes(s, offset, out, n);
     for (size_t i = 0; i < s->n_patch; i++) {
         uint64_t at = s->patch_at + i;
         if (at >= offset && at - offset < n)
             ((unsigned char *)out)[at - offset] = s->patch[i];
     }
     return n;
+}
+
+/* Copies what the source holds from origin on into file, from its beginning. */
+static ser_status copy_into(int file, ser_source *s, ser_error *err)
+{
+    enum { N_BUFFER = 1 << 16 };
+    char *buffer = ser_alloc(N_BUFFER, 1);
+    if (!buffer)
+        return ser_fail_nomem(err);
+    ser_status st = SER_OK;
+    size_t n;
+    for (uint64_t at = 0; st == SER_OK && (n = ser_source_read_at(s, at, buffer, N_BUFFER)) > 0; at += n)
+        if (!write_all(file, buffer, n))
+            st = ser_fail(err, SER_E_IO, "no room to keep it (%s): set TMPDIR to a folder with more space",
+                          strerror(errno));
+    ser_free(buffer);
+    return st;
+}
+
+ser_status ser_source_descriptor(const ser_source *s, int *fd, ser_error *err)
+{
+    /* The whole, without mending. */
+    ser_source whole = {.fd = s->fd, .bytes = s->bytes, .start = s->origin, .n = s->end - s->origin};
+    if (s->fd >= 0 && !s->origin) {
+        *fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+        return *fd >= 0 ? SER_OK : fail_open(err);
+    }
+    *fd = s->fd < 0 ? memfd_create("ser", MFD_CLOEXEC) : -1;
+    if (*fd < 0)
+        *fd = open_temporary();
+    if (*fd < 0)
+        return ser_fail(err, SER_E_IO, "a temporary file cannot be made (%s): set TMPDIR to a folder for it",
+                        strerror(errno));
+    ser_status st = copy_into(*fd, &whole, err);
+    if (st != SER_OK) {
+        close(*fd);
+        *fd = -1;
+    }
+    return st;
 }
