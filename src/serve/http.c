@@ -56,15 +56,9 @@ static int add(struct lws *wsi, const char *name, const char *value, unsigned ch
                                        (int)strlen(value), p, end);
 }
 
-/* The page may load nothing from elsewhere and talk to nobody but this service. */
 static int add_page_headers(struct lws *wsi, unsigned char **p, unsigned char *end)
 {
-    static const char policy[] = "default-src 'none'; script-src 'unsafe-inline' 'self'; style-src "
-                                 "'unsafe-inline'; img-src data: blob:; "
-                                 "media-src blob:; connect-src 'self' ws: wss:; worker-src 'self'; base-uri "
-                                 "'none'; form-action 'none'; "
-                                 "frame-ancestors 'none'";
-    return add(wsi, "content-security-policy:", policy, p, end) ||
+    return add(wsi, "content-security-policy:", service_of(wsi)->page_policy.s, p, end) ||
            add(wsi, "referrer-policy:", "no-referrer", p, end) ||
            add(wsi, "permissions-policy:", "microphone=(self), camera=(), geolocation=()", p, end) ||
            add(wsi, "cross-origin-opener-policy:", "same-origin", p, end);

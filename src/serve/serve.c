@@ -194,6 +194,9 @@ static ser_status open_service(ser_service *s, ser_error *err)
                                         .wall_s = (unsigned)set->limits.decode_s,
                                         .memory_bytes = (uint64_t)512 << 20};
     ser_status st = set->key_path ? ser_keys_read(&s->keys, set->key_path, err) : SER_OK;
+    ser_serve_page_policy(&s->page_policy);
+    if (st == SER_OK && s->page_policy.failed)
+        st = ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_log_open(&s->log, set->log_path, err);
     if (st == SER_OK)
@@ -226,6 +229,7 @@ static void close_service(ser_service *s)
     ser_decoders_free(&s->decoders);
     ser_log_close(&s->log);
     ser_keys_release(&s->keys);
+    ser_text_release(&s->page_policy);
     ser_free(s->peers);
     ser_metrics_release(&s->metrics);
     pthread_mutex_destroy(&s->done_mutex);

@@ -76,6 +76,7 @@ struct ser_service {
     ser_keys keys;
     ser_serve_log log;
     ser_serve_metrics metrics;
+    ser_text page_policy;
     struct lws_context *context;
     pthread_mutex_t done_mutex;
     ser_request *done; /* answered by a worker, not yet seen by the loop */
@@ -103,5 +104,8 @@ void ser_http_answered(ser_request *r);
 
 /* ---- the files that are compiled in ---- */
 const char *ser_serve_asset(ser_route route, size_t *n, const char **type);
+/* The page's Content-Security-Policy: it runs the script and the style that are in it, and talks to this
+ * service alone. */
+void ser_serve_page_policy(ser_text *t);
 
 #endif

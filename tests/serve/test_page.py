@@ -1,0 +1,77 @@
+"""The page in a real browser. Skipped (77) where chromium and its driver are not. Usage: test_page.py SER"""
+import csv, json, os, shutil, sys, tempfile, time
+from browser import Browser, found
+from service import Service, wav
+
+program = sys.argv[1]
+shared = os.environ.get("SER_SHARED", "")
+recordings = [os.path.join(shared, "data/emodb/wav", name) for name in ("03a01Wa.flac", "08a01Fd.flac")]
+if not found() or not all(map(os.path.exists, recordings)):
+    sys.exit(77)
+
+
+def check(what, condition, *seen):
+    assert condition, f"{what}: {seen}"
+
+
+def upload(b, paths, n):
+    b.type("#files", "\n".join(paths))
+    b.wait(f"items.length == {n} && items.every(i => i.state != 'waiting' && (i.samples || i.mute || i.state == 'failed'))", "answers")
+
+
+def rows(b):
+    return b.run("return [...document.querySelectorAll('#rows tr')].map(r => [...r.children].map(c => c.textContent))")
+
+
+def download(b, selector, path):
+    b.click(selector)
+    until = time.time() + 20
+    while not os.path.exists(path):
+        assert time.time() < until, f"{selector}: nothing was saved"
+        time.sleep(0.1)
+    return path
+
+
+with tempfile.TemporaryDirectory() as folder:
+    silent = os.path.join(folder, "silence.wav")
+    open(silent, "wb").write(wav([0.0] * 16000))
+    broken = os.path.join(folder, "=broken.wav")
+    open(broken, "wb").write(b"no sound at all")
+    service = Service(program, "--log", "/dev/null")
+    b = Browser(downloads=folder)
+    try:
+        b.open(f"http://127.0.0.1:{service.port}/")
+        upload(b, recordings + [silent], 3)
+        seen = rows(b)
+        check("labels", [r[2] for r in seen] == ["angry", "happy", "silence"], seen)
+        check("the first is shown", b.text("#name") == "03a01Wa.flac" and "angry" in b.text("#answer"), b.text("#answer"))
+        check("scores", b.run("return document.querySelectorAll('#scores .bar').length") == 9)
+        check("timeline", b.run("return document.querySelectorAll('#segments li').length") >= 1)
+        check("waveform", b.run("const c = document.getElementById('wave'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+                                "return new Set(d.filter((_, i) => i % 4 == 0)).size") > 3)
+        whole = b.run("return view.to - view.from")
+        b.click("#in")
+        check("zoom", abs(b.run("return view.to - view.from") - whole / 2) < 1e-6)
+        b.click("th:nth-child(3) button")
+        b.click("th:nth-child(3) button")
+        check("sorted downwards", [r[2] for r in rows(b)] == ["silence", "happy", "angry"], rows(b))
+        check("told to a screen reader", b.run("return document.querySelector('th:nth-child(3)').getAttribute('aria-sort')") == "descending")
+        check("no complaints", not b.complaints())
+        upload(b, [broken], 4)
+        check("broken", "not audio" in str(rows(b)), rows(b))
+        answers = [json.loads(line) for line in open(download(b, "#to-json", os.path.join(folder, "emotions.json")))]
+        check("JSON", {a["file"] for a in answers} == {"03a01Wa.flac", "08a01Fd.flac", "silence.wav", "=broken.wav"}, answers)
+        table = list(csv.DictReader(open(download(b, "#to-csv", os.path.join(folder, "emotions.csv")))))
+        check("CSV", [r["label"] for r in table if r["file"] == "03a01Wa.flac"] == ["angry"], table)
+        check("no formulas", any(r["file"] == "'=broken.wav" for r in table), table)
+        picture = open(download(b, "#to-png", os.path.join(folder, "03a01Wa.png")), "rb").read()
+        check("PNG", picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 5000)
+        complaints = [c for c in b.complaints() if "status of 422" not in c]
+        check("no complaints", not complaints, complaints)
+        service.stop()
+        upload(b, [recordings[0]], 5)
+        check("a server that is gone", "does not answer" in b.text("#status"), b.text("#status"))
+    finally:
+        b.close()
+        if service.process.poll() is None:
+            service.stop()
