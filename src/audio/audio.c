@@ -326,14 +326,13 @@ static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_err
     return SER_OK;
 }
 
-ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256], ser_error *err)
+/* opened: how a was opened. Closes it. */
+static ser_status load(float **pcm, size_t *n_samples, ser_audio *a, ser_status opened, char warning[256],
+                       ser_error *err)
 {
     *pcm = NULL;
     *n_samples = 0;
-    ser_audio *a;
-    ser_status status = ser_audio_open(&a, path, err);
-    if (status == SER_OK)
-        status = load_all(pcm, n_samples, a, err);
+    ser_status status = opened == SER_OK ? load_all(pcm, n_samples, a, err) : opened;
     if (warning)
         snprintf(warning, 256, "%s", status == SER_OK ? ser_audio_warning(a) : "");
     if (status != SER_OK) {
@@ -343,6 +342,21 @@ ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char
     }
     ser_audio_close(&a);
     return status;
+}
+
+ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256], ser_error *err)
+{
+    ser_audio *a = NULL;
+    ser_status opened = ser_audio_open(&a, path, err);
+    return load(pcm, n_samples, a, opened, warning, err);
+}
+
+ser_status ser_audio_load_memory(float **pcm, size_t *n_samples, const void *bytes, size_t n,
+                                 char warning[256], ser_error *err)
+{
+    ser_audio *a = NULL;
+    ser_status opened = ser_audio_open_memory(&a, bytes, n, err);
+    return load(pcm, n_samples, a, opened, warning, err);
 }
 
 ser_audio_state ser_audio_look(const char *path, const char **kind)

@@ -49,6 +49,10 @@ void ser_audio_peaks(const ser_audio *a, float *peaks, size_t n_peaks);
 ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],
                           ser_error *err);
 
+/* The same of a file's bytes. */
+ser_status ser_audio_load_memory(float **pcm, size_t *n_samples, const void *bytes, size_t n,
+                                 char warning[256], ser_error *err);
+
 typedef enum ser_audio_state {
     SER_AUDIO_NONE,
     SER_AUDIO_READABLE, /* also what begins like a recording but is damaged, and a file that may not be read,

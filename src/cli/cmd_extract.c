@@ -158,95 +158,97 @@ static ser_status extract_recording(const char *path, ser_error *err)
 static void say_notes(const ser_tree_filled *filled, const ser_tree_filled *before)
 {
     for (size_t u = 0; u < filled->n && filled->failures && filled->warnings; u++) {
-        if (filled->warnings[u] && !before)
+        if (filled->warnings[u])
             ser_say("%s", filled->warnings[u]);
         if (filled->failures[u] && !(before && before->failures[u]))
             ser_say("%s", filled->failures[u]);
     }
 }
 
-/* What a tree is filled with: the whole specification, or one part of it. */
-typedef struct content {
-    const tools *tools;
-    ser_feature_spec spec;
-    bool pool;
-    const ser_tree_filled *parts, *before; /* to be joined from; filled before it; either may be NULL */
-} content;
+/* The trees of one corpus: those of FUSION's parts, and the one of all. */
+typedef struct trees {
+    ser_feature_spec specs[SER_MAX_PARTS + 1];
+    ser_tree_recipe recipes[SER_MAX_PARTS + 1];
+    ser_extractor *extractors[SER_MAX_PARTS + 1];
+    ser_tree_content contents[SER_MAX_PARTS + 1];
+    size_t n;
+} trees;
 
-static ser_status fill_tree(ser_tree_filled *out, const content *c, const ser_corpus *corpus, bool only_check,
-                            const ser_progress *progress, ser_error *err)
+/* The next tree, of t's specification, or of one part of it. */
+static ser_status add_tree(trees *all, const tools *t, const ser_feature_part *part, bool joined,
+                           ser_error *err)
 {
-    const tools *t = c->tools;
+    size_t i = all->n++;
+    ser_feature_spec *spec = &all->specs[i];
+    *spec = t->spec;
+    if (part) {
+        spec->parts[0] = *part;
+        spec->n_parts = 1;
+    }
     /* FUSION's parts have its one encoder or none. */
-    size_t n_encoders = ser_feature_spec_n_encoders(&c->spec);
-    const ser_tree_recipe recipe = {
-        .spec = &c->spec,
-        .encoder_sha256 = n_encoders ? t->encoder_sha256 : "",
-        .precision =
-            ser_precision_name(n_encoders ? ser_encoder_precision(t->encoders.items[0]) : SER_PRECISION_FP32),
-        .engine = engine.engine,
-        .pool_encoder = c->pool};
-    const ser_tree_fill_settings settings = {.features_dir = features_dir,
-                                             .overwrite = overwrite,
-                                             .only_check = only_check,
-                                             .n_threads = (int)n_jobs,
-                                             .progress = *progress,
-                                             .parts = c->parts};
-    ser_extractor *e = NULL;
-    ser_status st = ser_extractor_new_joined(&e, &c->spec, (const ser_encoder *const *)t->encoders.items,
-                                             n_encoders, err);
-    if (st == SER_OK)
-        st = ser_tree_fill(out, corpus, e, &recipe, &settings, err);
-    ser_extractor_free(&e);
-    ser_progress_clear();
-    say_notes(out, c->before);
-    if (st == SER_OK && !only_check)
-        printf("%s: %zu recordings of %zu dims%s\n", out->folder, out->n - out->n_failed, out->dims,
-               out->n_failed ? ", unfinished" : "");
-    return st;
-}
-
-static ser_status fill_all(bool *failed, const content *contents, ser_tree_filled *filled, size_t n,
-                           const ser_corpus *corpus, const ser_progress *progress, ser_error *err)
-{
-    ser_status st = SER_OK;
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        st = fill_tree(&filled[i], &contents[i], corpus, true, progress, err);
-        ser_tree_filled_release(&filled[i]);
-    }
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        st = fill_tree(&filled[i], &contents[i], corpus, false, progress, err);
-        *failed = *failed || filled[i].n_failed;
-    }
-    for (size_t i = 0; i < n; i++)
-        ser_tree_filled_release(&filled[i]);
+    size_t n_encoders = ser_feature_spec_n_encoders(spec);
+    all->recipes[i] =
+        (ser_tree_recipe){.spec = spec,
+                          .encoder_sha256 = n_encoders ? t->encoder_sha256 : "",
+                          .precision = ser_precision_name(
+                              n_encoders ? ser_encoder_precision(t->encoders.items[0]) : SER_PRECISION_FP32),
+                          .engine = engine.engine,
+                          .pool_encoder = pool_encoder && !part};
+    ser_status st = ser_extractor_new_joined(&all->extractors[i], spec,
+                                             (const ser_encoder *const *)t->encoders.items, n_encoders, err);
+    all->contents[i] = (ser_tree_content){all->extractors[i], &all->recipes[i], joined};
     return st;
 }
 
 /* FUSION's parts have trees of their own, and it is joined from them. Padded, an encoder has other frames
  * alone than beside log-mel, so that all are computed. */
+static ser_status list_trees(trees *all, const tools *t, ser_error *err)
+{
+    ser_text type = {0};
+    ser_status st = SER_OK;
+    ser_feature_spec_type(&t->spec, &type);
+    bool fusion = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0;
+    for (size_t p = 0; fusion && p < t->spec.n_parts && st == SER_OK; p++)
+        st = add_tree(all, t, &t->spec.parts[p], false, err);
+    ser_text_release(&type);
+    return st == SER_OK ? add_tree(all, t, NULL, fusion && !pad, err) : st;
+}
+
+static ser_status fill_trees(bool *failed, const trees *all, const ser_corpus *corpus,
+                             const ser_progress *progress, ser_error *err)
+{
+    ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
+    const ser_tree_fill_settings settings = {.features_dir = features_dir,
+                                             .overwrite = overwrite,
+                                             .n_threads = (int)n_jobs,
+                                             .progress = *progress};
+    ser_status st = ser_trees_fill(filled, all->contents, all->n, corpus, &settings, err);
+    ser_progress_clear();
+    for (size_t i = 0; i < all->n; i++) {
+        const ser_tree_filled *f = &filled[i];
+        say_notes(f, i ? &filled[i - 1] : NULL);
+        if (st == SER_OK)
+            printf("%s: %zu recordings of %zu dims%s\n", f->folder, f->n - f->n_failed, f->dims,
+                   f->n_failed ? ", unfinished" : "");
+        *failed = *failed || f->n_failed;
+    }
+    for (size_t i = 0; i < all->n; i++)
+        ser_tree_filled_release(&filled[i]);
+    return st;
+}
+
 static ser_status fill_corpus(bool *failed, const tools *t, const ser_corpus *corpus,
                               const ser_progress *progress, ser_error *err)
 {
-    content contents[SER_MAX_PARTS + 1] = {0};
-    ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
-    ser_text type = {0};
-    size_t n = 0;
-    ser_feature_spec_type(&t->spec, &type);
-    for (size_t p = 0; type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0 && p < t->spec.n_parts; p++, n++) {
-        contents[n] = (content){.tools = t, .spec = t->spec, .before = n ? &filled[n - 1] : NULL};
-        contents[n].spec.parts[0] = t->spec.parts[p];
-        contents[n].spec.n_parts = 1;
-    }
-    contents[n] = (content){.tools = t,
-                            .spec = t->spec,
-                            .pool = pool_encoder,
-                            .parts = n && !pad ? filled : NULL,
-                            .before = n ? &filled[n - 1] : NULL};
+    trees all = {0};
     for (size_t i = 0; i < corpus->n_warnings; i++)
         ser_say("%s", corpus->warnings[i]);
-    ser_text_release(&type);
-    return fill_all(failed, contents, filled, n + 1, corpus, progress, err);
+    ser_status st = list_trees(&all, t, err);
+    if (st == SER_OK)
+        st = fill_trees(failed, &all, corpus, progress, err);
+    for (size_t i = 0; i < all.n; i++)
+        ser_extractor_free(&all.extractors[i]);
+    return st;
 }
 
 /* Of the corpora with a name those that are found; at least one. */

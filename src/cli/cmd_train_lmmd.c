@@ -239,7 +239,7 @@ static ser_status open_mapping(work *k, ser_error *err)
 
 static bool has_speakers(const ser_corpus *c)
 {
-    return ser_dataset_check_normalize(c, SER_NORMALIZE_SPEAKER, NULL) == SER_OK;
+    return ser_normalize_check(c, SER_NORMALIZE_SPEAKER, NULL) == SER_OK;
 }
 
 /* Where both corpora tell their speakers, by these. */

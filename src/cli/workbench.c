@@ -200,20 +200,20 @@ static ser_status open_data(ser_workbench *w, const ser_workbench_options *o, se
     return SER_OK;
 }
 
-ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
-                                                ser_condition condition, const ser_progress *progress)
+static ser_intake_settings intake_settings(const ser_workbench *w, const ser_workbench_options *o,
+                                           ser_condition condition, const ser_progress *progress)
 {
-    return (ser_store_settings){.extractor = w->extractor,
-                                .features_key = w->features_key,
-                                .n_copies = w->n_copies,
-                                .condition = condition,
-                                .seed = (uint64_t)o->seed,
-                                .n_threads = w->n_threads,
-                                .folder = w->cache_folder,
-                                .tree = w->tree,
-                                .without_audio = w->without_audio,
-                                .pool_encoder = o->pool_encoder,
-                                .progress = progress ? *progress : (ser_progress){0}};
+    return (ser_intake_settings){.extractor = w->extractor,
+                                 .features_key = w->features_key,
+                                 .n_copies = w->n_copies,
+                                 .condition = condition,
+                                 .seed = (uint64_t)o->seed,
+                                 .n_threads = w->n_threads,
+                                 .folder = w->cache_folder,
+                                 .tree = w->tree,
+                                 .without_audio = w->without_audio,
+                                 .pool_encoder = o->pool_encoder,
+                                 .progress = progress ? *progress : (ser_progress){0}};
 }
 
 static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, ser_condition condition,
@@ -226,11 +226,8 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_options *o, se
     w->cache_folder = ser_io_cache_folder("features");
     if (key.failed)
         return ser_fail_nomem(err);
-    const ser_store_settings settings = ser_workbench_store_settings(w, o, condition, progress);
-    ser_status st = SER_OK;
-    if (frames) /* first: what it computes serves the store too */
-        st = ser_frame_set_new(&w->frames, w->corpus, &settings, frames, err);
-    return st == SER_OK ? ser_store_new(&w->store, w->corpus, &settings, err) : st;
+    const ser_intake_settings settings = intake_settings(w, o, condition, progress);
+    return ser_intake(&w->store, &w->frames, w->corpus, &settings, frames, err);
 }
 
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
@@ -257,9 +254,7 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_options *o, 
 
 ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err)
 {
-    ser_status st = ser_dataset_normalize(w->store, w->corpus, how, spread, err);
-    return st == SER_OK && w->frames ? ser_frame_set_normalize(w->frames, w->corpus, how, w->n_threads, err)
-                                     : st;
+    return ser_normalize_apply(w->store, w->frames, w->corpus, how, w->n_threads, spread, err);
 }
 
 ser_report_facts ser_workbench_facts(const ser_workbench *w, const ser_workbench_options *o)

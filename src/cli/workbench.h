@@ -4,7 +4,8 @@
 
 #include "cli/common.h"
 #include "corpus/known.h"
-#include "data/frames.h"
+#include "data/intake.h"
+#include "data/normalize.h"
 #include "learn/learn.h"
 #include "run/report_json.h"
 
@@ -75,7 +76,7 @@ typedef struct ser_workbench {
     size_t n_baseline_candidates;
     size_t n_copies;
     bool without_audio;                /* corpus and features are the tree's */
-    char *features_key, *cache_folder; /* of ser_store_settings; cache_folder may be NULL */
+    char *features_key, *cache_folder; /* of ser_intake_settings; cache_folder may be NULL */
     int n_threads;
 } ser_workbench;
 
@@ -91,13 +92,10 @@ ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_options *o
                               const ser_condense *frames, const ser_progress *progress, ser_error *err);
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
                                ser_error *err);
-/* Store and frames; spread as in ser_dataset_normalize. */
+/* Store and frames; spread as in ser_normalize_apply. */
 ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err);
 /* What a report says of the data, the features and the options; what was computed is the caller's to add. */
 ser_report_facts ser_workbench_facts(const ser_workbench *w, const ser_workbench_options *o);
-/* What w->store was made with, for a set of frames beside it; w and o must outlive it. */
-ser_store_settings ser_workbench_store_settings(const ser_workbench *w, const ser_workbench_options *o,
-                                                ser_condition condition, const ser_progress *progress);
 void ser_workbench_close(ser_workbench *w);
 
 #endif

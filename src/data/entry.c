@@ -1,6 +1,5 @@
 #include "data/entry.h"
 #include "base/memory.h"
-#include "base/sha256.h"
 #include "io/npy.h"
 
 #include <stdlib.h>
@@ -23,20 +22,6 @@ char *ser_tree_npy_path(const char *folder, const char *utterance)
 char *ser_tree_facts_path(const char *folder, const char *utterance)
 {
     return path_of(folder, utterance, "index/", ".safetensors");
-}
-
-ser_status ser_tree_file_sha256(char hex[65], const char *path, ser_error *err)
-{
-    ser_bytes bytes;
-    ser_status st = ser_io_map(&bytes, path, 0, err);
-    if (st != SER_OK)
-        return st;
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, bytes.data, bytes.n);
-    ser_sha256_finish(&h, hex);
-    ser_bytes_release(&bytes);
-    return SER_OK;
 }
 
 /* ---- index/<utterance>.safetensors ---- */

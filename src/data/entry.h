@@ -9,7 +9,7 @@
 typedef struct ser_tree_entry {
     ser_fingerprint *fingerprint;
     char sha256[65];      /* of the decoded samples */
-    char file_sha256[65]; /* of the recording's file */
+    char file_sha256[65]; /* of the recording's file, or what stands for a stretch of it: ser_sound.content */
     char parameters[65];  /* ser_tree_parameters_key of the tree it was made for */
     size_t n_samples;
     ser_frame_buffer frames; /* dims: set before reading */
@@ -26,9 +26,6 @@ ser_status ser_tree_entry_read_facts(ser_tree_entry *out, const char *folder, co
 ser_status ser_tree_entry_write(const ser_tree_entry *entry, const char *folder, const char *utterance,
                                 ser_error *err);
 void ser_tree_entry_release(ser_tree_entry *entry);
-
-/* Of a whole file. */
-ser_status ser_tree_file_sha256(char hex[65], const char *path, ser_error *err);
 
 /* FOLDER/<utterance>.npy and FOLDER/index/<utterance>.safetensors; NULL: out of memory. */
 char *ser_tree_npy_path(const char *folder, const char *utterance);

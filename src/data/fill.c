@@ -1,9 +1,9 @@
 #include "data/fill.h"
-#include "audio/audio.h"
 #include "base/memory.h"
 #include "base/threads.h"
 #include "data/entry.h"
 #include "data/index.h"
+#include "data/sound.h"
 #include "io/file.h"
 
 #include <errno.h>
@@ -13,19 +13,29 @@
 #include <string.h>
 #include <unistd.h>
 
+/* One tree. */
 typedef struct filling {
     const ser_corpus *corpus;
     const ser_extractor *extractor;
     const ser_tree_recipe *recipe;
     const ser_tree_fill_settings *settings;
     ser_tree_filled *out;
+    bool joined;
     ser_tree_index index; /* all recordings of the corpus, filled one by one */
     char *index_path;
     char key[65];
-    ser_extractor_work **work; /* one per thread */
-    pthread_mutex_t lock;      /* guards what follows, the counts in out and the progress callback */
-    size_t n_done;
+    ser_extractor_work **work; /* one per thread; NULL where nothing is computed */
 } filling;
+
+/* All trees. */
+typedef struct filling_all {
+    filling *trees;
+    size_t n;
+    const ser_corpus *corpus;
+    const ser_tree_fill_settings *settings;
+    pthread_mutex_t lock; /* guards what follows, the counts in the trees and the progress callback */
+    size_t n_done;
+} filling_all;
 
 /* ---- what is there already ---- */
 
@@ -110,21 +120,17 @@ static ser_status check_index(const filling *f, ser_error *err)
     return st;
 }
 
+/* Whether the folder may be filled. */
 static ser_status check_folder(const filling *f, ser_error *err)
 {
     char **files = NULL;
     size_t n_files = 0;
-    bool has_index = access(f->index_path, F_OK) == 0;
-    if (access(f->out->folder, F_OK) != 0 || (f->settings->only_check && f->settings->overwrite))
+    if (access(f->out->folder, F_OK) != 0 || f->settings->overwrite)
         return SER_OK;
+    if (access(f->index_path, F_OK) == 0)
+        return check_index(f, err);
     ser_status st = ser_io_list_files(&files, &n_files, f->out->folder, err);
-    if (st == SER_OK && !f->settings->only_check)
-        remove_leftovers(f, files, n_files);
-    if (st == SER_OK && f->settings->overwrite)
-        st = remove_tree(f, files, n_files, err);
-    else if (st == SER_OK && has_index)
-        st = check_index(f, err);
-    else if (st == SER_OK && n_files)
+    if (st == SER_OK && n_files)
         st = ser_fail(err, SER_E_UNSUPPORTED,
                       "%s: files are there, and no index.json that says what they are: --overwrite replaces "
                       "them, --features-dir takes another folder",
@@ -133,67 +139,89 @@ static ser_status check_folder(const filling *f, ser_error *err)
     return st;
 }
 
+static ser_status clear_folder(const filling *f, ser_error *err)
+{
+    char **files = NULL;
+    size_t n_files = 0;
+    if (access(f->out->folder, F_OK) != 0)
+        return SER_OK;
+    ser_status st = ser_io_list_files(&files, &n_files, f->out->folder, err);
+    if (st == SER_OK)
+        remove_leftovers(f, files, n_files);
+    if (st == SER_OK && f->settings->overwrite)
+        st = remove_tree(f, files, n_files, err);
+    ser_io_free_list(files, n_files);
+    return st;
+}
+
 /* ---- one recording ---- */
 
-static ser_status compute(ser_tree_entry *e, filling *f, size_t u, int worker, ser_error *err)
+/* The entries of a recording in all trees, and its sound. */
+typedef struct entries {
+    ser_tree_entry *e;
+    ser_sound *sound;
+    ser_fingerprint *fingerprint; /* once it was needed */
+} entries;
+
+static ser_status describe_sound(ser_tree_entry *e, entries *all, ser_error *err)
 {
-    float *pcm = NULL;
-    char warning[256] = "";
-    const char *path = f->corpus->utterances[u].path;
-    ser_status st = ser_audio_load(&pcm, &e->n_samples, path, warning, err);
+    size_t n_bytes;
+    ser_status st = SER_OK;
+    if (!all->fingerprint)
+        st = ser_fingerprint_new(&all->fingerprint, all->sound->pcm, all->sound->n_samples, err);
+    if (st != SER_OK)
+        return st;
+    const void *bytes = ser_fingerprint_bytes(all->fingerprint, &n_bytes);
+    e->n_samples = all->sound->n_samples;
+    memcpy(e->sha256, ser_fingerprint_sha256(all->fingerprint), sizeof e->sha256);
+    return ser_fingerprint_from_bytes(&e->fingerprint, bytes, n_bytes, err);
+}
+
+static ser_status compute(ser_tree_entry *e, entries *all, filling *f, int worker, ser_error *err)
+{
+    ser_status st = ser_sound_decode(all->sound, err);
     if (st == SER_OK)
-        st = ser_fingerprint_new(&e->fingerprint, pcm, e->n_samples, err);
-    if (st == SER_OK) {
-        ser_pcm_memory memory = {.pcm = pcm, .n_samples = e->n_samples};
-        ser_pcm_source source = ser_pcm_from_memory(&memory);
-        memcpy(e->sha256, ser_fingerprint_sha256(e->fingerprint), sizeof e->sha256);
-        st = ser_extract(f->extractor, f->work[worker], &source, ser_frame_buffer_add, &e->frames, err);
-    }
-    if (st == SER_OK && *warning) {
-        ser_text line = {0};
-        ser_text_appendf(&line, "%s: %s", path, warning);
-        f->out->warnings[u] = line.s;
-    }
-    ser_free(pcm);
-    return st;
+        st = describe_sound(e, all, err);
+    if (st != SER_OK)
+        return st;
+    ser_pcm_memory memory = {.pcm = all->sound->pcm, .n_samples = all->sound->n_samples};
+    ser_pcm_source source = ser_pcm_from_memory(&memory);
+    return ser_extract(f->extractor, f->work[worker], &source, ser_frame_buffer_add, &e->frames, err);
 }
 
 /* Frame by frame, cut to the shortest part, whose active frames are those that the extractor would find: the
  * loudest frame is sought among as many. */
-static ser_status join(ser_tree_entry *e, const filling *f, size_t u, ser_error *err)
+static ser_status join(ser_tree_entry *e, const ser_tree_entry *parts, size_t n_parts, ser_error *err)
 {
-    size_t n_parts = f->recipe->spec->n_parts, offset = 0;
-    ser_tree_entry parts[SER_MAX_PARTS] = {0}, *shortest = parts;
-    ser_status st = SER_OK;
-    for (size_t p = 0; p < n_parts && st == SER_OK; p++) {
-        const ser_tree_filled *tree = &f->settings->parts[p];
-        st = ser_tree_entry_read(&parts[p], tree->dims, tree->folder, f->corpus->utterances[u].name, err);
-        if (st == SER_OK && parts[p].frames.n < shortest->frames.n)
+    const ser_tree_entry *shortest = parts;
+    size_t offset = 0, n_bytes;
+    const void *bytes = ser_fingerprint_bytes(parts->fingerprint, &n_bytes);
+    for (size_t p = 0; p < n_parts; p++)
+        if (parts[p].frames.n < shortest->frames.n)
             shortest = &parts[p];
-    }
+    ser_status st = ser_frame_buffer_resize(&e->frames, shortest->frames.n, err);
     if (st == SER_OK)
-        st = ser_frame_buffer_resize(&e->frames, shortest->frames.n, err);
+        st = ser_fingerprint_from_bytes(&e->fingerprint, bytes, n_bytes, err);
     for (size_t p = 0; p < n_parts && st == SER_OK; offset += parts[p++].frames.dims)
         for (size_t t = 0; t < e->frames.n; t++)
             memcpy(e->frames.x + t * e->frames.dims + offset, parts[p].frames.x + t * parts[p].frames.dims,
                    parts[p].frames.dims * sizeof *e->frames.x);
     if (st == SER_OK) {
         memcpy(e->frames.active, shortest->frames.active, e->frames.n);
-        memcpy(e->sha256, parts[0].sha256, sizeof e->sha256);
-        e->n_samples = parts[0].n_samples;
-        e->fingerprint = parts[0].fingerprint; /* moves over */
-        parts[0].fingerprint = NULL;
+        memcpy(e->sha256, parts->sha256, sizeof e->sha256);
+        e->n_samples = parts->n_samples;
     }
-    for (size_t p = 0; p < n_parts; p++)
-        ser_tree_entry_release(&parts[p]);
     return st;
 }
 
-static ser_status make_entry(ser_tree_entry *e, filling *f, size_t u, int worker, ser_error *err)
+static ser_status make_entry(entries *all, filling *f, size_t tree, int worker, ser_error *err)
 {
+    ser_tree_entry *e = &all->e[tree];
     e->frames.dims = f->out->dims;
     memcpy(e->parameters, f->key, sizeof e->parameters);
-    ser_status st = f->settings->parts ? join(e, f, u, err) : compute(e, f, u, worker, err);
+    memcpy(e->file_sha256, all->sound->content, sizeof e->file_sha256);
+    ser_status st =
+        f->joined ? join(e, all->e, f->recipe->spec->n_parts, err) : compute(e, all, f, worker, err);
     if (st == SER_OK && f->recipe->pool_encoder)
         ser_frame_buffer_pool_encoder(&e->frames, f->extractor);
     return st;
@@ -228,48 +256,86 @@ static void describe(ser_tree_recording *r, const ser_tree_entry *e)
     memcpy(r->file_sha256, e->file_sha256, sizeof r->file_sha256);
 }
 
-static ser_status fill_recording(filling *f, size_t u, int worker, bool *computed, ser_error *err)
+/* One tree's entry of a recording; *why: the recording is at fault. */
+static ser_status fill_entry(entries *all, filling *f, size_t tree, size_t u, int worker, bool *computed,
+                             ser_error *why, ser_error *err)
 {
     ser_tree_recording *r = &f->index.recordings[u];
-    ser_tree_entry e = {0};
-    ser_error why = {0};
-    char file_sha256[65];
-    ser_status st = ser_tree_recording_describe(r, f->corpus, u, &why);
-    if (st == SER_OK)
-        st = ser_tree_file_sha256(file_sha256, f->corpus->utterances[u].path, &why);
-    if (st == SER_OK && !is_whole(&e, f, u, file_sha256)) {
-        memcpy(e.file_sha256, file_sha256, sizeof e.file_sha256);
-        st = make_entry(&e, f, u, worker, &why);
+    ser_tree_entry *e = &all->e[tree];
+    ser_status st = ser_tree_recording_describe(r, f->corpus, u, why);
+    if (st == SER_OK && !is_whole(e, f, u, all->sound->content)) {
+        st = make_entry(all, f, tree, worker, why);
         *computed = st == SER_OK;
     }
     if (st == SER_OK && *computed)
-        st = ser_tree_entry_write(&e, f->out->folder, f->corpus->utterances[u].name, err);
-    else if (st == SER_E_NOMEM)
-        *err = why;
-    else if (st != SER_OK)
-        st = note_failure(f, u, &why, err);
+        st = ser_tree_entry_write(e, f->out->folder, r->utterance, err);
     if (st == SER_OK)
-        describe(r, &e);
-    ser_tree_entry_release(&e);
+        describe(r, e);
     return st;
 }
 
-static ser_status fill_item(void *context, size_t u, int worker, ser_error *err)
+/* Of a recording that is at fault, every tree from this one on takes a note. */
+static ser_status note_failures(filling_all *a, size_t tree, size_t u, const ser_error *why, ser_error *err)
 {
-    filling *f = context;
-    bool computed = false;
-    ser_status st = fill_recording(f, u, worker, &computed, err);
+    ser_status st = SER_OK;
+    for (; tree < a->n && st == SER_OK; tree++)
+        st = note_failure(&a->trees[tree], u, why, err);
+    return st;
+}
+
+static ser_status note_warning(filling_all *a, size_t u, const ser_sound *sound, ser_error *err)
+{
+    ser_text line = {0};
+    if (!*ser_sound_warning(sound))
+        return SER_OK;
+    ser_text_appendf(&line, "%s: %s", sound->utterance->path, ser_sound_warning(sound));
+    a->trees[0].out->warnings[u] = line.s;
+    return line.failed ? ser_fail_nomem(err) : SER_OK;
+}
+
+static ser_status fill_recording(filling_all *a, size_t u, ser_sound *sound, int worker, bool *computed,
+                                 ser_error *err)
+{
+    ser_tree_entry e[SER_MAX_PARTS + 1] = {0};
+    entries all = {.e = e, .sound = sound};
+    ser_error why = {0};
+    size_t tree = 0;
+    ser_status st = ser_sound_hash(sound, &why);
+    while (tree < a->n && st == SER_OK) {
+        st = fill_entry(&all, &a->trees[tree], tree, u, worker, &computed[tree], &why, err);
+        tree += st == SER_OK;
+    }
+    if (st == SER_E_NOMEM && why.status == st)
+        *err = why;
+    else if (why.status != SER_OK)
+        st = note_failures(a, tree, u, &why, err);
+    if (st == SER_OK)
+        st = note_warning(a, u, sound, err);
+    ser_fingerprint_free(&all.fingerprint);
+    for (size_t i = 0; i < a->n; i++)
+        ser_tree_entry_release(&e[i]);
+    return st;
+}
+
+static ser_status fill_item(void *context, size_t u, ser_sound *sound, int worker, ser_error *err)
+{
+    filling_all *a = context;
+    bool computed[SER_MAX_PARTS + 1] = {false};
+    ser_status st = fill_recording(a, u, sound, worker, computed, err);
     if (st != SER_OK)
         return st;
-    pthread_mutex_lock(&f->lock);
-    f->out->n_computed += computed;
-    f->out->n_failed += f->out->failures[u] != NULL;
-    const char *type = strrchr(f->out->folder, '/') + 1;
-    bool go_on = ser_progress_report(&f->settings->progress, type, ++f->n_done, f->out->n);
-    pthread_mutex_unlock(&f->lock);
+    const ser_tree_filled *last = a->trees[a->n - 1].out;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->n; i++) {
+        a->trees[i].out->n_computed += computed[i];
+        a->trees[i].out->n_failed += a->trees[i].out->failures[u] != NULL;
+    }
+    const char *type = strrchr(last->folder, '/') + 1;
+    bool go_on = ser_progress_report(&a->settings->progress, type, ++a->n_done, last->n);
+    pthread_mutex_unlock(&a->lock);
     return go_on ? SER_OK
                  : ser_fail(err, SER_E_CANCELLED, "%s: interrupted: the same command goes on where it was",
-                            f->out->folder);
+                            last->folder);
 }
 
 /* ---- all ---- */
@@ -303,53 +369,81 @@ static ser_status write_index(filling *f, size_t n_recordings, ser_error *err)
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", f->index_path);
 }
 
-static ser_status fill_all(filling *f, int n_threads, ser_error *err)
+static ser_status begin(filling *f, int n_threads, ser_error *err)
 {
-    ser_status st = SER_OK;
-    f->work = ser_alloc((size_t)n_threads, sizeof *f->work);
-    if (!f->work)
+    ser_status st = clear_folder(f, err);
+    if (st == SER_OK)
+        st = ser_io_make_folder(f->out->folder, err);
+    if (st == SER_OK)
+        st = write_index(f, 0, err);
+    if (st != SER_OK || f->joined)
+        return st;
+    if (!(f->work = ser_alloc((size_t)n_threads, sizeof *f->work)))
         return ser_fail_nomem(err);
-    for (int i = 0; i < n_threads && st == SER_OK && !f->settings->parts; i++)
+    for (int i = 0; i < n_threads && st == SER_OK; i++)
         st = ser_extractor_work_new(&f->work[i], f->extractor, 1, err);
-    if (st == SER_OK) {
-        pthread_mutex_init(&f->lock, NULL);
-        st = ser_parallel_for(n_threads, f->out->n, fill_item, f, err);
-        pthread_mutex_destroy(&f->lock);
-    }
-    for (int i = 0; i < n_threads; i++)
-        ser_extractor_work_free(&f->work[i]);
-    ser_free(f->work);
     return st;
 }
 
-static ser_status fill_folder(filling *f, ser_error *err)
+static ser_status finish(filling *f, ser_error *err)
 {
-    int n_threads = f->settings->n_threads;
-    ser_status st = ser_io_make_folder(f->out->folder, err);
-    if (st == SER_OK)
-        st = write_index(f, 0, err);
-    if (st == SER_OK)
-        st = fill_all(f, n_threads > 0 ? n_threads : ser_n_cores(), err);
-    if (st != SER_OK || f->out->n_failed)
-        return st;
+    if (f->out->n_failed)
+        return SER_OK;
     /* The index vouches for the files, so they are on the disk first. */
-    st = ser_io_sync(f->out->folder, err);
+    ser_status st = ser_io_sync(f->out->folder, err);
     return st == SER_OK ? write_index(f, f->out->n, err) : ser_fail_within(err, st, "%s: ", f->out->folder);
 }
 
-ser_status ser_tree_fill(ser_tree_filled *out, const ser_corpus *corpus, const ser_extractor *e,
-                         const ser_tree_recipe *recipe, const ser_tree_fill_settings *settings,
-                         ser_error *err)
+static ser_status fill_folders(filling_all *a, int n_threads, ser_error *err)
 {
-    *out = (ser_tree_filled){0};
-    filling f = {.corpus = corpus, .extractor = e, .recipe = recipe, .settings = settings, .out = out};
-    ser_status st = prepare(&f, err);
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < a->n && st == SER_OK; i++)
+        st = begin(&a->trees[i], n_threads, err);
+    if (st == SER_OK) {
+        pthread_mutex_init(&a->lock, NULL);
+        st = ser_sound_for_each(a->corpus, n_threads, fill_item, a, err);
+        pthread_mutex_destroy(&a->lock);
+    }
+    for (size_t i = 0; i < a->n && st == SER_OK; i++)
+        st = finish(&a->trees[i], err);
+    return st;
+}
+
+static void release(filling *f, int n_threads)
+{
+    for (int i = 0; f->work && i < n_threads; i++)
+        ser_extractor_work_free(&f->work[i]);
+    ser_free(f->work);
+    ser_tree_index_release(&f->index);
+    ser_free(f->index_path);
+}
+
+ser_status ser_trees_fill(ser_tree_filled *out, const ser_tree_content *contents, size_t n,
+                          const ser_corpus *corpus, const ser_tree_fill_settings *settings, ser_error *err)
+{
+    filling trees[SER_MAX_PARTS + 1] = {0};
+    filling_all a = {.trees = trees, .n = n, .corpus = corpus, .settings = settings};
+    int n_threads = settings->n_threads > 0 ? settings->n_threads : ser_n_cores();
+    ser_status st = n && n <= SER_MAX_PARTS + 1
+                        ? SER_OK
+                        : ser_fail(err, SER_E_ARG, "%zu trees: 1 to %d are possible", n, SER_MAX_PARTS + 1);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (ser_tree_filled){0};
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        trees[i] = (filling){.corpus = corpus,
+                             .extractor = contents[i].extractor,
+                             .recipe = contents[i].recipe,
+                             .joined = contents[i].joined,
+                             .settings = settings,
+                             .out = &out[i]};
+        st = prepare(&trees[i], err);
+        if (st == SER_OK)
+            st = check_folder(&trees[i], err);
+    }
     if (st == SER_OK)
-        st = check_folder(&f, err);
-    if (st == SER_OK && !settings->only_check)
-        st = fill_folder(&f, err);
-    ser_tree_index_release(&f.index);
-    ser_free(f.index_path);
+        st = fill_folders(&a, n_threads, err);
+    for (size_t i = 0; i < n && i <= SER_MAX_PARTS; i++)
+        release(&trees[i], n_threads);
     return st;
 }
 

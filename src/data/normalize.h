@@ -3,7 +3,7 @@
 #define SER_DATA_NORMALIZE_H
 
 #include "corpus/corpus.h"
-#include "data/store.h"
+#include "data/frames.h"
 
 typedef enum ser_normalize { SER_NORMALIZE_NONE, SER_NORMALIZE_SPEAKER, SER_NORMALIZE_CORPUS } ser_normalize;
 
@@ -13,12 +13,13 @@ ser_normalize ser_normalize_from_name(const char *name);
 const char *ser_normalize_name(ser_normalize n);
 
 /* SER_E_ARG: SPEAKER, and speakers are unknown. */
-ser_status ser_dataset_check_normalize(const ser_corpus *corpus, ser_normalize how, ser_error *err);
+ser_status ser_normalize_check(const ser_corpus *corpus, ser_normalize how, ser_error *err);
 
-/* Standardises the rows of each speaker (of the corpus) by the mean and deviation of its own unaltered
- * recordings, in place; labels are not looked at. SER_E_ARG: SPEAKER, and speakers are unknown. spread (dims,
- * may be NULL) receives the root mean square of the speakers' deviations. */
-ser_status ser_dataset_normalize(ser_store *store, const ser_corpus *corpus, ser_normalize how, float *spread,
-                                 ser_error *err);
+/* Standardises, in place, all rows of each speaker (of the corpus): pooled statistics by the mean and
+ * deviation of its own unaltered recordings, frames by those of all their frames; labels are not looked at.
+ * What does not vary becomes 0. Either may be NULL. spread (dims of the store, may be NULL) receives the root
+ * mean square of the speakers' deviations. SER_E_ARG: SPEAKER, and speakers are unknown. */
+ser_status ser_normalize_apply(ser_store *store, ser_frame_set *frames, const ser_corpus *corpus,
+                               ser_normalize how, int n_threads, float *spread, ser_error *err);
 
 #endif

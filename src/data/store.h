@@ -1,30 +1,9 @@
-/* The store of features: pooled statistics of every recording of a corpus and of its altered copies. The
- * recordings' own come from a feature tree where one fits; the rest is computed once and kept on disk, keyed
- * by the file's content and all parameters, so that a second run starts at once. */
+/* The recordings of a corpus, and pooled statistics of them and of their altered copies. */
 #ifndef SER_DATA_STORE_H
 #define SER_DATA_STORE_H
 
-#include "base/progress.h"
-#include "corpus/corpus.h"
+#include "corpus/fingerprint.h"
 #include "corpus/leaks.h"
-#include "data/condition.h"
-#include "data/tree.h"
-#include "extract/extract.h"
-
-typedef struct ser_store_settings {
-    const ser_extractor *extractor;
-    const char *features_key; /* what decides the features' values beside the specification: encoder,
-                                 precision, engine */
-    size_t n_copies;          /* altered copies of each recording */
-    ser_condition condition;  /* not NONE: one row more per recording, under this condition */
-    uint64_t seed;            /* of the copies and the condition */
-    int n_threads;            /* 0: all cores; one recording each */
-    const char *folder;       /* where to keep what was computed; NULL: nowhere */
-    const ser_tree *tree;     /* features on disk, or NULL */
-    bool without_audio;       /* the corpus is the tree's: there are no recordings to read */
-    bool pool_encoder;        /* see ser_frame_buffer_pool_encoder */
-    ser_progress progress;
-} ser_store_settings;
 
 typedef struct ser_recording {
     char sha256[65]; /* of the decoded 16 kHz mono float32 samples */
@@ -36,13 +15,13 @@ typedef struct ser_store {
     ser_recording *recordings; /* one per utterance of the corpus, in its order */
     float *pooled; /* (n, n_rows, dims): the recording, its copies, the recording under the condition */
     size_t n, n_copies, n_rows, dims;
-    size_t n_computed; /* rows of pooled that were not found on disk */
+    size_t n_computed; /* rows of which something was not found on disk */
     char *folder,
         *recipe; /* where features are kept, NULL: nowhere; what decides their values beside the sound */
 } ser_store;
 
-/* A recording that cannot be read fails the whole store, naming the file. */
-ser_status ser_store_new(ser_store **out, const ser_corpus *corpus, const ser_store_settings *settings,
+/* With room for n recordings, zeroed: ser_intake fills it. */
+ser_status ser_store_new(ser_store **out, size_t n, size_t n_copies, size_t n_rows, size_t dims,
                          ser_error *err);
 void ser_store_free(ser_store **s);
 

@@ -1,10 +1,10 @@
 #include "learn/fit.h"
 #include "base/memory.h"
 #include "corpus/folds.h"
+#include "model/moments.h"
 #include "model/pooled.h"
 #include "train/select.h"
 #include "train/softmax_regression.h"
-#include "train/standardise.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "base/text.h"
 #include "data/cache.h"
 #include "learn/noises.h"
+#include "model/moments.h"
 #include "model/pooled.h"
-#include "train/standardise.h"
 
 #include <string.h>
 
@@ -368,7 +368,8 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     if (st == SER_OK)
         st = ser_learn_voice(&voice, store, data->extractor, &settings->learn, chosen->blocks, err);
     if (st == SER_OK && with_baseline) {
-        st = ser_dataset_normalize(store, data->corpus, SER_NORMALIZE_SPEAKER, spread, err);
+        st = ser_normalize_apply(store, NULL, data->corpus, SER_NORMALIZE_SPEAKER, settings->learn.n_threads,
+                                 spread, err);
         if (st == SER_OK)
             st = ser_learn_head(&out->baseline, data, fold, -1, &of_baseline, "baseline head", err);
     }

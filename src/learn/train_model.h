@@ -39,7 +39,7 @@ ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_
  * frames (dims of the set), where there are some. */
 typedef struct ser_target_statistics {
     float *mean, *scale; /* (x - mean) * scale has mean 0 and deviation 1 */
-    float *spread;       /* the usual deviation within one speaker: ser_dataset_normalize fills it */
+    float *spread;       /* the usual deviation within one speaker: ser_normalize_apply fills it */
     float *frame_mean, *frame_scale;
 } ser_target_statistics;
 ser_status ser_target_statistics_measure(ser_target_statistics *out, const ser_learn_data *target,

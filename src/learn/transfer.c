@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "learn/rows.h"
-#include "train/standardise.h"
+#include "model/moments.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "learn/weighted.h"
 #include "base/memory.h"
+#include "model/moments.h"
 #include "model/pooled.h"
 #include "train/layer_weights.h"
-#include "train/standardise.h"
 
 #include <string.h>
 

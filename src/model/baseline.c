@@ -1,6 +1,7 @@
 #include "model/baseline.h"
 #include "base/memory.h"
 #include "model/adapt_head.h"
+#include "model/moments.h"
 
 #include <math.h>
 #include <string.h>
@@ -51,7 +52,8 @@ static void set_feature(ser_baseline *b, size_t i, double origin, double spread,
     double within = fmax(squares / n - sum / n * (sum / n), 0);
     double variance = (n * within + PRIOR * spread * spread) / (n + PRIOR);
     b->mean[i] = (float)(origin + sum / (n + prior_of_mean));
-    b->scale[i] = variance > 1e-12 ? (float)(1 / sqrt(variance)) : 0;
+    double deviation = sqrt(variance);
+    b->scale[i] = ser_varies((double)b->mean[i], deviation) ? (float)(1 / deviation) : 0;
 }
 
 static void measure(ser_baseline *b, const ser_model_data *m, const float *rows, size_t n)

@@ -1,5 +1,6 @@
 #include "model/pool.h"
 #include "base/memory.h"
+#include "model/moments.h"
 
 #include <math.h>
 #include <string.h>
@@ -51,16 +52,13 @@ void ser_pool_add(ser_pool *p, const float *frames, size_t n_frames, size_t row_
     p->n_frames += n_frames;
 }
 
-/* What is left of a constant after rounding, relative to its square: more than any sum of a day's frames. */
-static const double rounding = 1e-12;
-
 void ser_pool_finish(const ser_pool *p, float *pooled)
 {
     double n = (double)p->n_frames;
     for (size_t i = 0; i < p->dims; i++) {
         double mean = p->sum[i] / n, mean_square = p->sum_of_squares[i] / n;
-        double variance = mean_square - mean * mean;
+        double deviation = sqrt(fmax(mean_square - mean * mean, 0));
         pooled[i] = (float)mean;
-        pooled[p->dims + i] = variance > rounding * mean_square ? (float)sqrt(variance) : 0;
+        pooled[p->dims + i] = ser_varies(mean, deviation) ? (float)deviation : 0;
     }
 }

@@ -6,7 +6,7 @@
 #include "nn/unlabelled.h"
 #include "train/lmmd.h"
 #include "train/softmax_regression.h"
-#include "train/standardise.h"
+#include "model/moments.h"
 #include "train/timnet_parts.h"
 
 #include <math.h>

@@ -47,6 +47,24 @@ static inline void make_recording(const char *name, double seconds, uint64_t see
     scratch_put(name, bytes, 44 + n_data);
 }
 
+/* Samples first ... end-1 of a recording as one of their own. */
+static inline void cut_recording(const char *from, const char *to, size_t first, size_t end)
+{
+    unsigned char bytes[1 << 17];
+    FILE *file = fopen(scratch(from), "rb");
+    size_t n = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    uint32_t n_data = (uint32_t)(2 * (end - first)), n_riff = n_data + 36;
+    CHECK(file && n >= 44 + 2 * end);
+    if (file)
+        fclose(file);
+    memmove(bytes + 44, bytes + 44 + 2 * first, n_data);
+    for (int i = 0; i < 4; i++) {
+        bytes[4 + i] = (unsigned char)(n_riff >> 8 * i);
+        bytes[40 + i] = (unsigned char)(n_data >> 8 * i);
+    }
+    scratch_put(to, bytes, 44 + n_data);
+}
+
 static inline void make_corpus(void)
 {
     static char names[N_RECORDINGS][8], files[N_RECORDINGS][12], paths[N_RECORDINGS][512];

@@ -16,17 +16,23 @@ static const char *in_tree(const char *name)
     return scratch(path);
 }
 
-static ser_status fill_with(ser_tree_filled *filled, const made_tools *t, bool overwrite,
-                            const ser_tree_filled *parts, const ser_progress *progress, ser_error *err)
+static ser_status fill_trees(ser_tree_filled *filled, const ser_tree_content *contents, size_t n,
+                             bool overwrite, const ser_progress *progress, ser_error *err)
 {
     char features[512];
     snprintf(features, sizeof features, "%s", scratch("features"));
     const ser_tree_fill_settings settings = {.features_dir = features,
                                              .overwrite = overwrite,
                                              .n_threads = 2,
-                                             .parts = parts,
                                              .progress = progress ? *progress : (ser_progress){0}};
-    return ser_tree_fill(filled, &made_corpus, t->extractor, &t->recipe, &settings, err);
+    return ser_trees_fill(filled, contents, n, &made_corpus, &settings, err);
+}
+
+static ser_status fill_with(ser_tree_filled *filled, const made_tools *t, bool overwrite,
+                            const ser_progress *progress, ser_error *err)
+{
+    const ser_tree_content content = {.extractor = t->extractor, .recipe = &t->recipe};
+    return fill_trees(filled, &content, 1, overwrite, progress, err);
 }
 
 /* How many recordings were computed. */
@@ -34,7 +40,7 @@ static size_t fill(const made_tools *t, bool overwrite)
 {
     ser_tree_filled filled;
     ser_error err = {0};
-    CHECK_OK(fill_with(&filled, t, overwrite, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, t, overwrite, NULL, &err), &err);
     CHECK(filled.n == N_RECORDINGS && filled.n_failed == 0);
     size_t n = filled.n_computed;
     ser_tree_filled_release(&filled);
@@ -139,7 +145,7 @@ static void test_resume(const made_tools *t)
     check_tree_equals_audio(t);
     make_recording("r3.wav", 0.7, 3);
     CHECK(fill(t, true) == N_RECORDINGS);
-    CHECK_FAILS(fill_with(&filled, t, true, NULL, &stop, &err), SER_E_CANCELLED, &err, "goes on");
+    CHECK_FAILS(fill_with(&filled, t, true, &stop, &err), SER_E_CANCELLED, &err, "goes on");
     size_t n_before = filled.n_computed;
     ser_tree_filled_release(&filled);
     CHECK(n_before >= 2 && n_before < N_RECORDINGS);
@@ -157,7 +163,7 @@ static void test_recordings_that_cannot_be_read(const made_tools *t)
     ser_tree *tree;
     ser_tree_filled filled;
     scratch_put("r4.wav", "no sound", 8);
-    CHECK_OK(fill_with(&filled, t, false, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, t, false, NULL, &err), &err);
     CHECK(filled.n_failed == 1 && filled.failures[4] && strstr(filled.failures[4], "r4.wav: ") &&
           !filled.failures[3]);
     ser_tree_filled_release(&filled);
@@ -176,7 +182,7 @@ static void test_other_parameters(const made_tools *t)
     ser_tree_filled filled;
     made_tools other;
     make_tools(&other, "LOGMEL", NULL, NULL, 512);
-    CHECK_FAILS(fill_with(&filled, &other, false, NULL, NULL, &err), SER_E_UNSUPPORTED, &err,
+    CHECK_FAILS(fill_with(&filled, &other, false, NULL, &err), SER_E_UNSUPPORTED, &err,
                 "MADE_LOGMEL_128: its hop_length is 320, not 512: --overwrite");
     ser_tree_filled_release(&filled);
     CHECK_OK(open_tree(&tree, &reason, &other, &err), &err);
@@ -193,9 +199,9 @@ static void test_other_recordings(const made_tools *t)
     ser_error err = {0};
     ser_tree_filled filled;
     made_corpus.n_utterances--;
-    CHECK_FAILS(fill_with(&filled, t, false, NULL, NULL, &err), SER_E_UNSUPPORTED, &err, "'r5'");
+    CHECK_FAILS(fill_with(&filled, t, false, NULL, &err), SER_E_UNSUPPORTED, &err, "'r5'");
     ser_tree_filled_release(&filled);
-    CHECK_OK(fill_with(&filled, t, true, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, t, true, NULL, &err), &err);
     ser_tree_filled_release(&filled);
     CHECK(access(in_tree("r5.npy"), F_OK) != 0 && access(in_tree("r4.npy"), F_OK) == 0);
     made_corpus.n_utterances++;
@@ -209,46 +215,57 @@ static void test_strange_files(const made_tools *t)
     ser_tree_filled filled;
     scratch_put("features/LOGMEL/MADE_LOGMEL_128/notes.npy", "mine", 4);
     unlink(in_tree("index.json"));
-    CHECK_FAILS(fill_with(&filled, t, false, NULL, NULL, &err), SER_E_UNSUPPORTED, &err, "no index.json");
+    CHECK_FAILS(fill_with(&filled, t, false, NULL, &err), SER_E_UNSUPPORTED, &err, "no index.json");
     ser_tree_filled_release(&filled);
     CHECK(fill(t, true) == N_RECORDINGS);
     CHECK(access(in_tree("notes.npy"), F_OK) == 0);
     unlink(in_tree("notes.npy"));
     scratch_put("features/LOGMEL/MADE_LOGMEL_128/index.json", "{\"format_version\": 1,\n", 22);
-    CHECK_FAILS(fill_with(&filled, t, false, NULL, NULL, &err), SER_E_FORMAT, &err, "index.json: line 2: ");
+    CHECK_FAILS(fill_with(&filled, t, false, NULL, &err), SER_E_FORMAT, &err, "index.json: line 2: ");
     ser_tree_filled_release(&filled);
     CHECK(fill(t, true) == N_RECORDINGS);
 }
 
 /* ---- joined, pooled ---- */
 
-static void fill_part(ser_tree_filled *out, made_tools *part, const char *type, const char *encoder)
-{
-    ser_error err = {0};
-    make_tools(part, type, encoder, "1", SER_DEFAULT_HOP);
-    CHECK_OK(fill_with(out, part, false, NULL, NULL, &err), &err);
-}
-
+/* All in one go; what is there is taken as it is. */
 static void test_joined(void)
 {
     ser_error err = {0};
-    ser_tree_filled parts[2], filled;
+    ser_tree_filled filled[3];
     made_tools logmel, whisper, both;
-    fill_part(&parts[0], &logmel, "LOGMEL", NULL);
-    fill_part(&parts[1], &whisper, "WHISPER", "tiny");
+    make_tools(&logmel, "LOGMEL", NULL, NULL, SER_DEFAULT_HOP);
+    make_tools(&whisper, "WHISPER", "tiny", "1", SER_DEFAULT_HOP);
     make_tools(&both, "LOGMEL+WHISPER", "tiny", "1", SER_DEFAULT_HOP);
-    CHECK_OK(fill_with(&filled, &both, false, parts, NULL, &err), &err);
-    CHECK(filled.n_computed == N_RECORDINGS);
-    ser_tree_filled_release(&filled);
+    const ser_tree_content contents[3] = {{logmel.extractor, &logmel.recipe, false},
+                                          {whisper.extractor, &whisper.recipe, false},
+                                          {both.extractor, &both.recipe, true}};
+    CHECK(fill(&logmel, true) == N_RECORDINGS);
+    CHECK(unlink(in_tree("r3.npy")) == 0);
+    CHECK_OK(fill_trees(filled, contents, 3, false, NULL, &err), &err);
+    CHECK(filled[0].n_computed == 1 && filled[1].n_computed == N_RECORDINGS &&
+          filled[2].n_computed == N_RECORDINGS);
+    for (int i = 0; i < 3; i++)
+        ser_tree_filled_release(&filled[i]);
+    check_tree_equals_audio(&logmel);
+    check_tree_equals_audio(&whisper);
     check_tree_equals_audio(&both);
-    CHECK_OK(fill_with(&filled, &both, true, NULL, NULL, &err), &err);
-    ser_tree_filled_release(&filled);
+    CHECK_OK(fill_with(filled, &both, true, NULL, &err), &err);
+    ser_tree_filled_release(filled);
     check_tree_equals_audio(&both);
+    /* A folder that may not be filled: none is touched. */
+    CHECK(unlink(in_tree("index/r3.safetensors")) == 0);
+    scratch_put("features/LOGMEL+WHISPER/MADE_LOGMEL+WHISPER/index.json", "x", 1);
+    CHECK_FAILS(fill_trees(filled, contents, 3, false, NULL, &err), SER_E_FORMAT, &err, "index.json");
+    CHECK(access(in_tree("index/r3.safetensors"), F_OK) != 0);
+    for (int i = 0; i < 3; i++)
+        ser_tree_filled_release(&filled[i]);
+    CHECK_OK(fill_trees(filled, contents, 3, true, NULL, &err), &err);
+    for (int i = 0; i < 3; i++)
+        ser_tree_filled_release(&filled[i]);
     free_tools(&logmel);
     free_tools(&whisper);
     free_tools(&both);
-    ser_tree_filled_release(&parts[0]);
-    ser_tree_filled_release(&parts[1]);
 }
 
 static void test_pooled_encoder(void)
@@ -263,10 +280,10 @@ static void test_pooled_encoder(void)
     size_t dims = ser_extractor_dims(t.extractor);
     extract(&frames, &t, 2);
     t.recipe.pool_encoder = true;
-    CHECK_FAILS(fill_with(&filled, &t, false, NULL, NULL, &err), SER_E_UNSUPPORTED, &err,
+    CHECK_FAILS(fill_with(&filled, &t, false, NULL, &err), SER_E_UNSUPPORTED, &err,
                 "its pool_encoder is false, not true");
     ser_tree_filled_release(&filled);
-    CHECK_OK(fill_with(&filled, &t, true, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, &t, true, NULL, &err), &err);
     ser_tree_filled_release(&filled);
     CHECK_OK(open_tree(&tree, &reason, &t, &err), &err);
     ser_tree_entry e;
@@ -295,12 +312,12 @@ static void test_some_of_its_layers(void)
     ser_tree_filled filled;
     made_tools all, some, none;
     make_tools(&all, "WHISPER", "tiny", "2,0,1", SER_DEFAULT_HOP);
-    CHECK_OK(fill_with(&filled, &all, true, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, &all, true, NULL, &err), &err);
     ser_tree_filled_release(&filled);
     make_tools(&some, "WHISPER", "tiny", "1,2", SER_DEFAULT_HOP);
     check_tree_equals_audio(&some);
     make_tools(&none, "WHISPER", "tiny", "1", SER_DEFAULT_HOP);
-    CHECK_OK(fill_with(&filled, &none, true, NULL, NULL, &err), &err);
+    CHECK_OK(fill_with(&filled, &none, true, NULL, &err), &err);
     ser_tree_filled_release(&filled);
     CHECK_OK(open_tree(&tree, &reason, &some, &err), &err);
     CHECK(!tree && strstr(reason.text, "its layers is {\"WHISPER\":[1]}, not {\"WHISPER\":[1,2]}"));
@@ -446,9 +463,10 @@ static void test_no_memory_to_fill(const made_tools *t)
     ser_status st = SER_E_NOMEM;
     snprintf(features, sizeof features, "%s", scratch("features"));
     const ser_tree_fill_settings settings = {.features_dir = features, .overwrite = true, .n_threads = 1};
+    const ser_tree_content content = {.extractor = t->extractor, .recipe = &t->recipe};
     for (long n = 0; st != SER_OK && n < 3000; n += 3) {
         ser_alloc_fail_at(n);
-        st = ser_tree_fill(&filled, &made_corpus, t->extractor, &t->recipe, &settings, &err);
+        st = ser_trees_fill(&filled, &content, 1, &made_corpus, &settings, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
         ser_tree_filled_release(&filled);
     }

@@ -131,7 +131,7 @@ static void test_normalize(void)
     ser_error err = {0};
     ser_store *store = make_store(2), *raw = make_store(2);
     float *spread = ser_alloc(store->dims, sizeof *spread);
-    CHECK_OK(ser_dataset_normalize(store, &corpus, SER_NORMALIZE_SPEAKER, spread, &err), &err);
+    CHECK_OK(ser_normalize_apply(store, NULL, &corpus, SER_NORMALIZE_SPEAKER, 2, spread, &err), &err);
     for (int speaker = 0; speaker < N_SPEAKERS; speaker++) {
         double sum = 0, sum_of_squares = 0, n = 0, raw_mean = 0, raw_square = 0;
         for (size_t u = 0; u < N; u++)
@@ -149,8 +149,8 @@ static void test_normalize(void)
     }
     CHECK(spread[3] > 0.5 && spread[3] < 2);
     utterances[7].speaker = -1;
-    CHECK_FAILS(ser_dataset_normalize(store, &corpus, SER_NORMALIZE_SPEAKER, NULL, &err), SER_E_ARG, &err,
-                "has no speakers");
+    CHECK_FAILS(ser_normalize_apply(store, NULL, &corpus, SER_NORMALIZE_SPEAKER, 2, NULL, &err), SER_E_ARG,
+                &err, "has no speakers");
     make_corpus();
     ser_free(spread);
     ser_store_free(&store);

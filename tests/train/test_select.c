@@ -3,7 +3,7 @@
 #include "test.h"
 #include "train/select.h"
 #include "train/softmax_regression.h"
-#include "train/standardise.h"
+#include "model/moments.h"
 
 /* 150 recordings of 6 speakers, each with one altered copy behind it. Features 0 ... 9 tell the label, the
  * others are noise. More rows than one panel of inner products has, and more features than rows. */

@@ -3,7 +3,7 @@
 #include "golden_numbers.h"
 #include "test.h"
 #include "train/softmax_regression.h"
-#include "train/standardise.h"
+#include "model/moments.h"
 
 static ser_nn_ops *ops[2];
 static ser_nn_work *work; /* oneDNN, one thread */

@@ -1,7 +1,7 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "model/moments.h"
 #include "test.h"
-#include "train/standardise.h"
 
 enum { N = 41, N_IN = 37 };
 
@@ -70,10 +70,8 @@ static void test_bad_input(void)
                     "feature 9 of row 17");
         values[17][9] = kept;
     }
-    for (long at = 0; at < 2; at++) {
-        ser_alloc_fail_at(at);
-        CHECK_FAILS(ser_standardise(mean, scale, rows, N, N_IN, &err), SER_E_NOMEM, &err, "memory");
-    }
+    ser_alloc_fail_at(0);
+    CHECK_FAILS(ser_standardise(mean, scale, rows, N, N_IN, &err), SER_E_NOMEM, &err, "memory");
     CHECK_OK(ser_standardise(mean, scale, rows, N, N_IN, &err), &err);
 }
 

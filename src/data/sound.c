@@ -1,0 +1,198 @@
+#include "data/sound.h"
+#include "audio/audio.h"
+#include "base/memory.h"
+#include "base/sha256.h"
+#include "base/threads.h"
+#include "io/file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ser_sound_file {
+    const char *path;
+    ser_bytes bytes; /* until it is decoded */
+    bool is_hashed;
+    char sha256[65];
+    float *pcm;
+    size_t n_samples;
+    char warning[256];
+};
+
+static void close_file(ser_sound_file *f)
+{
+    ser_bytes_release(&f->bytes);
+    ser_free(f->pcm);
+    *f = (ser_sound_file){0};
+}
+
+static ser_status hash_file(ser_sound_file *f, ser_error *err)
+{
+    if (f->is_hashed)
+        return SER_OK;
+    ser_status st = ser_io_read(&f->bytes, f->path, 0, err);
+    if (st != SER_OK)
+        return st;
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, f->bytes.data, f->bytes.n);
+    ser_sha256_finish(&h, f->sha256);
+    f->is_hashed = true;
+    return SER_OK;
+}
+
+static ser_status decode_file(ser_sound_file *f, ser_error *err)
+{
+    if (f->pcm)
+        return SER_OK;
+    ser_status st = f->bytes.data ? SER_OK : ser_io_read(&f->bytes, f->path, 0, err);
+    if (st == SER_OK)
+        st = ser_audio_load_memory(&f->pcm, &f->n_samples, f->bytes.data, f->bytes.n, f->warning, err);
+    ser_bytes_release(&f->bytes);
+    return st;
+}
+
+/* ---- stretches ---- */
+
+static bool is_stretch(const ser_utterance *u)
+{
+    return u->start_s > 0 || u->end_s > 0;
+}
+
+/* SIZE_MAX: to the end. */
+static void stretch_of(const ser_utterance *u, size_t *first, size_t *end)
+{
+    static const double longest_s = 1e9; /* far beyond any recording, and within size_t */
+    *first = (size_t)llround(fmin(fmax(u->start_s, 0), longest_s) * SER_SAMPLE_RATE_HZ);
+    *end = u->end_s > 0 ? (size_t)llround(fmin(u->end_s, longest_s) * SER_SAMPLE_RATE_HZ) : SIZE_MAX;
+}
+
+ser_status ser_sound_hash(ser_sound *s, ser_error *err)
+{
+    ser_status st = hash_file(s->file, err);
+    if (st != SER_OK)
+        return st;
+    memcpy(s->content, s->file->sha256, sizeof s->content);
+    if (!is_stretch(s->utterance))
+        return SER_OK;
+    size_t first, end;
+    char text[128];
+    ser_sha256 h;
+    stretch_of(s->utterance, &first, &end);
+    int n = snprintf(text, sizeof text, "%s %zu %zu", s->file->sha256, first, end);
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, text, (size_t)n);
+    ser_sha256_finish(&h, s->content);
+    return SER_OK;
+}
+
+ser_status ser_sound_decode(ser_sound *s, ser_error *err)
+{
+    if (s->pcm)
+        return SER_OK;
+    ser_status st = decode_file(s->file, err);
+    if (st != SER_OK)
+        return st;
+    size_t first, end, n = s->file->n_samples;
+    stretch_of(s->utterance, &first, &end);
+    if (end > n)
+        end = n;
+    if (first >= end || end - first < SER_MIN_SAMPLES)
+        return ser_fail(err, SER_E_FORMAT,
+                        "it holds %.3f s, of which from %g to %g s less than 25 ms: name another stretch",
+                        (double)n / SER_SAMPLE_RATE_HZ, s->utterance->start_s, s->utterance->end_s);
+    s->pcm = s->file->pcm + first;
+    s->n_samples = end - first;
+    return SER_OK;
+}
+
+const char *ser_sound_warning(const ser_sound *s)
+{
+    return s->file->warning;
+}
+
+/* ---- all of a corpus ---- */
+
+typedef struct files {
+    const ser_corpus *corpus;
+    size_t *order; /* (n_utterances): file by file */
+    size_t *first; /* (n + 1): where a file's recordings begin */
+    size_t n;
+    ser_sound_work work;
+    void *context;
+} files;
+
+typedef struct place {
+    const char *path;
+    size_t utterance, leader; /* the first utterance of the same file */
+} place;
+
+static int by_path(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    int c = strcmp(x->path, y->path);
+    return c ? c : (x->utterance > y->utterance) - (x->utterance < y->utterance);
+}
+
+static int by_leader(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    if (x->leader != y->leader)
+        return x->leader < y->leader ? -1 : 1;
+    return (x->utterance > y->utterance) - (x->utterance < y->utterance);
+}
+
+/* Files in the order of their first recordings, so that of several failures the first is told. */
+static ser_status sort(files *f, ser_error *err)
+{
+    size_t n = f->corpus->n_utterances;
+    place *places = ser_alloc(n, sizeof *places);
+    f->order = ser_alloc(n, sizeof *f->order);
+    f->first = ser_alloc(n + 1, sizeof *f->first);
+    if (!places || !f->order || !f->first) {
+        ser_free(places);
+        return ser_fail_nomem(err);
+    }
+    for (size_t u = 0; u < n; u++)
+        places[u] = (place){.path = f->corpus->utterances[u].path, .utterance = u};
+    qsort(places, n, sizeof *places, by_path);
+    for (size_t i = 0; i < n; i++)
+        places[i].leader =
+            i && strcmp(places[i - 1].path, places[i].path) == 0 ? places[i - 1].leader : places[i].utterance;
+    qsort(places, n, sizeof *places, by_leader);
+    for (size_t i = 0; i < n; i++) {
+        if (!i || places[i].leader != places[i - 1].leader)
+            f->first[f->n++] = i;
+        f->order[i] = places[i].utterance;
+    }
+    f->first[f->n] = n;
+    ser_free(places);
+    return SER_OK;
+}
+
+static ser_status work_on_file(void *context, size_t i, int worker, ser_error *err)
+{
+    const files *f = context;
+    ser_sound_file file = {.path = f->corpus->utterances[f->order[f->first[i]]].path};
+    ser_status st = SER_OK;
+    for (size_t k = f->first[i]; k < f->first[i + 1] && st == SER_OK; k++) {
+        size_t u = f->order[k];
+        ser_sound sound = {.utterance = &f->corpus->utterances[u], .file = &file};
+        st = f->work(f->context, u, &sound, worker, err);
+    }
+    close_file(&file);
+    return st;
+}
+
+ser_status ser_sound_for_each(const ser_corpus *corpus, int n_threads, ser_sound_work work, void *context,
+                              ser_error *err)
+{
+    files f = {.corpus = corpus, .work = work, .context = context};
+    ser_status st = sort(&f, err);
+    if (st == SER_OK)
+        st = ser_parallel_for(n_threads, f.n, work_on_file, &f, err);
+    ser_free(f.order);
+    ser_free(f.first);
+    return st;
+}
