@@ -6,7 +6,13 @@
  *
  * Errors: every call that can fail returns a ser_status and, where an error struct is given (NULL is fine),
  * one line of text that says what is wrong and what to do. On failure, output pointers are left NULL and
- * outputs untouched. */
+ * outputs untouched.
+ *
+ * Versions: a program runs with every later library of the same SER_API_VERSION. Structs that a program fills
+ * begin with size, sizeof of the struct in the header that it was built with (0: the fields that version 1 of
+ * this interface began with), so that fields may join at their end: what a program does not know of keeps its
+ * default. Structs that the library fills have room for that; functions that work on structs know them by
+ * their size at build time. */
 #ifndef SER_SER_H
 #define SER_SER_H
 
@@ -23,6 +29,7 @@ extern "C" {
 #define SER_API
 #endif
 
+#define SER_API_VERSION    1     /* of this header; see ser_api_version */
 #define SER_SAMPLE_RATE_HZ 16000 /* what every model listens to */
 #define SER_MAX_LABELS     64    /* emotions a model can tell apart, at most */
 
@@ -51,7 +58,8 @@ typedef enum ser_precision {
 typedef enum ser_engine { SER_ENGINE_ONEDNN, SER_ENGINE_REF } ser_engine;
 
 typedef struct ser_settings {
-    int n_threads;           /* inside one recording; 0: all cores */
+    size_t size;
+    int n_threads;           /* of sessions that do not say otherwise, inside one recording; 0: all cores */
     ser_precision precision; /* of the encoder; AUTO: the fastest on this processor that keeps the accuracy */
     ser_engine engine;       /* REF: plain C, slow, to compare with */
     /* Of models that carry no encoder: the checkpoint's folder, or its name in the model hub's cache; where a
@@ -61,11 +69,19 @@ typedef struct ser_settings {
     size_t n_encoders;
 } ser_settings;
 
-/* Fills *s with the defaults: all cores, AUTO, oneDNN, no encoder folder. */
-SER_API void ser_default_settings(ser_settings *s);
+/* Fills the first size bytes of *s with the defaults: all cores, AUTO, oneDNN, no encoder folder. */
+SER_API void ser_settings_init(ser_settings *s, size_t size);
+static inline void ser_default_settings(ser_settings *s)
+{
+    ser_settings_init(s, sizeof *s);
+}
 
 /* "MAJOR.MINOR.PATCH" */
 SER_API const char *ser_version(void);
+/* SER_API_VERSION of the library that runs. */
+SER_API int ser_api_version(void);
+/* "SER_E_FORMAT"; "unknown" for a number that is no status. */
+SER_API const char *ser_status_name(ser_status status);
 
 typedef struct ser_model ser_model;
 typedef struct ser_session ser_session;
@@ -84,8 +100,20 @@ SER_API const char *ser_model_label(const ser_model *model, size_t i);
  * "linear+timnet" (both, their calibrated scores averaged). */
 SER_API const char *ser_model_type(const ser_model *model);
 
-/* Working memory for predictions. The model must outlive the session. */
-SER_API ser_status ser_session_new(ser_session **out, const ser_model *model, ser_error *err);
+/* What it reads, in a fixed spelling: "WHISPER(layers=2,3,4;pad=0)"; owned by the model. */
+SER_API const char *ser_model_features(const ser_model *model);
+/* Where it comes from, as its maker wrote it: a JSON object with corpora, hashes, settings, figures; owned by
+ * the model. NULL: the file does not say. */
+SER_API const char *ser_model_provenance(const ser_model *model);
+
+typedef struct ser_session_settings {
+    size_t size;
+    int n_threads; /* inside one recording; 0: all cores */
+} ser_session_settings;
+
+/* Working memory for predictions. settings NULL: as the model's. The model must outlive the session. */
+SER_API ser_status ser_session_new(ser_session **out, const ser_model *model,
+                                   const ser_session_settings *settings, ser_error *err);
 SER_API void ser_session_free(ser_session **session);
 
 typedef enum ser_note {
@@ -109,13 +137,19 @@ typedef struct ser_result {
     char warning[256];     /* empty, or what was odd about the recording (such as a truncated file) */
     ser_segment *segments; /* with timeline; owned by the result */
     size_t n_segments;
+    float *peaks; /* with n_peaks: the largest absolute sample of so many equal parts; owned by the result */
+    size_t n_peaks;
+    uint64_t reserved[8]; /* 0 */
 } ser_result;
 
 typedef struct ser_predict_options {
-    int timeline; /* not 0: fill segments: the emotion over time, equal neighbours merged */
-    /* Told how many seconds have been heard so far, from the calling thread, about once a second of sound;
-     * what is not 0 stops the work with SER_E_CANCELLED. NULL: nobody is told. */
-    int (*on_progress)(void *context, double heard_s);
+    size_t size;
+    int timeline;   /* not 0: fill segments: the emotion over time, equal neighbours merged */
+    size_t n_peaks; /* so many peaks, to draw the sound; 0: none */
+    /* Told how many seconds have been heard so far, of how many as far as the recording says (0: it does
+     * not), from the calling thread, about once a second of sound; what is not 0 stops the work with
+     * SER_E_CANCELLED. NULL: nobody is told. */
+    int (*on_progress)(void *context, double heard_s, double total_s);
     void *context;
 } ser_predict_options;
 
@@ -127,7 +161,29 @@ SER_API ser_status ser_predict(ser_session *s, const float *pcm, size_t n_sample
 /* The same for an audio file of any rate and channel count that libsndfile reads; "-" is standard input. */
 SER_API ser_status ser_predict_file(ser_session *s, const char *path, const ser_predict_options *options,
                                     ser_result *r, ser_error *err);
+/* The same for the bytes of such a file, which are not kept. */
+SER_API ser_status ser_predict_bytes(ser_session *s, const void *bytes, size_t n_bytes,
+                                     const ser_predict_options *options, ser_result *r, ser_error *err);
+/* Releases what the result owns; a result that was never filled must be zeroed. */
 SER_API void ser_result_release(ser_result *r);
+
+/* What the model reads of a recording. */
+typedef struct ser_feature_array {
+    float *values; /* (n_rows, n_dims), C order; owned by the array */
+    size_t n_rows, n_dims;
+    double frames_per_s;  /* 0: pooled */
+    uint64_t reserved[4]; /* 0 */
+} ser_feature_array;
+
+/* Frames over time, or with pooled not 0 one row: for each hidden state (or log-mel, ...) mean and deviation
+ * of all frames, then of the active ones. Input and errors as ser_predict. */
+SER_API ser_status ser_features(ser_session *s, const float *pcm, size_t n_samples, int pooled,
+                                ser_feature_array *out, ser_error *err);
+SER_API ser_status ser_features_file(ser_session *s, const char *path, int pooled, ser_feature_array *out,
+                                     ser_error *err);
+SER_API ser_status ser_features_bytes(ser_session *s, const void *bytes, size_t n_bytes, int pooled,
+                                      ser_feature_array *out, ser_error *err);
+SER_API void ser_feature_array_release(ser_feature_array *a);
 
 /* From now on this session standardises features by the voice heard in these recordings (no labels needed),
  * and answers with the model's second head. At least 3 recordings; 10 or more are better. n_paths 0: back to
@@ -140,11 +196,11 @@ SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *p
  * several heard alike. Costs a second or two more. */
 SER_API ser_status ser_session_adapt(ser_session *s, const char *const *paths, size_t n_paths,
                                      ser_error *err);
-/* From now on each recording that this session hears joins the baseline before it is answered for, so that
- * answers depend on their order: for one voice, whose recordings come one by one. Errors as
- * ser_session_set_baseline. */
+/* From now on each recording that this session hears joins the baseline, once, before it is answered for, so
+ * that answers depend on their order, and on nothing else that is asked: for one voice, whose recordings come
+ * one by one. Those of more than 10 s are heard once more for it. Errors as ser_session_set_baseline. */
 SER_API ser_status ser_session_follow_voice(ser_session *s, ser_error *err);
-/* What the first two functions above did to another session of the same model. */
+/* What the first two functions above did to another session of the same model; the same session: nothing. */
 SER_API ser_status ser_session_copy_baseline(ser_session *s, const ser_session *from, ser_error *err);
 
 #ifdef __cplusplus

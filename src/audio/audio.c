@@ -1,7 +1,6 @@
 #include "audio/audio.h"
 #include "audio/decoder.h"
 #include "audio/ffmpeg.h"
-#include "audio/outline.h"
 #include "audio/source.h"
 #include "base/memory.h"
 
@@ -26,9 +25,7 @@ struct ser_audio {
     float *out; /* at our rate; out_at ... n_out is not delivered yet */
     size_t n_out, out_at;
     uint64_t n_frames, n_delivered; /* so far */
-    uint64_t n_read;                /* by the caller, since the beginning */
-    ser_outline outline;
-    double opposed_s; /* since when the channels cancel each other; < 0: they do not */
+    double opposed_s;               /* since when the channels cancel each other; < 0: they do not */
     bool decoded_all, ended;
     char warning[256];
 };
@@ -230,13 +227,7 @@ static void stop(ser_audio *a)
     ser_free(a->frames);
     ser_free(a->mono);
     ser_free(a->out);
-    a->decoder = NULL;
-    a->resampler = NULL;
-    a->frames = a->mono = a->out = NULL;
-    a->n_mono = a->mono_at = a->n_out = a->out_at = 0;
-    a->n_frames = a->n_delivered = a->n_read = 0;
-    a->decoded_all = a->ended = false;
-    a->warning[0] = 0;
+    *a = (ser_audio){.source = a->source, .opposed_s = -1};
 }
 
 void ser_audio_close(ser_audio **a)
@@ -261,15 +252,6 @@ void ser_audio_get_info(const ser_audio *a, ser_audio_info *info)
     *info = *ser_decoder_info(a->decoder);
 }
 
-/* What is read a second time is not counted again. */
-static void note_peaks(ser_audio *a, const float *pcm, size_t n)
-{
-    uint64_t n_known = a->outline.n_samples > a->n_read ? a->outline.n_samples - a->n_read : 0;
-    if (n > n_known)
-        ser_outline_add(&a->outline, pcm + n_known, n - (size_t)n_known);
-    a->n_read += n;
-}
-
 ser_status ser_audio_read(ser_audio *a, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
 {
     *n_read = 0;
@@ -288,18 +270,12 @@ ser_status ser_audio_read(ser_audio *a, float *pcm, size_t n_max, size_t *n_read
         a->out_at += n;
         *n_read += n;
     }
-    note_peaks(a, pcm, *n_read);
     return SER_OK;
 }
 
 const char *ser_audio_warning(const ser_audio *a)
 {
     return a->warning;
-}
-
-void ser_audio_peaks(const ser_audio *a, float *peaks, size_t n_peaks)
-{
-    ser_outline_peaks(&a->outline, peaks, n_peaks);
 }
 
 static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_error *err)

@@ -40,10 +40,6 @@ ser_status ser_audio_rewind(ser_audio *a, ser_error *err);
  */
 const char *ser_audio_warning(const ser_audio *a);
 
-/* How loud the sound read so far is: the largest absolute sample of n_peaks equal parts of it. Kept across
- * ser_audio_rewind, so that a picture needs no second decoding. */
-void ser_audio_peaks(const ser_audio *a, float *peaks, size_t n_peaks);
-
 /* A whole recording; *pcm is owned by the caller (ser_free). SER_E_FORMAT also for less than SER_MIN_SAMPLES.
  * warning may be NULL; else it receives ser_audio_warning's text. */
 ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],

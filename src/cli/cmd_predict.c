@@ -6,7 +6,6 @@
 #include "cli/common.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
-#include "predict_audio.h"
 #include "report/escape.h"
 #include "report/pictures.h"
 #include "report/prediction.h"
@@ -91,7 +90,7 @@ static ser_status get_session(job *j, int worker, ser_session **session, ser_err
 {
     ser_status st = SER_OK;
     if (!j->sessions[worker]) {
-        st = ser_session_new(&j->sessions[worker], j->model, err);
+        st = ser_session_new(&j->sessions[worker], j->model, NULL, err);
         if (st == SER_OK && j->voice)
             st = ser_session_copy_baseline(j->sessions[worker], j->voice, err);
         if (st == SER_OK && follow)
@@ -133,12 +132,8 @@ static void write_result(answer *a, const ser_prediction_form *form, const char 
         ser_prediction_text(&a->out, form, name, r);
 }
 
-static ser_status draw(const ser_prediction_form *form, const ser_audio *audio, const char *name,
-                       const ser_result *r, ser_error *err)
+static ser_status draw(const ser_prediction_form *form, const char *name, const ser_result *r, ser_error *err)
 {
-    enum { N_PEAKS = 600 };
-    float peaks[N_PEAKS];
-    ser_audio_peaks(audio, peaks, N_PEAKS);
     const char *slash = strrchr(name, '/');
     const ser_timeline_picture picture = {.title = slash ? slash + 1 : name,
                                           .labels = form->labels,
@@ -146,8 +141,8 @@ static ser_status draw(const ser_prediction_form *form, const ser_audio *audio, 
                                           .segments = r->segments,
                                           .n_segments = r->n_segments,
                                           .duration_s = r->duration_s,
-                                          .peaks = peaks,
-                                          .n_peaks = N_PEAKS};
+                                          .peaks = r->peaks,
+                                          .n_peaks = r->n_peaks};
     ser_status st = ser_save_timeline(picture_path, &picture, err);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", picture_path);
 }
@@ -171,46 +166,28 @@ static void print_ready(job *j)
 }
 
 /* Of the only recording. */
-typedef struct listening {
-    const ser_progress *progress;
-    size_t total_s; /* 0: not known */
-} listening;
-
-static int tell_heard(void *context, double heard_s)
+static int tell_heard(void *context, double heard_s, double total_s)
 {
-    const listening *l = context;
-    size_t done_s = (size_t)heard_s;
-    return !ser_progress_report(l->progress, "seconds",
-                                l->total_s && done_s > l->total_s ? l->total_s : done_s, l->total_s);
+    size_t done_s = (size_t)heard_s, all_s = (size_t)total_s;
+    return !ser_progress_report(context, "seconds", all_s && done_s > all_s ? all_s : done_s, all_s);
 }
 
-static size_t stated_seconds(const ser_audio *audio)
-{
-    ser_audio_info info;
-    ser_audio_get_info(audio, &info);
-    return (size_t)(info.n_frames_stated / (uint64_t)info.sample_rate_hz);
-}
-
-/* The recording is opened here and once, so that it may be a pipe. */
 static ser_status answer_input(job *j, const ser_input *input, int worker, ser_result *r, ser_error *err)
 {
+    enum { N_PEAKS = 600 };
     ser_session *session;
-    ser_audio *audio = NULL;
-    listening hearing = {.progress = &j->progress};
-    ser_predict_options wanted = {.timeline = timeline || picture_path};
+    ser_predict_options wanted = {.size = sizeof wanted, .timeline = timeline || picture_path};
+    if (picture_path)
+        wanted.n_peaks = N_PEAKS;
+    if (j->inputs->n == 1 && j->progress.fn) {
+        wanted.on_progress = tell_heard;
+        wanted.context = &j->progress;
+    }
     ser_status st = get_session(j, worker, &session, err);
     if (st == SER_OK)
-        st = ser_audio_open(&audio, input->path, err);
-    if (st == SER_OK && j->inputs->n == 1 && j->progress.fn) {
-        hearing.total_s = stated_seconds(audio);
-        wanted.on_progress = tell_heard;
-        wanted.context = &hearing;
-    }
-    if (st == SER_OK)
-        st = ser_predict_audio(session, audio, &wanted, r, err);
+        st = ser_predict_file(session, input->path, &wanted, r, err);
     if (st == SER_OK && picture_path)
-        st = draw(&j->form, audio, input->name, r, err);
-    ser_audio_close(&audio);
+        st = draw(&j->form, input->name, r, err);
     return st;
 }
 
@@ -270,7 +247,7 @@ static ser_status hear_voice(ser_session **out, const ser_model *model, const se
                              ser_error *err)
 {
     const char **paths = ser_alloc(recordings->n, sizeof *paths);
-    ser_status st = paths ? ser_session_new(out, model, err) : ser_fail_nomem(err);
+    ser_status st = paths ? ser_session_new(out, model, NULL, err) : ser_fail_nomem(err);
     for (size_t i = 0; i < recordings->n && st == SER_OK; i++)
         paths[i] = recordings->items[i].path;
     if (st == SER_OK)

@@ -15,7 +15,7 @@ static ser_status reserve(ser_frame_row *row, size_t n_frames, size_t dims, ser_
     return row->x ? SER_OK : ser_fail_nomem(err);
 }
 
-static char *cache_path(const ser_frame_set *s, const ser_features *f, size_t row, size_t block)
+static char *cache_path(const ser_frame_set *s, const ser_recording_features *f, size_t row, size_t block)
 {
     char kind[40];
     snprintf(kind, sizeof kind, "frames-average-%zu%s", s->condense.n_averaged,
@@ -25,8 +25,8 @@ static char *cache_path(const ser_frame_set *s, const ser_features *f, size_t ro
 }
 
 /* One block of a row in the cache into its columns; the first block says how many frames there are. */
-static bool read_block(ser_frame_row *row, const ser_frame_set *s, const ser_features *f, size_t row_index,
-                       size_t block)
+static bool read_block(ser_frame_row *row, const ser_frame_set *s, const ser_recording_features *f,
+                       size_t row_index, size_t block)
 {
     size_t offset, dims;
     ser_safetensors *file;
@@ -43,7 +43,8 @@ static bool read_block(ser_frame_row *row, const ser_frame_set *s, const ser_fea
     return ok;
 }
 
-bool ser_frame_row_read(ser_frame_row *row, const ser_frame_set *s, const ser_features *f, size_t row_index)
+bool ser_frame_row_read(ser_frame_row *row, const ser_frame_set *s, const ser_recording_features *f,
+                        size_t row_index)
 {
     bool ok = true;
     for (size_t b = 0; b < ser_extractor_n_blocks(f->settings->extractor) && ok; b++)
@@ -56,7 +57,7 @@ bool ser_frame_row_read(ser_frame_row *row, const ser_frame_set *s, const ser_fe
 }
 
 /* What cannot be kept is computed again. */
-void ser_frame_row_write(const ser_frame_row *row, const ser_frame_set *s, const ser_features *f,
+void ser_frame_row_write(const ser_frame_row *row, const ser_frame_set *s, const ser_recording_features *f,
                          size_t row_index)
 {
     if (!f->settings->folder)

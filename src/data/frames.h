@@ -37,8 +37,9 @@ static inline size_t ser_frame_set_test_row(const ser_frame_set *s)
 ser_status ser_frame_row_fill(ser_frame_row *row, const ser_frame_set *s, ser_frame_buffer *frames,
                               ser_error *err);
 /* A row in the cache, where frames are condensed too. */
-bool ser_frame_row_read(ser_frame_row *row, const ser_frame_set *s, const ser_features *f, size_t row_index);
-void ser_frame_row_write(const ser_frame_row *row, const ser_frame_set *s, const ser_features *f,
+bool ser_frame_row_read(ser_frame_row *row, const ser_frame_set *s, const ser_recording_features *f,
+                        size_t row_index);
+void ser_frame_row_write(const ser_frame_row *row, const ser_frame_set *s, const ser_recording_features *f,
                          size_t row_index);
 
 #endif

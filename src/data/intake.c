@@ -42,7 +42,7 @@ static ser_status receive(void *context, const ser_frames *frames, ser_error *er
 }
 
 /* What is not found in the cache is made of the frames, which are looked for once. */
-static ser_status take_row(intake *in, ser_features *f, size_t u, size_t row, intake_worker *w,
+static ser_status take_row(intake *in, ser_recording_features *f, size_t u, size_t row, intake_worker *w,
                            bool *computed, ser_error *err)
 {
     const ser_extractor *e = in->settings->extractor;
@@ -73,8 +73,8 @@ static ser_status take_row(intake *in, ser_features *f, size_t u, size_t row, in
 
 /* ---- a recording ---- */
 
-static ser_status take_rows(intake *in, size_t u, ser_features *f, intake_worker *w, size_t *n_computed,
-                            ser_error *err)
+static ser_status take_rows(intake *in, size_t u, ser_recording_features *f, intake_worker *w,
+                            size_t *n_computed, ser_error *err)
 {
     ser_status st = ser_features_describe(f, &in->store->recordings[u], err);
     for (size_t row = 0; row < in->store->n_rows && st == SER_OK; row++) {
@@ -88,7 +88,7 @@ static ser_status take_rows(intake *in, size_t u, ser_features *f, intake_worker
 static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker, ser_error *err)
 {
     intake *in = context;
-    ser_features f;
+    ser_recording_features f;
     size_t n_computed = 0;
     ser_status st = ser_features_open(&f, in->settings, sound, err);
     if (st == SER_OK)

@@ -11,11 +11,12 @@
 
 /* ---- the recording itself ---- */
 
-ser_status ser_features_open(ser_features *f, const ser_intake_settings *s, ser_sound *sound, ser_error *err)
+ser_status ser_features_open(ser_recording_features *f, const ser_intake_settings *s, ser_sound *sound,
+                             ser_error *err)
 {
     const ser_tree_recording *r =
         s->tree ? ser_tree_index_find(&s->tree->index, sound->utterance->name) : NULL;
-    *f = (ser_features){.settings = s, .sound = sound};
+    *f = (ser_recording_features){.settings = s, .sound = sound};
     ser_status st = s->without_audio ? SER_OK : ser_sound_hash(sound, err);
     if (st != SER_OK)
         return ser_fail_within(err, st, "%s: ", sound->utterance->path);
@@ -26,12 +27,12 @@ ser_status ser_features_open(ser_features *f, const ser_intake_settings *s, ser_
     return ser_tree_read(&f->entry, s->tree, r, err); /* its text names the file */
 }
 
-void ser_features_release(ser_features *f)
+void ser_features_release(ser_recording_features *f)
 {
     ser_tree_entry_release(&f->entry);
 }
 
-static ser_status decode(ser_features *f, ser_error *err)
+static ser_status decode(ser_recording_features *f, ser_error *err)
 {
     if (f->settings->without_audio)
         return ser_fail(err, SER_E_IO,
@@ -68,7 +69,7 @@ static void write_recording(const ser_recording *r, const char *path)
     ser_cache_write(path, SER_U8, bytes, n_bytes, metadata, 2);
 }
 
-static void take_from_tree(ser_features *f, ser_recording *r)
+static void take_from_tree(ser_recording_features *f, ser_recording *r)
 {
     memcpy(r->sha256, f->entry.sha256, sizeof r->sha256);
     r->n_samples = f->entry.n_samples;
@@ -76,7 +77,7 @@ static void take_from_tree(ser_features *f, ser_recording *r)
     f->entry.fingerprint = NULL;
 }
 
-static ser_status describe(ser_features *f, ser_recording *r, ser_error *err)
+static ser_status describe(ser_recording_features *f, ser_recording *r, ser_error *err)
 {
     ser_status st = decode(f, err);
     if (st == SER_OK)
@@ -88,7 +89,7 @@ static ser_status describe(ser_features *f, ser_recording *r, ser_error *err)
     return SER_OK;
 }
 
-ser_status ser_features_describe(ser_features *f, ser_recording *r, ser_error *err)
+ser_status ser_features_describe(ser_recording_features *f, ser_recording *r, ser_error *err)
 {
     ser_status st = SER_OK;
     if (f->in_tree) {
@@ -119,8 +120,8 @@ static void row_recipe(const ser_intake_settings *s, size_t row, char *recipe, s
 }
 
 /* The samples of a row, owned by the caller. */
-static ser_status alter(float **pcm, size_t *n_samples, const ser_features *f, size_t row, uint64_t seed,
-                        ser_error *err)
+static ser_status alter(float **pcm, size_t *n_samples, const ser_recording_features *f, size_t row,
+                        uint64_t seed, ser_error *err)
 {
     if (row <= f->settings->n_copies)
         return ser_augment_copy(pcm, n_samples, f->sound->pcm, f->sound->n_samples, seed, err);
@@ -151,8 +152,8 @@ static ser_status extract(const ser_intake_settings *s, ser_extractor_work *work
     return st;
 }
 
-ser_status ser_features_frames(ser_features *f, size_t row, ser_extractor_work *work, ser_frames_fn receive,
-                               void *context, ser_error *err)
+ser_status ser_features_frames(ser_recording_features *f, size_t row, ser_extractor_work *work,
+                               ser_frames_fn receive, void *context, ser_error *err)
 {
     const ser_intake_settings *s = f->settings;
     if (row == 0 && f->in_tree) {
@@ -177,7 +178,7 @@ ser_status ser_features_frames(ser_features *f, size_t row, ser_extractor_work *
 
 /* ---- the cache ---- */
 
-char *ser_features_cache_path(const ser_features *f, const char *kind, size_t row, size_t block)
+char *ser_features_cache_path(const ser_recording_features *f, const char *kind, size_t row, size_t block)
 {
     const ser_intake_settings *s = f->settings;
     char recipe[64];
@@ -192,7 +193,7 @@ char *ser_features_cache_path(const ser_features *f, const char *kind, size_t ro
     return path;
 }
 
-bool ser_features_read_pooled(const ser_features *f, size_t row, float *pooled)
+bool ser_features_read_pooled(const ser_recording_features *f, size_t row, float *pooled)
 {
     const ser_extractor *e = f->settings->extractor;
     bool ok = true;
@@ -211,7 +212,7 @@ bool ser_features_read_pooled(const ser_features *f, size_t row, float *pooled)
     return ok;
 }
 
-void ser_features_write_pooled(const ser_features *f, size_t row, const float *pooled)
+void ser_features_write_pooled(const ser_recording_features *f, size_t row, const float *pooled)
 {
     const ser_extractor *e = f->settings->extractor;
     for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {

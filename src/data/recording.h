@@ -31,33 +31,33 @@ static inline size_t ser_features_n_rows(const ser_intake_settings *s)
 }
 
 /* One recording under way. */
-typedef struct ser_features {
+typedef struct ser_recording_features {
     const ser_intake_settings *settings;
     ser_sound *sound;
     char content[65]; /* the sound's, or what the tree says of it */
     char sha256[65];  /* of its samples: after ser_features_describe */
     bool in_tree;
     ser_tree_entry entry; /* of the tree */
-} ser_features;
+} ser_recording_features;
 
 /* Finds the recording in the tree; only what was made of the same file is taken. Release it in any case. */
-ser_status ser_features_open(ser_features *f, const ser_intake_settings *settings, ser_sound *sound,
+ser_status ser_features_open(ser_recording_features *f, const ser_intake_settings *settings, ser_sound *sound,
                              ser_error *err);
-void ser_features_release(ser_features *f);
+void ser_features_release(ser_recording_features *f);
 
 /* The samples' hash and number, and the fingerprint. */
-ser_status ser_features_describe(ser_features *f, ser_recording *r, ser_error *err);
+ser_status ser_features_describe(ser_recording_features *f, ser_recording *r, ser_error *err);
 
 /* The frames of a row: out of the tree, else computed. */
-ser_status ser_features_frames(ser_features *f, size_t row, ser_extractor_work *work, ser_frames_fn receive,
-                               void *context, ser_error *err);
+ser_status ser_features_frames(ser_recording_features *f, size_t row, ser_extractor_work *work,
+                               ser_frames_fn receive, void *context, ser_error *err);
 
 /* Where a block of a row is kept; NULL: nowhere. Blocks are kept one by one, so that another choice of layers
  * finds what is there. */
-char *ser_features_cache_path(const ser_features *f, const char *kind, size_t row, size_t block);
+char *ser_features_cache_path(const ser_recording_features *f, const char *kind, size_t row, size_t block);
 
 /* Pooled statistics (ser_pooled_dims) of a row in the cache. */
-bool ser_features_read_pooled(const ser_features *f, size_t row, float *pooled);
-void ser_features_write_pooled(const ser_features *f, size_t row, const float *pooled);
+bool ser_features_read_pooled(const ser_recording_features *f, size_t row, float *pooled);
+void ser_features_write_pooled(const ser_recording_features *f, size_t row, const float *pooled);
 
 #endif

@@ -13,8 +13,6 @@ struct ser_extractor {
 };
 
 struct ser_extractor_work {
-    ser_windows windows; /* of the recording under way */
-    size_t advance;      /* samples from one window to the next: a whole number of hops */
     ser_mel_work *mel_work;
     ser_encoder_work *encoder_works[SER_MAX_PARTS]; /* as the encoders */
     float *pcm;                                     /* one window, and a sample more */
@@ -317,6 +315,13 @@ static void find_active(const ser_extractor *e, ser_extractor_work *w, const win
         w->active[t] = w->level[t] >= max * threshold;
 }
 
+/* Samples from one window to the next: a whole number of hops. */
+static size_t advance_of(const ser_extractor *e)
+{
+    size_t hop = (size_t)e->spec.hop_samples;
+    return (SER_WINDOW_SAMPLES - SER_WINDOW_OVERLAP) / hop * hop;
+}
+
 static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
                               ser_frames_fn receive, void *context, ser_error *err)
 {
@@ -326,8 +331,8 @@ static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, con
         st = run_parts(e, w, win, &n_frames, err);
     if (st != SER_OK)
         return st;
-    size_t hop = (size_t)e->spec.hop_samples, advance = w->advance / hop;
-    size_t margin = (w->windows.n_samples / hop - advance) / 2; /* frames: half the overlap */
+    size_t hop = (size_t)e->spec.hop_samples, advance = advance_of(e) / hop;
+    size_t margin = (SER_WINDOW_SAMPLES / hop - advance) / 2; /* frames: half the overlap */
     size_t from = win->first ? 0 : margin, to = win->last ? n_frames : advance + margin;
     if (from >= to)
         return SER_OK;
@@ -356,7 +361,7 @@ static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w,
                                   ser_error *err)
 {
     for (bool first = true;; first = false) {
-        size_t n_read = 0, n_wanted = w->windows.n_samples + 1 - n_have;
+        size_t n_read = 0, n_wanted = SER_WINDOW_SAMPLES + 1 - n_have;
         ser_status st = SER_OK;
         if (n_wanted)
             st = source->read(source->context, w->pcm + n_have, n_wanted, &n_read, err);
@@ -364,14 +369,14 @@ static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w,
             return st;
         n_have += n_read;
         window win = {.n_samples = n_have, .first = first, .last = true, .log_mel_max = log_mel_max};
-        if (n_have > w->windows.n_samples) {
-            win.n_samples = w->windows.n_samples;
+        if (n_have > SER_WINDOW_SAMPLES) {
+            win.n_samples = SER_WINDOW_SAMPLES;
             win.last = false;
         }
         if ((st = run(e, w, &win, context, err)) != SER_OK || win.last)
             return st;
-        n_have -= w->advance;
-        memmove(w->pcm, w->pcm + w->advance, n_have * sizeof *w->pcm);
+        n_have -= advance_of(e);
+        memmove(w->pcm, w->pcm + advance_of(e), n_have * sizeof *w->pcm);
     }
 }
 
@@ -404,22 +409,12 @@ static ser_status emit_to_receiver(const ser_extractor *e, ser_extractor_work *w
 ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
                        ser_frames_fn receive, void *context, ser_error *err)
 {
-    const ser_windows windows = {SER_WINDOW_SAMPLES, SER_WINDOW_OVERLAP};
-    return ser_extract_in_windows(e, w, &windows, source, receive, context, err);
-}
-
-ser_status ser_extract_in_windows(const ser_extractor *e, ser_extractor_work *w, const ser_windows *windows,
-                                  const ser_pcm_source *source, ser_frames_fn receive, void *context,
-                                  ser_error *err)
-{
     receiver r = {receive, context};
-    size_t n_read = 0, hop = (size_t)e->spec.hop_samples;
-    w->windows = *windows;
-    w->advance = (windows->n_samples - windows->overlap) / hop * hop;
-    ser_status st = source->read(source->context, w->pcm, windows->n_samples + 1, &n_read, err);
+    size_t n_read = 0;
+    ser_status st = source->read(source->context, w->pcm, SER_WINDOW_SAMPLES + 1, &n_read, err);
     if (st != SER_OK)
         return st;
-    if (!e->mel || n_read <= windows->n_samples)
+    if (!e->mel || n_read <= SER_WINDOW_SAMPLES)
         return for_each_window(e, w, source, n_read, 0, emit_to_receiver, &r, err);
     /* Log-mel is clamped below the whole recording's maximum, so a long one is heard twice. */
     float max = 0;
@@ -429,6 +424,38 @@ ser_status ser_extract_in_windows(const ser_extractor *e, ser_extractor_work *w,
     if (st != SER_OK)
         return st;
     return for_each_window(e, w, source, 0, max, emit_to_receiver, &r, err);
+}
+
+/* ---- windows that the caller cuts ---- */
+
+static ser_status keep_frames(void *context, const ser_frames *frames, ser_error *err)
+{
+    (void)err;
+    *(ser_frames *)context = *frames;
+    return SER_OK;
+}
+
+ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
+                              size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err)
+{
+    const window win = {.n_samples = n_samples, .first = true, .last = true, .log_mel_max = log_mel_max};
+    *frames = (ser_frames){0};
+    memcpy(w->pcm, pcm, n_samples * sizeof *pcm);
+    return emit_window(e, w, &win, keep_frames, frames, err);
+}
+
+bool ser_extractor_has_log_mel(const ser_extractor *e)
+{
+    return e->mel != NULL;
+}
+
+ser_status ser_extract_log_mel_max(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
+                                   size_t n_samples, float *max, ser_error *err)
+{
+    const window win = {.n_samples = n_samples};
+    *max = 0;
+    memcpy(w->pcm, pcm, n_samples * sizeof *pcm);
+    return measure_window(e, w, &win, max, err);
 }
 
 /* ---- samples in memory ---- */

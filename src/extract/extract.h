@@ -10,11 +10,6 @@
 
 enum { SER_WINDOW_SAMPLES = 30 * SER_SAMPLE_RATE_HZ, SER_WINDOW_OVERLAP = 5 * SER_SAMPLE_RATE_HZ };
 
-/* Other windows: of n_samples (at most SER_WINDOW_SAMPLES), so many of them in the next window too. */
-typedef struct ser_windows {
-    size_t n_samples, overlap;
-} ser_windows;
-
 typedef struct ser_extractor ser_extractor; /* tables and the encoder: read-only, shared by threads */
 typedef struct ser_extractor_work ser_extractor_work; /* belongs to one thread */
 
@@ -61,10 +56,17 @@ typedef ser_status (*ser_frames_fn)(void *context, const ser_frames *frames, ser
 
 ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_pcm_source *source,
                        ser_frames_fn receive, void *context, ser_error *err);
-/* The same in other windows. */
-ser_status ser_extract_in_windows(const ser_extractor *e, ser_extractor_work *w, const ser_windows *windows,
-                                  const ser_pcm_source *source, ser_frames_fn receive, void *context,
-                                  ser_error *err);
+
+/* One window that the caller cut, of 1 to SER_WINDOW_SAMPLES samples: all of its frames, which live until the
+ * next call. Log-mel is clamped 80 dB below the window's largest power, or below log_mel_max where that is
+ * more: that of the sound around the window. */
+ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
+                              size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err);
+/* Whether log_mel_max matters. */
+bool ser_extractor_has_log_mel(const ser_extractor *e);
+/* A window's largest power. */
+ser_status ser_extract_log_mel_max(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
+                                   size_t n_samples, float *max, ser_error *err);
 
 /* A source over samples in memory. The struct must live as long as the source. */
 typedef struct ser_pcm_memory {

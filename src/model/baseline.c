@@ -121,10 +121,11 @@ ser_status ser_baseline_copy(ser_baseline *to, const ser_baseline *from, const s
     return finish(to, st);
 }
 
-/* pooled joins what was heard. */
-static void hear(ser_baseline *b, const ser_model_data *m, const float *pooled)
+void ser_baseline_hear(ser_baseline *b, const ser_model_data *m, const float *pooled)
 {
     size_t n_in = m->baseline.n_in;
+    if (!b->heard)
+        return;
     double *sum = b->heard, *squares = b->heard + n_in;
     b->n_heard++;
     for (size_t i = 0; i < n_in; i++) {
@@ -135,11 +136,9 @@ static void hear(ser_baseline *b, const ser_model_data *m, const float *pooled)
     }
 }
 
-void ser_baseline_score(ser_baseline *b, const ser_model_data *m, float *scores, float *pooled)
+void ser_baseline_score(const ser_baseline *b, const ser_model_data *m, float *scores, float *pooled)
 {
     const ser_linear *head = b->adapted.n_in ? &b->adapted : b->mean ? &m->baseline : &m->plain;
-    if (b->heard)
-        hear(b, m, pooled);
     for (size_t i = 0; b->mean && i < head->n_in; i++)
         pooled[i] = (pooled[i] - b->mean[i]) * b->scale[i];
     ser_linear_logits(head, scores, pooled);

@@ -21,12 +21,16 @@ ser_status ser_baseline_check(const ser_model_data *m, ser_error *err);
  * (adapt_head.h), and rows are standardised in place. b is empty before, and after a failure. */
 ser_status ser_baseline_fit(ser_baseline *b, const ser_model_data *m, float *rows, size_t n, bool adapt,
                             ser_error *err);
-/* Each recording that is answered for joins the baseline first. */
+/* ser_baseline_hear is called for each recording before it is answered for. */
 ser_status ser_baseline_follow(ser_baseline *b, const ser_model_data *m, ser_error *err);
+/* to is empty before, and after a failure. */
 ser_status ser_baseline_copy(ser_baseline *to, const ser_baseline *from, const ser_model_data *m,
                              ser_error *err);
 
+/* A recording's pooled features (n_in) join the baseline; does nothing where it does not follow. Once for
+ * each recording, whatever is asked about it afterwards. */
+void ser_baseline_hear(ser_baseline *b, const ser_model_data *m, const float *pooled);
 /* scores (n_labels) of pooled features (n_in), which are standardised in place. */
-void ser_baseline_score(ser_baseline *b, const ser_model_data *m, float *scores, float *pooled);
+void ser_baseline_score(const ser_baseline *b, const ser_model_data *m, float *scores, float *pooled);
 
 #endif

@@ -4,7 +4,7 @@
 
 static const double silence_ms = 3.16e-8; /* -75 dB */
 
-static ser_status measure(ser_hearing *h, const float *pcm, size_t n, ser_error *err)
+ser_status ser_hearing_add(ser_hearing *h, const float *pcm, size_t n, ser_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(pcm[i]))
@@ -18,35 +18,9 @@ static ser_status measure(ser_hearing *h, const float *pcm, size_t n, ser_error 
         h->sum_ms = 0;
         h->n_in_frame = 0;
     }
+    ser_outline_add(&h->outline, pcm, n);
     h->n_samples += n;
     return SER_OK;
-}
-
-static ser_status read_and_measure(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
-{
-    ser_hearing *h = context;
-    ser_status st = h->from.read(h->from.context, pcm, n_max, n_read, err);
-    if (st != SER_OK || !h->counting)
-        return st;
-    st = measure(h, pcm, *n_read, err);
-    const ser_predict_options *o = h->options;
-    if (st == SER_OK && o && o->on_progress &&
-        o->on_progress(o->context, (double)h->n_samples / SER_SAMPLE_RATE_HZ))
-        st = ser_fail(err, SER_E_CANCELLED, "interrupted");
-    return st;
-}
-
-static ser_status rewind_hearing(void *context, ser_error *err)
-{
-    ser_hearing *h = context;
-    h->counting = false;
-    return h->from.rewind(h->from.context, err);
-}
-
-ser_pcm_source ser_hearing_source(ser_hearing *h, ser_pcm_source from)
-{
-    *h = (ser_hearing){.from = from, .counting = true};
-    return (ser_pcm_source){read_and_measure, rewind_hearing, h};
 }
 
 bool ser_hearing_is_silence(const ser_hearing *h)

@@ -10,16 +10,16 @@
 ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
 {
     ser_session **session = &s->workers[worker].sessions[model];
-    ser_status st = *session ? SER_OK : ser_session_new(session, s->models[model], err);
+    ser_status st = *session ? SER_OK : ser_session_new(session, s->models[model], NULL, err);
     *out = *session;
     return st;
 }
 
 /* ser_predict_options.on_progress: an answer that nobody waits for any more is not finished. */
-static int is_over(void *context, double heard_s)
+static int is_over(void *context, double heard_s, double total_s)
 {
     const ser_request *r = context;
-    (void)heard_s;
+    (void)heard_s, (void)total_s;
     return atomic_load(&r->abandoned) ||
            ser_clock_s() - r->complete_s > r->service->settings->limits.answer_s;
 }
@@ -47,7 +47,8 @@ static ser_status predict(ser_request *r, int worker, const ser_upload *u, ser_r
 {
     ser_session *session;
     ser_decoded sound = {0};
-    const ser_predict_options options = {.timeline = r->timeline, .on_progress = is_over, .context = r};
+    const ser_predict_options options = {
+        .size = sizeof options, .timeline = r->timeline, .on_progress = is_over, .context = r};
     ser_status st = ser_serve_session(&session, r->service, r->model, worker, err);
     if (st == SER_OK)
         st = ser_decoders_decode(r->service->decoders, &sound, u->bytes, u->n, err);

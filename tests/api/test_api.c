@@ -45,13 +45,13 @@ static void test_predictions(const ser_model *model)
     ser_result r;
     CHECK(ser_model_n_labels(model) == 9 && strcmp(ser_model_label(model, 0), "angry") == 0 &&
           !ser_model_label(model, 9));
-    CHECK(ser_session_new(&session, model, &err) == SER_OK);
+    CHECK(ser_session_new(&session, model, NULL, &err) == SER_OK);
     CHECK(ser_predict(session, pcm, N, NULL, &r, &err) == SER_OK);
     CHECK(r.label == -1 && r.note == SER_NOTE_SILENCE && r.duration_s == 3 && r.confidence == 0);
     ser_result_release(&r);
     for (int i = 0; i < N; i++)
         pcm[i] = 0.3f * sinf(0.02f * (float)i);
-    const ser_predict_options timeline = {1};
+    const ser_predict_options timeline = {.timeline = 1};
     CHECK(ser_predict(session, pcm, N, &timeline, &r, &err) == SER_OK);
     CHECK(r.label == -1 && r.note == SER_NOTE_NO_VOICE && r.n_segments == 1 && r.segments[0].end_s == 3);
     ser_result_release(&r);

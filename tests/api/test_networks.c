@@ -79,9 +79,9 @@ static void predict(const char *name, size_t n_samples, int timeline, ser_result
     ser_error err = {0};
     ser_model *model = NULL;
     ser_session *session = NULL;
-    const ser_predict_options options = {timeline};
+    const ser_predict_options options = {.timeline = timeline};
     CHECK_OK(ser_model_open(&model, scratch(name), NULL, &err), &err);
-    CHECK_OK(ser_session_new(&session, model, &err), &err);
+    CHECK_OK(ser_session_new(&session, model, NULL, &err), &err);
     CHECK_OK(ser_predict(session, pcm, n_samples, &options, r, &err), &err);
     ser_session_free(&session);
     ser_model_close(&model);
@@ -245,7 +245,7 @@ static void test_refusals(void)
     CHECK(!model);
     CHECK_OK(ser_model_open(&model, scratch("both"), NULL, &err), &err);
     CHECK(strcmp(ser_model_type(model), "linear+timnet") == 0);
-    CHECK_OK(ser_session_new(&session, model, &err), &err);
+    CHECK_OK(ser_session_new(&session, model, NULL, &err), &err);
     CHECK_FAILS(ser_session_set_baseline(session, paths, 3, &err), SER_E_UNSUPPORTED, &err,
                 "temporal networks");
     CHECK_OK(ser_session_set_baseline(session, NULL, 0, &err), &err);
@@ -253,11 +253,11 @@ static void test_refusals(void)
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
         ser_alloc_fail_at(n);
-        st = ser_session_new(&session, model, &err);
+        st = ser_session_new(&session, model, NULL, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !session));
     }
     for (long n = 0; st == SER_OK && n < 300; n++) {
-        ser_result r;
+        ser_result r = {0};
         ser_alloc_fail_at(n);
         ser_status predicted = ser_predict(session, pcm, N_SHORT, NULL, &r, &err);
         CHECK(predicted == SER_OK || predicted == SER_E_NOMEM);

@@ -38,6 +38,7 @@ static int answer(ser_baseline *b, const ser_model_data *m, const float *x)
 {
     float scores[N_LABELS], pooled[N_IN];
     memcpy(pooled, x, sizeof pooled);
+    ser_baseline_hear(b, m, pooled);
     ser_baseline_score(b, m, scores, pooled);
     CHECK(fabs((double)(scores[0] + scores[1]) - 1) < 1e-6);
     return scores[1] > scores[0];

@@ -1,0 +1,108 @@
+#include "model/judge.h"
+#include "base/memory.h"
+
+static ser_status open_scorer(ser_judge *j, const ser_nn_ops *ops, int n_threads, ser_error *err)
+{
+    const ser_timnet_layout layout = ser_timnet_layout_of(j->extractor);
+    if (!j->model->n_networks)
+        return SER_OK;
+    ser_status st = ser_nn_work_new(&j->nn, ops, n_threads, err);
+    return st == SER_OK ? ser_timnet_scorer_new(&j->scorer, j->model->networks, j->model->n_networks, &layout,
+                                                j->nn, err)
+                        : st;
+}
+
+ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_extractor *extractor,
+                          const ser_nn_ops *ops, int n_threads, ser_error *err)
+{
+    *j = (ser_judge){.model = model, .extractor = extractor};
+    j->pooled = ser_alloc(ser_pooled_dims(extractor), sizeof *j->pooled);
+    j->scratch = ser_alloc(ser_pooled_dims(extractor), sizeof *j->scratch);
+    ser_status st = j->pooled && j->scratch ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_extractor_work_new(&j->work, extractor, n_threads, err);
+    if (st == SER_OK)
+        st = open_scorer(j, ops, n_threads, err);
+    if (st != SER_OK)
+        ser_judge_release(j);
+    return st;
+}
+
+void ser_judge_release(ser_judge *j)
+{
+    ser_timnet_scorer_free(&j->scorer);
+    ser_nn_work_free(&j->nn);
+    ser_extractor_work_free(&j->work);
+    ser_free(j->pooled);
+    ser_free(j->scratch);
+    ser_free(j->condensed);
+    ser_baseline_release(&j->baseline);
+    *j = (ser_judge){0};
+}
+
+/* Of j->pooled. */
+static bool has_voice(const ser_judge *j)
+{
+    const ser_linear *head = &j->model->voice;
+    float voice[2];
+    if (!head->n_in)
+        return true;
+    ser_linear_logits(head, voice, j->pooled);
+    ser_softmax(voice, 2, head->temperature);
+    return voice[1] >= 0.5f;
+}
+
+static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *scores, ser_error *err)
+{
+    const ser_model_data *m = j->model;
+    float from_networks[SER_MAX_LABELS];
+    size_t dims = ser_extractor_dims(j->extractor);
+    if (!ser_grow(&j->condensed, &j->condensed_capacity, stretch->frames.n * dims, sizeof *j->condensed))
+        return ser_fail_nomem(err);
+    size_t n_frames = ser_condense_frames(j->condensed, &m->networks[0].condense, &stretch->frames, dims);
+    const float *frames = j->condensed;
+    const ser_timnet_batch batch = {1, &frames, &n_frames};
+    ser_status st = ser_timnet_score(j->scorer, &batch, from_networks, err);
+    for (size_t i = 0; i < m->n_labels && st == SER_OK; i++)
+        scores[i] = m->plain.n_in ? (scores[i] + from_networks[i]) / 2 : from_networks[i];
+    return st;
+}
+
+/* Of j->pooled and the frames. */
+static ser_status answer(ser_judge *j, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
+{
+    const ser_model_data *m = j->model;
+    if (m->plain.n_in)
+        ser_baseline_score(&j->baseline, m, scores, j->pooled);
+    ser_status st = m->n_networks ? add_networks(j, stretch, scores, err) : SER_OK;
+    *label = 0;
+    for (size_t i = 1; i < m->n_labels && st == SER_OK; i++)
+        if (scores[i] > scores[*label])
+            *label = (int)i;
+    return st;
+}
+
+ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scores, int *label,
+                           ser_error *err)
+{
+    ser_pooling_finish(j->extractor, stretch->pooled, j->pooled, j->scratch);
+    return answer(j, stretch, scores, label, err);
+}
+
+ser_status ser_judge_stretch(void *judge, const ser_stretch *stretch, float *scores, int *label,
+                             ser_error *err)
+{
+    ser_judge *j = judge;
+    ser_pooling_finish(j->extractor, stretch->pooled, j->pooled, j->scratch);
+    *label = -1;
+    return has_voice(j) ? answer(j, stretch, scores, label, err) : SER_OK;
+}
+
+void ser_judge_hear(ser_judge *j, const ser_pooling *recording)
+{
+    if (!ser_judge_follows(j) || !recording->active.n_frames)
+        return;
+    ser_pooling_finish(j->extractor, recording, j->pooled, j->scratch);
+    if (has_voice(j))
+        ser_baseline_hear(&j->baseline, j->model, j->pooled);
+}

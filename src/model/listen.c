@@ -1,0 +1,299 @@
+#include "model/listen.h"
+#include "base/memory.h"
+#include "model/gliding.h"
+#include "model/hearing.h"
+
+#include <string.h>
+
+enum {
+    UTTERANCE_SAMPLES = 10 * SER_SAMPLE_RATE_HZ, /* the longest recording to be judged as one utterance */
+    OVERLAP_SAMPLES = 2 * SER_SAMPLE_RATE_HZ,    /* of the windows of a conversation */
+    BLOCK_SAMPLES = SER_SAMPLE_RATE_HZ           /* as often as somebody is told how far it is */
+};
+
+typedef struct listening {
+    ser_judge *judge;
+    const ser_predict_options *options;
+    const ser_pcm_source *from;
+    double total_s;
+    ser_hearing hearing;
+    float *opening; /* (UTTERANCE_SAMPLES + 1): what was read to see how long the recording is */
+    size_t n_opening, opening_at;
+    float *block;        /* (BLOCK_SAMPLES) */
+    bool begun, rewound; /* the first time through, hearing is told of everything */
+    ser_timeline cells;
+} listening;
+
+/* ---- the sound, heard once or several times ---- */
+
+static bool is_long(const listening *l)
+{
+    return l->n_opening > UTTERANCE_SAMPLES;
+}
+
+static ser_status tell(const listening *l, ser_error *err)
+{
+    const ser_predict_options *o = l->options;
+    double heard_s = (double)l->hearing.n_samples / SER_SAMPLE_RATE_HZ;
+    if (o && o->on_progress && o->on_progress(o->context, heard_s, l->total_s))
+        return ser_fail(err, SER_E_CANCELLED, "interrupted");
+    return SER_OK;
+}
+
+static ser_status read_new(listening *l, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    ser_status st = l->from->read(l->from->context, pcm, n_max, n_read, err);
+    if (st != SER_OK || l->rewound)
+        return st;
+    st = ser_hearing_add(&l->hearing, pcm, *n_read, err);
+    return st == SER_OK ? tell(l, err) : st;
+}
+
+static ser_status read_opening(listening *l, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (size_t n_read = BLOCK_SAMPLES, n; st == SER_OK && n_read == BLOCK_SAMPLES && !is_long(l);) {
+        n = UTTERANCE_SAMPLES + 1 - l->n_opening;
+        n = n < BLOCK_SAMPLES ? n : BLOCK_SAMPLES;
+        st = read_new(l, l->opening + l->n_opening, n, &n_read, err);
+        l->n_opening += n_read;
+    }
+    return st;
+}
+
+static ser_status read_again(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    listening *l = context;
+    size_t n = l->n_opening - l->opening_at < n_max ? l->n_opening - l->opening_at : n_max;
+    ser_status st = SER_OK;
+    *n_read = 0;
+    memcpy(pcm, l->opening + l->opening_at, n * sizeof *pcm);
+    l->opening_at += n;
+    l->begun = true;
+    if (n < n_max && is_long(l))
+        st = read_new(l, pcm + n, n_max - n, n_read, err);
+    *n_read += n;
+    return st;
+}
+
+/* Before each time that the recording is read. */
+static ser_status rewind_listening(void *context, ser_error *err)
+{
+    listening *l = context;
+    if (!l->begun)
+        return SER_OK;
+    if (!is_long(l)) {
+        l->opening_at = 0;
+        return SER_OK;
+    }
+    l->opening_at = l->n_opening; /* the rest begins anew */
+    l->rewound = true;
+    return l->from->rewind(l->from->context, err);
+}
+
+static ser_status push_all(listening *l, ser_gliding *windows, ser_error *err)
+{
+    size_t n_read;
+    ser_status st = rewind_listening(l, err);
+    ser_gliding_start(windows);
+    do {
+        if (st == SER_OK)
+            st = read_again(l, l->block, BLOCK_SAMPLES, &n_read, err);
+        if (st == SER_OK)
+            st = ser_gliding_push(windows, l->block, n_read, err);
+    } while (st == SER_OK && n_read == BLOCK_SAMPLES);
+    return st == SER_OK ? ser_gliding_finish(windows, err) : st;
+}
+
+/* ---- one utterance ---- */
+
+/* frames: for networks; x NULL: nobody reads them. */
+static ser_status judge_utterance(listening *l, ser_result *r, ser_error *err)
+{
+    ser_judge *j = l->judge;
+    ser_pooling pooled;
+    ser_frames frames = {0};
+    ser_status st = ser_pooling_init(&pooled, ser_extractor_dims(j->extractor), err);
+    if (st == SER_OK)
+        st = ser_extract_window(j->extractor, j->work, l->opening, l->n_opening, 0, &frames, err);
+    if (st == SER_OK) {
+        ser_pooling_add(&pooled, &frames);
+        ser_judge_hear(j, &pooled);
+        const ser_stretch whole = {&pooled, frames};
+        st = ser_judge_stretch(j, &whole, r->scores, &r->label, err);
+    }
+    ser_pooling_release(&pooled);
+    return st;
+}
+
+/* ---- a conversation ---- */
+
+static ser_status hear_cells(void *context, const ser_frames *frames, ser_error *err)
+{
+    return ser_timeline_add(context, frames, err);
+}
+
+static ser_status follow(listening *l, ser_error *err)
+{
+    ser_judge *j = l->judge;
+    ser_gliding windows = {0};
+    ser_status st =
+        ser_timeline_init(&l->cells, ser_extractor_dims(j->extractor), j->model->n_labels,
+                          ser_extractor_frames_per_s(j->extractor),
+                          j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(),
+                          ser_judge_stretch, j, err);
+    if (st == SER_OK)
+        st = ser_gliding_init(&windows, j->extractor, j->work, OVERLAP_SAMPLES, NULL, &l->cells, err);
+    /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
+    if (st == SER_OK && ser_extractor_has_log_mel(j->extractor))
+        st = push_all(l, &windows, err);
+    windows.receive = hear_cells;
+    if (st == SER_OK)
+        st = push_all(l, &windows, err);
+    ser_gliding_release(&windows);
+    if (st == SER_OK)
+        st = ser_timeline_finish(&l->cells, (double)l->hearing.n_samples / SER_SAMPLE_RATE_HZ, err);
+    return st;
+}
+
+/* The mean over the voiced cells says how likely an emotion is at any moment. */
+static void judge_conversation(const ser_timeline *t, ser_result *r)
+{
+    r->label = t->n_voiced ? 0 : -1;
+    for (size_t i = 0; i < t->n_labels && t->n_voiced; i++) {
+        r->scores[i] = (float)(t->score_sums[i] / (double)t->n_voiced);
+        if (r->scores[i] > r->scores[r->label])
+            r->label = (int)i;
+    }
+}
+
+/* The recording joins the baseline, which costs hearing it once more. */
+static ser_status join_baseline(listening *l, ser_error *err)
+{
+    ser_pooling pooled;
+    const ser_pcm_source source = {read_again, rewind_listening, l};
+    ser_status st = ser_pooling_init(&pooled, ser_extractor_dims(l->judge->extractor), err);
+    if (st == SER_OK)
+        st = ser_listen_pooled(l->judge, &source, &pooled, err);
+    if (st == SER_OK)
+        ser_judge_hear(l->judge, &pooled);
+    ser_pooling_release(&pooled);
+    return st;
+}
+
+/* ---- a recording ---- */
+
+static ser_status check_length(size_t n_samples, ser_error *err)
+{
+    return n_samples >= SER_MIN_SAMPLES
+               ? SER_OK
+               : ser_fail(err, SER_E_FORMAT, "holds %.1f ms of sound: at least 25 ms are needed",
+                          1000.0 * (double)n_samples / SER_SAMPLE_RATE_HZ);
+}
+
+static ser_status answer(listening *l, ser_result *r, ser_error *err)
+{
+    bool wants_cells = is_long(l) || (l->options && l->options->timeline);
+    ser_status st = check_length(l->n_opening, err);
+    if (st != SER_OK || (!is_long(l) && ser_hearing_is_silence(&l->hearing)))
+        return st;
+    if (!is_long(l))
+        st = judge_utterance(l, r, err);
+    else if (ser_judge_follows(l->judge))
+        st = join_baseline(l, err);
+    if (st == SER_OK && wants_cells)
+        st = follow(l, err);
+    if (st == SER_OK && is_long(l))
+        judge_conversation(&l->cells, r);
+    return st;
+}
+
+static ser_status fill_result(listening *l, ser_result *r, ser_error *err)
+{
+    size_t n_peaks = l->options ? l->options->n_peaks : 0;
+    if (n_peaks && !(r->peaks = ser_alloc(n_peaks, sizeof *r->peaks)))
+        return ser_fail_nomem(err);
+    r->n_peaks = n_peaks;
+    ser_outline_peaks(&l->hearing.outline, r->peaks, n_peaks);
+    bool silence = ser_hearing_is_silence(&l->hearing);
+    r->duration_s = (double)l->hearing.n_samples / SER_SAMPLE_RATE_HZ;
+    if (silence)
+        r->label = -1;
+    if (r->label >= 0)
+        r->confidence = r->scores[r->label];
+    else
+        r->note = silence ? SER_NOTE_SILENCE : SER_NOTE_NO_VOICE;
+    if (l->options && l->options->timeline && !silence) {
+        r->segments = l->cells.segments; /* moves to the result */
+        r->n_segments = l->cells.n_segments;
+        l->cells.segments = NULL;
+    }
+    return SER_OK;
+}
+
+ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_predict_options *options,
+                      double total_s, ser_result *r, ser_error *err)
+{
+    listening l = {.judge = j,
+                   .options = options,
+                   .from = source,
+                   .total_s = total_s,
+                   .opening = ser_alloc(UTTERANCE_SAMPLES + 1, sizeof *l.opening),
+                   .block = ser_alloc(BLOCK_SAMPLES, sizeof *l.block)};
+    ser_result result = {.label = -1};
+    ser_status st = l.opening && l.block ? read_opening(&l, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = answer(&l, &result, err);
+    if (st == SER_OK)
+        st = fill_result(&l, &result, err);
+    if (st == SER_OK)
+        *r = result;
+    ser_timeline_release(&l.cells);
+    ser_free(l.opening);
+    ser_free(l.block);
+    return st;
+}
+
+/* ---- features ---- */
+
+/* A source that passes samples on and is told what they are, the first time. */
+typedef struct checked {
+    const ser_pcm_source *from;
+    ser_hearing hearing;
+    bool rewound;
+} checked;
+
+static ser_status read_checked(void *context, float *pcm, size_t n_max, size_t *n_read, ser_error *err)
+{
+    checked *c = context;
+    ser_status st = c->from->read(c->from->context, pcm, n_max, n_read, err);
+    return st == SER_OK && !c->rewound ? ser_hearing_add(&c->hearing, pcm, *n_read, err) : st;
+}
+
+static ser_status rewind_checked(void *context, ser_error *err)
+{
+    checked *c = context;
+    c->rewound = true;
+    return c->from->rewind(c->from->context, err);
+}
+
+ser_status ser_listen_frames(ser_judge *j, const ser_pcm_source *source, ser_frames_fn receive, void *context,
+                             ser_error *err)
+{
+    checked c = {.from = source};
+    const ser_pcm_source through = {read_checked, rewind_checked, &c};
+    ser_status st = ser_extract(j->extractor, j->work, &through, receive, context, err);
+    return st == SER_OK ? check_length(c.hearing.n_samples, err) : st;
+}
+
+static ser_status add_frames(void *context, const ser_frames *frames, ser_error *err)
+{
+    (void)err;
+    ser_pooling_add(context, frames);
+    return SER_OK;
+}
+
+ser_status ser_listen_pooled(ser_judge *j, const ser_pcm_source *source, ser_pooling *pooled, ser_error *err)
+{
+    return ser_listen_frames(j, source, add_frames, pooled, err);
+}
