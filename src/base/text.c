@@ -44,6 +44,26 @@ void ser_text_appendf(ser_text *t, const char *format, ...)
     t->n += (size_t)n;
 }
 
+bool ser_text_is_utf8(const char *s)
+{
+    for (const unsigned char *c = (const unsigned char *)s; *c;) {
+        size_t n = *c < 0x80 ? 0 : *c < 0xc2 ? 4 : *c < 0xe0 ? 1 : *c < 0xf0 ? 2 : *c < 0xf5 ? 3 : 4;
+        if (n == 4)
+            return false;
+        unsigned character = n ? *c & (0x3fu >> n) : *c;
+        c++;
+        for (size_t i = 0; i < n; i++, c++) {
+            if ((*c & 0xc0) != 0x80)
+                return false;
+            character = character << 6 | (*c & 0x3fu);
+        }
+        static const unsigned least[] = {0, 0x80, 0x800, 0x10000}; /* shorter forms are the only ones */
+        if (character < least[n] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff))
+            return false;
+    }
+    return true;
+}
+
 void ser_text_clear(ser_text *t)
 {
     t->n = 0;

@@ -4,6 +4,7 @@
 #define SER_CORPUS_CORPUS_H
 
 #include "base/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,7 +61,9 @@ void ser_corpus_free(ser_corpus **c);
 ser_status ser_corpus_name(char **out, const char *spec, ser_error *err);
 
 /* The project's name for an emotion ("Anger" -> "angry"), or NULL when the spelling is not a known one. Upper
- * and lower case are the same, and so are '_', '-' and a blank. */
+ * and lower case are the same, and so are '_', '-' and blanks; blanks around it do not count. */
 const char *ser_emotion_from_spelling(const char *spelling);
+/* Whether two labels differ at most in case and in blanks. */
+bool ser_emotion_same_class(const char *a, const char *b);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void release_row(ser_draft_row *r)
+void ser_draft_row_release(ser_draft_row *r)
 {
     ser_free(r->name);
     ser_free(r->file);
@@ -16,12 +16,13 @@ static void release_row(ser_draft_row *r)
     ser_free(r->speaker);
     ser_free(r->text);
     ser_free(r->votes);
+    *r = (ser_draft_row){0};
 }
 
 void ser_draft_release(ser_draft *d)
 {
     for (size_t i = 0; i < d->n_rows; i++)
-        release_row(&d->rows[i]);
+        ser_draft_row_release(&d->rows[i]);
     ser_free(d->rows);
     for (size_t i = 0; i < d->n_parts; i++)
         ser_free(d->parts[i].name);
@@ -64,6 +65,7 @@ ser_status ser_draft_add(ser_draft *d, const char *root, const ser_draft_row *ro
         .fold = row->fold,
         .part = d->n_parts ? (int)d->n_parts - 1 : 0,
         .sex = row->sex,
+        .line = row->line,
     };
     if (!copy->name || !copy->file || !copy->path || !copy->label != !row->label ||
         !copy->speaker != !row->speaker || !copy->text != !row->text)

@@ -11,6 +11,7 @@ typedef struct ser_draft_row {
     int fold;                     /* -1: none */
     int part;                     /* ser_draft_add sets it */
     ser_sex sex;                  /* of the speaker, where the corpus says it */
+    size_t line;                  /* of the table that names it, from 1; 0: none does */
     float *votes;                 /* (SER_MAX_LABELS): of the draft's voted emotions; NULL: none */
 } ser_draft_row;
 
@@ -35,6 +36,7 @@ typedef struct ser_draft {
 } ser_draft;
 
 void ser_draft_release(ser_draft *d);
+void ser_draft_row_release(ser_draft_row *r);
 
 /* Copies all strings of row; name and path are made from root and row->file and must be NULL. label becomes
  * the project's name for the emotion where it is one of its spellings. */
@@ -50,6 +52,11 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known
 /* The columns file, emotion and where they are there speaker, sex, text, fold, votes. */
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err);
 
+/* Of the rows from first on, of a folder, leaves out what lies there a second time, in copies.c. known: as
+ * above. */
+ser_status ser_draft_leave_out_copies(ser_draft *d, size_t first, const ser_known_corpus *known,
+                                      ser_error *err);
+
 /* Votes of listeners, in votes.c. A column's field, such as "angry:3 sad:1"; number: of the row. */
 ser_status ser_draft_parse_votes(ser_draft *d, ser_draft_row *r, const char *field, size_t number,
                                  ser_error *err);
@@ -57,6 +64,13 @@ ser_status ser_draft_parse_votes(ser_draft *d, ser_draft_row *r, const char *fie
  * emotion. misnamed: as in ser_known_corpus, or NULL. */
 ser_status ser_draft_read_votes(ser_draft *d, size_t first, const char *path, const char *const *misnamed,
                                 ser_error *err);
+
+/* In names.c. Sorts the rows by name: the base name of the file, or its path without extension where several
+ * have that; no name is left twice. */
+ser_status ser_draft_name_rows(ser_draft *d, ser_error *err);
+int ser_draft_compare_rows(const void *a, const void *b);
+/* Labels that differ in case or blanks alone become one. */
+ser_status ser_draft_merge_classes(ser_draft *d, ser_error *err);
 
 /* Moves what it can out of *d. Checks names and labels. Where no part was begun, parts are told by name, as
  * ser_corpus_open joins them: "EMODB+mine". */

@@ -10,7 +10,9 @@ typedef struct emotion {
 
 /* As folders of public corpora are called, EMO-DB's German terms among them. */
 static const emotion emotions[] = {
-    {"angry", {"angry", "anger", "ang", "wut", "ärger", "aerger"}},
+    {"angry",
+     {"angry", "anger", "ang", "wut", "ärger", "a\xcc\x88rger",
+      "aerger"}}, /* Ä also as macOS writes it in names of files */
     {"boredom", {"boredom", "bored", "bor", "langeweile"}},
     {"calm", {"calm", "calmness"}},
     {"disgust", {"disgust", "disgusted", "dis", "ekel"}},
@@ -22,24 +24,64 @@ static const emotion emotions[] = {
      {"surprised", "surprise", "sur", "ps", "pleasant surprise", "pleasant surprised", "surprising"}},
 };
 
-static bool is_gap(char c)
+/* The character at *s in lower case, behind which *s is then. UTF-8: ASCII, and the letters of Europe's
+ * languages up to U+017F, of which each large one lies beside its small one; all other bytes as they are. A
+ * no-break space is a blank.
+ */
+static unsigned lower(const char **s)
 {
-    return c == '_' || c == '-' || c == ' ';
+    const unsigned char *c = (const unsigned char *)*s;
+    *s += 1;
+    if (c[0] < 0x80)
+        return c[0] == '\t' ? ' ' : (unsigned)tolower(c[0]);
+    if (c[0] < 0xc2 || c[0] > 0xc5 || (c[1] & 0xc0) != 0x80)
+        return c[0];
+    *s += 1;
+    unsigned letter = (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu);
+    if (letter == 0xa0)
+        return ' ';
+    if (letter >= 0xc0 && letter <= 0xde)
+        return letter == 0xd7 ? letter : letter + 0x20;
+    bool large_is_odd = (letter >= 0x139 && letter <= 0x148) || (letter >= 0x179 && letter <= 0x17e);
+    return letter >= 0x100 && letter % 2 == large_is_odd ? letter + 1 : letter;
 }
 
-static bool same_spelling(const char *a, const char *b)
+/* The next character that counts: blanks at the ends do not, several count as one; gaps: '_' and '-' are
+ * blanks. */
+static unsigned next_letter(const char **s, bool at_start, bool gaps)
 {
-    for (; *a && *b; a++, b++)
-        if (tolower((unsigned char)*a) != tolower((unsigned char)*b) && !(is_gap(*a) && is_gap(*b)))
-            return false;
-    return *a == *b;
+    unsigned letter = lower(s);
+    while (letter == ' ' || (gaps && (letter == '_' || letter == '-'))) {
+        const char *behind = *s;
+        unsigned next = lower(&behind);
+        bool is_blank = next == ' ' || (gaps && (next == '_' || next == '-'));
+        if (!is_blank && next && !at_start)
+            return ' ';
+        letter = next;
+        *s = behind;
+    }
+    return letter;
+}
+
+static bool same(const char *a, const char *b, bool gaps)
+{
+    for (bool at_start = true;; at_start = false) {
+        unsigned x = next_letter(&a, at_start, gaps), y = next_letter(&b, at_start, gaps);
+        if (x != y || !x)
+            return x == y;
+    }
+}
+
+bool ser_emotion_same_class(const char *a, const char *b)
+{
+    return same(a, b, false);
 }
 
 const char *ser_emotion_from_spelling(const char *spelling)
 {
     for (size_t i = 0; i < sizeof emotions / sizeof *emotions; i++)
         for (const char *const *s = emotions[i].spellings; *s; s++)
-            if (same_spelling(spelling, *s))
+            if (same(spelling, *s, true))
                 return emotions[i].name;
     return NULL;
 }

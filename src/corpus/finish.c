@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_rows(const void *a, const void *b)
-{
-    const ser_draft_row *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : strcmp(x->file, y->file);
-}
-
 static int compare_strings(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -80,18 +73,6 @@ static ser_status check_labels(const ser_corpus *c, size_t n_rows, bool is_targe
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "it has %zu different emotions, such as '%s' and '%s': merge them to at most %d",
                         c->n_labels, c->labels[0], c->labels[1], SER_MAX_LABELS);
-    return SER_OK;
-}
-
-static ser_status check_names(const ser_draft *d, ser_error *err)
-{
-    for (size_t i = 1; i < d->n_rows; i++) {
-        const ser_draft_row *a = &d->rows[i - 1], *b = &d->rows[i];
-        if (strcmp(a->name, b->name) == 0)
-            return ser_fail(err, SER_E_FORMAT,
-                            "two recordings are called '%s', %s and %s: rename one, or leave it out", a->name,
-                            a->file, b->file);
-    }
     return SER_OK;
 }
 
@@ -230,8 +211,9 @@ ser_status ser_draft_finish(ser_corpus **out, ser_draft *d, const char *name, se
     *out = NULL;
     if (!d->n_rows)
         return ser_fail(err, SER_E_FORMAT, "it lists no recordings: add some");
-    qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
-    ser_status st = check_names(d, err);
+    ser_status st = ser_draft_name_rows(d, err);
+    if (st == SER_OK)
+        st = ser_draft_merge_classes(d, err);
     if (st == SER_OK)
         st = find_parts(d, name, err);
     if (st != SER_OK)

@@ -1,6 +1,6 @@
 #include "audio/audio.h"
 #include "base/memory.h"
-#include "corpus/draft.h"
+#include "corpus/classes.h"
 #include "io/file.h"
 
 #include <stdbool.h>
@@ -8,45 +8,25 @@
 #include <string.h>
 #include <strings.h>
 
-/* By the base name without its extension. */
-static bool parse_file(const ser_known_corpus *p, ser_name_facts *f, const char *file)
-{
-    char name[32];
-    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *dot = strrchr(base, '.');
-    size_t n = dot ? (size_t)(dot - base) : strlen(base);
-    if (n >= sizeof name)
-        return false;
-    memcpy(name, base, n);
-    name[n] = 0;
-    return p->parse(f, name);
-}
-
-/* In one of the publisher's folders, or one level further down. */
-static bool lies_as_published(const ser_known_corpus *p, const char *file)
-{
-    const char *folder = file, *end = strrchr(file, '/');
-    int depth = 0;
-    for (const char *c = file; end && c < end; c++)
-        if (*c == '/') {
-            folder = c + 1;
-            depth++;
-        }
-    return depth <= 1 && p->is_folder(folder, end ? (size_t)(end - folder) : 0);
-}
-
 /* ---- what is a recording ---- */
+
+static bool is_named_as_recording(const char *file)
+{
+    static const char *const extensions[] = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
+                                             ".aif", ".aiff", ".au",  ".caf", ".w64"};
+    const char *dot = strrchr(file, '.');
+    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
+        if (strcasecmp(dot, extensions[i]) == 0)
+            return true;
+    return false;
+}
 
 /* By the extension where it is a usual one, so that a damaged recording is an error later and not passed
  * over; else by content. */
 static ser_status find_out_if_recording(bool *is_recording, const char *root, const char *file,
                                         ser_error *err)
 {
-    static const char *const extensions[] = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
-                                             ".aif", ".aiff", ".au",  ".caf", ".w64"};
-    const char *dot = strrchr(file, '.');
-    *is_recording = false;
-    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
-        *is_recording = *is_recording || strcasecmp(dot, extensions[i]) == 0;
+    *is_recording = is_named_as_recording(file);
     if (*is_recording)
         return SER_OK;
     char *path = ser_io_join(root, file);
@@ -89,7 +69,7 @@ static ser_status read_published(ser_draft *d, const char *root, const ser_known
     ser_status st = SER_OK;
     for (size_t i = 0; i < n && st == SER_OK; i++) {
         ser_name_facts f;
-        if (!parse_file(p, &f, files[i]))
+        if (!ser_known_parse(p, &f, files[i]))
             leave_out(&strangers, files[i]);
         else if (f.other_kind)
             leave_out(&others, files[i]);
@@ -114,22 +94,53 @@ static ser_status read_published(ser_draft *d, const char *root, const ser_known
     return st == SER_OK ? warn_of(&strangers, d, what, err) : st;
 }
 
+/* One folder too high: its subfolders may be what the user meant. */
+static ser_status fail_one_folder(const char *file, size_t n, ser_error *err)
+{
+    return ser_fail(
+        err, SER_E_FORMAT,
+        "all of its %zu recordings lie in one folder, '%.*s': name that one, if its subfolders are the "
+        "emotions",
+        n, (int)strcspn(file, "/"), file);
+}
+
+/* Whether all files lie in one folder of the first level, and in several below it. */
+static bool is_one_folder(char **files, size_t n)
+{
+    size_t n_first = strcspn(files[0], "/");
+    const char *inner = NULL;
+    bool several = false;
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(files[i], files[0], n_first + 1) != 0 || !files[i][n_first])
+            return false;
+        const char *below = files[i] + n_first + 1;
+        size_t n_below = strcspn(below, "/");
+        if (!below[n_below])
+            continue;
+        several = several || (inner && strncmp(inner, below, n_below + 1) != 0);
+        inner = inner ? inner : below;
+    }
+    return several;
+}
+
 static ser_status read_subfolders(ser_draft *d, const char *root, char **files, size_t n, ser_error *err)
 {
     left_out beside = {0};
-    ser_status st = SER_OK;
+    ser_class_scheme scheme;
+    ser_status st = ser_class_scheme_find(&scheme, files, n, err);
+    if (st == SER_OK && !scheme.named && !d->is_target && !d->part && is_one_folder(files, n))
+        return fail_one_folder(files[0], n, err);
     for (size_t i = 0; i < n && st == SER_OK; i++) {
-        const char *slash = strchr(files[i], '/');
-        if (!slash && !d->is_target) {
+        char *label, *speaker;
+        st = ser_class_scheme_apply(&scheme, &label, &speaker, files[i], err);
+        if (st == SER_OK && !label && !d->is_target)
             leave_out(&beside, files[i]);
-            continue;
-        }
-        char *label = slash ? ser_strndup(files[i], (size_t)(slash - files[i])) : NULL;
-        st =
-            slash && !label
-                ? ser_fail_nomem(err)
-                : ser_draft_add(d, root, &(ser_draft_row){.file = files[i], .label = label, .fold = -1}, err);
+        else if (st == SER_OK)
+            st = ser_draft_add(
+                d, root, &(ser_draft_row){.file = files[i], .label = label, .speaker = speaker, .fold = -1},
+                err);
         ser_free(label);
+        ser_free(speaker);
     }
     if (st == SER_OK && beside.n == n)
         return ser_fail(
@@ -137,7 +148,13 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
             "its %zu recordings lie in no subfolder: sort them into one subfolder per emotion, or list "
             "them in a CSV file with the columns file,emotion",
             n);
-    return st == SER_OK ? warn_of(&beside, d, "recordings in no subfolder", err) : st;
+    if (st == SER_OK)
+        st = ser_class_scheme_warn(&scheme, d, files, n, err);
+    return st == SER_OK ? warn_of(&beside, d,
+                                  scheme.level ? "recordings in no folder of that level"
+                                               : "recordings in no subfolder",
+                                  err)
+                        : st;
 }
 
 /* The corpus whose names and folders more than half of the recordings have. */
@@ -148,7 +165,7 @@ static const ser_known_corpus *recognise(char **files, size_t n)
         size_t n_matches = 0;
         for (size_t i = 0; i < n; i++) {
             ser_name_facts f;
-            n_matches += lies_as_published(known, files[i]) && parse_file(known, &f, files[i]);
+            n_matches += ser_known_lies_as_published(known, files[i]) && ser_known_parse(known, &f, files[i]);
         }
         if (2 * n_matches > n)
             return known;
@@ -157,21 +174,38 @@ static const ser_known_corpus *recognise(char **files, size_t n)
 }
 
 /* Removes what is no recording from files. */
-static ser_status keep_recordings(char **files, size_t *n, const char *root, ser_error *err)
+static ser_status keep_recordings(ser_io_listing *l, const char *root, ser_error *err)
 {
     size_t n_kept = 0;
     ser_status st = SER_OK;
-    for (size_t i = 0; i < *n; i++) {
+    for (size_t i = 0; i < l->n_files; i++) {
         bool keep = false;
-        if (st == SER_OK && !is_hidden(files[i]))
-            st = find_out_if_recording(&keep, root, files[i], err);
+        if (st == SER_OK && !is_hidden(l->files[i]))
+            st = find_out_if_recording(&keep, root, l->files[i], err);
         if (keep)
-            files[n_kept++] = files[i];
+            l->files[n_kept++] = l->files[i];
         else
-            ser_free(files[i]);
+            ser_free(l->files[i]);
     }
-    *n = n_kept;
+    l->n_files = n_kept;
     return st;
+}
+
+/* Links: to recordings whose content is not there, and to folders. */
+static ser_status warn_of_links(size_t *n_dangling, ser_draft *d, const ser_io_listing *l, ser_error *err)
+{
+    left_out dangling = {0}, folders = {0};
+    for (size_t i = 0; i < l->n_dangling; i++)
+        if (!is_hidden(l->dangling[i]) && is_named_as_recording(l->dangling[i]))
+            leave_out(&dangling, l->dangling[i]);
+    for (size_t i = 0; i < l->n_folder_links; i++)
+        if (!is_hidden(l->folder_links[i]))
+            leave_out(&folders, l->folder_links[i]);
+    *n_dangling = dangling.n;
+    ser_status st = warn_of(
+        &dangling, d,
+        "recordings that are links to nothing (fetch their content, such as with git annex get)", err);
+    return st == SER_OK ? warn_of(&folders, d, "links to folders", err) : st;
 }
 
 static ser_status read_votes_beside(ser_draft *d, size_t first, const char *root,
@@ -185,25 +219,41 @@ static ser_status read_votes_beside(ser_draft *d, size_t first, const char *root
     return st;
 }
 
+static ser_status read_listing(ser_draft *d, const char *root, const ser_known_corpus *known,
+                               ser_io_listing *l, ser_error *err)
+{
+    size_t first = d->n_rows, n_dangling = 0;
+    ser_status st = keep_recordings(l, root, err);
+    if (st == SER_OK)
+        st = warn_of_links(&n_dangling, d, l, err);
+    if (st != SER_OK)
+        return st;
+    if (!l->n_files && n_dangling)
+        return ser_fail(
+            err, SER_E_FORMAT,
+            "its %zu recordings are links to nothing, their content was not fetched: fetch it, such as "
+            "with git annex get or datalad get",
+            n_dangling);
+    if (!l->n_files)
+        return ser_fail(err, SER_E_FORMAT,
+                        "there is no recording in the folder '%s': name one with audio files", root);
+    known = known ? known : recognise(l->files, l->n_files);
+    if (d->n_parts)
+        d->parts[d->n_parts - 1].known = known;
+    st = known ? read_published(d, root, known, l->files, l->n_files, err)
+               : read_subfolders(d, root, l->files, l->n_files, err);
+    if (st == SER_OK)
+        st = ser_draft_leave_out_copies(d, first, known, err);
+    return st == SER_OK ? read_votes_beside(d, first, root, known, err) : st;
+}
+
 ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known_corpus *layout,
                                  ser_error *err)
 {
-    char **files;
-    size_t n, first = d->n_rows;
-    ser_status st = ser_io_list_files(&files, &n, root, err);
-    if (st != SER_OK)
-        return st;
-    st = keep_recordings(files, &n, root, err);
-    const ser_known_corpus *p = layout ? layout : recognise(files, n);
-    if (d->n_parts)
-        d->parts[d->n_parts - 1].known = p;
-    if (st == SER_OK && !n)
-        st = ser_fail(err, SER_E_FORMAT,
-                      "there is no recording in the folder '%s': name one with audio files", root);
-    else if (st == SER_OK && p)
-        st = read_published(d, root, p, files, n, err);
-    else if (st == SER_OK)
-        st = read_subfolders(d, root, files, n, err);
-    ser_io_free_list(files, n);
-    return st == SER_OK ? read_votes_beside(d, first, root, p, err) : st;
+    ser_io_listing listing = {0};
+    ser_status st = ser_io_list(&listing, root, err);
+    if (st == SER_OK)
+        st = read_listing(d, root, layout, &listing, err);
+    ser_io_listing_release(&listing);
+    return st;
 }

@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "io/csv.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,29 +298,41 @@ static int compare_to_utterance(const void *name, const void *utterance)
     return strcmp(name, ((const ser_utterance *)utterance)->name);
 }
 
-/* By its name; of joined corpora also by the name without the corpus, where only one has it. NULL: none. */
-static const ser_utterance *find_utterance(const ser_corpus *c, const char *name)
+bool ser_fold_parse(long *fold, const char *text, long largest)
+{
+    char *end;
+    errno = 0;
+    *fold = strtol(text, &end, 10);
+    bool read = end != text && !errno && *fold >= 0 && *fold <= largest;
+    if (read && *end == '.')
+        end += 1 + strspn(end + 1, "0");
+    return read && !end[strspn(end, " ")];
+}
+
+/* By its name, or by its base name, where only one has it. NULL: none; *other, if not NULL then: two have it.
+ */
+static const ser_utterance *find_utterance(const ser_corpus *c, const char *name, const ser_utterance **other)
 {
     const ser_utterance *found =
         bsearch(name, c->utterances, c->n_utterances, sizeof *found, compare_to_utterance);
+    *other = NULL;
     if (found)
         return found;
     for (size_t u = 0; u < c->n_utterances; u++) {
         const char *slash = strrchr(c->utterances[u].name, '/');
         if (!slash || strcmp(slash + 1, name) != 0)
             continue;
-        if (found)
-            return NULL;
+        *other = found;
         found = &c->utterances[u];
+        if (*other)
+            return NULL;
     }
     return found;
 }
 
 static ser_status read_fold(long *fold, const char *text, size_t row, ser_error *err)
 {
-    char *end;
-    *fold = strtol(text, &end, 10);
-    if (end == text || *end || *fold < 0 || *fold > MAX_FOLDS)
+    if (!ser_fold_parse(fold, text, MAX_FOLDS))
         return ser_fail(err, SER_E_FORMAT, "row %zu: test_fold '%.40s' is no fold's number", row + 1, text);
     return SER_OK;
 }
@@ -340,8 +352,14 @@ static ser_status read_list(long *fold, const ser_corpus *c, const char *path, s
     const char *unknown = NULL;
     for (size_t row = 1; row < csv.n_rows && st == SER_OK; row++) {
         const char *wanted = csv.rows[row][name];
-        const ser_utterance *u = find_utterance(c, wanted);
-        if (!u)
+        const ser_utterance *other, *u = find_utterance(c, wanted, &other);
+        if (other)
+            st = ser_fail(
+                err, SER_E_FORMAT,
+                "row %zu: several recordings are called '%.60s', %.60s among them: a fold list needs base "
+                "names of which none occurs twice",
+                row + 1, wanted, other->file);
+        else if (!u)
             unknown = n_unknown++ ? unknown : wanted;
         else if (fold[u - c->utterances] >= 0)
             st = ser_fail(err, SER_E_FORMAT, "row %zu: '%.100s' is listed twice", row + 1, wanted);

@@ -3,6 +3,7 @@
 #define SER_CORPUS_FOLDS_H
 
 #include "corpus/corpus.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum ser_protocol_kind {
@@ -21,6 +22,9 @@ typedef struct ser_protocol {
 /* "emobox", "loso", "kfold=5", "group-kfold=6"; SER_E_ARG names the allowed words. folds_path is left alone.
  */
 ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err);
+
+/* A fold's number, 0 to largest; also "1.0", as pandas writes it where some are missing. */
+bool ser_fold_parse(long *fold, const char *text, long largest);
 
 typedef struct ser_folds {
     int *test_fold; /* of each utterance, 0 ... n_folds-1 */

@@ -1,6 +1,7 @@
 #include "corpus/known.h"
 
 #include <ctype.h>
+#include <string.h>
 #include <strings.h>
 
 #define ADDRESS(name, file) &ser_corpus_##file,
@@ -47,4 +48,24 @@ bool ser_known_digits(const char *s, int n)
         if (!isdigit((unsigned char)s[i]))
             return false;
     return true;
+}
+
+bool ser_known_parse(const ser_known_corpus *c, ser_name_facts *f, const char *file)
+{
+    char name[32];
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *dot = strrchr(base, '.');
+    size_t n = dot ? (size_t)(dot - base) : strlen(base);
+    if (n >= sizeof name)
+        return false;
+    memcpy(name, base, n);
+    name[n] = 0;
+    return c->parse(f, name);
+}
+
+bool ser_known_lies_as_published(const ser_known_corpus *c, const char *file)
+{
+    const char *end = strrchr(file, '/'), *folder = end;
+    while (folder && folder > file && folder[-1] != '/')
+        folder--;
+    return c->is_folder(folder ? folder : file, end ? (size_t)(end - folder) : 0);
 }

@@ -69,6 +69,12 @@ const ser_known_mapping *ser_known_mapping_find(const char *source, const char *
 SER_KNOWN_CORPORA(SER_KNOWN_DECLARE_)
 #undef SER_KNOWN_DECLARE_
 
+/* What a recording's path says by its base name; false: it is none of the corpus's. */
+bool ser_known_parse(const ser_known_corpus *c, ser_name_facts *f, const char *file);
+/* Whether a path, relative to a corpus's folder, lies in one of the publisher's folders, perhaps further
+ * down. */
+bool ser_known_lies_as_published(const ser_known_corpus *c, const char *file);
+
 /* Of names with numbers in them: s begins with n digits. */
 bool ser_known_digits(const char *s, int n);
 

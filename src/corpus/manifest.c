@@ -1,9 +1,10 @@
+/* Corpora that are a CSV file: a recording in each row. */
 #include "base/memory.h"
 #include "corpus/draft.h"
+#include "corpus/folds.h"
 #include "io/csv.h"
 #include "io/file.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,18 @@
 #include <sys/stat.h>
 
 typedef struct columns {
-    int file, emotion, speaker, sex, text, fold, votes; /* -1: not there */
+    int file, emotion, speaker, sex, text, fold, votes, start, end; /* -1: not there */
 } columns;
+
+typedef struct manifest {
+    ser_draft *draft;
+    const ser_csv *csv;
+    const char *root; /* the folder of the CSV file */
+    columns at;
+    size_t first; /* of the draft's rows */
+    size_t n_missing, n_repeated, first_repeated;
+    char *missing; /* the first file that is not there */
+} manifest;
 
 static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, ser_error *err)
 {
@@ -22,30 +33,63 @@ static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, s
                    .sex = ser_csv_column(csv, "sex"),
                    .text = ser_csv_column(csv, "text"),
                    .fold = ser_csv_column(csv, "fold"),
-                   .votes = ser_csv_column(csv, "votes")};
+                   .votes = ser_csv_column(csv, "votes"),
+                   .start = ser_csv_column(csv, "start"),
+                   .end = ser_csv_column(csv, "end")};
     if (c->sex < 0)
         c->sex = ser_csv_column(csv, "gender");
-    if (c->file < 0 || (c->emotion < 0 && !is_target))
-        return ser_fail(
-            err, SER_E_FORMAT,
-            "it has no column '%s': its first line has to name the columns file,emotion and, where "
-            "they are known, speaker,text,fold",
-            c->file < 0 ? "file" : "emotion");
-    return SER_OK;
+    if (c->file >= 0 && (c->emotion >= 0 || is_target))
+        return SER_OK;
+    ser_text there = {0};
+    ser_csv_append_columns(&there, csv);
+    ser_status st =
+        there.failed
+            ? ser_fail_nomem(err)
+            : ser_fail(err, SER_E_FORMAT,
+                       "it has no column '%s' (its first line names %s): name the columns file,emotion and, "
+                       "where they are known, speaker,sex,text,fold,votes",
+                       c->file < 0 ? "file" : "emotion", there.s);
+    ser_text_release(&there);
+    return st;
 }
 
-/* NULL for a column that is not there, and for an empty field. */
-static char *field(char *const *row, int column)
+static char *trim(char *field)
 {
-    return column < 0 || !row[column][0] ? NULL : row[column];
+    field += strspn(field, " \t");
+    size_t n = strlen(field);
+    while (n && strchr(" \t", field[n - 1]))
+        n--;
+    field[n] = 0;
+    return field;
+}
+
+/* As pandas and spreadsheets write a value that is not there. Of these, "NA", "None" and "null" may also be
+ * somebody's name. */
+static bool is_missing(const char *field, bool is_name)
+{
+    static const char *const missing[] = {"",     "nan",  "NaN", "-nan", "-NaN",
+                                          "<NA>", "#N/A", "NaT", "N/A",  "n/a"},
+                             *const perhaps[] = {"NA", "None", "NULL", "null"};
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        if (strcmp(field, missing[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof perhaps / sizeof *perhaps && !is_name; i++)
+        if (strcmp(field, perhaps[i]) == 0)
+            return true;
+    return false;
+}
+
+/* NULL for a column that is not there, and for a value that is not. */
+static char *field(char *const *row, int column, bool is_name)
+{
+    char *value = column < 0 ? NULL : trim(row[column]);
+    return value && !is_missing(value, is_name) ? value : NULL;
 }
 
 static ser_status read_fold(int *fold, const char *text, size_t row, ser_error *err)
 {
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (*end || end == text || errno || value < 0 || value > INT_MAX)
+    long value;
+    if (!ser_fold_parse(&value, text, INT_MAX))
         return ser_fail(err, SER_E_FORMAT,
                         "row %zu: the fold '%s' is no number: number the folds 1, 2, 3, ...", row, text);
     *fold = (int)value;
@@ -62,43 +106,145 @@ static ser_sex read_sex(const char *text)
                                                                          : SER_SEX_UNKNOWN;
 }
 
-static ser_status read_row(ser_draft *d, char *const *row, size_t number, const columns *c, const char *root,
-                           ser_error *err)
+/* *out: file, where there is such a file in folder root; else it is left as it is. */
+static ser_status find_one(char **out, const char *root, char *file, ser_error *err)
 {
-    ser_draft_row r = {.file = field(row, c->file),
-                       .label = field(row, c->emotion),
-                       .speaker = field(row, c->speaker),
-                       .sex = read_sex(field(row, c->sex)),
-                       .text = field(row, c->text),
-                       .fold = -1};
-    if (!r.file || (!r.label && !d->is_target))
-        return ser_fail(err, SER_E_FORMAT, "row %zu names no %s: complete or remove it", number,
-                        r.file ? "emotion" : "file");
-    const char *fold = field(row, c->fold), *votes = field(row, c->votes);
-    ser_status st = fold ? read_fold(&r.fold, fold, number, err) : SER_OK;
+    struct stat st;
+    char *path = ser_io_join(root, file);
+    if (!path)
+        return ser_fail_nomem(err);
+    if (stat(path, &st) == 0)
+        *out = file;
+    ser_free(path);
+    return SER_OK;
+}
+
+/* What file is called here: as it is written, without blanks around it, or with '/' for the '\' of Windows.
+ * NULL: there is no such file. Writes into it. */
+static ser_status find_file(char **out, const manifest *m, char *file, ser_error *err)
+{
+    *out = NULL;
+    ser_status st = find_one(out, m->root, file, err);
+    if (st == SER_OK && !*out)
+        st = find_one(out, m->root, file = trim(file), err);
+    char *back = *out ? NULL : strchr(file, '\\');
+    for (char *c = back; c && *c; c++)
+        *c = *c == '\\' ? '/' : *c;
+    return st == SER_OK && back ? find_one(out, m->root, file, err) : st;
+}
+
+static ser_status check_text(const char *text, const char *what, size_t row, ser_error *err)
+{
+    return !text || ser_text_is_utf8(text)
+               ? SER_OK
+               : ser_fail(err, SER_E_FORMAT, "row %zu: its %s is not UTF-8: save the file as UTF-8 text", row,
+                          what);
+}
+
+static ser_status add_row(manifest *m, char *file, char *const *row, size_t number, ser_error *err)
+{
+    const columns *c = &m->at;
+    ser_draft *d = m->draft;
+    ser_draft_row r = {.label = field(row, c->emotion, false),
+                       .speaker = field(row, c->speaker, true),
+                       .sex = read_sex(field(row, c->sex, false)),
+                       .text = field(row, c->text, true),
+                       .fold = -1,
+                       .line = number};
+    if (!r.label && !d->is_target) {
+        const char *written = trim(row[c->emotion]);
+        return ser_fail(err, SER_E_FORMAT, "row %zu names no emotion%s%s%s: complete or remove it", number,
+                        *written ? " ('" : "", written,
+                        *written ? "' stands for a value that is missing)" : "");
+    }
+    ser_status st = check_text(r.label, "emotion", number, err);
     if (st == SER_OK)
-        st = ser_draft_add(d, root, &r, err);
+        st = check_text(r.speaker, "speaker", number, err);
+    if (st == SER_OK)
+        st = check_text(r.text, "text", number, err);
+    const char *fold = field(row, c->fold, false), *votes = field(row, c->votes, false);
+    if (st == SER_OK && fold)
+        st = read_fold(&r.fold, fold, number, err);
+    if (st == SER_OK)
+        st = find_file(&r.file, m, file, err);
+    if (st == SER_OK && !r.file) {
+        m->missing = m->n_missing++ ? m->missing : ser_io_join(m->root, file);
+        return m->missing ? SER_OK : ser_fail_nomem(err);
+    }
+    if (st == SER_OK)
+        st = ser_draft_add(d, m->root, &r, err);
     return st == SER_OK && votes ? ser_draft_parse_votes(d, &d->rows[d->n_rows - 1], votes, number, err) : st;
 }
 
-static ser_status check_files(const ser_draft *d, size_t first, ser_error *err)
+static ser_status read_rows(manifest *m, ser_error *err)
 {
-    const ser_draft_row *missing = NULL;
-    size_t n_missing = 0;
-    for (size_t i = first; i < d->n_rows; i++) {
-        struct stat st;
-        if (stat(d->rows[i].path, &st) == 0)
-            continue;
-        n_missing++;
-        missing = missing ? missing : &d->rows[i];
+    ser_status st = SER_OK;
+    for (size_t i = 1; st == SER_OK && i < m->csv->n_rows; i++) {
+        char *const *row = m->csv->rows[i];
+        char *file = row[m->at.file];
+        if (!file[strspn(file, " \t")])
+            return ser_fail(err, SER_E_FORMAT, "row %zu names no file: complete or remove it", i + 1);
+        st = add_row(m, file, row, i + 1, err);
     }
-    if (!missing)
-        return SER_OK;
+    if (st != SER_OK || !m->n_missing)
+        return st;
     return ser_fail(
         err, SER_E_IO,
         "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV "
-        "file",
-        n_missing, d->n_rows - first, missing->path);
+        "file%s",
+        m->n_missing, m->csv->n_rows - 1, m->missing,
+        ser_text_is_utf8(m->missing) ? "" : ", and save it as UTF-8 text");
+}
+
+/* ---- rows that stand twice ---- */
+
+static int compare_files(const void *a, const void *b)
+{
+    const ser_draft_row *x = a, *y = b;
+    int order = strcmp(x->file, y->file);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static bool same_field(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_values(const ser_draft_row *a, const ser_draft_row *b)
+{
+    return same_field(a->label, b->label) && same_field(a->speaker, b->speaker) &&
+           same_field(a->text, b->text) && a->fold == b->fold;
+}
+
+/* A row that repeats another is left out; one that says something else of the same recording is an error. */
+static ser_status leave_out_repeated(manifest *m, ser_error *err)
+{
+    ser_draft *d = m->draft;
+    qsort(d->rows + m->first, d->n_rows - m->first, sizeof *d->rows, compare_files);
+    size_t n_kept = m->first;
+    for (size_t i = m->first; i < d->n_rows; i++) {
+        ser_draft_row *before = n_kept > m->first ? &d->rows[n_kept - 1] : NULL, *r = &d->rows[i];
+        if (!before || strcmp(before->file, r->file) != 0) {
+            if (n_kept != i) {
+                d->rows[n_kept] = *r;
+                *r = (ser_draft_row){0};
+            }
+            n_kept++;
+            continue;
+        }
+        if (!same_values(before, r))
+            return ser_fail(
+                err, SER_E_FORMAT,
+                "rows %zu and %zu name the same file '%s', with different values: remove one of them",
+                before->line, r->line, r->file);
+        m->first_repeated = m->n_repeated++ && m->first_repeated < r->line ? m->first_repeated : r->line;
+        ser_draft_row_release(r);
+    }
+    d->n_rows = n_kept;
+    return m->n_repeated
+               ? ser_draft_warn(d, err, "rows that repeat another left out: %zu, the first is row %zu",
+                                m->n_repeated, m->first_repeated)
+               : SER_OK;
 }
 
 /* lists/mine.csv: lists/mine.votes.csv. */
@@ -113,25 +259,34 @@ static ser_status read_votes_beside(ser_draft *d, size_t first, const char *path
     return st;
 }
 
+static ser_status warn_of_stretches(const manifest *m, ser_error *err)
+{
+    return m->at.start < 0 && m->at.end < 0
+               ? SER_OK
+               : ser_draft_warn(m->draft, err, "its columns start,end are not heeded: whole files are read");
+}
+
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err)
 {
     ser_csv csv;
-    columns c;
-    size_t first = d->n_rows;
     const char *slash = strrchr(path, '/');
     char *root = ser_strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+    manifest m = {.draft = d, .csv = &csv, .root = root, .first = d->n_rows};
     ser_status st = ser_csv_read(&csv, path, err);
     if (st == SER_OK && !root)
         st = ser_fail_nomem(err);
     if (st == SER_OK)
-        st = find_columns(&c, &csv, d->is_target, err);
-    for (size_t i = 1; st == SER_OK && i < csv.n_rows; i++)
-        st = read_row(d, csv.rows[i], i + 1, &c, root, err);
+        st = find_columns(&m.at, &csv, d->is_target, err);
     if (st == SER_OK)
-        st = check_files(d, first, err);
+        st = warn_of_stretches(&m, err);
     if (st == SER_OK)
-        st = read_votes_beside(d, first, path, err);
+        st = read_rows(&m, err);
+    if (st == SER_OK)
+        st = leave_out_repeated(&m, err);
+    if (st == SER_OK)
+        st = read_votes_beside(d, m.first, path, err);
     ser_csv_release(&csv);
+    ser_free(m.missing);
     ser_free(root);
     return st;
 }

@@ -116,23 +116,38 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const ser_draft_row *)a)->name, ((const ser_draft_row *)b)->name);
 }
 
-/* Names of the table are without the corpus's in front. */
-static ser_draft_row *find_row(const table *t, const char *utterance)
+/* Whether the recording's path without extension is this one. */
+static bool has_path(const ser_draft_row *r, size_t n_prefix, const char *path)
+{
+    size_t n = strlen(path);
+    return strlen(r->file) > n_prefix + n && strncmp(r->file + n_prefix, path, n) == 0 &&
+           r->file[n_prefix + n] == '.' && !strpbrk(r->file + n_prefix + n + 1, "./");
+}
+
+/* By base name or path, both without extension and without the corpus's name in front. *n_called: how many
+ * recordings are called so. */
+static ser_draft_row *find_row(size_t *n_called, const table *t, const char *utterance)
 {
     if (t->misnamed && strcmp(utterance, t->misnamed[1]) == 0)
         utterance = t->misnamed[0];
+    const char *slash = strrchr(utterance, '/'), *base = slash ? slash + 1 : utterance;
     size_t low = 0, high = t->n_rows;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(t->rows[middle].name + t->n_prefix, utterance);
-        if (order == 0)
-            return &t->rows[middle];
-        if (order < 0)
+        if (strcmp(t->rows[middle].name + t->n_prefix, base) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return NULL;
+    ser_draft_row *found = NULL;
+    *n_called = 0;
+    for (size_t i = low; i < t->n_rows && strcmp(t->rows[i].name + t->n_prefix, base) == 0; i++) {
+        if (slash && !has_path(&t->rows[i], t->n_prefix, utterance))
+            continue;
+        found = &t->rows[i];
+        ++*n_called;
+    }
+    return found;
 }
 
 static ser_status find_columns(table *t, ser_error *err)
@@ -173,11 +188,16 @@ static ser_status check_total(const table *t, const float *votes, size_t row, se
 static ser_status read_row(table *t, strangers *s, size_t row, ser_error *err)
 {
     char *const *fields = t->csv->rows[row - 1];
-    ser_draft_row *r = find_row(t, fields[t->utterance]);
+    size_t n_called;
+    ser_draft_row *r = find_row(&n_called, t, fields[t->utterance]);
     if (!r) {
         s->first = s->n++ ? s->first : fields[t->utterance];
         return SER_OK;
     }
+    if (n_called > 1)
+        return ser_fail(err, SER_E_FORMAT,
+                        "row %zu: %zu recordings are called '%.60s': name them by their paths", row, n_called,
+                        fields[t->utterance]);
     size_t *before = &t->row_of[r - t->rows];
     if (*before)
         return ser_fail(err, SER_E_FORMAT,

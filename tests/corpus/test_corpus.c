@@ -171,13 +171,15 @@ static void test_classes(void)
 static void test_bad_folders(void)
 {
     mkdir(tree_path("empty"), 0777);
-    tree_touch("text/anger/a.txt one/anger/a.wav one/angry/b.wav twice/anger/x.wav twice/fear/x.flac "
+    tree_touch("text/anger/a.txt one/anger/a.wav one/angry/b.wav twice/fear/y.wav "
                "root/a.wav root/b.wav");
     check_fails(tree_path("empty"), NULL, SER_E_FORMAT, "no recording");
     check_fails(tree_path("text"), NULL, SER_E_FORMAT, "no recording");
     check_fails(tree_path("one"), NULL, SER_E_FORMAT, "all of its 2 recordings are 'angry'");
+    tree_write_text("twice/anger/x.wav", "one");
+    tree_write_text("twice/anger/x.flac", "other");
     check_fails(tree_path("twice"), NULL, SER_E_FORMAT,
-                "two recordings are called 'x', anger/x.wav and fear/x.flac");
+                "two recordings are called 'anger/x', anger/x.flac and anger/x.wav");
     check_fails(tree_path("root"), NULL, SER_E_FORMAT, "one subfolder per emotion");
     check_fails(tree_path("absent"), NULL, SER_E_IO, "there is no such corpus");
     check_fails("", NULL, SER_E_ARG, "a corpus is missing");
@@ -216,7 +218,7 @@ static void test_csv(void)
         {"", "empty", SER_E_FORMAT},
         {"file,label\nc.flac,sad\n", "no column 'emotion'", SER_E_FORMAT},
         {"path,emotion\nc.flac,sad\n", "no column 'file'", SER_E_FORMAT},
-        {"file;emotion\nc.flac;sad\n", "no column 'file'", SER_E_FORMAT},
+        {"file|emotion\nc.flac|sad\n", "no column 'file' (its first line names file|emotion)", SER_E_FORMAT},
         {"file,emotion\n", "no recordings", SER_E_FORMAT},
         {"file,emotion\nc.flac,sad\naudio/a.wav\n", "line 3", SER_E_FORMAT},
         {"file,emotion\nc.flac,sad\naudio/a.wav,\n", "row 3 names no emotion", SER_E_FORMAT},
@@ -226,7 +228,8 @@ static void test_csv(void)
         {"file,emotion,fold\nc.flac,sad,one\naudio/a.wav,fear,2\n", "the fold 'one'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,-1\naudio/a.wav,fear,2\n", "the fold '-1'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,99999999999999999999\n", "row 2", SER_E_FORMAT},
-        {"file,emotion\nc.flac,sad\nc.flac,angry\n", "two recordings are called 'c'", SER_E_FORMAT},
+        {"file,emotion\nc.flac,sad\nc.flac,angry\n", "rows 2 and 3 name the same file 'c.flac'",
+         SER_E_FORMAT},
         {"file,emotion\nc.flac,sad\naudio/a.wav,sadness\n", "all of its 2 recordings are 'sad'",
          SER_E_FORMAT},
     };

@@ -133,7 +133,7 @@ static void test_joined_lists(void)
     CHECK(f && f->test_fold[0] == 0 && f->test_fold[1] == 1 && f->test_fold[2] == 0 && f->test_fold[3] == 1);
     ser_folds_free(&f);
     tree_write_text("joined.csv", "utterance,test_fold\n1,1\n2,2\nq/2,1\n3,2\n"); /* whose 2? */
-    check_fails(c, "emobox", tree_path("joined.csv"), SER_E_FORMAT, "the first is '2'");
+    check_fails(c, "emobox", tree_path("joined.csv"), SER_E_FORMAT, "several recordings are called '2'");
     ser_corpus_free(&c);
 }
 

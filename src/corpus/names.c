@@ -1,0 +1,125 @@
+/* What recordings and classes are called in the end: what can only be told when all rows are there. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "corpus/draft.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The file's path without extension, as a name that lies below any folder: "../x/a.wav" is "__/x/a". */
+static char *path_name(const char *part, const char *file)
+{
+    ser_text t = {0};
+    size_t n_part = part ? strlen(part) : 0;
+    if (part && (strncmp(file, part, n_part) != 0 || file[n_part] != '/'))
+        ser_text_append(&t, part);
+    for (const char *at = file; *at;) {
+        size_t n = strcspn(at, "/");
+        bool is_last = !at[n];
+        if (is_last) {
+            const char *dot = strrchr(at, '.');
+            n = dot && dot > at ? (size_t)(dot - at) : n;
+        }
+        bool is_up = n == 2 && at[0] == '.' && at[1] == '.';
+        if (n && !(n == 1 && at[0] == '.')) {
+            ser_text_append(&t, t.n ? "/" : "");
+            ser_text_append_n(&t, is_up ? "__" : at, n);
+        }
+        at += is_last ? strlen(at) : n + 1;
+    }
+    if (t.failed)
+        ser_text_release(&t);
+    return t.s;
+}
+
+int ser_draft_compare_rows(const void *a, const void *b)
+{
+    const ser_draft_row *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : strcmp(x->file, y->file);
+}
+
+ser_status ser_draft_name_rows(ser_draft *d, ser_error *err)
+{
+    qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
+    bool renamed = false;
+    for (size_t from = 0, end; from < d->n_rows; from = end) {
+        for (end = from + 1; end < d->n_rows && strcmp(d->rows[from].name, d->rows[end].name) == 0;)
+            end++;
+        for (size_t i = from; end - from > 1 && i < end; i++) {
+            ser_draft_row *r = &d->rows[i];
+            char *name = path_name(d->n_parts > 1 ? d->parts[r->part].name : NULL, r->file);
+            if (!name)
+                return ser_fail_nomem(err);
+            ser_free(r->name);
+            r->name = name;
+            renamed = true;
+        }
+    }
+    if (renamed)
+        qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
+    for (size_t i = 1; i < d->n_rows; i++) {
+        const ser_draft_row *a = &d->rows[i - 1], *b = &d->rows[i];
+        if (strcmp(a->name, b->name) == 0)
+            return ser_fail(err, SER_E_FORMAT,
+                            "two recordings are called '%s', %s and %s: rename one, or leave it out", a->name,
+                            a->file, b->file);
+    }
+    return SER_OK;
+}
+
+/* ---- classes ---- */
+
+static int compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* All rows with the label from get the label to. */
+static ser_status rename_class(ser_draft *d, const char *from, const char *to, ser_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_rows; i++) {
+        ser_draft_row *r = &d->rows[i];
+        if (!r->label || strcmp(r->label, from) != 0)
+            continue;
+        char *label = ser_strdup(to);
+        if (!label)
+            return ser_fail_nomem(err);
+        ser_free(r->label);
+        r->label = label;
+        n++;
+    }
+    return ser_draft_warn(d, err,
+                          "'%.60s' is taken for '%.60s', from which it differs in case or blanks alone: %zu",
+                          from, to, n);
+}
+
+/* Classes of the user's own that differ in case or blanks alone become the last of them in byte order: small
+ * letters come behind large ones. More classes than a model could have are an error later. */
+ser_status ser_draft_merge_classes(ser_draft *d, ser_error *err)
+{
+    enum { MOST = 4 * SER_MAX_LABELS };
+    char *classes[MOST];
+    size_t n = 0;
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < d->n_rows && n < MOST && st == SER_OK; i++) {
+        const char *label = d->rows[i].label;
+        size_t k = 0;
+        while (label && k < n && strcmp(classes[k], label) != 0)
+            k++;
+        if (label && k == n && !(classes[n++] = ser_strdup(label)))
+            st = ser_fail_nomem(err);
+    }
+    if (st == SER_OK && n)
+        qsort(classes, n, sizeof *classes, compare_strings);
+    for (size_t k = 0; k < n && st == SER_OK; k++)
+        for (size_t last = n - 1; last > k; last--)
+            if (ser_emotion_same_class(classes[k], classes[last])) {
+                st = rename_class(d, classes[k], classes[last], err);
+                break;
+            }
+    for (size_t k = 0; k < n; k++)
+        ser_free(classes[k]);
+    return st;
+}

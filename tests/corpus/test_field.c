@@ -1,0 +1,273 @@
+/* Names, folders and tables as people have them: the kinds that public bug reports describe. */
+#include "base/memory.h"
+#include "corpus/folds.h"
+#include "opened.h"
+
+/* "name label speaker" of each utterance, in brackets. */
+static void describe(char *out, size_t n, const ser_corpus *c)
+{
+    *out = 0;
+    for (size_t i = 0; c && i < c->n_utterances; i++) {
+        const ser_utterance *u = &c->utterances[i];
+        snprintf(out + strlen(out), n - strlen(out), "[%s %s %s]", u->name,
+                 u->label < 0 ? "-" : c->labels[u->label], u->speaker < 0 ? "-" : c->speakers[u->speaker]);
+    }
+}
+
+/* warning: words of the only one; NULL: there is none. */
+static void check_corpus(const char *spec, const char *expected, const char *warning)
+{
+    char said[2000];
+    ser_corpus *c = open_corpus(spec, NULL);
+    describe(said, sizeof said, c);
+    bool right = c && strcmp(said, expected) == 0,
+         told = c && (warning ? c->n_warnings == 1 && warns(c, warning) : !c->n_warnings);
+    if (!right || !told)
+        fprintf(stderr, "%s: %s\n  warns: %s\n", spec, said, c && c->n_warnings ? c->warnings[0] : "");
+    CHECK(right);
+    CHECK(told);
+    ser_corpus_free(&c);
+}
+
+static void test_folders(void)
+{
+    static const struct {
+        const char *folder, *files, *expected, *warning;
+    } folders[] = {
+        {"numbered", "angry/1.wav angry/2.wav happy/1.wav neutral/3.wav",
+         "[2 angry -][3 neutral -][angry/1 angry -][happy/1 happy -]", NULL},
+        {"esd", "0003/Angry/a.wav 0003/Sad/b.wav 0008/Angry/c.wav 0008/Sad/evaluation/d.wav",
+         "[a angry 0003][b sad 0003][c angry 0008][d sad 0008]",
+         "emotions are taken from the second ('Angry', 'Sad'), and the speakers from the first ('0003', "
+         "'0008')"},
+        {"splits", "train/angry/1.wav train/sad/2.wav test/angry/1.wav test/sad/2.wav",
+         "[test/angry/1 angry -][test/sad/2 sad -][train/angry/1 angry -][train/sad/2 sad -]",
+         "emotions are taken from the second ('angry', 'sad')"},
+        {"esd-splits", "s1/train/angry/1.wav s1/test/sad/2.wav s2/train/angry/3.wav s2/train/sad/4.wav",
+         "[1 angry s1][2 sad s1][3 angry s2][4 sad s2]",
+         "the third ('angry', 'sad'), and the speakers from the first"},
+        {"tess",
+         "OAF_angry/a.wav OAF_Pleasant_surprise/b.wav YAF_angry/c.wav YAF_pleasant_surprised/d.wav "
+         "YAF_Fear/e.wav",
+         "[a angry OAF][b surprised OAF][c angry YAF][d surprised YAF][e fear YAF]",
+         "emotions are taken from parts of the folders' names ('OAF_Pleasant_surprise', 'OAF_angry', "
+         "'YAF_Fear', 'YAF_angry', ...), and the speakers from the rest of them"},
+        {"ordered", "01-angry/a.wav 02-sad/b.wav", "[a angry -][b sad -]", "parts of the folders' names"},
+        {"behind", "angry_anna/a.wav sad_anna/b.wav angry_bert/c.wav sad_bert/d.wav",
+         "[a angry anna][b sad anna][c angry bert][d sad bert]", "parts of the folders' names"},
+        {"above", "TESS speech set data/angry/a.wav TESS speech set data/sad/b.wav", "[a angry -][b sad -]",
+         "the second ('angry', 'sad')"},
+        {"above-tess",
+         "TESS data/OAF_angry/a.wav TESS data/OAF_sad/b.wav TESS data/YAF_sad/c.wav TESS data/YAF_fear/d.wav",
+         "[a angry OAF][b sad OAF][c sad YAF][d fear YAF]", "parts of the folders' names"},
+        {"own", "good/a.wav bad/b.wav", "[a good -][b bad -]",
+         "none of its folders is named as an emotion: 'bad', 'good' are taken for classes of their own"},
+        {"negated", "angry/a.wav not_angry/b.wav", "[a angry -][b not_angry -]", NULL},
+        {"negations", "not_angry/a.wav not_sad/b.wav", "[a not_angry -][b not_sad -]",
+         "classes of their own"},
+        {"case", "Proud/a.wav proud/b.wav sad/c.wav", "[a proud -][b proud -][c sad -]",
+         "'Proud' is taken for 'proud', from which it differs in case or blanks alone: 1"},
+        {"macos", "A\xcc\x88rger/a.wav Freude/b.wav", "[a angry -][b happy -]", NULL},
+        {"sexes", "male/angry/a.wav male/sad/b.wav female/angry/c.wav female/sad/d.wav",
+         "[a angry -][b sad -][c angry -][d sad -]", "the second ('angry', 'sad')"},
+        {"deep",
+         "up/RAVDESS/speech/Actor_01/03-01-05-01-01-01-01.wav "
+         "up/RAVDESS/speech/Actor_02/03-01-04-01-01-01-02.wav",
+         "[03-01-04-01-01-01-02 sad 02][03-01-05-01-01-01-01 angry 01]", NULL},
+    };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char file[200];
+        /* Blanks in these names stand for blanks: files are told by their ends. */
+        for (const char *at = folders[i].files, *end; *at; at = end + (*end == ' ')) {
+            end = strstr(at, ".wav ");
+            end = end ? end + 4 : at + strlen(at);
+            snprintf(file, sizeof file, "%s/%.*s", folders[i].folder, (int)(end - at), at);
+            tree_write(file, file, strlen(file)); /* no two alike */
+        }
+        check_corpus(tree_path(folders[i].folder), folders[i].expected, folders[i].warning);
+    }
+    tree_touch("one/set/good/a.wav one/set/bad/b.wav");
+    check_fails(tree_path("one"), NULL, SER_E_FORMAT,
+                "all of its 2 recordings lie in one folder, 'set': name that one");
+}
+
+static void test_copies(void)
+{
+    static const char *const files[] = {"Actor_01/03-01-05-01-01-01-01.wav",
+                                        "Actor_02/03-01-04-01-01-01-02.wav"};
+    char name[200];
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "twice/%s", files[i]);
+        tree_write(name, files[i], 20);
+        snprintf(name, sizeof name, "twice/audio_speech_actors_01-24/%s", files[i]);
+        tree_write(name, files[i], 20);
+    }
+    check_corpus(tree_path("twice"), "[03-01-04-01-01-01-02 sad 02][03-01-05-01-01-01-01 angry 01]",
+                 "second copies of recordings left out: 2, the first is "
+                 "audio_speech_actors_01-24/Actor_02/03-01-04-01-01-01-02.wav");
+    /* Another recording of the name is a recording. */
+    tree_write("twice/audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav", "another", 7);
+    check_corpus(tree_path("twice"),
+                 "[03-01-04-01-01-01-02 sad 02][Actor_01/03-01-05-01-01-01-01 angry 01]"
+                 "[audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01 angry 01]",
+                 "left out: 1");
+    /* As CREMA-D's repository has it. */
+    tree_write("crema/AudioWAV/1001_DFA_ANG_XX.wav", "a", 1);
+    tree_write("crema/AudioMP3/1001_DFA_ANG_XX.mp3", "b", 1);
+    tree_write("crema/AudioWAV/1001_DFA_SAD_XX.wav", "c", 1);
+    check_corpus(tree_path("crema"), "[1001_DFA_ANG_XX angry 1001][1001_DFA_SAD_XX sad 1001]",
+                 "left out: 1, the first is AudioMP3/1001_DFA_ANG_XX.mp3");
+    /* A class in a class; the same sound under two emotions is two recordings. */
+    tree_write("nested/angry/x.wav", "x", 1);
+    tree_write("nested/angry/angry/x.wav", "x", 1);
+    tree_write("nested/sad/x.wav", "x", 1);
+    check_corpus(tree_path("nested"), "[angry/x angry -][sad/x sad -]", "the first is angry/angry/x.wav");
+}
+
+static void test_links(void)
+{
+    tree_touch("links/angry/a.wav links/sad/b.wav elsewhere/fear/c.wav none/x/readme.txt");
+    CHECK(symlink("nowhere", tree_path("links/angry/annex0.wav")) == 0);
+    CHECK(symlink("nowhere", tree_path("links/sad/annex1.WAV")) == 0);
+    CHECK(symlink("nowhere", tree_path("links/sad/notes.txt")) == 0);
+    CHECK(symlink("nowhere", tree_path("links/.hidden.wav")) == 0);
+    check_corpus(tree_path("links"), "[a angry -][b sad -]", "left out: 2, the first is angry/annex0.wav");
+    CHECK(symlink("../elsewhere/fear", tree_path("links/fear")) == 0);
+    ser_corpus *c = open_corpus(tree_path("links"), NULL);
+    CHECK(c && c->n_utterances == 2 && c->n_warnings == 2 &&
+          warns(c, "links to folders left out: 1, the first is fear"));
+    ser_corpus_free(&c);
+    CHECK(symlink("nowhere", tree_path("none/x/a.wav")) == 0);
+    check_fails(tree_path("none"), NULL, SER_E_FORMAT, "its 1 recordings are links to nothing");
+}
+
+static void test_tables(void)
+{
+    static const struct {
+        const char *text, *expected, *warning;
+    } tables[] = {
+        {"file;emotion;speaker\nwav/a.wav;angry;3\nwav/b.wav;sad;4\n", "[a angry 3][b sad 4]", NULL},
+        {"sep=;\r\nfile;emotion\r\nwav/a.wav;angry\r\nwav/b.wav;sad\r\n", "[a angry -][b sad -]", NULL},
+        {"file\temotion\nwav/a.wav\tangry\nwav/b.wav\tsad\n", "[a angry -][b sad -]", NULL},
+        {"file,emotion\rwav/a.wav,angry\rwav/b.wav,sad\r", "[a angry -][b sad -]", NULL},
+        {"File, EMOTION ,Speaker\nwav/a.wav,angry,3\nwav/b.wav,sad,3\n", "[a angry 3][b sad 3]", NULL},
+        {"file,emotion\nwav\\a.wav,angry\nwav\\b.wav,sad\n", "[a angry -][b sad -]", NULL},
+        {"file,emotion\n wav/a.wav ,angry\nwav/b.wav,sad\n", "[a angry -][b sad -]", NULL},
+        {"file,emotion,speaker\nwav/a.wav,angry , 3\nwav/b.wav, Sad,3 \n", "[a angry 3][b sad 3]", NULL},
+        {"file,emotion\nwav/a.wav,\xc3\x84RGER\nwav/b.wav,FREUDE\n", "[a angry -][b happy -]", NULL},
+        {"file,emotion\nwav/a.wav,Proud\nwav/b.wav,proud \nwav/c.wav,sad\n",
+         "[a proud -][b proud -][c sad -]", "'Proud' is taken for 'proud'"},
+        {"file,emotion\nwav/a.wav,angry\nwav/b.wav,sad\nwav/a.wav,anger\n", "[a angry -][b sad -]",
+         "rows that repeat another left out: 1, the first is row 4"},
+        {"file,emotion,speaker\nwav/a.wav,angry,nan\nwav/b.wav,sad,NA\n", "[a angry -][b sad NA]", NULL},
+        {"file,emotion,speaker\nDC/a01.wav,angry,DC\nJE/a01.wav,sad,JE\nwav/a.wav,sad,JE\n",
+         "[DC/a01 angry DC][JE/a01 sad JE][a sad JE]", NULL},
+        {"file,emotion\n../t/DC/a01.wav,angry\nJE/a01.wav,sad\n", "[JE/a01 sad -][__/t/DC/a01 angry -]",
+         NULL},
+        {"file,start,end,emotion\nwav/a.wav,0.1,0.4,angry\nwav/b.wav,0,1,sad\n", "[a angry -][b sad -]",
+         "its columns start,end are not heeded"},
+    };
+    static const char *const bad[][2] = {
+        {"file,emotion\nwav/a.wav,angry\nwav/b.wav,NaN\n",
+         "row 3 names no emotion ('NaN' stands for a value that is"},
+        {"file,emotion\nwav/a.wav,angry\nwav/b.wav, \n", "row 3 names no emotion: complete"},
+        {"file,emotion\nwav/a.wav,None\nwav/b.wav,sad\n", "row 2 names no emotion ('None'"},
+        {"file,emotion\nwav/a.wav,\xc4rger\nwav/b.wav,sad\n",
+         "row 2: its emotion is not UTF-8: save the file as UTF-8 text"},
+        {"file,emotion,speaker\nwav/a.wav,angry,J\xf6rg\nwav/b.wav,sad,x\n",
+         "row 2: its speaker is not UTF-8"},
+        {"file,emotion\nwav/\xe4.wav,angry\nwav/b.wav,sad\n", "and save it as UTF-8 text"},
+        {"file,emotion\nwav/a.wav,angry\nwav/b.wav,sad\nwav/a.wav,sad\n",
+         "rows 2 and 4 name the same file 'wav/a.wav', with different values"},
+        {"path,emotion\nwav/a.wav,angry\n", "no column 'file' (its first line names path, emotion)"},
+    };
+    tree_touch("t/wav/a.wav t/wav/b.wav t/wav/c.wav t/DC/a01.wav t/JE/a01.wav");
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        tree_write_text("t/list.csv", tables[i].text);
+        check_corpus(tree_path("t/list.csv"), tables[i].expected, tables[i].warning);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tree_write_text("t/list.csv", bad[i][0]);
+        check_fails(tree_path("t/list.csv"), NULL, strstr(bad[i][0], "\xe4") ? SER_E_IO : SER_E_FORMAT,
+                    bad[i][1]);
+    }
+    tree_write("t/utf16.csv",
+               "\xff\xfe"
+               "f\0i\0l\0e\0",
+               10);
+    check_fails(tree_path("t/utf16.csv"), NULL, SER_E_FORMAT, "save it as UTF-8 text");
+}
+
+/* As pandas writes numbers of a column in which some are missing; and names for fold lists. */
+static void test_folds(void)
+{
+    tree_write_text("t/list.csv",
+                    "file,emotion,fold\nwav/a.wav,angry,1.0\nwav/b.wav,sad,2.0\nwav/c.wav,sad, 1.\n");
+    ser_corpus *c = open_corpus(tree_path("t/list.csv"), NULL);
+    CHECK(c && c->n_utterances == 3 && c->utterances[0].fold == 1 && c->utterances[1].fold == 2 &&
+          c->utterances[2].fold == 1);
+    tree_write_text("t/folds.csv", "Utterance;Test_Fold\na;1.0\nb;2.0\nc;1.0\n");
+    ser_protocol p = {.kind = SER_PROTOCOL_EMOBOX, .folds_path = tree_path("t/folds.csv")};
+    ser_folds *f = NULL;
+    CHECK_OK(ser_folds_new(&f, c, &p, 1, &err), &err);
+    CHECK(f && f->n_folds == 2 && f->test_fold[1] == 1);
+    ser_folds_free(&f);
+    ser_corpus_free(&c);
+    static const char *const bad[] = {"1.5", "1e0", "one", "-1.0", "1.0.0", "."};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "file,emotion,fold\nwav/a.wav,angry,%s\nwav/b.wav,sad,2\n", bad[i]);
+        tree_write_text("t/list.csv", text);
+        check_fails(tree_path("t/list.csv"), NULL, SER_E_FORMAT, "is no number: number the folds");
+    }
+    c = open_corpus(tree_path("numbered"), NULL);
+    tree_write_text("t/folds.csv", "utterance,test_fold\n1,1\n2,2\n3,1\n");
+    p.folds_path = tree_path("t/folds.csv");
+    CHECK_FAILS(ser_folds_new(&f, c, &p, 1, &err), SER_E_FORMAT, &err, "several recordings are called '1'");
+    tree_write_text("t/folds.csv", "utterance,test_fold\nangry/1,1\nhappy/1,2\n2,2\n3,1\n");
+    p.folds_path = tree_path("t/folds.csv");
+    CHECK_OK(ser_folds_new(&f, c, &p, 1, &err), &err);
+    ser_folds_free(&f);
+    ser_corpus_free(&c);
+    tree_write_text("numbered/votes.csv", "utterance,angry,happy\n1,1,1\n");
+    check_fails(tree_path("numbered"), NULL, SER_E_FORMAT,
+                "2 recordings are called '1': name them by their paths");
+    tree_write_text("numbered/votes.csv", "utterance,angry,happy\nhappy/1,1,2\n2,3,0\n");
+    c = open_corpus(tree_path("numbered"), NULL);
+    CHECK(c && c->votes && c->votes[0] == 3 && c->votes[(size_t)3 * c->n_labels + 1] == 2);
+    ser_corpus_free(&c);
+}
+
+/* Every allocation fails once. */
+static void test_memory(void)
+{
+    static const char *const specs[] = {"esd", "tess", "twice", "splits", "case", "t/memory.csv"};
+    tree_write_text("t/memory.csv",
+                    "file,emotion\n wav\\a.wav,Proud\nwav/b.wav,proud\nwav/c.wav,sad\nwav/c.wav,sad\n");
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        ser_status st = SER_E_NOMEM;
+        long n = 0;
+        for (; st != SER_OK && n < 2000; n++) {
+            ser_corpus *c;
+            ser_alloc_fail_at(n);
+            st = ser_corpus_open(&c, tree_path(specs[i]), NULL, &err);
+            ser_alloc_fail_at(-1);
+            CHECK(st == SER_OK ? c != NULL : !c && st == SER_E_NOMEM);
+            ser_corpus_free(&c);
+        }
+        CHECK(n > 20 && n < 2000);
+    }
+}
+
+int main(void)
+{
+    tree_make();
+    test_folders();
+    test_copies();
+    test_links();
+    test_tables();
+    test_folds();
+    test_memory();
+    tree_remove();
+    return test_summary();
+}
