@@ -40,6 +40,7 @@ typedef struct bench {
 static ser_status step(bench *b, double times[3], ser_error *err)
 {
     ser_tune_batch batch = {.n = b->n, .pcm = b->pcm, .n_samples = b->lengths};
+    const ser_tune_loss how = {0};
     double loss = 0, start = seconds(CLOCK_MONOTONIC);
     ser_status status = ser_tune_forward(b->work, &batch, b->pooled, err);
     times[0] = seconds(CLOCK_MONOTONIC);
@@ -48,7 +49,7 @@ static ser_status step(bench *b, double times[3], ser_error *err)
         float target[N_LABELS] = {0};
         target[i % N_LABELS] = 1;
         loss += ser_tune_cross_entropy(b->dlogits + i * N_LABELS, b->logits + i * N_LABELS, target, NULL,
-                                       N_LABELS, 0, 1 / (double)b->n);
+                                       N_LABELS, &how, 1 / (double)b->n);
     }
     if (status == SER_OK)
         status = ser_tune_backward(b->work, b->dlogits, b->pooled, NULL, b->gradients, err);

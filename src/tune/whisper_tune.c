@@ -298,6 +298,22 @@ typedef struct filling {
     const ser_tune_batch *batch;
 } filling;
 
+/* mel (n_frames, n_mels). */
+static void put_stripes(float *mel, size_t n_frames, size_t n_mels, const ser_tune_stripes *s)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n_frames * n_mels; i++)
+        sum += (double)mel[i];
+    float mean = (float)(sum / (double)(n_frames * n_mels));
+    for (size_t k = 0; k < s->n; k++) {
+        size_t all = s->stripe[k].in_time ? n_frames : n_mels, first = s->stripe[k].first;
+        size_t end = first < all && s->stripe[k].n < all - first ? first + s->stripe[k].n : all;
+        for (size_t i = first; i < end; i++)
+            for (size_t j = 0; j < (s->stripe[k].in_time ? n_mels : n_frames); j++)
+                mel[s->stripe[k].in_time ? i * n_mels + j : j * n_mels + i] = mean;
+    }
+}
+
 /* An utterance's rows of what the batch begins with. */
 static ser_status fill(void *context, size_t item, int worker, ser_error *err)
 {
@@ -315,6 +331,8 @@ static ser_status fill(void *context, size_t item, int worker, ser_error *err)
     float *mel = w->mel_floats[worker];
     ser_features_whisper_mel(w->mel, w->mel_works[worker], mel, f->batch->pcm[item],
                              f->batch->n_samples[item]);
+    if (f->batch->stripes)
+        put_stripes(mel, u->n_mel, s->n_mels, &f->batch->stripes[item]);
     char *to = ser_tune_offset(w, w->mel_rows, 2 * u->first, s->n_mels);
     size_t n = u->n_mel * s->n_mels, n_all = 2 * u->n_rows * s->n_mels;
     ser_nn_convert(to, w->type, mel, n);

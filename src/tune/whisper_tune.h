@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "nn/ops.h"
 
+#include <stdbool.h>
+
 enum { SER_TUNE_MAX_POOLED = 16, SER_TUNE_NAME_BYTES = 64 };
 
 /* What is pooled and what learns. Hidden states are numbered as in encoder.h: 0 is what the stem gives. */
@@ -68,11 +70,23 @@ void ser_tune_work_free(ser_tune_work **work);
 /* A batch: either sound at 16 kHz (pcm[i], n_samples[i] up to shape.max_samples and at least one frame's
  * 160), or, when the stem and the layers below `from` do not learn, what hidden state `from` is: hidden[i]
  * (n_frames[i], dims). */
+enum { SER_TUNE_MAX_STRIPES = 8 };
+/* Stretches of time or of bands of one spectrogram that are set to its mean (SpecAugment, Park et al. 2019,
+ * arXiv:1904.08779, without warping). */
+typedef struct ser_tune_stripes {
+    size_t n;
+    struct {
+        bool in_time;
+        size_t first, n; /* frames of 10 ms, or bands; what lies beyond the end is left out */
+    } stripe[SER_TUNE_MAX_STRIPES];
+} ser_tune_stripes;
+
 typedef struct ser_tune_batch {
     size_t n;
     const float *const *pcm;
     const size_t *n_samples;
-    const float *const *hidden; /* NULL: pcm */
+    const ser_tune_stripes *stripes; /* (n); NULL: none */
+    const float *const *hidden;      /* NULL: pcm */
     const size_t *n_frames;
 } ser_tune_batch;
 

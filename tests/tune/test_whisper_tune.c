@@ -13,13 +13,14 @@ static void run_batch(passes *p, ser_tune_net *net, ser_tune_work *work, const s
 {
     ser_error err = {0};
     float dlogits[N_ROWS * N_LABELS];
+    const ser_tune_loss how = {.smoothing = 0.1};
     CHECK_OK(ser_tune_forward(work, batch, p->pooled, &err), &err);
     ser_tune_head_forward(net, p->logits, p->pooled, NULL, batch->n);
     for (size_t i = 0; i < batch->n; i++)
         p->losses[i] =
             (float)(N_ROWS * ser_tune_cross_entropy(dlogits + i * N_LABELS, p->logits + i * N_LABELS,
                                                     targets + i * N_LABELS, masks + i * N_LABELS, N_LABELS,
-                                                    0.1, 1.0 / N_ROWS));
+                                                    &how, 1.0 / N_ROWS));
     CHECK_OK(ser_tune_backward(work, dlogits, p->pooled, NULL, p->gradients, &err), &err);
 }
 

@@ -1,0 +1,194 @@
+/* Around the training: features of a net, and the head alone. */
+#include "base/memory.h"
+#include "base/threads.h"
+#include "base/vector.h"
+#include "train/lbfgs.h"
+#include "tune/fine_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- features ---- */
+
+typedef struct passing {
+    ser_nn_work *nn;
+    ser_tune_work *work;
+    tune_examples examples;
+    tune_draw *draws; /* (n) */
+} passing;
+
+static ser_status pass_batches(float *pooled, passing *p, const ser_tune_net *net, const ser_tune_rows *rows,
+                               size_t n, const ser_tune_settings *s, ser_error *err)
+{
+    tune_examples *e = &p->examples;
+    ser_status st = SER_OK;
+    for (size_t at = 0; at < n && st == SER_OK; at += s->batch_size) {
+        size_t n_batch = n - at < s->batch_size ? n - at : s->batch_size;
+        ser_tune_batch batch = {.n = n_batch, .pcm = e->pcm_of, .n_samples = e->n_samples};
+        st = ser_tune_examples_read(e, rows, p->draws + at, n_batch, s->n_threads, err);
+        if (st == SER_OK)
+            st = ser_tune_forward(p->work, &batch, pooled + at * net->n_in, err);
+        if (st == SER_OK &&
+            !ser_progress_report(s->progress, s->what ? s->what : "features", at + n_batch, n))
+            st = ser_fail(err, SER_E_CANCELLED, "cancelled");
+    }
+    return st;
+}
+
+ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_tune_rows *rows,
+                             const size_t *row, const uint64_t *draw, size_t n, const ser_tune_settings *s,
+                             ser_error *err)
+{
+    passing p = {.draws = ser_alloc(n, sizeof *p.draws)};
+    ser_status st = p.draws ? SER_OK : ser_fail_nomem(err);
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        p.draws[i] = (tune_draw){row ? row[i] : i, draw ? draw[i] : 0};
+    if (st == SER_OK)
+        st = ser_tune_examples_init(&p.examples, s->batch_size, s->max_samples, rows->n_labels, err);
+    if (st == SER_OK)
+        st = ser_nn_work_new(&p.nn, s->ops, s->n_threads, err);
+    if (st == SER_OK)
+        st = ser_tune_work_new(&p.work, net, p.nn, err);
+    if (st == SER_OK)
+        st = pass_batches(pooled, &p, net, rows, n, s, err);
+    ser_tune_work_free(&p.work);
+    ser_nn_work_free(&p.nn);
+    ser_tune_examples_release(&p.examples);
+    ser_free(p.draws);
+    return st;
+}
+
+void ser_tune_standardise(ser_tune_net *net, const float *pooled, const double *weight, size_t n)
+{
+    for (size_t k = 0; k < net->n_in; k++) {
+        double sum = 0, total = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+            double w = weight ? weight[i] : 1;
+            sum += w * (double)pooled[i * net->n_in + k];
+            total += w;
+        }
+        double mean = total > 0 ? sum / total : 0;
+        for (size_t i = 0; i < n; i++) {
+            double d = (double)pooled[i * net->n_in + k] - mean;
+            squares += (weight ? weight[i] : 1) * d * d;
+        }
+        double deviation = total > 0 ? sqrt(squares / total) : 0;
+        net->centre[k] = (float)mean;
+        net->factor[k] = deviation > 1e-6 * fabs(mean) && deviation > 0 ? (float)(1 / deviation) : 0;
+    }
+}
+
+/* ---- the head alone ---- */
+
+enum { N_PARTS = 8 }; /* always as many, so that threads do not show */
+
+typedef struct head_fit {
+    const ser_tune_net *net;
+    const ser_tune_rows *rows;
+    const size_t *row;
+    const double *weight;
+    const ser_tune_loss *loss;
+    size_t n, n_theta;
+    double l2, total;
+    int n_threads;
+    const float *z;       /* (n, n_in), standardised */
+    float *theta, *bias;  /* (n_labels, n_in), (n_labels) */
+    float *sums[N_PARTS]; /* (n_labels, n_in + 1) each */
+    double losses[N_PARTS];
+} head_fit;
+
+static ser_status add_part(void *context, size_t item, int worker, ser_error *err)
+{
+    (void)worker;
+    head_fit *h = context;
+    size_t n_in = h->net->n_in, n_labels = h->rows->n_labels;
+    float *sums = h->sums[item], logits[64], d[64];
+    if (n_labels > 64)
+        return ser_fail(err, SER_E_ARG, "%zu labels: at most 64", n_labels);
+    memset(sums, 0, n_labels * (n_in + 1) * sizeof *sums);
+    h->losses[item] = 0;
+    for (size_t i = item * h->n / N_PARTS; i < (item + 1) * h->n / N_PARTS; i++) {
+        const float *z = h->z + i * n_in;
+        size_t row = h->row ? h->row[i] : i;
+        for (size_t o = 0; o < n_labels; o++)
+            logits[o] = h->bias[o] + ser_dot_f32(h->theta + o * n_in, z, n_in);
+        h->losses[item] +=
+            ser_tune_cross_entropy(d, logits, h->rows->target + row * n_labels,
+                                   h->rows->mask ? h->rows->mask + row * n_labels : NULL, n_labels, h->loss,
+                                   (h->weight ? h->weight[i] : 1) / h->total);
+        for (size_t o = 0; o < n_labels; o++) {
+            ser_add_scaled(sums + o * n_in, z, d[o], n_in);
+            sums[n_labels * n_in + o] += d[o];
+        }
+    }
+    return SER_OK;
+}
+
+/* x: weights (n_labels, n_in), biases (n_labels). */
+static ser_status objective(void *context, const double *x, double *gradient, double *value, ser_error *err)
+{
+    head_fit *h = context;
+    size_t n = h->n_theta + h->rows->n_labels;
+    for (size_t i = 0; i < h->n_theta; i++)
+        h->theta[i] = (float)x[i];
+    for (size_t o = 0; o < h->rows->n_labels; o++)
+        h->bias[o] = (float)x[h->n_theta + o];
+    ser_status st = ser_parallel_for(h->n_threads, N_PARTS, add_part, h, err);
+    *value = h->l2 * ser_dot(x, x, h->n_theta);
+    for (size_t i = 0; i < n; i++)
+        gradient[i] = i < h->n_theta ? 2 * h->l2 * x[i] : 0;
+    for (int k = 0; k < N_PARTS && st == SER_OK; k++) {
+        *value += h->losses[k];
+        for (size_t i = 0; i < n; i++)
+            gradient[i] += (double)h->sums[k][i];
+    }
+    return st;
+}
+
+static ser_status minimise(head_fit *h, ser_tune_net *net, ser_error *err)
+{
+    enum { MAX_ITERATIONS = 300 };
+    size_t n = h->n_theta + h->rows->n_labels;
+    double *x = ser_alloc(n, sizeof *x);
+    ser_status st =
+        x ? ser_lbfgs(x, n, objective, NULL, h, MAX_ITERATIONS, 1e-5, NULL, err) : ser_fail_nomem(err);
+    float *w = net->values + ser_tune_net_find(net, "head.weight")->at;
+    float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        *(i < h->n_theta ? &w[i] : &bias[i - h->n_theta]) = (float)x[i];
+    ser_free(x);
+    return st;
+}
+
+ser_status ser_tune_fit_head(ser_tune_net *net, const float *pooled, const ser_tune_rows *rows,
+                             const size_t *row, const double *weight, size_t n, const ser_tune_loss *loss,
+                             double l2, int n_threads, ser_error *err)
+{
+    size_t n_in = net->n_in, n_labels = rows->n_labels;
+    head_fit h = {.net = net, .rows = rows, .row = row, .weight = weight, .loss = loss, .n = n, .l2 = l2};
+    h.n_theta = n_labels * n_in;
+    h.n_threads = n_threads;
+    float *z = ser_alloc(n * n_in, sizeof *z);
+    h.z = z;
+    h.theta = ser_alloc(h.n_theta, sizeof *h.theta);
+    h.bias = ser_alloc(n_labels, sizeof *h.bias);
+    ser_status st = z && h.theta && h.bias ? SER_OK : ser_fail_nomem(err);
+    for (int i = 0; i < N_PARTS && st == SER_OK; i++)
+        if (!(h.sums[i] = ser_alloc(h.n_theta + n_labels, sizeof **h.sums)))
+            st = ser_fail_nomem(err);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        h.total += weight ? weight[i] : 1;
+        for (size_t k = 0; k < n_in; k++)
+            z[i * n_in + k] = (pooled[i * n_in + k] - net->centre[k]) * net->factor[k];
+    }
+    if (st == SER_OK && !(h.total > 0))
+        st = ser_fail(err, SER_E_ARG, "a head cannot be fitted to nothing");
+    if (st == SER_OK)
+        st = minimise(&h, net, err);
+    ser_free(z);
+    ser_free(h.theta);
+    ser_free(h.bias);
+    for (int i = 0; i < N_PARTS; i++)
+        ser_free(h.sums[i]);
+    return st;
+}
