@@ -353,6 +353,18 @@ ser_audio_state ser_audio_look(const char *path, const char **kind)
     return found.reader == SER_READER_NONE ? SER_AUDIO_NONE : SER_AUDIO_READABLE;
 }
 
+bool ser_audio_is_named_so(const char *path)
+{
+    static const char *const extensions[] = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
+                                             ".aif", ".aiff", ".au",  ".caf", ".w64",  ".m4a",
+                                             ".aac", ".amr",  ".wma", ".mka"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
+        if (strcasecmp(dot, extensions[i]) == 0)
+            return true;
+    return false;
+}
+
 bool ser_audio_is_audio(const char *path)
 {
     const char *kind;

@@ -54,13 +54,15 @@ typedef enum ser_audio_state {
     SER_AUDIO_READABLE, /* also what begins like a recording but is damaged, and a file that may not be read,
                          * so that opening it tells the user why */
     SER_AUDIO_NEEDS_FFMPEG, /* a recording; the program that reads its kind is not installed */
-    SER_AUDIO_NOT_FETCHED   /* a Git LFS pointer */
+    SER_AUDIO_NOT_FETCHED   /* a pointer of Git LFS or git-annex */
 } ser_audio_state;
 
 /* By content, not by name. *kind: "M4A" and the like; "" where it is not known. */
 ser_audio_state ser_audio_look(const char *path, const char **kind);
 /* Whether it is SER_AUDIO_READABLE. */
 bool ser_audio_is_audio(const char *path);
+/* By name alone: whether the extension is one of sound. */
+bool ser_audio_is_named_so(const char *path);
 
 /* ratio: output rate / input rate, 1/64 ... 64. */
 ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size_t n, double in_rate,

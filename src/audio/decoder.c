@@ -213,7 +213,7 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
     else if (kind.reader == SER_READER_FFMPEG)
         status = open_ffmpeg(d, source, kind.name, err);
     else if (kind.reader == SER_READER_POINTER)
-        status = ser_fail(err, SER_E_FORMAT, SER_LFS_ADVICE);
+        status = ser_fail(err, SER_E_FORMAT, "%s", kind.name);
     else
         status = ser_fail(
             err, SER_E_FORMAT,

@@ -109,8 +109,9 @@ static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n
         return (ser_audio_kind){SER_READER_FFMPEG, "AAC"};
     if (is_transport_stream(s))
         return (ser_audio_kind){SER_READER_FFMPEG, "MPEG-TS"};
-    if (ser_is_lfs_pointer(h, n))
-        return (ser_audio_kind){SER_READER_POINTER, "Git LFS pointer"};
+    const char *advice = ser_pointer_advice(h, n);
+    if (advice)
+        return (ser_audio_kind){SER_READER_POINTER, advice};
     if (ser_source_find_mpeg(s))
         return (ser_audio_kind){SER_READER_MPEG, "MP3"};
     return (ser_audio_kind){SER_READER_NONE, ""};

@@ -2,18 +2,24 @@
 #ifndef SER_BASE_SNIFF_H
 #define SER_BASE_SNIFF_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
-#define SER_LFS_ADVICE "it is a Git LFS pointer: fetch the content with git lfs pull"
-
-/* A Git LFS pointer lies where the content was not fetched (git-lfs, docs/spec.md). bytes: the file's first
- * n. */
-static inline bool ser_is_lfs_pointer(const void *bytes, size_t n)
+/* What Git LFS (git-lfs, docs/spec.md) and git-annex (git-annex.branchable.com/internals/pointer_file) put in
+ * place of content that was not fetched; of git-annex also the text of a link, as copies without links leave
+ * it. bytes: the file's first n. What it is and what to do about it; NULL: it is no such pointer. */
+static inline const char *ser_pointer_advice(const void *bytes, size_t n)
 {
-    static const char first_line[] = "version https://git-lfs.github.com/spec/";
-    return n >= sizeof first_line - 1 && memcmp(bytes, first_line, sizeof first_line - 1) == 0;
+    static const char lfs[] = "version https://git-lfs.github.com/spec/", annex[] = "/annex/objects/";
+    const char *text = bytes;
+    size_t n_line = 0;
+    if (n >= sizeof lfs - 1 && memcmp(text, lfs, sizeof lfs - 1) == 0)
+        return "it is a Git LFS pointer: fetch the content with git lfs pull";
+    while (n_line < n && text[n_line] > ' ' && text[n_line] < 127)
+        n_line++;
+    if (n_line && (text[0] == '/' || text[0] == '.') && memmem(text, n_line, annex, sizeof annex - 1))
+        return "it is a pointer of git-annex: fetch the content with git annex get, or datalad get";
+    return NULL;
 }
 
 #endif

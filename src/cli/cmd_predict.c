@@ -323,8 +323,11 @@ static int run(int argc, char **argv)
             n_failed++;
         }
     if (inputs.n_skipped)
-        ser_say("%zu file%s in the folders %s not audio and left out", inputs.n_skipped,
-                inputs.n_skipped == 1 ? "" : "s", inputs.n_skipped == 1 ? "is" : "are");
+        ser_say("%zu file%s in the folders %s not audio and left out: %s", inputs.n_skipped,
+                inputs.n_skipped == 1 ? "" : "s", inputs.n_skipped == 1 ? "is" : "are",
+                inputs.skipped.failed ? "" : inputs.skipped.s);
+    if (inputs.n_folder_links)
+        ser_say("links to folders are not followed: %zu", inputs.n_folder_links);
     ser_status st = SER_OK;
     voice_folder = adapt_folder ? adapt_folder : baseline_folder;
     if (voice_folder && (st = ser_inputs_add(&voice, voice_folder, &err)) != SER_OK)

@@ -16,29 +16,53 @@ static ser_status add(ser_inputs *inputs, const char *path, ser_error *err)
     return item->path && item->name ? SER_OK : ser_fail_nomem(err);
 }
 
+static void skip(ser_inputs *inputs, const char *path)
+{
+    enum { N_NAMED = 3 };
+    if (inputs->n_skipped < N_NAMED)
+        ser_text_appendf(&inputs->skipped, "%s%s", inputs->n_skipped ? ", " : "", path);
+    else if (inputs->n_skipped == N_NAMED)
+        ser_text_append(&inputs->skipped, ", ...");
+    inputs->n_skipped++;
+}
+
+/* A file of a folder, or a link that leads nowhere. */
+static ser_status add_entry(ser_inputs *inputs, const char *root, const char *file, bool is_dangling,
+                            ser_error *err)
+{
+    const char *kind;
+    char *path = ser_io_join(root, file);
+    if (!path)
+        return ser_fail_nomem(err);
+    ser_status st = SER_OK;
+    if (is_dangling ? ser_audio_is_named_so(path) : ser_audio_look(path, &kind) != SER_AUDIO_NONE)
+        st = add(inputs, path, err);
+    else
+        skip(inputs, path);
+    ser_free(path);
+    return st;
+}
+
 static ser_status add_folder(ser_inputs *inputs, const char *folder, ser_error *err)
 {
-    char **files;
-    size_t n_files, n_before = inputs->n;
-    ser_status st = ser_io_list_files(&files, &n_files, folder, err);
-    if (st != SER_OK)
-        return st;
-    size_t n_name = strlen(folder);
+    ser_io_listing listing = {0};
+    size_t n_before = inputs->n, n_name = strlen(folder);
     while (n_name > 1 && folder[n_name - 1] == '/')
         n_name--;
     char *root = ser_strndup(folder, n_name);
-    for (size_t i = 0; i < n_files && st == SER_OK; i++) {
-        char *path = root ? ser_io_join(root, files[i]) : NULL;
-        if (!path)
-            st = ser_fail_nomem(err);
-        else if (ser_audio_is_audio(path))
-            st = add(inputs, path, err);
-        else
-            inputs->n_skipped++;
-        ser_free(path);
+    ser_status st = root ? ser_io_list(&listing, folder, err) : ser_fail_nomem(err);
+    size_t file = 0, dangling = 0;
+    while (st == SER_OK &&
+           (file < listing.n_files || dangling < listing.n_dangling)) { /* together in byte order */
+        bool is_dangling =
+            file == listing.n_files ||
+            (dangling < listing.n_dangling && strcmp(listing.dangling[dangling], listing.files[file]) < 0);
+        st = add_entry(inputs, root, is_dangling ? listing.dangling[dangling++] : listing.files[file++],
+                       is_dangling, err);
     }
+    inputs->n_folder_links += listing.n_folder_links;
     ser_free(root);
-    ser_io_free_list(files, n_files);
+    ser_io_listing_release(&listing);
     if (st == SER_OK && inputs->n == n_before)
         st = ser_fail(err, SER_E_FORMAT, "no audio in this folder: name one with recordings");
     return st;
@@ -58,5 +82,6 @@ void ser_inputs_release(ser_inputs *inputs)
         ser_free(inputs->items[i].name);
     }
     ser_free(inputs->items);
+    ser_text_release(&inputs->skipped);
     *inputs = (ser_inputs){0};
 }

@@ -65,6 +65,8 @@ ser_status ser_draft_add(ser_draft *d, const char *root, const ser_draft_row *ro
         .fold = row->fold,
         .part = d->n_parts ? (int)d->n_parts - 1 : 0,
         .sex = row->sex,
+        .start_s = row->start_s,
+        .end_s = row->end_s,
         .line = row->line,
     };
     if (!copy->name || !copy->file || !copy->path || !copy->label != !row->label ||

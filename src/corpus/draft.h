@@ -11,6 +11,7 @@ typedef struct ser_draft_row {
     int fold;                     /* -1: none */
     int part;                     /* ser_draft_add sets it */
     ser_sex sex;                  /* of the speaker, where the corpus says it */
+    double start_s, end_s;        /* as in ser_utterance */
     size_t line;                  /* of the table that names it, from 1; 0: none does */
     float *votes;                 /* (SER_MAX_LABELS): of the draft's voted emotions; NULL: none */
 } ser_draft_row;

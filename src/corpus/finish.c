@@ -200,7 +200,9 @@ static void take_rows(ser_corpus *c, ser_draft *d)
                                            .speaker = index_of(r->speaker, c->speakers, c->n_speakers),
                                            .text = index_of(r->text, c->texts, c->n_texts),
                                            .fold = r->fold,
-                                           .part = r->part};
+                                           .part = r->part,
+                                           .start_s = r->start_s,
+                                           .end_s = r->end_s};
         r->name = r->file = r->path = NULL;
     }
     c->n_utterances = d->n_rows;

@@ -10,29 +10,19 @@
 
 /* ---- what is a recording ---- */
 
-static bool is_named_as_recording(const char *file)
-{
-    static const char *const extensions[] = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
-                                             ".aif", ".aiff", ".au",  ".caf", ".w64"};
-    const char *dot = strrchr(file, '.');
-    for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; i++)
-        if (strcasecmp(dot, extensions[i]) == 0)
-            return true;
-    return false;
-}
-
 /* By the extension where it is a usual one, so that a damaged recording is an error later and not passed
- * over; else by content. */
+ * over; else by content. One that cannot be read here, or was not fetched, is an error later, too. */
 static ser_status find_out_if_recording(bool *is_recording, const char *root, const char *file,
                                         ser_error *err)
 {
-    *is_recording = is_named_as_recording(file);
+    const char *kind;
+    *is_recording = ser_audio_is_named_so(file);
     if (*is_recording)
         return SER_OK;
     char *path = ser_io_join(root, file);
     if (!path)
         return ser_fail_nomem(err);
-    *is_recording = ser_audio_is_audio(path);
+    *is_recording = ser_audio_look(path, &kind) != SER_AUDIO_NONE;
     ser_free(path);
     return SER_OK;
 }
@@ -196,7 +186,7 @@ static ser_status warn_of_links(size_t *n_dangling, ser_draft *d, const ser_io_l
 {
     left_out dangling = {0}, folders = {0};
     for (size_t i = 0; i < l->n_dangling; i++)
-        if (!is_hidden(l->dangling[i]) && is_named_as_recording(l->dangling[i]))
+        if (!is_hidden(l->dangling[i]) && ser_audio_is_named_so(l->dangling[i]))
             leave_out(&dangling, l->dangling[i]);
     for (size_t i = 0; i < l->n_folder_links; i++)
         if (!is_hidden(l->folder_links[i]))

@@ -47,7 +47,7 @@ static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, s
             ? ser_fail_nomem(err)
             : ser_fail(err, SER_E_FORMAT,
                        "it has no column '%s' (its first line names %s): name the columns file,emotion and, "
-                       "where they are known, speaker,sex,text,fold,votes",
+                       "where they are known, speaker,sex,text,fold,votes,start,end",
                        c->file < 0 ? "file" : "emotion", there.s);
     ser_text_release(&there);
     return st;
@@ -141,6 +141,46 @@ static ser_status check_text(const char *text, const char *what, size_t row, ser
                           what);
 }
 
+/* Seconds, "2.5", or as audformat and pandas write times, "0 days 00:00:02.500000". */
+static bool parse_time(double *out, const char *text)
+{
+    double days = 0, hours = 0, minutes = 0, seconds;
+    char *end;
+    double value = strtod(text, &end);
+    if (end != text && strncasecmp(end, " day", 4) == 0) {
+        days = value;
+        end += 4 + (end[4] == 's' || end[4] == 'S');
+        text = end + strspn(end, " ");
+        value = *text ? strtod(text, &end) : 0;
+    }
+    if (end != text && *end == ':') {
+        hours = value;
+        text = end + 1;
+        minutes = strtod(text, &end);
+        if (end == text || *end != ':')
+            return false;
+        text = end + 1;
+        value = strtod(text, &end);
+    }
+    seconds = value;
+    *out = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
+    return (end != text || days > 0) && !*end && days >= 0 && hours >= 0 && minutes >= 0 && seconds >= 0 && *out < 1e9;
+}
+
+static ser_status read_stretch(ser_draft_row *r, const char *start, const char *end, size_t row,
+                               ser_error *err)
+{
+    if ((start && !parse_time(&r->start_s, start)) || (end && !parse_time(&r->end_s, end)))
+        return ser_fail(err, SER_E_FORMAT,
+                        "row %zu: '%.40s' is no time: write seconds, 2.5, or 0 days 00:00:02.500000", row,
+                        start && !parse_time(&r->start_s, start) ? start : end);
+    if (end && r->end_s <= r->start_s)
+        return ser_fail(err, SER_E_FORMAT,
+                        "row %zu: its stretch begins at %g s and ends at %g s: swap or mend them", row,
+                        r->start_s, r->end_s);
+    return SER_OK;
+}
+
 static ser_status add_row(manifest *m, char *file, char *const *row, size_t number, ser_error *err)
 {
     const columns *c = &m->at;
@@ -165,6 +205,8 @@ static ser_status add_row(manifest *m, char *file, char *const *row, size_t numb
     const char *fold = field(row, c->fold, false), *votes = field(row, c->votes, false);
     if (st == SER_OK && fold)
         st = read_fold(&r.fold, fold, number, err);
+    if (st == SER_OK)
+        st = read_stretch(&r, field(row, c->start, false), field(row, c->end, false), number, err);
     if (st == SER_OK)
         st = find_file(&r.file, m, file, err);
     if (st == SER_OK && !r.file) {
@@ -202,7 +244,16 @@ static int compare_files(const void *a, const void *b)
 {
     const ser_draft_row *x = a, *y = b;
     int order = strcmp(x->file, y->file);
+    if (!order)
+        order = (x->start_s > y->start_s) - (x->start_s < y->start_s);
+    if (!order)
+        order = (x->end_s > y->end_s) - (x->end_s < y->end_s);
     return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static bool same_sound(const ser_draft_row *a, const ser_draft_row *b)
+{
+    return strcmp(a->file, b->file) == 0 && a->start_s == b->start_s && a->end_s == b->end_s;
 }
 
 static bool same_field(const char *a, const char *b)
@@ -224,7 +275,7 @@ static ser_status leave_out_repeated(manifest *m, ser_error *err)
     size_t n_kept = m->first;
     for (size_t i = m->first; i < d->n_rows; i++) {
         ser_draft_row *before = n_kept > m->first ? &d->rows[n_kept - 1] : NULL, *r = &d->rows[i];
-        if (!before || strcmp(before->file, r->file) != 0) {
+        if (!before || !same_sound(before, r)) {
             if (n_kept != i) {
                 d->rows[n_kept] = *r;
                 *r = (ser_draft_row){0};
@@ -235,7 +286,7 @@ static ser_status leave_out_repeated(manifest *m, ser_error *err)
         if (!same_values(before, r))
             return ser_fail(
                 err, SER_E_FORMAT,
-                "rows %zu and %zu name the same file '%s', with different values: remove one of them",
+                "rows %zu and %zu name the same recording, '%s', with different values: remove one of them",
                 before->line, r->line, r->file);
         m->first_repeated = m->n_repeated++ && m->first_repeated < r->line ? m->first_repeated : r->line;
         ser_draft_row_release(r);
@@ -259,13 +310,6 @@ static ser_status read_votes_beside(ser_draft *d, size_t first, const char *path
     return st;
 }
 
-static ser_status warn_of_stretches(const manifest *m, ser_error *err)
-{
-    return m->at.start < 0 && m->at.end < 0
-               ? SER_OK
-               : ser_draft_warn(m->draft, err, "its columns start,end are not heeded: whole files are read");
-}
-
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err)
 {
     ser_csv csv;
@@ -277,8 +321,6 @@ ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err)
         st = ser_fail_nomem(err);
     if (st == SER_OK)
         st = find_columns(&m.at, &csv, d->is_target, err);
-    if (st == SER_OK)
-        st = warn_of_stretches(&m, err);
     if (st == SER_OK)
         st = read_rows(&m, err);
     if (st == SER_OK)

@@ -36,36 +36,63 @@ int ser_draft_compare_rows(const void *a, const void *b)
 {
     const ser_draft_row *x = a, *y = b;
     int order = strcmp(x->name, y->name);
-    return order ? order : strcmp(x->file, y->file);
+    if (!order)
+        order = strcmp(x->file, y->file);
+    if (!order)
+        order = (x->start_s > y->start_s) - (x->start_s < y->start_s);
+    return order ? order : (x->end_s > y->end_s) - (x->end_s < y->end_s);
 }
 
-ser_status ser_draft_name_rows(ser_draft *d, ser_error *err)
+/* "wav/a_0.1-0.4": a stretch of a file of which there are several. */
+static char *stretch_name(const ser_draft_row *r)
+{
+    ser_text t = {0};
+    ser_text_appendf(&t, "%s_%.9g-", r->name, r->start_s);
+    if (r->end_s > 0)
+        ser_text_appendf(&t, "%.9g", r->end_s);
+    if (t.failed)
+        ser_text_release(&t);
+    return t.s;
+}
+
+/* Rows that share a name with another, sorted, get another: from their paths, or, by_stretch, from what they
+ * are of their file. */
+static ser_status rename_equal(ser_draft *d, bool by_stretch, ser_error *err)
 {
     qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
-    bool renamed = false;
     for (size_t from = 0, end; from < d->n_rows; from = end) {
         for (end = from + 1; end < d->n_rows && strcmp(d->rows[from].name, d->rows[end].name) == 0;)
             end++;
         for (size_t i = from; end - from > 1 && i < end; i++) {
             ser_draft_row *r = &d->rows[i];
-            char *name = path_name(d->n_parts > 1 ? d->parts[r->part].name : NULL, r->file);
+            bool is_stretch = r->start_s > 0 || r->end_s > 0;
+            if (by_stretch && !is_stretch)
+                continue;
+            char *name = by_stretch ? stretch_name(r)
+                                    : path_name(d->n_parts > 1 ? d->parts[r->part].name : NULL, r->file);
             if (!name)
                 return ser_fail_nomem(err);
             ser_free(r->name);
             r->name = name;
-            renamed = true;
         }
     }
-    if (renamed)
-        qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
-    for (size_t i = 1; i < d->n_rows; i++) {
+    return SER_OK;
+}
+
+ser_status ser_draft_name_rows(ser_draft *d, ser_error *err)
+{
+    ser_status st = rename_equal(d, false, err);
+    if (st == SER_OK)
+        st = rename_equal(d, true, err);
+    qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
+    for (size_t i = 1; i < d->n_rows && st == SER_OK; i++) {
         const ser_draft_row *a = &d->rows[i - 1], *b = &d->rows[i];
         if (strcmp(a->name, b->name) == 0)
-            return ser_fail(err, SER_E_FORMAT,
-                            "two recordings are called '%s', %s and %s: rename one, or leave it out", a->name,
-                            a->file, b->file);
+            st = ser_fail(err, SER_E_FORMAT,
+                          "two recordings are called '%s', %s and %s: rename one, or leave it out", a->name,
+                          a->file, b->file);
     }
-    return SER_OK;
+    return st;
 }
 
 /* ---- classes ---- */

@@ -1,5 +1,6 @@
 #include "io/safetensors.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "base/vector.h"
 #include "io/tensors.h"
 
@@ -161,6 +162,9 @@ static ser_status read_header(ser_safetensors *f, const unsigned char *data, siz
 static ser_status parse(ser_safetensors *f, const unsigned char *bytes, size_t n, ser_error *err)
 {
     uint64_t n_header;
+    const char *advice = ser_pointer_advice(bytes, n);
+    if (advice)
+        return ser_fail(err, SER_E_FORMAT, "%s", advice);
     if (n < sizeof n_header)
         return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: it has only %zu bytes", n);
     memcpy(&n_header, bytes, sizeof n_header);

@@ -1,5 +1,6 @@
 #include "io/torch.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "io/pickle.h"
 #include "io/tensors.h"
 #include "io/zip.h"
@@ -124,6 +125,9 @@ static ser_status read_archive(ser_safetensors *f, const ser_zip *zip, ser_error
 ser_status ser_torch_open_memory(ser_safetensors **out, const void *bytes, size_t n, ser_error *err)
 {
     *out = NULL;
+    const char *advice = ser_pointer_advice(bytes, n);
+    if (advice)
+        return ser_fail(err, SER_E_FORMAT, "%s", advice);
     if (n < 4 || memcmp(bytes, "PK\3\4", 4) != 0)
         return ser_fail(
             err, n && *(const unsigned char *)bytes == 0x80 ? SER_E_UNSUPPORTED : SER_E_FORMAT,

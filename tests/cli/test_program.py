@@ -192,8 +192,28 @@ class Predict(Case):
         rows, err = self.rows(self.path("in"))
         self.assertEqual([r["file"] for r in rows], [self.path(n) for n in ("in/B.wav", "in/a.wav", "in/b/z.wav")])
         self.assertIn("1 file", err)
+        self.assertIn("left out: " + self.path("in/notes.txt"), err)
+        self.assertIn("links to folders are not followed: 1", err)
         os.makedirs(self.path("none"))
         self.assertIn("no audio", self.ser("predict", self.path("none"), status=1)[1])
+
+    def test_folder_of_what_was_not_fetched(self):
+        """Of Git LFS and git-annex: an error for each, never silence."""
+        os.makedirs(self.path("in"))
+        shutil.copy(SPEECH, self.path("in/b.wav"))
+        os.symlink("../.git/annex/objects/x.wav", self.path("in/annex.wav"))
+        os.symlink("nowhere", self.path("in/notes"))
+        with open(self.path("in/copied.wav"), "w") as f:
+            f.write("../../.git/annex/objects/x.wav")
+        with open(self.path("in/lfs.wav"), "w") as f:
+            f.write("version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 60822\n")
+        out, _ = self.ser("predict", "--format", "json", self.path("in"), status=1)
+        rows = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([os.path.basename(r["file"]) for r in rows], ["annex.wav", "b.wav", "copied.wav", "lfs.wav"])
+        self.assertIn("No such file", rows[0]["error"])
+        self.assertIn("label", rows[1])
+        self.assertIn("git annex get", rows[2]["error"])
+        self.assertIn("git lfs pull", rows[3]["error"])
 
     def test_csv(self):
         out, _ = self.ser("predict", "--format", "csv", SPEECH, NOISE, self.path("missing.wav"), status=1)

@@ -228,7 +228,7 @@ static void test_csv(void)
         {"file,emotion,fold\nc.flac,sad,one\naudio/a.wav,fear,2\n", "the fold 'one'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,-1\naudio/a.wav,fear,2\n", "the fold '-1'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,99999999999999999999\n", "row 2", SER_E_FORMAT},
-        {"file,emotion\nc.flac,sad\nc.flac,angry\n", "rows 2 and 3 name the same file 'c.flac'",
+        {"file,emotion\nc.flac,sad\nc.flac,angry\n", "rows 2 and 3 name the same recording, 'c.flac'",
          SER_E_FORMAT},
         {"file,emotion\nc.flac,sad\naudio/a.wav,sadness\n", "all of its 2 recordings are 'sad'",
          SER_E_FORMAT},

@@ -165,7 +165,11 @@ static void test_tables(void)
         {"file,emotion\n../t/DC/a01.wav,angry\nJE/a01.wav,sad\n", "[JE/a01 sad -][__/t/DC/a01 angry -]",
          NULL},
         {"file,start,end,emotion\nwav/a.wav,0.1,0.4,angry\nwav/b.wav,0,1,sad\n", "[a angry -][b sad -]",
-         "its columns start,end are not heeded"},
+         NULL},
+        {"file,start,end,emotion\nwav/a.wav,0.1,0.4,angry\nwav/a.wav,0.4,NaT,sad\nwav/b.wav,0,,sad\n",
+         "[b sad -][wav/a_0.1-0.4 angry -][wav/a_0.4- sad -]", NULL},
+        {"file,start,end,emotion\nwav/a.wav,0.1,0.4,angry\nwav/a.wav,0.10,0.4,anger\nwav/b.wav,,,sad\n",
+         "[a angry -][b sad -]", "rows that repeat another left out: 1, the first is row 3"},
     };
     static const char *const bad[][2] = {
         {"file,emotion\nwav/a.wav,angry\nwav/b.wav,NaN\n",
@@ -178,7 +182,14 @@ static void test_tables(void)
          "row 2: its speaker is not UTF-8"},
         {"file,emotion\nwav/\xe4.wav,angry\nwav/b.wav,sad\n", "and save it as UTF-8 text"},
         {"file,emotion\nwav/a.wav,angry\nwav/b.wav,sad\nwav/a.wav,sad\n",
-         "rows 2 and 4 name the same file 'wav/a.wav', with different values"},
+         "rows 2 and 4 name the same recording, 'wav/a.wav', with different values"},
+        {"file,start,end,emotion\nwav/a.wav,0.4,0.1,angry\n",
+         "row 2: its stretch begins at 0.4 s and ends at 0.1 s"},
+        {"file,start,end,emotion\nwav/a.wav,x,0.1,angry\n", "row 2: 'x' is no time"},
+        {"file,start,end,emotion\nwav/a.wav,0,-1,angry\n", "row 2: '-1' is no time"},
+        {"file,start,end,emotion\nwav/a.wav,0,00:01,angry\n", "row 2: '00:01' is no time"},
+        {"file,start,end,emotion\nwav/a.wav,0,0.4,angry\nwav/a.wav,0,0.4,sad\n",
+         "rows 2 and 3 name the same recording"},
         {"path,emotion\nwav/a.wav,angry\n", "no column 'file' (its first line names path, emotion)"},
     };
     tree_touch("t/wav/a.wav t/wav/b.wav t/wav/c.wav t/DC/a01.wav t/JE/a01.wav");
@@ -196,6 +207,32 @@ static void test_tables(void)
                "f\0i\0l\0e\0",
                10);
     check_fails(tree_path("t/utf16.csv"), NULL, SER_E_FORMAT, "save it as UTF-8 text");
+}
+
+/* Seconds, and as audformat writes times. */
+static void test_stretches(void)
+{
+    static const struct {
+        const char *start, *end;
+        double start_s, end_s;
+    } times[] = {
+        {"0.5", "2", 0.5, 2},
+        {"0 days 00:00:00.100000", "0 days 00:00:00.400000", 0.1, 0.4},
+        {"00:01:30", "1 day 01:00:00.5", 90, 90000.5},
+        {"1 days", "2 days 00:00:00", 86400, 172800},
+        {"", "NaT", 0, 0},
+        {"0", "", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "file,start,end,emotion\nwav/a.wav,%s,%s,angry\nwav/b.wav,,,sad\n",
+                 times[i].start, times[i].end);
+        tree_write_text("t/list.csv", text);
+        ser_corpus *c = open_corpus(tree_path("t/list.csv"), NULL);
+        CHECK(c && fabs(c->utterances[0].start_s - times[i].start_s) < 1e-9 &&
+              fabs(c->utterances[0].end_s - times[i].end_s) < 1e-9 && c->utterances[1].end_s == 0);
+        ser_corpus_free(&c);
+    }
 }
 
 /* As pandas writes numbers of a column in which some are missing; and names for fold lists. */
@@ -266,6 +303,7 @@ int main(void)
     test_copies();
     test_links();
     test_tables();
+    test_stretches();
     test_folds();
     test_memory();
     tree_remove();

@@ -202,6 +202,16 @@ static void test_bad_headers(void)
     ser_error err = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK_FAILS(open_header(cases[i].header, cases[i].n_data, &err), SER_E_FORMAT, &err, cases[i].words);
+    static const char *const pointers[][2] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"},
+        {"/annex/objects/SHA256E-s1--00.safetensors\n", "git annex get"},
+        {"../../.git/annex/objects/Kk/9Q/x", "git annex get"},
+        {"annex/objects/x", "no safetensors file"}};
+    for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
+        ser_safetensors *f;
+        CHECK_FAILS(ser_safetensors_open_memory(&f, pointers[i][0], strlen(pointers[i][0]), &err),
+                    SER_E_FORMAT, &err, pointers[i][1]);
+    }
     CHECK_FAILS(open_header("{" ENTRY("a", "[1,1,1,1,1,1,1,1,1]", "[0,4]") "}", 4, &err), SER_E_UNSUPPORTED,
                 &err, "dimensions");
     CHECK_OK(open_header("{" ENTRY("b", "[1]", "[4,8]") "," ENTRY("a", "[1]", "[0,4]") "}   ", 8, &err),

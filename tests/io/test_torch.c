@@ -75,6 +75,9 @@ static void test_refusals(void)
     CHECK_FAILS(open_golden_bin(&f, "legacy.bin", &err), SER_E_UNSUPPORTED, &err, "no zip archive");
     CHECK_FAILS(open_golden_bin(&f, "plain.safetensors", &err), SER_E_FORMAT, &err, "no zip archive");
     CHECK_FAILS(open_golden_bin(&f, "nothing", &err), SER_E_IO, &err, "cannot be opened");
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n";
+    CHECK_FAILS(ser_torch_open_memory(&f, pointer, strlen(pointer), &err), SER_E_FORMAT, &err,
+                "git lfs pull");
     CHECK_FAILS(ser_torch_open_memory(&f, "", 0, &err), SER_E_FORMAT, &err, "no zip archive");
     CHECK_FAILS(ser_torch_open_memory(&f, "PK\3\4", 4, &err), SER_E_FORMAT, &err, "no end record");
 }
