@@ -93,6 +93,13 @@ static ser_status pull_corpus(char **folder, const ser_known_corpus *c, const se
                           o->where, s->data_dir, c->name, o->terms);
 }
 
+static ser_status pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err)
+{
+    const ser_known_corpus *near = strchr(name, '/') ? NULL : ser_known_corpus_near(name);
+    return near ? ser_fail(err, SER_E_ARG, "there is no such corpus: did you mean %s?", near->name)
+                : ser_pull_model(folder, name, s, err);
+}
+
 static ser_status pull(const char *name, const ser_progress *progress, ser_error *err)
 {
     const ser_known_corpus *corpus = ser_known_corpus_find(name);
@@ -113,8 +120,8 @@ static ser_status pull(const char *name, const ser_progress *progress, ser_error
                                         .tell = tell};
     pulled = name;
     if (st == SER_OK)
-        st = corpus ? pull_corpus(&folder, corpus, &settings, err)
-                    : ser_pull_model(&folder, name, &settings, err);
+        st =
+            corpus ? pull_corpus(&folder, corpus, &settings, err) : pull_model(&folder, name, &settings, err);
     ser_progress_clear();
     if (st == SER_OK && (printf("%s\n", folder) < 0 || fflush(stdout) != 0))
         st = SER_E_IO; /* said when the program ends */

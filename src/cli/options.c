@@ -1,5 +1,6 @@
 #include "cli/options.h"
 #include "base/memory.h"
+#include "base/spelling.h"
 #include "cli/help.h"
 #include "cli/progress.h"
 

@@ -83,10 +83,4 @@ int ser_usage_error(const ser_command *command, const char *format, ...) SER_PRI
  * there are no more. */
 size_t ser_choice_word(const char **word, const char *choices, size_t i);
 
-/* How many letters are wrong, missing, too many or swapped with a neighbour (Damerau 1964, optimal string
- * alignment), case ignored; 255 where either text is longer than 63 bytes. */
-unsigned ser_spelling_distance(const char *a, const char *b);
-/* Whether somebody who typed word may have meant candidate: few wrong letters, or its beginning. */
-bool ser_spelling_near(const char *word, const char *candidate, unsigned *distance);
-
 #endif

@@ -1,4 +1,5 @@
 #include "cli/program.h"
+#include "base/spelling.h"
 #include "cli/help.h"
 #include "cli/progress.h"
 

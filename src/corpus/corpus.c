@@ -155,10 +155,12 @@ static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, s
         return read_named(d, named, data_dir, err);
     if (is_folder(p->spec))
         return ser_draft_read_folder(d, p->spec, NULL, err);
-    if (!exists(p->spec))
-        return ser_fail(err, SER_E_IO,
-                        "there is no such corpus: name " SER_KNOWN_NAMES "a folder or a CSV file");
-    return ser_draft_read_csv(d, p->spec, err);
+    if (exists(p->spec))
+        return ser_draft_read_csv(d, p->spec, err);
+    const ser_known_corpus *near = ser_known_corpus_near(p->spec);
+    return near ? ser_fail(err, SER_E_IO, "there is no such corpus: did you mean %s?", near->name)
+                : ser_fail(err, SER_E_IO,
+                           "there is no such corpus: name " SER_KNOWN_NAMES "a folder or a CSV file");
 }
 
 static ser_status open_corpus(ser_corpus **out, const char *spec, const char *data_dir, bool is_target,

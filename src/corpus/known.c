@@ -1,4 +1,5 @@
 #include "corpus/known.h"
+#include "base/spelling.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -18,6 +19,18 @@ const ser_known_corpus *ser_known_corpus_find(const char *name)
         if (strcasecmp(name, known[i]->name) == 0)
             return known[i];
     return NULL;
+}
+
+const ser_known_corpus *ser_known_corpus_near(const char *name)
+{
+    const ser_known_corpus *best = NULL;
+    unsigned best_distance = 0, distance;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (ser_spelling_near(name, known[i]->name, &distance) && (!best || distance < best_distance)) {
+            best = known[i];
+            best_distance = distance;
+        }
+    return best;
 }
 
 const char *ser_known_counterpart(const char *name)

@@ -60,6 +60,8 @@ typedef struct ser_known_corpus {
 const ser_known_corpus *ser_known_corpus_at(size_t i);
 /* In any case; NULL: none is called so. */
 const ser_known_corpus *ser_known_corpus_find(const char *name);
+/* The one that somebody may have meant who wrote this name; NULL: none. */
+const ser_known_corpus *ser_known_corpus_near(const char *name);
 /* The usual other corpus of a pair, or NULL. */
 const char *ser_known_counterpart(const char *name);
 /* The built-in table for two corpora, or NULL. */

@@ -164,7 +164,8 @@ static bool parse_time(double *out, const char *text)
     }
     seconds = value;
     *out = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
-    return (end != text || days > 0) && !*end && days >= 0 && hours >= 0 && minutes >= 0 && seconds >= 0 && *out < 1e9;
+    return (end != text || days > 0) && !*end && days >= 0 && hours >= 0 && minutes >= 0 && seconds >= 0 &&
+           *out < 1e9;
 }
 
 static ser_status read_stretch(ser_draft_row *r, const char *start, const char *end, size_t row,

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/spelling.h"
 #include "demo.h"
 #include "test.h"
 

@@ -182,6 +182,8 @@ static void test_bad_folders(void)
                 "two recordings are called 'anger/x', anger/x.flac and anger/x.wav");
     check_fails(tree_path("root"), NULL, SER_E_FORMAT, "one subfolder per emotion");
     check_fails(tree_path("absent"), NULL, SER_E_IO, "there is no such corpus");
+    check_fails("RAVDES", NULL, SER_E_IO, "RAVDES: there is no such corpus: did you mean RAVDESS?");
+    check_fails("EMO-DB+RAVDESS", NULL, SER_E_IO, "did you mean EMODB?");
     check_fails("", NULL, SER_E_ARG, "a corpus is missing");
     for (int i = 0; i < 65; i++) {
         char name[32];

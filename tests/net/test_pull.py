@@ -454,6 +454,7 @@ class Usage(Case):
                      ("--endpoint", "x", NAME)):
             _, err = self.ser("pull", *args, status=2)
             self.assertTrue(err.startswith("ser: "), err)
+        self.assertIn("did you mean RAVDESS?", self.ser("pull", "ravdes", status=2)[1])
         self.assertFalse(os.path.exists(self.path("hf")))
 
 

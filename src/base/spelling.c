@@ -1,4 +1,4 @@
-#include "cli/options.h"
+#include "base/spelling.h"
 
 #include <ctype.h>
 #include <string.h>
