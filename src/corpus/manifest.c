@@ -272,6 +272,8 @@ static bool same_values(const ser_draft_row *a, const ser_draft_row *b)
 static ser_status leave_out_repeated(manifest *m, ser_error *err)
 {
     ser_draft *d = m->draft;
+    if (d->n_rows == m->first)
+        return SER_OK;
     qsort(d->rows + m->first, d->n_rows - m->first, sizeof *d->rows, compare_files);
     size_t n_kept = m->first;
     for (size_t i = m->first; i < d->n_rows; i++) {
