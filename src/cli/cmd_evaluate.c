@@ -25,8 +25,8 @@ static long n_seeds = 1, n_inner_folds = 5;
 static const ser_option options[] = {
     {SER_OPTION_GROUP, .help = "Protocol"},
     {SER_OPTION_STRING, 0, "protocol", &protocol_text, "PROTOCOL",
-     "emobox (fold lists), loso (leave one speaker out), kfold=K (random, stratified), group-kfold=K "
-     "(speaker-disjoint)"},
+     "emobox (fold lists), loso (leave one speaker out), loco (leave one of the joined corpora out), kfold=K "
+     "(random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)"},
     {SER_OPTION_STRING, 0, "folds", &folds_path, "FILE",
      "CSV with utterance,test_fold (default: the corpus's fold column)"},
     {SER_OPTION_CHOICE, 0, "model-type", &model_type, SER_MODEL_TYPES, SER_MODEL_TYPES_HELP},
@@ -148,6 +148,12 @@ static void print_summary(const ser_workbench *w, const ser_folds *folds, const 
     ser_text_append(&t, "\n");
     ser_append_confusion(&t, (const char *const *)w->corpus->labels, f->confusion, f->n_labels, style);
     ser_text_append(&t, "\n");
+    if (e->across)
+        ser_text_appendf(
+            &t,
+            "Means over the corpora left out: UA %.2f among the tested corpus's emotions, %.2f among all, "
+            "calibration error %.2f\n",
+            e->ua_restricted, e->ua_open, e->ece);
     ser_append_headline(&t, f, style);
     if (!t.failed)
         fwrite(t.s, 1, t.n, stdout);
@@ -245,6 +251,7 @@ static ser_status evaluate_once(json_t **report, bool quiet, ser_error *err)
     if (st == SER_OK)
         st = ser_learning_open(&learning, &w, &bench, &network, model_type, &progress, err);
     learning.settings.n_inner_folds = (int)n_inner_folds;
+    learning.settings.corpus_disjoint = protocol.kind == SER_PROTOCOL_LOCO;
     learning.settings.speaker_disjoint = !leaks.n_folds || leaks.speakers[0] == 0;
     const ser_evaluate_settings settings = {.learn = learning.settings, .seed = (uint64_t)bench.seed};
     if (st == SER_OK)

@@ -15,12 +15,16 @@ ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err)
     static const struct {
         const char *prefix;
         ser_protocol_kind kind;
-    } with_number[] = {{"kfold=", SER_PROTOCOL_KFOLD}, {"group-kfold=", SER_PROTOCOL_GROUP_KFOLD}};
-    if (strcmp(text, "emobox") == 0 || strcmp(text, "loso") == 0) {
-        p->kind = text[0] == 'e' ? SER_PROTOCOL_EMOBOX : SER_PROTOCOL_LOSO;
-        return SER_OK;
-    }
-    for (size_t i = 0; i < 2; i++) {
+    } with_number[] = {{"kfold=", SER_PROTOCOL_KFOLD},
+                       {"group-kfold=", SER_PROTOCOL_GROUP_KFOLD},
+                       {"text-kfold=", SER_PROTOCOL_TEXT_KFOLD}},
+      plain[] = {{"emobox", SER_PROTOCOL_EMOBOX}, {"loso", SER_PROTOCOL_LOSO}, {"loco", SER_PROTOCOL_LOCO}};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (strcmp(text, plain[i].prefix) == 0) {
+            p->kind = plain[i].kind;
+            return SER_OK;
+        }
+    for (size_t i = 0; i < sizeof with_number / sizeof *with_number; i++) {
         size_t n = strlen(with_number[i].prefix);
         char *end;
         if (strncmp(text, with_number[i].prefix, n) != 0)
@@ -33,7 +37,8 @@ ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err)
         p->k = (int)k;
         return SER_OK;
     }
-    return ser_fail(err, SER_E_ARG, "--protocol %s: give emobox, loso, kfold=K or group-kfold=K", text);
+    return ser_fail(err, SER_E_ARG,
+                    "--protocol %s: give emobox, loso, loco, kfold=K, group-kfold=K or text-kfold=K", text);
 }
 
 /* ---- splitting ---- */
@@ -264,11 +269,43 @@ static ser_status loso(ser_folds **out, const ser_corpus *c, ser_error *err)
     return st;
 }
 
-static ser_status split_corpus(ser_folds **out, const ser_corpus *c, int k, bool by_speaker, uint64_t seed,
+static ser_status need_texts(const ser_corpus *c, size_t n_needed, ser_error *err)
+{
+    for (size_t u = 0; u < c->n_utterances; u++)
+        if (c->utterances[u].text < 0)
+            return ser_fail(
+                err, SER_E_ARG,
+                "what is said in '%s' is unknown: use a CSV with a text column, or --protocol kfold=K",
+                c->utterances[u].name);
+    if (c->n_texts < n_needed)
+        return ser_fail(err, SER_E_ARG, "%zu folds of texts, but there are only %zu texts", n_needed,
+                        c->n_texts);
+    return SER_OK;
+}
+
+/* A fold for each of the corpora joined, none of which is empty. */
+static ser_status loco(ser_folds **out, const ser_corpus *c, ser_error *err)
+{
+    if (c->n_parts < 2)
+        return ser_fail(err, SER_E_ARG,
+                        "--protocol loco leaves one corpus out of several: join them, as in EMODB+RAVDESS");
+    ser_status st = new_folds(out, c->n_utterances, c->n_parts, err);
+    for (size_t p = 0; p < c->n_parts && st == SER_OK; p++)
+        if (!((*out)->names[p] = ser_strdup(c->parts[p].name)))
+            st = ser_fail_nomem(err);
+    for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++)
+        (*out)->test_fold[u] = c->utterances[u].part;
+    return st;
+}
+
+static ser_status split_corpus(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,
                                ser_error *err)
 {
-    int made;
-    ser_status st = by_speaker ? need_speakers(c, (size_t)k, err) : SER_OK;
+    int made, k = p->k;
+    bool by_speaker = p->kind == SER_PROTOCOL_GROUP_KFOLD, by_text = p->kind == SER_PROTOCOL_TEXT_KFOLD;
+    ser_status st = by_speaker ? need_speakers(c, (size_t)k, err)
+                    : by_text  ? need_texts(c, (size_t)k, err)
+                               : SER_OK;
     if (st == SER_OK && (size_t)k > c->n_utterances)
         st = ser_fail(err, SER_E_ARG, "%d folds, but there are only %zu recordings", k, c->n_utterances);
     if (st == SER_OK)
@@ -279,11 +316,11 @@ static ser_status split_corpus(ser_folds **out, const ser_corpus *c, int k, bool
         st = ser_fail_nomem(err);
     for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++) {
         label[u] = c->utterances[u].label;
-        group[u] = c->utterances[u].speaker;
+        group[u] = by_text ? c->utterances[u].text : c->utterances[u].speaker;
     }
     if (st == SER_OK)
-        st = ser_folds_split((*out)->test_fold, &made, label, by_speaker ? group : NULL, c->n_utterances, k,
-                             seed, err);
+        st = ser_folds_split((*out)->test_fold, &made, label, by_speaker || by_text ? group : NULL,
+                             c->n_utterances, k, seed, err);
     if (st == SER_OK)
         st = name_folds_by_number(*out, 1, err);
     ser_free(label);
@@ -453,7 +490,11 @@ ser_status ser_folds_new(ser_folds **out, const ser_corpus *c, const ser_protoco
         break;
     case SER_PROTOCOL_KFOLD:
     case SER_PROTOCOL_GROUP_KFOLD:
-        st = split_corpus(out, c, p->k, p->kind == SER_PROTOCOL_GROUP_KFOLD, seed, err);
+    case SER_PROTOCOL_TEXT_KFOLD:
+        st = split_corpus(out, c, p, seed, err);
+        break;
+    case SER_PROTOCOL_LOCO:
+        st = loco(out, c, err);
         break;
     }
     if (st != SER_OK)

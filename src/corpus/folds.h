@@ -10,16 +10,19 @@ typedef enum ser_protocol_kind {
     SER_PROTOCOL_EMOBOX,
     SER_PROTOCOL_LOSO,
     SER_PROTOCOL_KFOLD,
-    SER_PROTOCOL_GROUP_KFOLD
+    SER_PROTOCOL_GROUP_KFOLD,
+    SER_PROTOCOL_TEXT_KFOLD,
+    SER_PROTOCOL_LOCO
 } ser_protocol_kind;
 
 typedef struct ser_protocol {
     ser_protocol_kind kind;
-    int k;                  /* KFOLD, GROUP_KFOLD */
+    int k;                  /* KFOLD, GROUP_KFOLD, TEXT_KFOLD */
     const char *folds_path; /* EMOBOX: CSV with utterance,test_fold; NULL: the corpus's own fold column */
 } ser_protocol;
 
-/* "emobox", "loso", "kfold=5", "group-kfold=6"; SER_E_ARG names the allowed words. folds_path is left alone.
+/* "emobox", "loso", "loco", "kfold=5", "group-kfold=6", "text-kfold=5"; SER_E_ARG names the allowed words.
+ * folds_path is left alone.
  */
 ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err);
 
@@ -28,15 +31,17 @@ bool ser_fold_parse(long *fold, const char *text, long largest);
 
 typedef struct ser_folds {
     int *test_fold; /* of each utterance, 0 ... n_folds-1 */
-    char **names;   /* of each fold: "1", or the speaker left out */
+    char **names;   /* of each fold: "1", or the speaker or corpus left out */
     size_t n_folds; /* at least 2; each has recordings */
     size_t n_utterances;
 } ser_folds;
 
 /* KFOLD: random, stratified by label. GROUP_KFOLD: no speaker in two folds, folds of similar size and label
- * mix. Both depend on seed alone. A fold list names utterances as the corpus does or, where corpora are
- * joined, without the corpus's name in front. SER_E_ARG: more folds than recordings or speakers, speakers
- * unknown, no fold list. SER_E_FORMAT: a recording without a fold, an utterance or a fold without recordings.
+ * mix. TEXT_KFOLD: no text in two folds. All depend on seed alone. A fold list names utterances as the corpus
+ * does or, where corpora are joined, without the corpus's name in front. LOCO: one fold for each of the
+ * corpora joined. SER_E_ARG: more folds than recordings, speakers or texts, speakers or texts unknown, no
+ * fold list, one corpus alone. SER_E_FORMAT: a recording without a fold, an utterance or a fold without
+ * recordings.
  */
 ser_status ser_folds_new(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,
                          ser_error *err);

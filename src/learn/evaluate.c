@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "io/file.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 enum { N_RESAMPLES = 10000 };
@@ -13,8 +13,99 @@ void ser_evaluation_release(ser_evaluation *e)
 {
     ser_free(e->scores);
     ser_free(e->folds);
+    ser_free(e->excluded);
     ser_figures_release(&e->figures);
     *e = (ser_evaluation){0};
+}
+
+/* ---- figures ---- */
+
+/* Recordings that are scored together. */
+typedef struct scored {
+    float *scores; /* (n, n_labels) */
+    int *truth, *group;
+    size_t n;
+    bool has_speakers;
+} scored;
+
+static ser_status scored_init(scored *s, size_t n, size_t n_labels, ser_error *err)
+{
+    *s = (scored){.scores = ser_alloc(n * n_labels, sizeof *s->scores),
+                  .truth = ser_alloc(n, sizeof *s->truth),
+                  .group = ser_alloc(n, sizeof *s->group),
+                  .has_speakers = true};
+    return s->scores && s->truth && s->group ? SER_OK : ser_fail_nomem(err);
+}
+
+static void scored_release(scored *s)
+{
+    ser_free(s->scores);
+    ser_free(s->truth);
+    ser_free(s->group);
+}
+
+static void add_scored(scored *s, const ser_evaluation *e, const ser_corpus *corpus, size_t u)
+{
+    const ser_utterance *utterance = &corpus->utterances[u];
+    memcpy(s->scores + s->n * e->n_labels, e->scores + u * e->n_labels, e->n_labels * sizeof *s->scores);
+    s->truth[s->n] = utterance->label;
+    s->group[s->n++] = utterance->speaker;
+    s->has_speakers = s->has_speakers && utterance->speaker >= 0;
+}
+
+/* Bits of the emotions that recordings outside the fold have. */
+static uint64_t emotions_outside(const ser_corpus *corpus, const ser_folds *folds, size_t f)
+{
+    uint64_t seen = 0;
+    for (size_t u = 0; u < corpus->n_utterances; u++)
+        if (folds->test_fold[u] != (int)f && corpus->utterances[u].label >= 0)
+            seen |= UINT64_C(1) << corpus->utterances[u].label;
+    return seen;
+}
+
+/* Scores of the labels of allowed alone, adding up to 1. */
+static void restrict_scores(scored *s, size_t n_labels, uint64_t allowed)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        float *own = s->scores + i * n_labels;
+        double sum = 0;
+        for (size_t k = 0; k < n_labels; k++)
+            sum += allowed >> k & 1 ? (double)own[k] : 0;
+        for (size_t k = 0; k < n_labels; k++)
+            own[k] = allowed >> k & 1 && sum > 0 ? (float)((double)own[k] / sum) : 0;
+    }
+}
+
+static ser_status compute(ser_fold_result *r, double *ece, const scored *s, size_t n_labels, ser_error *err)
+{
+    ser_figures figures = {0};
+    ser_status st = ser_figures_compute(&figures, s->scores, s->truth, NULL, s->n, n_labels, 0, 0, err);
+    r->ua = figures.ua;
+    r->wa = figures.wa;
+    r->f1 = figures.f1;
+    r->loss = figures.loss;
+    *ece = figures.ece;
+    ser_figures_release(&figures);
+    return st;
+}
+
+/* A corpus of which nothing is scored has no figures. */
+static ser_status figures_across(ser_fold_result *r, scored *s, const ser_evaluation *e, uint64_t allowed,
+                                 ser_error *err)
+{
+    ser_fold_result restricted = {0};
+    double unused;
+    if (!s->n) {
+        r->ua = r->wa = r->f1 = r->loss = r->ua_restricted = r->ua_open = r->ece = NAN;
+        return SER_OK;
+    }
+    ser_status st = compute(r, &r->ece, s, e->n_labels, err);
+    r->ua_open = r->ua;
+    restrict_scores(s, e->n_labels, allowed);
+    if (st == SER_OK)
+        st = compute(&restricted, &unused, s, e->n_labels, err);
+    r->ua_restricted = restricted.ua;
+    return st;
 }
 
 /* Of the recordings that fold f tests. */
@@ -22,29 +113,65 @@ static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, co
                                size_t f, ser_error *err)
 {
     ser_fold_result *r = &out->folds[f];
-    ser_figures figures = {0};
-    float *scores = ser_alloc(out->n * out->n_labels, sizeof *scores);
-    int *truth = ser_alloc(out->n, sizeof *truth);
-    ser_status st = scores && truth ? SER_OK : ser_fail_nomem(err);
+    uint64_t seen = out->across ? emotions_outside(corpus, folds, f) : UINT64_MAX;
+    double unused;
+    scored s;
+    ser_status st = scored_init(&s, out->n, out->n_labels, err);
     for (size_t u = 0; u < out->n && st == SER_OK; u++) {
         if (folds->test_fold[u] != (int)f)
             continue;
-        memcpy(scores + r->n_test * out->n_labels, out->scores + u * out->n_labels,
-               out->n_labels * sizeof *scores);
-        truth[r->n_test++] = corpus->utterances[u].label;
+        r->n_test++;
+        if (seen >> corpus->utterances[u].label & 1) {
+            add_scored(&s, out, corpus, u);
+        } else {
+            out->excluded[u] = true;
+            r->excluded[corpus->utterances[u].label]++;
+        }
     }
     r->n_train = out->n - r->n_test;
     if (st == SER_OK)
-        st = ser_figures_compute(&figures, scores, truth, NULL, r->n_test, out->n_labels, 0, 0, err);
-    r->ua = figures.ua;
-    r->wa = figures.wa;
-    r->f1 = figures.f1;
-    r->loss = figures.loss;
-    ser_figures_release(&figures);
-    ser_free(scores);
-    ser_free(truth);
+        st = out->across ? figures_across(r, &s, out, corpus->parts[f].emotions & seen, err)
+                         : compute(r, &unused, &s, out->n_labels, err);
+    scored_release(&s);
     return st;
 }
+
+static ser_status pooled_figures(ser_evaluation *out, const ser_corpus *corpus, uint64_t seed, ser_error *err)
+{
+    scored s;
+    ser_status st = scored_init(&s, out->n, out->n_labels, err);
+    for (size_t u = 0; u < out->n && st == SER_OK; u++)
+        if (!out->excluded[u])
+            add_scored(&s, out, corpus, u);
+    if (st == SER_OK && !s.n)
+        st = ser_fail(err, SER_E_ARG,
+                      "no emotion of any corpus is one of the others': there is nothing to score");
+    if (st == SER_OK)
+        st = ser_figures_compute(&out->figures, s.scores, s.truth, s.has_speakers ? s.group : NULL, s.n,
+                                 out->n_labels, N_RESAMPLES, seed, err);
+    scored_release(&s);
+    return st;
+}
+
+/* Of the folds that have figures. */
+static void mean_over_folds(ser_evaluation *e)
+{
+    double n = 0;
+    for (size_t f = 0; f < e->n_folds; f++) {
+        const ser_fold_result *r = &e->folds[f];
+        if (isnan(r->ua_open))
+            continue;
+        n++;
+        e->ua_restricted += r->ua_restricted;
+        e->ua_open += r->ua_open;
+        e->ece += r->ece;
+    }
+    e->ua_restricted /= n;
+    e->ua_open /= n;
+    e->ece /= n;
+}
+
+/* ---- a fold ---- */
 
 char *ser_fold_path(const char *folder, const char *name, const char *end)
 {
@@ -108,37 +235,24 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
     return st == SER_OK ? st : ser_fail_within(err, st, "fold %s: ", folds->names[f]);
 }
 
-static ser_status pooled_figures(ser_evaluation *out, const ser_corpus *corpus, uint64_t seed, ser_error *err)
-{
-    int *truth = ser_alloc(out->n, sizeof *truth), *group = ser_alloc(out->n, sizeof *group);
-    ser_status st = truth && group ? SER_OK : ser_fail_nomem(err);
-    bool has_speakers = true;
-    for (size_t u = 0; u < out->n && st == SER_OK; u++) {
-        truth[u] = corpus->utterances[u].label;
-        group[u] = corpus->utterances[u].speaker;
-        has_speakers = has_speakers && group[u] >= 0;
-    }
-    if (st == SER_OK)
-        st = ser_figures_compute(&out->figures, out->scores, truth, has_speakers ? group : NULL, out->n,
-                                 out->n_labels, N_RESAMPLES, seed, err);
-    ser_free(truth);
-    ser_free(group);
-    return st;
-}
-
 ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                         const ser_evaluate_settings *settings, ser_error *err)
 {
     const ser_corpus *corpus = data->corpus;
-    *out =
-        (ser_evaluation){.n = corpus->n_utterances, .n_labels = corpus->n_labels, .n_folds = folds->n_folds};
+    *out = (ser_evaluation){.n = corpus->n_utterances,
+                            .n_labels = corpus->n_labels,
+                            .n_folds = folds->n_folds,
+                            .across = settings->learn.corpus_disjoint};
     out->scores = ser_alloc(out->n * out->n_labels, sizeof *out->scores);
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
-    ser_status st = out->scores && out->folds ? SER_OK : ser_fail_nomem(err);
+    out->excluded = ser_alloc(out->n, sizeof *out->excluded);
+    ser_status st = out->scores && out->folds && out->excluded ? SER_OK : ser_fail_nomem(err);
     for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
         st = run_fold(out, data, folds, settings, f, err);
     if (st == SER_OK)
         st = pooled_figures(out, corpus, settings->seed, err);
+    if (st == SER_OK && out->across)
+        mean_over_folds(out);
     if (st != SER_OK)
         ser_evaluation_release(out);
     return st;

@@ -11,9 +11,14 @@ typedef struct ser_fold_result {
     double ua, wa, f1;      /* percent */
     double loss;            /* mean log loss of the test part, in nats */
     double acc_lenient;     /* percent; across corpora */
-    double seconds;         /* of learning */
-    bool has_choice;        /* whether the next three mean anything: a linear model, or a choice of layers */
-    ser_candidate chosen;   /* inside the training part */
+    /* Where corpora are left out, percent, and ua, wa, f1, loss are of the same recordings: those whose
+     * emotion some recording of the training part has. Answers among the tested corpus's emotions; among all;
+     * of all scores. */
+    double ua_restricted, ua_open, ece;
+    size_t excluded[SER_MAX_LABELS]; /* recordings that are not scored, of each emotion */
+    double seconds;                  /* of learning */
+    bool has_choice;      /* whether the next three mean anything: a linear model, or a choice of layers */
+    ser_candidate chosen; /* inside the training part */
     float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: as in ser_head_fit */
     double inner_ua, inner_loss;
     float temperature;
@@ -24,7 +29,10 @@ typedef struct ser_evaluation {
     size_t n, n_labels;
     ser_fold_result *folds;
     size_t n_folds;
-    ser_figures figures; /* over the pooled predictions */
+    ser_figures figures;                /* over the pooled predictions */
+    bool across;                        /* corpora were left out: the next four are there */
+    double ua_restricted, ua_open, ece; /* means over the folds */
+    bool *excluded;                     /* (n) */
 } ser_evaluation;
 
 typedef struct ser_evaluate_settings {
@@ -37,7 +45,8 @@ typedef struct ser_evaluate_settings {
     void *context;
 } ser_evaluate_settings;
 
-/* Store and frames are normalised already where that is wanted. */
+/* Store and frames are normalised already where that is wanted. learn.corpus_disjoint: folds are the corpora
+ * joined, in their order. */
 ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                         const ser_evaluate_settings *settings, ser_error *err);
 /* FOLDER/fold-NAME followed by end: where a fold's files lie; a '/' in the name becomes '-'. NULL: out of

@@ -100,7 +100,8 @@ static ser_status split(fitting *f, ser_error *err)
         group[n++] = rows->group ? rows->group[r] : 0;
     }
     if (st == SER_OK)
-        st = ser_folds_split(fold, &n_folds, label, rows->group ? group : NULL, n, f->settings->n_inner_folds,
+        st = ser_folds_split(fold, &n_folds, label, rows->group ? group : NULL, n,
+                             rows->n_left_out ? (int)rows->n_left_out : f->settings->n_inner_folds,
                              f->settings->seed, err);
     size_t recording = 0;
     for (size_t from = 0, to; from < rows->n && st == SER_OK; from = to, recording++) {
@@ -127,6 +128,7 @@ static ser_status choose(ser_head_fit *out, size_t *variant, const fitting *f, s
                                   .scale = f->scale,
                                   .label = rows->label,
                                   .weight = f->weight,
+                                  .mask = rows->mask,
                                   .fold = f->inner_fold,
                                   .is_copy = rows->is_copy,
                                   .n = rows->n,
@@ -152,6 +154,18 @@ static ser_status choose(ser_head_fit *out, size_t *variant, const fitting *f, s
     return st;
 }
 
+/* Labels that compete for no row would keep a logit of 0 and be answered. */
+static void silence(ser_linear *l, const ser_rows *rows)
+{
+    static const float never = -1e4f;
+    uint64_t competing = 0;
+    for (size_t r = 0; r < rows->n && rows->mask; r++)
+        competing |= rows->mask[r];
+    for (size_t k = 0; k < rows->n_labels && rows->mask; k++)
+        if (!(competing >> k & 1))
+            l->bias[k] = never;
+}
+
 /* The chosen candidate on the whole training part. Features that it leaves out are left out of the products
  * too. */
 static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphasis, ser_error *err)
@@ -175,15 +189,23 @@ static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphas
             size_t i = used[k];
             z[r * n_used + k] = (rows->x[r][i] - f->mean[i]) * f->scale[i] * emphasis[i];
         }
+    const ser_softmax_data data = {.z = z,
+                                   .n = rows->n,
+                                   .width = n_used,
+                                   .label = rows->label,
+                                   .weight = f->weight,
+                                   .mask = rows->mask,
+                                   .n_labels = rows->n_labels};
     if (st == SER_OK)
         st = ser_linear_init(&l, n_used, rows->n_labels, err);
     if (st == SER_OK)
         st = ser_nn_work_new(&work, f->ops, f->settings->n_threads, err);
     if (st == SER_OK)
-        st = ser_linear_fit(&l, z, rows->label, f->weight, rows->n, &fit, work, err);
+        st = ser_softmax_minimise(l.w, l.bias, &data, &fit, work, NULL, err);
     if (st == SER_OK)
         st = ser_linear_init(&out->head, rows->dims, rows->n_labels, err);
     if (st == SER_OK) {
+        silence(&l, rows);
         out->head.temperature = out->temperature;
         memcpy(out->head.mean, f->mean, rows->dims * sizeof *f->mean);
         memcpy(out->head.bias, l.bias, rows->n_labels * sizeof *l.bias);

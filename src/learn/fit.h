@@ -33,9 +33,13 @@ typedef struct ser_candidate {
 typedef struct ser_rows {
     const float **x; /* (n): pooled features (dims) of each row */
     const int *label;
-    const int *group; /* speakers, kept together in the inner folds; NULL: stratified by label alone */
+    const int
+        *group; /* speakers (corpora), kept together in the inner folds; NULL: stratified by label alone */
+    const uint64_t *mask;         /* (n): as in ser_softmax_data; NULL: all labels compete for all rows */
     const unsigned char *is_copy; /* altered copies: they follow their recording, and are never scored */
     size_t n, dims, n_labels;
+    size_t n_left_out; /* so many groups are left out in turn, whatever the settings say of inner folds; 0:
+                          not so */
     size_t n_blocks;
     size_t block_offset[SER_MAX_BLOCKS], block_dims[SER_MAX_BLOCKS]; /* within a frame */
     size_t block_part[SER_MAX_BLOCKS]; /* of the specification: the layers of an encoder share one */

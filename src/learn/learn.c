@@ -182,7 +182,10 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
                                        .progress = s->progress,
                                        .what = what};
     ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, test_fold,
-                                     s->speaker_disjoint, err);
+                                     s->corpus_disjoint    ? SER_GROUPS_CORPORA
+                                     : s->speaker_disjoint ? SER_GROUPS_SPEAKERS
+                                                           : SER_GROUPS_NONE,
+                                     err);
     if (st == SER_OK)
         st = layers_are_weighted(s) ? ser_fit_weighted_head(out, &rows, &settings, err)
                                     : ser_fit_head(out, &rows, &settings, err);

@@ -45,6 +45,9 @@ typedef struct ser_learn_settings {
     /* After each epoch of the projection, as on_epoch. */
     void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
     bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
+    bool corpus_disjoint;  /* the corpora joined are left out one by one: by the linear model's inner folds
+                              too, and it  learns each recording from among the emotions that its corpus could
+                              have said */
     uint64_t seed;
     ser_engine engine; /* of linear models; networks have theirs in timnet.ops */
     int n_threads;

@@ -150,7 +150,7 @@ ser_status ser_learn_projection(ser_learned *out, const ser_learn_data *source, 
     ser_rows rows = {0};
     projections r = {.settings = settings, .what = what};
     ser_status st = ser_dataset_rows(&rows, source->store, source->corpus, source->extractor, fold, test_fold,
-                                     false, err);
+                                     SER_GROUPS_NONE, err);
     if (st == SER_OK)
         st = open_projections(&r, &rows, source, err);
     if (st == SER_OK)

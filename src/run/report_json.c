@@ -159,6 +159,18 @@ json_t *ser_layer_weights_json(const ser_feature_spec *spec, const float *weight
     return per_layer_json(spec, UINT64_MAX, weight);
 }
 
+static json_t *excluded_json(const ser_fold_result *r, const ser_corpus *corpus)
+{
+    json_t *counts = json_object();
+    for (size_t k = 0; k < corpus->n_labels; k++) {
+        json_t *key = ser_text_json(corpus->labels[k]);
+        if (r->excluded[k])
+            json_object_set_new(counts, json_string_value(key), json_integer((json_int_t)r->excluded[k]));
+        json_decref(key);
+    }
+    return counts;
+}
+
 static json_t *folds_json(const ser_report_facts *f)
 {
     json_t *list = json_array();
@@ -169,6 +181,11 @@ static json_t *folds_json(const ser_report_facts *f)
             (json_int_t)r->n_train, "n_test", (json_int_t)r->n_test, "ua", ser_number_json(r->ua), "wa",
             ser_number_json(r->wa), "f1", ser_number_json(r->f1), "loss", ser_number_json(r->loss), "layers",
             ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        if (fold && f->evaluation->across)
+            json_object_update_new(
+                fold, json_pack("{s:o, s:o, s:o, s:o}", "ua_restricted", ser_number_json(r->ua_restricted),
+                                "ua_open", ser_number_json(r->ua_open), "ece", ser_number_json(r->ece),
+                                "excluded", excluded_json(r, f->corpus)));
         if (fold && f->cross)
             json_object_set_new(fold, "acc_lenient", ser_number_json(r->acc_lenient));
         if (fold && r->has_choice)
@@ -271,6 +288,11 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
                   f->encoder_sha256, "normalize", f->normalize, "seed", (json_int_t)f->seed, "jobs", f->jobs,
                   "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256, "split_sha256",
                   split_sha256, "leaks", leaks_json(f->leaks));
+    if (rest && f->evaluation->across)
+        json_object_update_new(rest, json_pack("{s:o, s:o, s:o}", "ua_restricted",
+                                               ser_number_json(f->evaluation->ua_restricted), "ua_open",
+                                               ser_number_json(f->evaluation->ua_open), "ece",
+                                               ser_number_json(f->evaluation->ece)));
     if (rest && f->cross) {
         json_object_set_new(rest, "predicted_labels", answers_json(f));
         json_object_update_new(rest, ser_cross_json(f->cross, f->mapping));

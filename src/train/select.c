@@ -17,8 +17,8 @@ typedef struct variant {
     const ser_select_candidate *candidates;
     size_t first, end; /* candidates */
     ser_selection *out;
-    const size_t *scored_as; /* (n): place of a row that is no copy among the scored ones */
-    ser_nn_work **works;     /* one for each thread, of one thread */
+    const long *scored_as; /* (n): place of a row among the scored ones, or NOT_SCORED */
+    ser_nn_work **works;   /* one for each thread, of one thread */
     size_t n_columns;
     size_t *column; /* (n_columns): features that are used */
     float *factor;  /* (n_columns): scale times emphasis */
@@ -30,9 +30,25 @@ typedef struct variant {
     size_t n_done;
 } variant;
 
-static bool is_scored(const ser_select_data *d, size_t row)
+enum { NOT_SCORED = -1 };
+
+/* What the labels' masks make of a fold: bits of the labels that its training rows have, and compete for. */
+typedef struct known_labels {
+    uint64_t seen, competing;
+} known_labels;
+
+static const float no_logit =
+    -1e4f; /* of a label that does not compete: finite, and no score is left of it */
+
+static known_labels known_outside(const ser_select_data *d, int left_out)
 {
-    return !d->is_copy || !d->is_copy[row];
+    known_labels known = {0};
+    for (size_t r = 0; r < d->n; r++)
+        if (d->fold[r] != left_out) {
+            known.seen |= UINT64_C(1) << d->label[r];
+            known.competing |= d->mask[r];
+        }
+    return known;
 }
 
 /* ---- features of a variant ---- */
@@ -128,9 +144,11 @@ typedef struct fold {
     float *z, *z_test; /* (n_train, width), (n_test, width) */
     int *label;
     float *weight; /* (n_train) each */
-    float *theta;  /* (n_labels, width) */
-    float *bias;   /* (n_labels) */
-    float *logits; /* (n_test, n_labels) */
+    uint64_t *mask;
+    known_labels known; /* with masks */
+    float *theta;       /* (n_labels, width) */
+    float *bias;        /* (n_labels) */
+    float *logits;      /* (n_test, n_labels) */
 } fold;
 
 static void fold_release(fold *f)
@@ -141,6 +159,7 @@ static void fold_release(fold *f)
     ser_free(f->z_test);
     ser_free(f->label);
     ser_free(f->weight);
+    ser_free(f->mask);
     ser_free(f->theta);
     ser_free(f->bias);
     ser_free(f->logits);
@@ -169,24 +188,28 @@ static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *
     for (size_t r = 0; r < d->n; r++)
         if (d->fold[r] != left_out)
             f->train[f->n_train++] = r;
-        else if (is_scored(d, r))
+        else if (v->scored_as[r] != NOT_SCORED)
             f->test[f->n_test++] = r;
     f->width = v->z ? v->n_columns : f->n_train;
     f->z = ser_alloc(f->n_train, f->width * sizeof *f->z); /* no larger than the variant's own */
     f->z_test = ser_alloc(f->n_test, f->width * sizeof *f->z_test);
     f->label = ser_alloc(f->n_train, sizeof *f->label);
     f->weight = ser_alloc(f->n_train, sizeof *f->weight);
+    f->mask = ser_alloc(f->n_train, sizeof *f->mask);
     f->theta = ser_alloc(f->width, d->n_labels * sizeof *f->theta);
     f->bias = ser_alloc(d->n_labels, sizeof *f->bias);
     f->logits = ser_alloc(f->n_test, d->n_labels * sizeof *f->logits);
-    if (!f->z || !f->z_test || !f->label || !f->weight || !f->theta || !f->bias || !f->logits)
+    if (!f->z || !f->z_test || !f->label || !f->weight || !f->mask || !f->theta || !f->bias || !f->logits)
         return ser_fail_nomem(err);
     gather(f->z, v, f, f->train, f->n_train);
     gather(f->z_test, v, f, f->test, f->n_test);
     for (size_t i = 0; i < f->n_train; i++) {
         f->label[i] = d->label[f->train[i]];
         f->weight[i] = d->weight ? d->weight[f->train[i]] : 1;
+        f->mask[i] = d->mask ? d->mask[f->train[i]] : UINT64_MAX;
     }
+    if (d->mask)
+        f->known = known_outside(d, left_out);
     return SER_OK;
 }
 
@@ -200,6 +223,7 @@ static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser
                                    .gram = !v->z,
                                    .label = f->label,
                                    .weight = f->weight,
+                                   .mask = v->data->mask ? f->mask : NULL,
                                    .n_labels = n_labels};
     const ser_softmax_fit fit = ser_softmax_fit_default(v->candidates[candidate].c);
     const ser_gemm g = {.n_batch = 1,
@@ -214,9 +238,12 @@ static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser
     if (st == SER_OK)
         st = ser_nn_gemm(work, f->logits, f->z_test, f->theta, &g, err);
     float *out = v->out->logits + candidate * v->out->n_scored * n_labels;
-    for (size_t i = 0; i < f->n_test && st == SER_OK; i++)
+    for (size_t i = 0; i < f->n_test && st == SER_OK; i++) {
+        size_t row = f->test[i], to = (size_t)v->scored_as[row] * n_labels;
+        uint64_t mask = v->data->mask ? v->data->mask[row] & f->known.competing : UINT64_MAX;
         for (size_t k = 0; k < n_labels; k++)
-            out[v->scored_as[f->test[i]] * n_labels + k] = f->logits[i * n_labels + k] + f->bias[k];
+            out[to + k] = mask >> k & 1 ? f->logits[i * n_labels + k] + f->bias[k] : no_logit;
+    }
     return st;
 }
 
@@ -268,7 +295,7 @@ static size_t choose(const ser_selection *s, const double *losses)
     return lowest;
 }
 
-static ser_status judge(ser_selection *s, const ser_select_data *d, ser_error *err)
+static ser_status judge(ser_selection *s, const ser_select_data *d, const long *scored_as, ser_error *err)
 {
     size_t n_labels = d->n_labels;
     double *losses = ser_alloc(s->n_candidates, s->n_scored * sizeof *losses); /* no larger than logits */
@@ -276,9 +303,9 @@ static ser_status judge(ser_selection *s, const ser_select_data *d, ser_error *e
     size_t *confusion = ser_alloc(n_labels, n_labels * sizeof *confusion);
     float *scores = ser_alloc(n_labels, sizeof *scores);
     ser_status st = truth && confusion && scores && losses ? SER_OK : ser_fail_nomem(err);
-    for (size_t r = 0, at = 0; r < d->n && st == SER_OK; r++)
-        if (is_scored(d, r))
-            truth[at++] = d->label[r];
+    for (size_t r = 0; r < d->n && st == SER_OK; r++)
+        if (scored_as[r] != NOT_SCORED)
+            truth[scored_as[r]] = d->label[r];
     for (size_t c = 0; c < s->n_candidates && st == SER_OK; c++) {
         const float *logits = s->logits + c * s->n_scored * n_labels;
         ser_select_verdict *verdict = &s->verdicts[c];
@@ -322,14 +349,22 @@ static ser_status check(const ser_select_data *d, size_t n_candidates, int *n_fo
     return SER_OK;
 }
 
-static ser_status selection_init(ser_selection *s, size_t *scored_as, const ser_select_data *d,
+static ser_status selection_init(ser_selection *s, long *scored_as, const ser_select_data *d, int n_folds,
                                  size_t n_candidates, ser_error *err)
 {
     size_t n_values;
     *s = (ser_selection){.n_candidates = n_candidates};
     for (size_t r = 0; r < d->n; r++)
-        if (is_scored(d, r))
-            scored_as[r] = s->n_scored++;
+        scored_as[r] = d->is_copy && d->is_copy[r] ? NOT_SCORED : 0;
+    for (int f = 0; f < n_folds && d->mask; f++) {
+        uint64_t seen = known_outside(d, f).seen;
+        for (size_t r = 0; r < d->n; r++)
+            if (d->fold[r] == f && !(seen >> d->label[r] & 1))
+                scored_as[r] = NOT_SCORED;
+    }
+    for (size_t r = 0; r < d->n; r++)
+        if (scored_as[r] != NOT_SCORED)
+            scored_as[r] = (long)s->n_scored++;
     if (ser_mul_size(&n_values, s->n_scored, n_candidates))
         s->logits = ser_alloc(n_values, d->n_labels * sizeof *s->logits);
     s->verdicts = ser_alloc(n_candidates, sizeof *s->verdicts);
@@ -363,7 +398,7 @@ ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser
     if (st != SER_OK)
         return st;
     pthread_mutex_init(&v.lock, NULL);
-    size_t *scored_as = ser_alloc(data->n, sizeof *scored_as);
+    long *scored_as = ser_alloc(data->n, sizeof *scored_as);
     v.scored_as = scored_as;
     v.column = ser_alloc(data->n_in, sizeof *v.column);
     v.factor = ser_alloc(data->n_in, sizeof *v.factor);
@@ -373,11 +408,11 @@ ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser
     for (int i = 0; i < own.n_threads && st == SER_OK; i++)
         st = ser_nn_work_new(&v.works[i], own.ops, 1, err);
     if (st == SER_OK)
-        st = selection_init(&s, scored_as, data, n_candidates, err);
+        st = selection_init(&s, scored_as, data, v.n_folds, n_candidates, err);
     if (st == SER_OK)
         st = run_variants(&v, n_candidates, err);
     if (st == SER_OK)
-        st = judge(&s, data, err);
+        st = judge(&s, data, scored_as, err);
     for (int i = 0; i < own.n_threads && v.works; i++)
         ser_nn_work_free(&v.works[i]);
     ser_free(v.works);

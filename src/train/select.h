@@ -7,15 +7,20 @@
 #include "base/status.h"
 #include "nn/ops.h"
 
+#include <stdint.h>
+
 /* The rows of a training part. Nothing is owned. mean and scale are those of the whole part, so not each
  * inner fold's own: the mean makes no difference (the bias is free), and the deviations of a few speakers
  * more or less make hardly any. In return all folds share the products of the rows. */
 typedef struct ser_select_data {
-    const float *const *x;        /* (n): features (n_in) of each row */
-    const float *mean, *scale;    /* (n_in): ser_standardise */
-    const int *label;             /* (n) */
-    const float *weight;          /* (n): of the losses; NULL: all 1 */
-    const int *fold;              /* (n): 0 ... ; an altered copy has the fold of its recording */
+    const float *const *x;     /* (n): features (n_in) of each row */
+    const float *mean, *scale; /* (n_in): ser_standardise */
+    const int *label;          /* (n) */
+    const float *weight;       /* (n): of the losses; NULL: all 1 */
+    const int *fold;           /* (n): 0 ... ; an altered copy has the fold of its recording */
+    const uint64_t
+        *mask; /* (n): as in ser_softmax_data; a row is then judged among those of its labels that the
+                  training rows of its fold compete for, and not at all where none of them has its own */
     const unsigned char *is_copy; /* (n): altered copies train but are never scored; NULL: none */
     size_t n, n_in, n_labels;
 } ser_select_data;
@@ -32,8 +37,8 @@ typedef struct ser_select_verdict {
 } ser_select_verdict;
 
 typedef struct ser_selection {
-    float *logits; /* (n_candidates, n_scored, n_labels): out of fold, of the rows that are no copies, in
-                      order */
+    float
+        *logits; /* (n_candidates, n_scored, n_labels): out of fold, of the rows that are judged, in order */
     ser_select_verdict *verdicts; /* (n_candidates) */
     size_t n_candidates, n_scored;
     size_t best; /* the first that is not certainly worse than the one with the lowest loss */

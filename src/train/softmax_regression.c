@@ -43,8 +43,9 @@ static void softmax_rows(const problem *q, float *p, size_t stride, size_t first
         double weight = (q->data->weight ? (double)q->data->weight[first + r] : 1) / q->sum_of_weights;
         size_t truth = (size_t)q->data->label[first + r];
         float max = -INFINITY;
+        uint64_t mask = q->data->mask ? q->data->mask[first + r] : UINT64_MAX;
         for (size_t k = 0; k < n_labels; k++) {
-            p[k * stride + r] += (float)q->bias[k];
+            p[k * stride + r] = mask >> k & 1 ? p[k * stride + r] + (float)q->bias[k] : -INFINITY;
             max = fmaxf(max, p[k * stride + r]);
         }
         double of_truth = (double)(p[truth * stride + r] - max), sum = 0;
@@ -175,6 +176,9 @@ static ser_status check(const ser_softmax_data *d, const ser_softmax_fit *fit, s
     for (size_t i = 0; i < d->n; i++) {
         if (d->label[i] < 0 || (size_t)d->label[i] >= d->n_labels)
             return ser_fail(err, SER_E_ARG, "row %zu has label %d of %zu", i, d->label[i], d->n_labels);
+        if (d->mask && !(d->mask[i] >> d->label[i] & 1))
+            return ser_fail(err, SER_E_ARG, "row %zu has label %d, which does not compete for it", i,
+                            d->label[i]);
         if (d->weight && !(d->weight[i] >= 0 && isfinite(d->weight[i])))
             return ser_fail(err, SER_E_ARG, "row %zu has weight %g", i, (double)d->weight[i]);
         sum += d->weight ? (double)d->weight[i] : 1;

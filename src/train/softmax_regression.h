@@ -31,12 +31,16 @@ typedef struct ser_softmax_data {
     bool gram;           /* then width is n */
     const int *label;    /* (n) */
     const float *weight; /* (n); NULL: all 1 */
+    /* (n): bit l: label l competes for the row, which has the others' logits at minus infinity; NULL: all do
+     */
+    const uint64_t *mask;
     size_t n_labels;
 } ser_softmax_data;
 
 /* theta (n_labels, width): the weights w, or with gram the coefficients a; bias (n_labels). Both are also the
  * starting point. logits of a row = theta z + bias. n_iterations may be NULL. The same bits whatever the
- * number of work's threads. SER_E_ARG: no rows, a label out of range, weights that are negative or all 0;
+ * number of work's threads. SER_E_ARG: no rows, a label out of range or of its
+ * mask, weights that are negative or all 0;
  * SER_E_FORMAT: a feature that is not finite. */
 ser_status ser_softmax_minimise(float *theta, float *bias, const ser_softmax_data *data,
                                 const ser_softmax_fit *fit, ser_nn_work *work, int *n_iterations,

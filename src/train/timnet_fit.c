@@ -3,10 +3,10 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "metrics/metrics.h"
+#include "model/moments.h"
 #include "nn/unlabelled.h"
 #include "train/lmmd.h"
 #include "train/softmax_regression.h"
-#include "model/moments.h"
 #include "train/timnet_parts.h"
 
 #include <math.h>

@@ -168,6 +168,22 @@ static ser_corpus *mixed_corpus(void)
     return make_corpus(lines, N_MIXED);
 }
 
+static void test_texts(void)
+{
+    const char *const lines[] = {"sad,b,x,", "sad,a,y,", "angry,c,x,", "angry,b,z,"};
+    ser_corpus *c = make_corpus(lines, 4);
+    ser_folds *f = new_folds(c, "text-kfold=3", NULL, 1);
+    CHECK(f && f->n_folds == 3 && f->test_fold[0] == f->test_fold[2] && f->test_fold[1] != f->test_fold[3]);
+    ser_folds_free(&f);
+    check_fails(c, "text-kfold=4", NULL, SER_E_ARG, "3 texts");
+    check_fails(c, "loco", NULL, SER_E_ARG, "join them");
+    ser_corpus_free(&c);
+    const char *const unknown[] = {"sad,a,,", "sad,b,x,", "angry,b,y,"};
+    c = make_corpus(unknown, 3);
+    check_fails(c, "text-kfold=2", NULL, SER_E_ARG, "'u000' is unknown");
+    ser_corpus_free(&c);
+}
+
 static void test_kfold(void)
 {
     ser_corpus *c = mixed_corpus();
@@ -349,6 +365,7 @@ int main(void)
     test_lists();
     test_joined_lists();
     test_speakers();
+    test_texts();
     test_kfold();
     test_groups();
     test_split();

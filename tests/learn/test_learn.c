@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "learn/evaluate.h"
+#include "learn/rows.h"
 #include "model/pooled.h"
 #include "run/report_json.h"
 #include "test.h"
@@ -171,6 +172,93 @@ static void test_hashes(void)
     ser_store_free(&store);
 }
 
+/* Three corpora, of which only A has the emotion 2. */
+static void test_corpora_left_out(void)
+{
+    ser_error err = {0};
+    ser_corpus_part parts[] = {{"A", 7}, {"B", 3}, {"C", 3}};
+    ser_corpus joined = corpus;
+    ser_folds *folds = NULL;
+    ser_evaluation e;
+    const ser_protocol loco = {.kind = SER_PROTOCOL_LOCO};
+    joined.parts = parts;
+    joined.n_parts = 3;
+    size_t n_third = 0;
+    for (int u = 0; u < N; u++) {
+        utterances[u].part = utterances[u].speaker / 2;
+        utterances[u].label = utterances[u].part ? utterances[u].label % 2 : utterances[u].label;
+        n_third += utterances[u].label == 2;
+    }
+    ser_store *store = make_store(3);
+    CHECK_FAILS(ser_folds_new(&folds, &corpus, &loco, 46, &err), SER_E_ARG, &err, "join them");
+    CHECK_OK(ser_folds_new(&folds, &joined, &loco, 46, &err), &err);
+    CHECK(folds->n_folds == 3 && strcmp(folds->names[1], "B") == 0);
+    const ser_learn_data data = {.corpus = &joined, .extractor = extractor, .store = store};
+    const ser_evaluate_settings settings = {.learn = {.linear = true,
+                                                      .candidates = candidates,
+                                                      .n_candidates = 2,
+                                                      .n_inner_folds = 3,
+                                                      .speaker_disjoint = true,
+                                                      .corpus_disjoint = true,
+                                                      .seed = 46,
+                                                      .n_threads = 2},
+                                            .seed = 46};
+    CHECK_OK(ser_evaluate(&e, &data, folds, &settings, &err), &err);
+    CHECK(e.across && n_third > 0 && e.folds[0].excluded[2] == n_third && e.folds[0].excluded[0] == 0 &&
+          e.folds[1].excluded[2] == 0);
+    CHECK(e.folds[0].n_test == 24 && e.folds[0].n_train == 36 && e.figures.n == N - n_third);
+    for (size_t u = 0; u < N; u++) {
+        CHECK(e.excluded[u] == (utterances[u].label == 2));
+        CHECK(utterances[u].part || e.scores[u * N_LABELS + 2] == 0); /* nobody taught it */
+    }
+    /* Answers among the two emotions that B could have said: by hand. */
+    double right[2] = {0}, n[2] = {0};
+    for (size_t u = 0; u < N; u++) {
+        const float *own = e.scores + u * N_LABELS;
+        int truth = utterances[u].label;
+        if (utterances[u].part == 1) {
+            n[truth]++;
+            right[truth] += (own[1] > own[0]) == truth;
+        }
+    }
+    CHECK(fabs(e.folds[1].ua_restricted - 50 * (right[0] / n[0] + right[1] / n[1])) < 1e-9);
+    CHECK(e.folds[1].ua_restricted >= e.folds[1].ua_open && e.folds[1].ua_open == e.folds[1].ua &&
+          e.folds[1].ece > 0);
+    CHECK(fabs(e.ua_open - (e.folds[0].ua_open + e.folds[1].ua_open + e.folds[2].ua_open) / 3) < 1e-9);
+    ser_evaluation_release(&e);
+    ser_folds_free(&folds);
+    ser_store_free(&store);
+    make_corpus();
+}
+
+/* The rows of a training part under corpora left out. */
+static void test_rows_of_corpora(void)
+{
+    ser_error err = {0};
+    ser_corpus_part parts[] = {{"A", 7}, {"B", 3}, {"C", 3}};
+    ser_corpus joined = corpus;
+    int fold[N];
+    ser_rows rows;
+    joined.parts = parts;
+    joined.n_parts = 3;
+    for (int u = 0; u < N; u++)
+        fold[u] = utterances[u].part = utterances[u].speaker / 2;
+    ser_store *store = make_store(0);
+    CHECK_OK(ser_dataset_rows(&rows, store, &joined, extractor, fold, 0, SER_GROUPS_CORPORA, &err), &err);
+    CHECK(rows.n == 72 && rows.group[0] == 1 && rows.n_left_out == 3 && (rows.mask[0] & 3) == 3);
+    ser_dataset_rows_release(&rows);
+    for (int u = 0; u < N; u++)
+        fold[u] = utterances[u].part != 2; /* one corpus is left: by its speakers */
+    CHECK_OK(ser_dataset_rows(&rows, store, &joined, extractor, fold, 1, SER_GROUPS_CORPORA, &err), &err);
+    CHECK(rows.n == 36 && rows.group[0] == 4 && rows.n_left_out == 0 && rows.mask);
+    ser_dataset_rows_release(&rows);
+    CHECK_OK(ser_dataset_rows(&rows, store, &joined, extractor, fold, 1, SER_GROUPS_NONE, &err), &err);
+    CHECK(!rows.group && !rows.mask);
+    ser_dataset_rows_release(&rows);
+    ser_store_free(&store);
+    make_corpus();
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -182,6 +270,8 @@ int main(void)
     test_threads_change_nothing();
     test_normalize();
     test_hashes();
+    test_corpora_left_out();
+    test_rows_of_corpora();
     ser_extractor_free(&extractor);
     return test_summary();
 }

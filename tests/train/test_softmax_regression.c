@@ -1,9 +1,9 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "golden_numbers.h"
+#include "model/moments.h"
 #include "test.h"
 #include "train/softmax_regression.h"
-#include "model/moments.h"
 
 static ser_nn_ops *ops[2];
 static ser_nn_work *work; /* oneDNN, one thread */
@@ -14,6 +14,7 @@ typedef struct sample {
     size_t n, n_in, n_labels;
     float *z, *gram, *weight;
     int *label;
+    uint64_t *mask; /* NULL: all labels compete for all rows */
 } sample;
 
 static void fill_gram(sample *s)
@@ -53,6 +54,7 @@ static void sample_free(sample *s)
     ser_free(s->gram);
     ser_free(s->weight);
     ser_free(s->label);
+    ser_free(s->mask);
 }
 
 static ser_softmax_data data_of(const sample *s, bool gram)
@@ -63,6 +65,7 @@ static ser_softmax_data data_of(const sample *s, bool gram)
                               .gram = gram,
                               .label = s->label,
                               .weight = s->weight,
+                              .mask = s->mask,
                               .n_labels = s->n_labels};
 }
 
@@ -88,7 +91,7 @@ static double naive_objective(const sample *s, const double *w, const double *bi
             logits[k] = bias[k];
             for (size_t j = 0; j < s->n_in; j++)
                 logits[k] += w[k * s->n_in + j] * (double)s->z[i * s->n_in + j];
-            total += exp(logits[k]);
+            total += !s->mask || s->mask[i] >> k & 1 ? exp(logits[k]) : 0;
         }
         sum += (double)s->weight[i] * (log(total) - logits[s->label[i]]);
         weights += (double)s->weight[i];
@@ -415,6 +418,52 @@ static void test_bad_input(void)
     sample_free(&s);
 }
 
+/* Rows of two corpora, one of which has no third label: the optimum is that of the masked loss, whichever way
+ * it is stated. */
+static void test_masks(void)
+{
+    enum { N_ROWS = 60, N_FEATURES = 4, N_CLASSES = 4 };
+    const ser_softmax_fit fit = {.c = 2, .tolerance = 1e-6, .max_iterations = 2000};
+    sample s = sample_make(N_ROWS, N_FEATURES, 3, 11);
+    ser_error err = {0};
+    s.n_labels = N_CLASSES; /* the fourth competes for nothing */
+    s.mask = ser_alloc(N_ROWS, sizeof *s.mask);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        s.label[i] = i % 2 ? s.label[i] % 2 : s.label[i];
+        s.mask[i] = i % 2 ? 3 : 7;
+    }
+    for (int gram = 0; gram < 2; gram++) {
+        const ser_softmax_data data = data_of(&s, gram);
+        float theta[N_CLASSES * N_ROWS] = {0}, bias[N_CLASSES] = {0}, w[N_CLASSES * N_FEATURES];
+        double exact[N_CLASSES * N_FEATURES], exact_bias[N_CLASSES];
+        CHECK_OK(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err), &err);
+        if (gram)
+            weights_of_coefficients(w, theta, &s);
+        else
+            memcpy(w, theta, sizeof w);
+        for (size_t i = 0; i < N_CLASSES * N_FEATURES; i++)
+            exact[i] = (double)w[i];
+        for (size_t k = 0; k < N_CLASSES; k++)
+            exact_bias[k] = (double)bias[k];
+        double lowest = naive_objective(&s, exact, exact_bias, fit.c);
+        for (size_t i = 0; i < N_CLASSES * (N_FEATURES + 1); i++) {
+            double *x = i < N_CLASSES * N_FEATURES ? &exact[i] : &exact_bias[i - N_CLASSES * N_FEATURES];
+            for (int side = -1; side <= 1; side += 2) {
+                double kept = *x;
+                *x += side * 0.02;
+                CHECK(naive_objective(&s, exact, exact_bias, fit.c) >= lowest - 1e-7);
+                *x = kept;
+            }
+        }
+        CHECK(w[3 * N_FEATURES] == 0 && bias[3] == 0 && fabsf(w[2 * N_FEATURES]) > 1e-3f);
+    }
+    const ser_softmax_data data = data_of(&s, false);
+    float theta[N_CLASSES * N_FEATURES] = {0}, bias[N_CLASSES] = {0};
+    s.label[1] = 2;
+    CHECK_FAILS(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err), SER_E_ARG, &err, "compete");
+    sample_free(&s);
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -429,6 +478,7 @@ int main(void)
     test_constant();
     test_one_row();
     test_bad_input();
+    test_masks();
     ser_nn_work_free(&work);
     ser_nn_ops_free(&ops[0]);
     ser_nn_ops_free(&ops[1]);
