@@ -37,8 +37,7 @@ ser_variety ser_variety_default(void)
                          .gain = 0.8,
                          .clip = 0.07,
                          .steps = 0.1,
-                         .codec = 0.1,
-                         .masks = 0.5};
+                         .codec = 0.1};
 }
 
 /* ---- rooms ---- */
@@ -192,18 +191,6 @@ static void equalise(ser_vary_work *w, ser_random *r)
     }
 }
 
-/* A band of up to 12 of Whisper's 80 mel bands (HTK's formula is near enough to cut a hole by). */
-static void mask_band(ser_vary_work *w, ser_random *r)
-{
-    const double top = 2595 * log10(1 + 8000.0 / 700);
-    double width = ser_random_between(r, 0, 12) / 80, from = ser_random_between(r, 0, 1 - width);
-    double low_hz = 700 * (pow(10, from * top / 2595) - 1),
-           high_hz = 700 * (pow(10, (from + width) * top / 2595) - 1);
-    for (size_t i = 0; i <= w->n_fft / 2; i++)
-        if (hertz(w, i) >= low_hz && hertz(w, i) < high_hz)
-            w->gains[i] *= 0.003f;
-}
-
 static bool draw(ser_random *r, double probability)
 {
     return ser_random_uniform(r) < probability;
@@ -213,7 +200,7 @@ static bool draw(ser_random *r, double probability)
 static bool draw_line(ser_vary_work *w, const ser_variety *v, const float **response, ser_random *r)
 {
     bool equalised = draw(r, v->equalise), telephone = draw(r, v->telephone), dull = draw(r, v->low_pass);
-    bool roomy = draw(r, v->room) && w->rooms && w->rooms->n, masked = draw(r, v->masks);
+    bool roomy = draw(r, v->room) && w->rooms && w->rooms->n;
     *response = roomy ? w->rooms->responses + ser_random_below(r, w->rooms->n) * ROOM_SAMPLES : NULL;
     for (size_t i = 0; i <= w->n_fft / 2; i++)
         w->gains[i] = 1;
@@ -227,9 +214,7 @@ static bool draw_line(ser_vary_work *w, const ser_variety *v, const float **resp
     }
     if (roomy)
         pass(w, 50, 2, false); /* walls that reflect all frequencies alike leave a rumble */
-    for (int k = 0; masked && k < 2; k++)
-        mask_band(w, r);
-    return equalised || telephone || dull || roomy || masked;
+    return equalised || telephone || dull || roomy;
 }
 
 /* x and the room as one complex signal z; with Z its transform, X = (Z[k] + conj Z[-k]) / 2 and
@@ -340,14 +325,6 @@ static void leave_holes(ser_vary_work *w, float *pcm, size_t n, ser_random *r)
     memcpy(pcm, w->overlapped + CODEC_FFT / 2, n * sizeof *pcm);
 }
 
-static void mask_stretch(float *pcm, size_t n, ser_random *r)
-{
-    size_t longest = n / 5 < SER_SAMPLE_RATE_HZ * 3 / 10 ? n / 5 : SER_SAMPLE_RATE_HZ * 3 / 10;
-    size_t width = ser_random_below(r, longest + 1), first = ser_random_below(r, n - width + 1);
-    for (size_t i = 0; i < width; i++)
-        pcm[first + i] *= 0.003f;
-}
-
 size_t ser_vary(ser_vary_work *w, float *out, ser_recorded recording, const ser_recorded *others,
                 size_t n_others, const ser_variety *v, ser_random *r)
 {
@@ -370,8 +347,6 @@ size_t ser_vary(ser_vary_work *w, float *out, ser_recorded recording, const ser_
         coarsen(out, n, r);
     if (draw(r, v->codec))
         leave_holes(w, out, n, r);
-    for (int k = 0, n_masks = draw(r, v->masks) ? 2 : 0; k < n_masks; k++)
-        mask_stretch(out, n, r);
     if (draw(r, v->gain))
         ser_augment_gain(out, n, ser_random_between(r, -25, 6));
     return n;

@@ -20,7 +20,6 @@ typedef struct ser_variety {
     double clip;
     double steps; /* the coarse steps of a mu-law line */
     double codec; /* the holes that a codec of a low rate leaves in the spectrum */
-    double masks; /* SpecAugment (Park et al. 2019): two bands and two stretches are taken away */
 } ser_variety;
 
 /* What was found to carry models to corpora that they never heard: docs/strangers.md. */

@@ -1,0 +1,58 @@
+/* What a fine-tuning learns from: crops of a corpus's recordings, drawn so that no corpus, emotion or speaker
+ * drowns the others, altered anew at each draw, each with a target and with the emotions that its corpus
+ * could have said. */
+#ifndef SER_LEARN_CROPS_H
+#define SER_LEARN_CROPS_H
+
+#include "audio/vary.h"
+#include "corpus/corpus.h"
+#include "tune/fine_tune.h"
+
+typedef struct ser_crops_settings {
+    ser_variety variety;
+    /* A group's share of the draws goes with its number of recordings to this power: 0 all groups alike, 1 as
+     * they are. Emotions are those of a corpus, speakers those of a corpus's emotion. */
+    double corpus_exponent, emotion_exponent, speaker_exponent;
+    double votes_share; /* 0 ... 1: of the target, where listeners were asked; the rest is what the speaker
+                           meant */
+    size_t max_samples; /* of a crop */
+    size_t n_rooms;
+    uint64_t seed;
+    int n_threads; /* 0: all cores */
+    const ser_progress *progress;
+} ser_crops_settings;
+
+/* What docs/strangers.md found: exponents 0.5, 0, 0.5, half votes, crops of 3 s, 64 rooms; seed 46. */
+ser_crops_settings ser_crops_default_settings(void);
+
+typedef struct ser_crops {
+    ser_tune_rows rows; /* one per utterance of the corpus, in its order; read by ser_tune_train */
+    const ser_corpus *corpus;
+    ser_crops_settings settings;
+    /* the sound of all recordings, 16 bits, in a file that has no name any more */
+    const int16_t *sound;
+    size_t n_bytes;
+    size_t *first;     /* (n): of each recording in sound */
+    size_t *n_samples; /* (n) */
+    float *target;     /* (n, n_labels) */
+    bool *mask;        /* (n, n_labels) */
+    double *weight;    /* (n): 0 for those that are not to be learned from */
+    size_t *learned;   /* those with a weight, n_learned: behind a voice others may speak, but only these */
+    size_t n_learned;
+    const char **names; /* (n) */
+    ser_rooms *rooms;
+    ser_vary_work **workers; /* one a thread */
+    int n_workers;
+} ser_crops;
+
+/* Decodes the whole corpus, which must outlive *out. SER_E_FORMAT: a recording that cannot be read, votes for
+ * none of the corpus's emotions; SER_E_IO: the disk is full. */
+ser_status ser_crops_new(ser_crops **out, const ser_corpus *corpus, const ser_crops_settings *settings,
+                         ser_error *err);
+void ser_crops_free(ser_crops **crops);
+
+/* From now on the recordings whose fold is not test_fold are drawn (fold NULL: all). SER_E_ARG: there are
+ * none. */
+ser_status ser_crops_select(ser_crops *crops, const int *fold, int test_fold, ser_error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/* Fine-tuning an encoder on a training part: a head that reads the frozen encoder first, then both together.
+ */
+#ifndef SER_LEARN_FINE_TUNE_H
+#define SER_LEARN_FINE_TUNE_H
+
+#include "learn/crops.h"
+
+typedef struct ser_fine_tune_settings {
+    const char *encoder;    /* the checkpoint's folder */
+    ser_tune_shape shape;   /* from, pooled, n_pooled; the rest is filled in */
+    ser_tune_settings tune; /* seed, threads, state and listeners too */
+    size_t n_start;         /* recordings that the head starts from, as they are and altered once */
+    double start_l2;        /* its penalty */
+    double blend;           /* of the weights at the end and those at the start (Wortsman et al. 2022,
+                               arXiv:2109.01903):           1 the end alone */
+    size_t max_answer;      /* samples that are heard of a recording for an answer */
+} ser_fine_tune_settings;
+
+/* What docs/strangers.md found: layers 1 to 4 of Whisper base. */
+ser_fine_tune_settings ser_fine_tune_default_settings(void);
+
+/* The pretrained encoder with a head that reads it, fitted to some of the recordings that crops has selected.
+ */
+ser_status ser_fine_tune_start(ser_tune_net **net, const ser_crops *crops,
+                               const ser_fine_tune_settings *settings, ser_error *err);
+
+/* The same, then both learn from the recordings that crops has selected. *net is the caller's; fit may be
+ * NULL. */
+ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops *crops,
+                         const ser_fine_tune_settings *settings, ser_error *err);
+
+/* logits (n, n_labels) of recordings as they are. */
+ser_status ser_fine_tune_logits(float *logits, const ser_tune_net *net, const ser_crops *crops,
+                                const size_t *row, size_t n, const ser_fine_tune_settings *settings,
+                                ser_error *err);
+
+#endif
