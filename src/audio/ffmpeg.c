@@ -239,8 +239,10 @@ static void note_end(ser_ffmpeg *f, int status)
 static void end(ser_ffmpeg *f, bool by_force)
 {
     int status;
-    if (by_force && f->pid > 0)
+    if (by_force && f->pid > 0) {
+        kill(-f->pid, SIGKILL); /* its group: what goes by its name may be a script */
         kill(f->pid, SIGKILL);
+    }
     wait_for(f, &status);
     if (f->sound >= 0)
         close(f->sound);

@@ -26,6 +26,13 @@ static void skip(ser_inputs *inputs, const char *path)
     inputs->n_skipped++;
 }
 
+static void note_kind(ser_inputs *inputs, const char *kind)
+{
+    if (!inputs->kinds.s || !strstr(inputs->kinds.s, kind))
+        ser_text_appendf(&inputs->kinds, "%s%s", inputs->n_need_ffmpeg ? ", " : "", kind);
+    inputs->n_need_ffmpeg++;
+}
+
 /* A file of a folder, or a link that leads nowhere. */
 static ser_status add_entry(ser_inputs *inputs, const char *root, const char *file, bool is_dangling,
                             ser_error *err)
@@ -35,7 +42,10 @@ static ser_status add_entry(ser_inputs *inputs, const char *root, const char *fi
     if (!path)
         return ser_fail_nomem(err);
     ser_status st = SER_OK;
-    if (is_dangling ? ser_audio_is_named_so(path) : ser_audio_look(path, &kind) != SER_AUDIO_NONE)
+    ser_audio_state state = is_dangling ? SER_AUDIO_NONE : ser_audio_look(path, &kind);
+    if (state == SER_AUDIO_NEEDS_FFMPEG)
+        note_kind(inputs, kind);
+    if (is_dangling ? ser_audio_is_named_so(path) : state != SER_AUDIO_NONE)
         st = add(inputs, path, err);
     else
         skip(inputs, path);
@@ -83,5 +93,6 @@ void ser_inputs_release(ser_inputs *inputs)
     }
     ser_free(inputs->items);
     ser_text_release(&inputs->skipped);
+    ser_text_release(&inputs->kinds);
     *inputs = (ser_inputs){0};
 }
