@@ -323,10 +323,10 @@ static int run(int argc, char **argv)
             n_failed++;
         }
     if (inputs.n_need_ffmpeg)
-        ser_say(
-            "%zu file%s audio that cannot be read here (%s): install ffmpeg, or convert %s with it elsewhere",
-            inputs.n_need_ffmpeg, inputs.n_need_ffmpeg == 1 ? " is" : "s are",
-            inputs.kinds.s ? inputs.kinds.s : "", inputs.n_need_ffmpeg == 1 ? "it" : "them");
+        ser_say("%zu file%s audio that cannot be read here (%s): install ffmpeg, or convert elsewhere with "
+                "ffmpeg -i FILE OUT.wav",
+                inputs.n_need_ffmpeg, inputs.n_need_ffmpeg == 1 ? " is" : "s are",
+                inputs.kinds.s ? inputs.kinds.s : "");
     if (inputs.n_skipped)
         ser_say("%zu file%s in the folders %s not audio and left out: %s", inputs.n_skipped,
                 inputs.n_skipped == 1 ? "" : "s", inputs.n_skipped == 1 ? "is" : "are",

@@ -244,6 +244,21 @@ class Predict(Case):
         with open(self.path("p.png"), "rb") as f:
             self.assertEqual(f.read(8), b"\x89PNG\r\n\x1a\n")
 
+    def test_a_folder_of_what_only_ffmpeg_reads(self):
+        self.env["PATH"] = ""
+        os.makedirs(self.path("calls"))
+        for name, begin in (("a.m4a", b"\0\0\0\x20ftypM4A "), ("b.amr", b"#!AMR\n"), ("c.webm", b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm")):
+            with open(self.path("calls/" + name), "wb") as f:
+                f.write(begin + bytes(50))
+        with open(self.path("calls/notes.txt"), "w") as f:
+            f.write("no sound\n")
+        out, err = self.ser("predict", "-f", "json", self.path("calls"), status=1)
+        self.assertIn("3 files are audio that cannot be read here (M4A, AMR, WebM): install ffmpeg", err)
+        self.assertIn("1 file in the folders is not audio and left out: ", err)
+        self.assertIn("notes.txt", err)
+        rows = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(["this is M4A: ", "this is AMR: ", "this is WebM: "], [r["error"].split("install")[0] for r in rows])
+
     def test_a_single_pipe_is_opened_once(self):
         expected = self.rows(SPEECH)[0][0]
 
