@@ -1,13 +1,14 @@
-"""Writes tests/golden/tune: what PyTorch makes of ten steps of fine-tuning the tiny Whisper of tests/golden/encoder.
+"""Writes tests/golden/tune: a tiny Whisper with random weights, and what PyTorch makes of ten steps of fine-tuning it.
 
-Usage: python tools/make_golden_tune.py tests/golden, with the packages of tools/requirements.txt. Everything is
-computed in double precision and stored as float32, long tensors thinned out. Convolutions are stored kernel first.
+Usage: python tools/make_golden_tune.py tests/golden/tune, with the packages of tools/requirements.txt. Everything is
+computed in double precision and stored as float32, long tensors thinned out.
 """
 import json
 import pathlib
 import sys
 
 import torch
+import make_golden_encoder
 from make_golden_encoder import make_signal
 from safetensors.torch import load_file, save_file
 from transformers import WhisperFeatureExtractor
@@ -38,12 +39,8 @@ def load(folder):
     return p, centre, factor
 
 
-def flat(name, x):
-    return (x.transpose(1, 2) if x.ndim == 3 else x).detach().flatten().float().contiguous().clone()
-
-
-def thin(name, x):
-    return flat(name, x)[:: THIN if x.numel() > 1000 else 1].clone()
+def thin(x):
+    return x.detach().flatten().float()[:: THIN if x.numel() > 1000 else 1].clone()
 
 
 def batch_loss(p, mels, centre, factor, n_heads, start=0):
@@ -72,13 +69,16 @@ def step(p, m, v, average, origin, gradients, t, rates):
 
 def main():
     golden = pathlib.Path(sys.argv[1])
-    config = json.loads((golden / "encoder/tiny/config.json").read_text())
+    golden.mkdir(exist_ok=True)
+    make_golden_encoder.TINY["encoder_ffn_dim"] = 2 * make_golden_encoder.TINY["d_model"]
+    make_golden_encoder.make_tiny(golden / "tiny")
+    config = json.loads((golden / "tiny/config.json").read_text())
     extractor = WhisperFeatureExtractor(feature_size=config["num_mel_bins"], chunk_length=1)
     mels = []
     for n in LENGTHS:
         y = make_signal(n)
         mels.append(torch.tensor(extractor(y, sampling_rate=16000, padding="do_not_pad")["input_features"][0]).double())
-    p, centre, factor = load(golden / "encoder/tiny")
+    p, centre, factor = load(golden / "tiny")
     out = {"head.weight": p["head.weight"].float(), "head.bias": p["head.bias"].float()}
     out |= {"centre": centre.float(), "factor": factor.float()}
     names = [k for k in p if k != "embed_positions.weight"]
@@ -95,7 +95,7 @@ def main():
         gradients = {k: p[k].grad for k in names}
         if t == 1:
             out |= {"pooled": pooled.detach().float(), "logits": logits.detach().float(), "losses": losses.detach().float()}
-            out |= {f"gradient.{k}": thin(k, g) for k, g in gradients.items()}
+            out |= {f"gradient.{k}": thin(g) for k, g in gradients.items()}
         norm = sum((g * g).sum() for g in gradients.values()).sqrt()
         by = min(1, CLIP / (norm + 1e-6))
         at = schedule(t - 1, N_STEPS, N_WARMUP, DECAY_OF_RATE)
@@ -104,11 +104,10 @@ def main():
         step(p, m, v, average, origin, {k: g * by for k, g in gradients.items()}, t, rates)
         all_losses.append(losses.mean().item())
     out["step_losses"] = torch.tensor(all_losses)
-    out |= {f"value.{k}": thin(k, p[k]) for k in names}
-    out |= {f"average.{k}": thin(k, average[k]) for k in names}
+    out |= {f"value.{k}": thin(p[k]) for k in names}
+    out |= {f"average.{k}": thin(average[k]) for k in names}
     print("losses", all_losses)
-    (golden / "tune").mkdir(exist_ok=True)
-    save_file({k: x.contiguous() for k, x in out.items()}, golden / "tune/steps.safetensors")
+    save_file({k: x.contiguous() for k, x in out.items()}, golden / "steps.safetensors")
 
 
 if __name__ == "__main__":

@@ -52,15 +52,21 @@ ser_status ser_nn_affine_backward(ser_nn_work *work, float *dx, const void *dy, 
     return ser_nn_gemm(work, dx, dy, w, &g, err);
 }
 
+/* In terms of so many rows, whose products with matrices of a few hundred columns stay in the second cache.
+ */
 ser_status ser_nn_affine_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
-                                          const ser_nn_affine *s, const ser_nn_weight_piece *p, bool add,
-                                          ser_error *err)
+                                          const ser_nn_affine *s, ser_error *err)
 {
+    enum { TERMS = 512 };
     size_t size = ser_dtype_size(s->type);
-    ser_gemm g = {.n_batch = 1, .m = p->n_out, .n = p->n_in, .k = s->n_rows, .a_transposed = true};
-    g.lda = s->n_out, g.ldb = s->n_in, g.ldc = s->n_in;
-    g.ab_type = s->type;
-    g.beta = add;
-    return ser_nn_gemm(work, dw + p->first_out * s->n_in + p->first_in,
-                       (const char *)dy + p->first_out * size, (const char *)x + p->first_in * size, &g, err);
+    ser_gemm g = {.n_batch = 1, .m = s->n_out, .n = s->n_in, .a_transposed = true, .ab_type = s->type};
+    g.lda = s->n_out, g.ldb = g.ldc = s->n_in;
+    ser_status status = SER_OK;
+    for (size_t t = 0; t < s->n_rows && status == SER_OK; t += TERMS) {
+        g.k = s->n_rows - t < TERMS ? s->n_rows - t : TERMS;
+        g.beta = t > 0;
+        status = ser_nn_gemm(work, dw, (const char *)dy + t * s->n_out * size,
+                             (const char *)x + t * s->n_in * size, &g, err);
+    }
+    return status;
 }

@@ -12,12 +12,13 @@ ser_status ser_nn_conv3_forward(ser_nn_work *work, float *y, const void *x, cons
                                 const ser_nn_conv3 *s, ser_error *err)
 {
     ser_gemm g = {.n_batch = 1, .m = s->n_rows, .n = s->n_out, .k = s->n_in, .b_transposed = true};
-    g.lda = s->stride * s->n_in, g.ldb = TAPS * s->n_in, g.ldc = s->n_out;
+    g.lda = s->stride * s->n_in, g.ldb = s->n_in, g.ldc = s->n_out;
     g.ab_type = s->type;
     ser_status status = SER_OK;
     for (int j = 0; j < TAPS && status == SER_OK; j++) {
         g.beta = j > 0;
-        status = ser_nn_gemm(work, y, row(x, j - 1, s->n_in, s->type), row(w, j, s->n_in, s->type), &g, err);
+        status = ser_nn_gemm(work, y, row(x, j - 1, s->n_in, s->type), row(w, j, s->n_out * s->n_in, s->type),
+                             &g, err);
     }
     return status;
 }
@@ -28,7 +29,7 @@ ser_status ser_nn_conv3_backward(ser_nn_work *work, float *dx, const void *dy, c
 {
     int stride = (int)s->stride;
     ser_gemm g = {.n_batch = 1, .m = s->n_rows, .n = s->n_in, .k = s->n_out, .ab_type = s->type};
-    g.lda = s->n_out, g.ldb = TAPS * s->n_in, g.ldc = s->stride * s->n_in;
+    g.lda = s->n_out, g.ldb = s->n_in, g.ldc = s->stride * s->n_in;
     ser_status status = SER_OK;
     for (int r = 0; r < stride; r++) {
         g.beta = 0;
@@ -37,7 +38,7 @@ ser_status ser_nn_conv3_backward(ser_nn_work *work, float *dx, const void *dy, c
                 continue;
             status =
                 ser_nn_gemm(work, dx + (size_t)r * s->n_in, row(dy, (r + 1 - j) / stride, s->n_out, s->type),
-                            row(w, j, s->n_in, s->type), &g, err);
+                            row(w, j, s->n_out * s->n_in, s->type), &g, err);
             g.beta = 1;
         }
     }
@@ -45,11 +46,11 @@ ser_status ser_nn_conv3_backward(ser_nn_work *work, float *dx, const void *dy, c
 }
 
 ser_status ser_nn_conv3_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
-                                         const ser_nn_conv3 *s, int tap, bool add, ser_error *err)
+                                         const ser_nn_conv3 *s, int tap, ser_error *err)
 {
     ser_gemm g = {.n_batch = 1, .m = s->n_out, .n = s->n_in, .k = s->n_rows, .a_transposed = true};
-    g.lda = s->n_out, g.ldb = s->stride * s->n_in, g.ldc = TAPS * s->n_in;
+    g.lda = s->n_out, g.ldb = s->stride * s->n_in, g.ldc = s->n_in;
     g.ab_type = s->type;
-    g.beta = add;
-    return ser_nn_gemm(work, dw + (size_t)tap * s->n_in, dy, row(x, tap - 1, s->n_in, s->type), &g, err);
+    return ser_nn_gemm(work, dw + (size_t)tap * s->n_out * s->n_in, dy, row(x, tap - 1, s->n_in, s->type), &g,
+                       err);
 }

@@ -85,7 +85,9 @@ void ser_nn_bias_gelu_backward(void *dh, ser_dtype type, float *dbias, const flo
 
 /* ---- linear layer with the weights as checkpoints have them: y = x w^T + bias ---- */
 
-/* x (n_rows, n_in), w (n_out, n_in), both typed; y (n_rows, n_out). */
+/* x (n_rows, n_in), w (n_out, n_in), both typed; y (n_rows, n_out). In 16 bits, engines are fastest with
+ * matrices of 256 to 512 rows and columns whose rows lie one behind the other: larger ones are better stored
+ * in panels. */
 typedef struct ser_nn_affine {
     size_t n_rows, n_in, n_out;
     ser_dtype type;
@@ -96,14 +98,9 @@ ser_status ser_nn_affine_forward(ser_nn_work *work, void *y, ser_dtype y_type, c
 /* dx (n_rows, n_in) = dy w, or += with add; dy typed. */
 ser_status ser_nn_affine_backward(ser_nn_work *work, float *dx, const void *dy, const void *w,
                                   const ser_nn_affine *s, bool add, ser_error *err);
-/* One piece of dw (n_out, n_in) = dy^T x, or += with add: pieces may be computed side by side. The bias's
- * gradient: ser_nn_add_rows. */
-typedef struct ser_nn_weight_piece {
-    size_t first_out, n_out, first_in, n_in;
-} ser_nn_weight_piece;
+/* dw (n_out, n_in) = dy^T x. The bias's gradient: ser_nn_add_rows. */
 ser_status ser_nn_affine_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
-                                          const ser_nn_affine *s, const ser_nn_weight_piece *p, bool add,
-                                          ser_error *err);
+                                          const ser_nn_affine *s, ser_error *err);
 
 /* ---- self-attention: see ser_nn_attention_forward; without position biases ---- */
 
@@ -117,7 +114,7 @@ ser_status ser_nn_attention_backward(ser_nn_work *work, void *dq, void *dk, void
 /* ---- convolution with a kernel of 3 and a padding of 1: y[t] = sum over j of w[j] x[stride t + j - 1] ----
  */
 
-/* x (stride n_rows, n_in) and w (n_out, 3, n_in), typed; y (n_rows, n_out), without a bias. Row -1 of x is
+/* x (stride n_rows, n_in) and w (3, n_out, n_in), typed; y (n_rows, n_out), without a bias. Row -1 of x is
  * read, and for dx rows -1 and n_rows of dy: silence, or the neighbours of a block of rows. */
 typedef struct ser_nn_conv3 {
     size_t n_rows, n_in, n_out, stride; /* stride 1 or 2 */
@@ -128,9 +125,9 @@ ser_status ser_nn_conv3_forward(ser_nn_work *work, float *y, const void *x, cons
 /* dx (stride n_rows, n_in) is set. */
 ser_status ser_nn_conv3_backward(ser_nn_work *work, float *dx, const void *dy, const void *w,
                                  const ser_nn_conv3 *s, ser_error *err);
-/* dw[:, tap] of dw (n_out, 3, n_in), set or added to: taps may be computed side by side. */
+/* dw[tap] of dw (3, n_out, n_in), set: taps may be computed side by side. */
 ser_status ser_nn_conv3_backward_weights(ser_nn_work *work, float *dw, const void *dy, const void *x,
-                                         const ser_nn_conv3 *s, int tap, bool add, ser_error *err);
+                                         const ser_nn_conv3 *s, int tap, ser_error *err);
 
 /* ---- batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) over the valid frames of a batch ----
  */

@@ -27,6 +27,8 @@ static ser_status add_tensor(opening *o, const char *name, size_t n_out, size_t 
     ser_tune_tensor *t = &net->tensors[net->n_tensors++];
     *t = (ser_tune_tensor){.n_out = n_out, .n_in = n_in, .is_conv = is_conv, .depth = depth};
     snprintf(t->name, sizeof t->name, "%s", name);
+    bool is_wide = depth <= net->shape.last && n_in > net->shape.dims && n_in % net->shape.dims == 0;
+    t->n_panels = is_conv ? KERNEL : is_wide ? n_in / net->shape.dims : 1;
     t->at = net->n_values;
     t->n = n_out * n_in;
     net->n_values += (t->n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -125,33 +127,40 @@ static void fill_shape(ser_tune_shape *s, const ser_encoder_plan *p)
 
 /* ---- from the file and back ---- */
 
-/* Convolutions: w (n_out, n_in, 3) of the file and (n_out, 3, n_in) here, row by row. */
-static void kernel_first(float *to, const float *from, size_t n_in)
+/* Where number i of a row of the file lies among the values, counted from the tensor's beginning. */
+static size_t index_of(const ser_tune_tensor *t, size_t row, size_t i)
 {
-    for (size_t i = 0; i < n_in; i++)
-        for (size_t j = 0; j < KERNEL; j++)
-            to[j * n_in + i] = from[i * KERNEL + j];
+    size_t width = t->n_in / t->n_panels;
+    size_t panel = t->is_conv ? i % KERNEL : i / width, column = t->is_conv ? i / KERNEL : i % width;
+    return (panel * t->n_out + row) * width + column;
 }
 
-static void kernel_last(float *to, const float *from, size_t n_in)
+void ser_tune_net_get(float *out, const ser_tune_tensor *t, const float *values)
 {
-    for (size_t i = 0; i < n_in; i++)
-        for (size_t j = 0; j < KERNEL; j++)
-            to[i * KERNEL + j] = from[j * n_in + i];
+    for (size_t o = 0; o < t->n_out; o++)
+        for (size_t i = 0; i < t->n_in; i++)
+            out[o * t->n_in + i] = values[t->at + index_of(t, o, i)];
 }
 
-static ser_status read_tensor(float *to, const ser_weights *w, const ser_tensor *from, bool is_conv,
-                              ser_error *err)
+/* A whole tensor of the file: out (n). */
+static ser_status read_tensor(float *out, const ser_weights *w, const ser_tensor *from, ser_error *err)
 {
     size_t n_rows = from->dims[0], n = from->n_elements / n_rows;
-    float *row = ser_alloc(n, sizeof *row);
-    ser_status st = row ? SER_OK : ser_fail_nomem(err);
-    for (size_t i = 0; i < n_rows && st == SER_OK; i++) {
-        st = ser_weights_read(is_conv ? row : to + i * n, w, from, i * n, n, err);
-        if (is_conv && st == SER_OK)
-            kernel_first(to + i * n, row, n / KERNEL);
-    }
-    ser_free(row);
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < n_rows && st == SER_OK; i++)
+        st = ser_weights_read(out + i * n, w, from, i * n, n, err);
+    return st;
+}
+
+static ser_status take_tensor(ser_tune_net *net, const ser_tune_tensor *t, const ser_weights *w,
+                              const ser_tensor *from, ser_error *err)
+{
+    float *x = ser_alloc(t->n, sizeof *x);
+    ser_status st = x ? read_tensor(x, w, from, err) : ser_fail_nomem(err);
+    for (size_t o = 0; o < t->n_out && st == SER_OK; o++)
+        for (size_t i = 0; i < t->n_in; i++)
+            net->values[t->at + index_of(t, o, i)] = x[o * t->n_in + i];
+    ser_free(x);
     return st;
 }
 
@@ -166,7 +175,7 @@ static ser_status read_values(opening *o, const ser_weights *w, ser_error *err)
         if (!ser_module_tensor(spec, (int)(k % 2), name, dims))
             continue;
         const ser_tune_tensor *to = ser_tune_net_find(net, name);
-        st = read_tensor(net->values + to->at, w, ser_weights_find(w, spec, (int)(k % 2)), to->is_conv, err);
+        st = take_tensor(net, to, w, ser_weights_find(w, spec, (int)(k % 2)), err);
     }
     return st;
 }
@@ -271,18 +280,9 @@ static ser_status copy_tensor(float *to, const saving *s, const ser_module_spec 
                               const char *name, ser_error *err)
 {
     const ser_tune_tensor *t = ser_tune_net_find(s->net, name);
-    if (!t) { /* a layer above the last one */
-        const ser_tensor *from = ser_weights_find(&s->w, spec, i);
-        return read_tensor(to, &s->w, from, false, err);
-    }
-    size_t n_row = t->n / t->n_out;
-    for (size_t o = 0; o < t->n_out; o++) {
-        const float *from = s->values + t->at + o * n_row;
-        if (t->is_conv)
-            kernel_last(to + o * n_row, from, n_row / KERNEL);
-        else
-            memcpy(to + o * n_row, from, n_row * sizeof *to);
-    }
+    if (!t) /* of a layer above the last one */
+        return read_tensor(to, &s->w, ser_weights_find(&s->w, spec, i), err);
+    ser_tune_net_get(to, t, s->values);
     return SER_OK;
 }
 

@@ -11,7 +11,6 @@ enum {
         256, /* rows that one thread computes together: fixed, so that threads do not show in the bits */
     TUNE_ROUND =
         64, /* the batch's rows are rounded up to this, so that products of few shapes are compiled */
-    TUNE_PIECE = 512,  /* outputs and inputs of a weight gradient that one thread computes */
     TUNE_SHAPES = 2048 /* products to keep compiled */
 };
 
@@ -41,14 +40,14 @@ typedef struct tune_kept {
     void *attended;           /* T (rows, dims) */
     float *middle;            /* (rows, dims): x behind attention */
     void *normed2;            /* T (rows, dims) */
-    void *h, *g;              /* T (rows, n_ffn): in front of GELU and behind it */
+    void *h, *g;              /* T (n_panels, rows, width): in front of GELU and behind it */
 } tune_kept;
 
 /* Gradients on their way down, the same memory for every layer. */
 typedef struct tune_gradients {
     float *dx;                                      /* (rows, dims) */
     void *dout2, *dout1, *dattended, *dq, *dk, *dv; /* T (rows, dims) */
-    void *dh;                                       /* T (rows, n_ffn) */
+    void *dh;                                       /* T (n_panels, rows, width) */
     float *sums; /* (blocks, n_sums): of what each block adds to biases and norms */
 } tune_gradients;
 
@@ -58,7 +57,8 @@ struct ser_tune_work {
     ser_dtype type;
     size_t size; /* of an element of type */
     tune_places at;
-    void *typed; /* T (n_values): the values as products read them; in fp32 NULL */
+    size_t n_panels, width; /* of n_ffn */
+    void *typed;            /* T (n_values): the values as products read them; in fp32 NULL */
     ser_mel *mel;
     ser_mel_work **mel_works; /* one for each thread */
     float **mel_floats;

@@ -28,6 +28,29 @@ static ser_nn_affine affine(const ser_tune_work *w, size_t n, size_t n_in, size_
     return (ser_nn_affine){n, n_in, n_out, w->type};
 }
 
+/* d (n, dims) = gradient of what fc1 reads, from dout2, that of what fc2 gives; sets dh. */
+static ser_status feed_forward_back(ser_tune_work *w, int layer, float *d, float *wide, const void *dout2,
+                                    float *dbias, size_t first, size_t n, ser_nn_work *nn, ser_error *err)
+{
+    const tune_layer *at = &w->at.layers[layer];
+    size_t dims = w->net->shape.dims, width = w->width;
+    ser_nn_affine up = affine(w, n, dims, width), down = affine(w, n, width, dims);
+    ser_status st = SER_OK;
+    for (size_t p = 0; p < w->n_panels && st == SER_OK; p++) {
+        size_t row = p * w->n_rows + first;
+        void *dh = ser_tune_offset(w, w->gradients.dh, row, width);
+        st = ser_nn_affine_backward(nn, wide, dout2, ser_tune_typed(w, at->fc2 + p * width * dims), &down,
+                                    false, err);
+        if (st != SER_OK)
+            break;
+        ser_nn_bias_gelu_backward(dh, w->type, dbias + p * width, wide,
+                                  ser_tune_offset(w, w->layers[layer].h, row, width), n, width);
+        st =
+            ser_nn_affine_backward(nn, d, dh, ser_tune_typed(w, at->fc1 + p * width * dims), &up, p > 0, err);
+    }
+    return st;
+}
+
 /* dx is the gradient of what the layer gives; becomes that of its middle. dout2, dh, dout1 are what the
  * weights' gradients are made of; dattended goes on through attention. */
 static ser_status transform_back(void *context, size_t item, ser_nn_work *nn, ser_error *err)
@@ -36,36 +59,30 @@ static ser_status transform_back(void *context, size_t item, ser_nn_work *nn, se
     ser_tune_work *w = j->w;
     const ser_tune_shape *s = &w->net->shape;
     const tune_layer *at = &w->at.layers[j->layer];
-    tune_kept *l = &w->layers[j->layer];
     tune_gradients *g = &w->gradients;
-    size_t dims = s->dims, n_ffn = s->n_ffn, first = item * TUNE_BLOCK, n = ser_tune_block_rows(w, item);
+    size_t dims = s->dims, first = item * TUNE_BLOCK, n = ser_tune_block_rows(w, item);
     sum_places sums = sums_of(w, item);
     float *dx = g->dx + first * dims;
-    float *wide = ser_nn_scratch(nn, SER_NN_FREE_SLOT, n * n_ffn * sizeof *wide);
-    if (!wide)
+    float *d = ser_nn_scratch(nn, SER_NN_FREE_SLOT, n * (dims + w->width) * sizeof *d);
+    if (!d)
         return ser_fail_nomem(err);
-    void *dout2 = ser_tune_offset(w, g->dout2, first, dims), *dh = ser_tune_offset(w, g->dh, first, n_ffn);
-    void *dout1 = ser_tune_offset(w, g->dout1, first, dims);
-    ser_nn_affine square = affine(w, n, dims, dims), up = affine(w, n, dims, n_ffn),
-                  down = affine(w, n, n_ffn, dims);
+    void *dout2 = ser_tune_offset(w, g->dout2, first, dims),
+         *dout1 = ser_tune_offset(w, g->dout1, first, dims);
+    ser_nn_affine square = affine(w, n, dims, dims);
     memset(sums.fc2_bias, 0, w->n_sums * sizeof(float));
     ser_nn_add_rows(sums.fc2_bias, dx, n, dims);
     ser_nn_convert(dout2, w->type, dx, n * dims);
-    ser_status st = ser_nn_affine_backward(nn, wide, dout2, ser_tune_typed(w, at->fc2), &down, false, err);
+    ser_status st = feed_forward_back(w, j->layer, d, d + n * dims, dout2, sums.fc1_bias, first, n, nn, err);
     if (st != SER_OK)
         return st;
-    ser_nn_bias_gelu_backward(dh, w->type, sums.fc1_bias, wide, ser_tune_offset(w, l->h, first, n_ffn), n,
-                              n_ffn);
-    if ((st = ser_nn_affine_backward(nn, wide, dh, ser_tune_typed(w, at->fc1), &up, false, err)) != SER_OK)
-        return st;
-    ser_nn_layernorm_backward(dx, sums.norm2, sums.norm2_shift, wide, l->middle + first * dims,
+    ser_nn_layernorm_backward(dx, sums.norm2, sums.norm2_shift, d, w->layers[j->layer].middle + first * dims,
                               w->net->values + at->norm2, n, dims, s->epsilon);
     ser_nn_add_rows(sums.out_bias, dx, n, dims);
     ser_nn_convert(dout1, w->type, dx, n * dims);
-    if ((st = ser_nn_affine_backward(nn, wide, dout1, ser_tune_typed(w, at->out), &square, false, err)) !=
+    if ((st = ser_nn_affine_backward(nn, d, dout1, ser_tune_typed(w, at->out), &square, false, err)) !=
         SER_OK)
         return st;
-    ser_nn_convert(ser_tune_offset(w, g->dattended, first, dims), w->type, wide, n * dims);
+    ser_nn_convert(ser_tune_offset(w, g->dattended, first, dims), w->type, d, n * dims);
     return SER_OK;
 }
 
@@ -120,59 +137,41 @@ static ser_status project_back(void *context, size_t item, ser_nn_work *nn, ser_
     return st;
 }
 
-/* ---- gradients of weights, piece by piece ---- */
-
-typedef struct weight_product {
-    size_t at, n_in, n_out;
-    const void *dy, *x;
-} weight_product;
-
-enum { N_PRODUCTS = 6 };
-
-static void list_products(weight_product p[N_PRODUCTS], const ser_tune_work *w, int layer)
-{
-    const tune_layer *at = &w->at.layers[layer];
-    const tune_kept *l = &w->layers[layer];
-    const tune_gradients *g = &w->gradients;
-    size_t d = w->net->shape.dims, f = w->net->shape.n_ffn;
-    p[0] = (weight_product){at->fc1, d, f, g->dh, l->normed2};
-    p[1] = (weight_product){at->fc2, f, d, g->dout2, l->g};
-    p[2] = (weight_product){at->out, d, d, g->dout1, l->attended};
-    p[3] = (weight_product){at->q, d, d, g->dq, l->normed};
-    p[4] = (weight_product){at->k, d, d, g->dk, l->normed};
-    p[5] = (weight_product){at->v, d, d, g->dv, l->normed};
-}
-
-static size_t n_pieces(size_t n)
-{
-    return (n + TUNE_PIECE - 1) / TUNE_PIECE;
-}
+/* ---- gradients of weights: a matrix or a panel of one for each item ---- */
 
 static ser_status weights_back(void *context, size_t item, ser_nn_work *nn, ser_error *err)
 {
+    enum { N_SQUARE = 4 };
     const back_job *j = context;
     ser_tune_work *w = j->w;
-    weight_product all[N_PRODUCTS], *p = all;
-    list_products(all, w, j->layer);
-    for (; item >= n_pieces(p->n_in) * n_pieces(p->n_out); p++)
-        item -= n_pieces(p->n_in) * n_pieces(p->n_out);
-    ser_nn_weight_piece piece = {.first_in = item % n_pieces(p->n_in) * TUNE_PIECE,
-                                 .first_out = item / n_pieces(p->n_in) * TUNE_PIECE};
-    piece.n_in = p->n_in - piece.first_in < TUNE_PIECE ? p->n_in - piece.first_in : TUNE_PIECE;
-    piece.n_out = p->n_out - piece.first_out < TUNE_PIECE ? p->n_out - piece.first_out : TUNE_PIECE;
-    ser_nn_affine shape = affine(w, w->n_rows, p->n_in, p->n_out);
-    return ser_nn_affine_backward_weights(nn, ser_tune_gradient(w, p->at), p->dy, p->x, &shape, &piece, false,
-                                          err);
+    const tune_layer *at = &w->at.layers[j->layer];
+    const tune_kept *l = &w->layers[j->layer];
+    const tune_gradients *g = &w->gradients;
+    size_t dims = w->net->shape.dims, width = w->width;
+    const struct {
+        size_t at;
+        const void *dy, *x;
+    } square[N_SQUARE] = {{at->out, g->dout1, l->attended},
+                          {at->q, g->dq, l->normed},
+                          {at->k, g->dk, l->normed},
+                          {at->v, g->dv, l->normed}};
+    if (item < N_SQUARE) {
+        ser_nn_affine shape = affine(w, w->n_rows, dims, dims);
+        return ser_nn_affine_backward_weights(nn, ser_tune_gradient(w, square[item].at), square[item].dy,
+                                              square[item].x, &shape, err);
+    }
+    size_t panel = (item - N_SQUARE) / 2, row = panel * w->n_rows, to = panel * width * dims;
+    ser_nn_affine up = affine(w, w->n_rows, dims, width), down = affine(w, w->n_rows, width, dims);
+    if (item % 2)
+        return ser_nn_affine_backward_weights(nn, ser_tune_gradient(w, at->fc1 + to),
+                                              ser_tune_offset(w, g->dh, row, width), l->normed2, &up, err);
+    return ser_nn_affine_backward_weights(nn, ser_tune_gradient(w, at->fc2 + to), g->dout2,
+                                          ser_tune_offset(w, l->g, row, width), &down, err);
 }
 
-static size_t n_weight_items(const ser_tune_work *w, int layer)
+static size_t n_weight_items(const ser_tune_work *w)
 {
-    weight_product p[N_PRODUCTS];
-    size_t n = 0;
-    list_products(p, w, layer);
-    for (int i = 0; i < N_PRODUCTS; i++)
-        n += n_pieces(p[i].n_in) * n_pieces(p[i].n_out);
-    return n;
+    return 4 + 2 * w->n_panels;
 }
 
 /* Block after block, whoever computed them. */
@@ -201,7 +200,7 @@ static ser_status layer_back(back_job *j, ser_error *err)
     if (st == SER_OK)
         st = ser_nn_parallel_for(w->nn, w->n_blocks, project_back, j, err);
     if (st == SER_OK)
-        st = ser_nn_parallel_for(w->nn, n_weight_items(w, j->layer), weights_back, j, err);
+        st = ser_nn_parallel_for(w->nn, n_weight_items(w), weights_back, j, err);
     if (st == SER_OK)
         add_up(w, j->layer);
     return st;

@@ -58,6 +58,31 @@ static ser_status attend(void *context, size_t item, ser_nn_work *nn, ser_error 
         ser_tune_offset(w, l->k, u->first, dims), ser_tune_offset(w, l->v, u->first, dims), &shape, err);
 }
 
+/* next += fc2(gelu(fc1(normed))), panel by panel of what lies between. */
+static ser_status feed_forward(ser_tune_work *w, int i, float *next, const void *normed, size_t first,
+                               size_t n, ser_nn_work *nn, ser_error *err)
+{
+    const tune_layer *at = &w->at.layers[i];
+    tune_kept *l = &w->layers[i];
+    const float *values = w->net->values;
+    size_t dims = w->net->shape.dims, width = w->width;
+    ser_nn_affine up = affine(w, n, dims, width), down = affine(w, n, width, dims);
+    float *wide = ser_nn_scratch(nn, SER_NN_FREE_SLOT, n * width * sizeof *wide);
+    ser_status st = wide ? SER_OK : ser_fail_nomem(err);
+    for (size_t p = 0; p < w->n_panels && st == SER_OK; p++) {
+        void *h = ser_tune_offset(w, l->h, p * w->n_rows + first, width);
+        void *g = ser_tune_offset(w, l->g, p * w->n_rows + first, width);
+        st = ser_nn_affine_forward(nn, wide, SER_F32, normed, ser_tune_typed(w, at->fc1 + p * width * dims),
+                                   NULL, &up, false, err);
+        if (st != SER_OK)
+            break;
+        ser_nn_bias_gelu_forward(g, w->type, h, w->type, wide, values + at->fc1_bias + p * width, n, width);
+        st = ser_nn_affine_forward(nn, next, SER_F32, g, ser_tune_typed(w, at->fc2 + p * width * dims),
+                                   p ? NULL : values + at->fc2_bias, &down, true, err);
+    }
+    return st;
+}
+
 /* middle = x + out(attended); the next layer's x = middle + fc2(gelu(fc1(norm(middle)))). */
 static ser_status transform(ser_tune_work *w, int i, size_t first, size_t n, ser_nn_work *nn, ser_error *err)
 {
@@ -65,15 +90,11 @@ static ser_status transform(ser_tune_work *w, int i, size_t first, size_t n, ser
     const tune_layer *at = &w->at.layers[i];
     tune_kept *l = &w->layers[i];
     const float *values = w->net->values;
-    size_t dims = s->dims, n_ffn = s->n_ffn;
+    size_t dims = s->dims;
     float *middle = l->middle + first * dims;
     float *next = (i + 1 < s->last ? w->layers[i + 1].x : w->last_x) + first * dims;
-    float *wide = ser_nn_scratch(nn, SER_NN_FREE_SLOT, n * n_ffn * sizeof *wide);
-    if (!wide)
-        return ser_fail_nomem(err);
-    void *normed = ser_tune_offset(w, l->normed2, first, dims), *g = ser_tune_offset(w, l->g, first, n_ffn);
-    ser_nn_affine square = affine(w, n, dims, dims), up = affine(w, n, dims, n_ffn),
-                  down = affine(w, n, n_ffn, dims);
+    void *normed = ser_tune_offset(w, l->normed2, first, dims);
+    ser_nn_affine square = affine(w, n, dims, dims);
     memcpy(middle, l->x + first * dims, n * dims * sizeof *middle);
     ser_status st =
         ser_nn_affine_forward(nn, middle, SER_F32, ser_tune_offset(w, l->attended, first, dims),
@@ -82,14 +103,8 @@ static ser_status transform(ser_tune_work *w, int i, size_t first, size_t n, ser
         return st;
     ser_nn_layernorm_forward(normed, w->type, middle, values + at->norm2, values + at->norm2_shift, n, dims,
                              s->epsilon);
-    st = ser_nn_affine_forward(nn, wide, SER_F32, normed, ser_tune_typed(w, at->fc1), NULL, &up, false, err);
-    if (st != SER_OK)
-        return st;
-    ser_nn_bias_gelu_forward(g, w->type, ser_tune_offset(w, l->h, first, n_ffn), w->type, wide,
-                             values + at->fc1_bias, n, n_ffn);
     memcpy(next, middle, n * dims * sizeof *next);
-    return ser_nn_affine_forward(nn, next, SER_F32, g, ser_tune_typed(w, at->fc2), values + at->fc2_bias,
-                                 &down, true, err);
+    return feed_forward(w, i, next, normed, first, n, nn, err);
 }
 
 /* The rest of a layer and the beginning of the next one: both stay within a block's rows. */

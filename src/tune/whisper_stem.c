@@ -142,11 +142,11 @@ static ser_status weights_back(void *context, size_t item, ser_nn_work *nn, ser_
     if (item % 2) {
         ser_nn_conv3 shape = conv1_shape(w, STRIDE * w->n_rows);
         return ser_nn_conv3_backward_weights(nn, ser_tune_gradient(w, w->at.conv1), w->dh1, w->mel_rows,
-                                             &shape, tap, false, err);
+                                             &shape, tap, err);
     }
     ser_nn_conv3 shape = conv2_shape(w, w->n_rows);
     return ser_nn_conv3_backward_weights(nn, ser_tune_gradient(w, w->at.conv2), w->dh2, w->g1, &shape, tap,
-                                         false, err);
+                                         err);
 }
 
 ser_status ser_tune_stem_backward(ser_tune_work *w, ser_error *err)

@@ -216,6 +216,8 @@ ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_n
     *w = (ser_tune_work){.net = net, .nn = nn, .type = ser_nn_work_type(nn)};
     w->size = ser_dtype_size(w->type);
     w->n_threads = ser_nn_n_threads(nn);
+    w->n_panels = net->shape.n_ffn % net->shape.dims ? 1 : net->shape.n_ffn / net->shape.dims;
+    w->width = net->shape.n_ffn / w->n_panels;
     w->n_sums = 8 * net->shape.dims + net->shape.n_ffn;
     w->layers = ser_alloc((size_t)net->shape.last, sizeof *w->layers);
     if (w->type != SER_F32)

@@ -4,7 +4,8 @@
  *
  * All numbers lie in one array, so that optimiser, state and file treat them alike: first what stays as it is
  * (positions, layers below `from`), then what learns (the stem when from is 0, layers, the last norm, the
- * head). Convolutions are stored kernel first: (n_out, 3, n_in). */
+ * head). Wide matrices lie in panels of as many inputs as the encoder has dims, convolutions tap by tap:
+ * (n_panels, n_out, n_in / n_panels), which products read fastest. */
 #ifndef SER_TUNE_WHISPER_TUNE_H
 #define SER_TUNE_WHISPER_TUNE_H
 
@@ -32,6 +33,7 @@ typedef struct ser_tune_tensor {
     char name[SER_TUNE_NAME_BYTES]; /* without the encoder's prefix, such as layers.0.fc1.weight; of the head:
                                        head.weight, head.bias */
     size_t at, n, n_out, n_in;      /* n_in 1: a vector; of a convolution 3 times its inputs */
+    size_t n_panels;
     bool is_conv;
     int depth; /* 0: the stem, 1 ... last: layers, last + 1: the head */
 } ser_tune_tensor;
@@ -52,6 +54,8 @@ typedef struct ser_tune_net {
 ser_status ser_tune_net_open(ser_tune_net **out, const char *folder, const ser_tune_shape *shape,
                              ser_error *err);
 void ser_tune_net_free(ser_tune_net **net);
+/* The tensor's numbers among values (n_values) as a file has them: out (n). */
+void ser_tune_net_get(float *out, const ser_tune_tensor *t, const float *values);
 /* NULL: there is none. */
 const ser_tune_tensor *ser_tune_net_find(const ser_tune_net *net, const char *name);
 
