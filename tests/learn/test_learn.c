@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
-#include "learn/evaluate.h"
+#include "learn/honest.h"
 #include "learn/rows.h"
 #include "model/pooled.h"
 #include "run/report_json.h"
@@ -231,6 +231,41 @@ static void test_corpora_left_out(void)
     make_corpus();
 }
 
+/* Each protocol gives what ser_evaluate gives for it; what the corpus does not tell is left out with its
+ * reason. */
+static void test_honest(void)
+{
+    ser_error err = {0};
+    ser_honest h;
+    ser_evaluation alone;
+    ser_folds *folds = NULL;
+    const ser_protocol by_speaker = {.kind = SER_PROTOCOL_GROUP_KFOLD, .k = 4};
+    ser_store *store = make_store(2);
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    const ser_evaluate_settings settings = {.learn = {.linear = true,
+                                                      .candidates = candidates,
+                                                      .n_candidates = 2,
+                                                      .n_inner_folds = 3,
+                                                      .seed = 46,
+                                                      .n_threads = 2},
+                                            .seed = 46};
+    CHECK_OK(ser_honest_run(&h, &data, 4, &settings, &err), &err);
+    CHECK(strcmp(h.rows[SER_HONEST_RANDOM].protocol, "kfold=4") == 0 &&
+          strcmp(h.rows[SER_HONEST_SPEAKERS].protocol, "group-kfold=4") == 0);
+    CHECK(!*h.rows[SER_HONEST_RANDOM].reason && h.rows[SER_HONEST_RANDOM].evaluation.figures.n == N);
+    CHECK(strstr(h.rows[SER_HONEST_TEXTS].reason, "is unknown") && !h.rows[SER_HONEST_TEXTS].folds);
+    CHECK(strstr(h.rows[SER_HONEST_CORPORA].reason, "join them") && !h.rows[SER_HONEST_CORPORA].folds);
+    CHECK_OK(ser_folds_new(&folds, &corpus, &by_speaker, 46, &err), &err);
+    CHECK_OK(evaluate(&alone, folds, store, 2, &err), &err);
+    CHECK(memcmp(alone.scores, h.rows[SER_HONEST_SPEAKERS].evaluation.scores, sizeof(float) * N * N_LABELS) ==
+          0);
+    ser_evaluation_release(&alone);
+    ser_folds_free(&folds);
+    ser_honest_release(&h);
+    CHECK_FAILS(ser_honest_run(&h, &data, 1, &settings, &err), SER_E_ARG, &err, "at least two");
+    ser_store_free(&store);
+}
+
 /* The rows of a training part under corpora left out. */
 static void test_rows_of_corpora(void)
 {
@@ -272,6 +307,7 @@ int main(void)
     test_hashes();
     test_corpora_left_out();
     test_rows_of_corpora();
+    test_honest();
     ser_extractor_free(&extractor);
     return test_summary();
 }

@@ -1,0 +1,82 @@
+#include "learn/honest.h"
+#include "base/memory.h"
+#include "io/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void ser_honest_release(ser_honest *h)
+{
+    for (size_t i = 0; i < SER_N_HONEST; i++) {
+        ser_folds_free(&h->rows[i].folds);
+        ser_evaluation_release(&h->rows[i].evaluation);
+    }
+    *h = (ser_honest){0};
+}
+
+static int at_most(size_t k, size_t n)
+{
+    return (int)(n >= 2 && n < k ? n : k);
+}
+
+static ser_protocol protocol_of(ser_honest_row *row, size_t i, const ser_corpus *corpus, size_t k)
+{
+    static const struct {
+        const char *what, *prefix;
+        ser_protocol_kind kind;
+    } table[SER_N_HONEST] = {{"random folds", "kfold=", SER_PROTOCOL_KFOLD},
+                             {"speakers left out", "group-kfold=", SER_PROTOCOL_GROUP_KFOLD},
+                             {"sentences left out", "text-kfold=", SER_PROTOCOL_TEXT_KFOLD},
+                             {"corpora left out", "loco", SER_PROTOCOL_LOCO}};
+    ser_protocol p = {.kind = table[i].kind, .k = (int)k};
+    if (i == SER_HONEST_SPEAKERS)
+        p.k = at_most(k, corpus->n_speakers);
+    if (i == SER_HONEST_TEXTS)
+        p.k = at_most(k, corpus->n_texts);
+    row->what = table[i].what;
+    if (i == SER_HONEST_CORPORA)
+        snprintf(row->protocol, sizeof row->protocol, "%s", table[i].prefix);
+    else
+        snprintf(row->protocol, sizeof row->protocol, "%s%d", table[i].prefix, p.k);
+    return p;
+}
+
+/* The state's folder is the row's own: the folds of two protocols are called alike. */
+static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, ser_protocol_kind kind,
+                               const ser_evaluate_settings *settings, ser_error *err)
+{
+    ser_evaluate_settings own = *settings;
+    own.learn.speaker_disjoint = kind == SER_PROTOCOL_GROUP_KFOLD || kind == SER_PROTOCOL_LOCO;
+    own.learn.corpus_disjoint = kind == SER_PROTOCOL_LOCO;
+    char *state = settings->state ? ser_io_join(settings->state, row->protocol) : NULL;
+    ser_status st = settings->state && !state ? ser_fail_nomem(err) : SER_OK;
+    own.state = state;
+    if (st == SER_OK)
+        st = ser_evaluate(&row->evaluation, data, row->folds, &own, err);
+    ser_free(state);
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", row->what);
+}
+
+ser_status ser_honest_run(ser_honest *out, const ser_learn_data *data, int k,
+                          const ser_evaluate_settings *settings, ser_error *err)
+{
+    ser_status st = k >= 2 ? SER_OK : ser_fail(err, SER_E_ARG, "%d folds: at least two are needed", k);
+    *out = (ser_honest){0};
+    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++) {
+        ser_honest_row *row = &out->rows[i];
+        const ser_protocol protocol = protocol_of(row, i, data->corpus, (size_t)k);
+        ser_error why = {0};
+        st = ser_folds_new(&row->folds, data->corpus, &protocol, settings->learn.seed, &why);
+        if (st == SER_OK)
+            st = evaluate_row(row, data, protocol.kind, settings, err);
+        else if (st != SER_E_ARG)
+            *err = why;
+        if (st == SER_E_ARG && !row->folds) {
+            snprintf(row->reason, sizeof row->reason, "%.199s", why.text);
+            st = SER_OK;
+        }
+    }
+    if (st != SER_OK)
+        ser_honest_release(out);
+    return st;
+}

@@ -1,0 +1,29 @@
+/* How a model does by stricter and stricter protocols, side by side: random folds flatter it where the same
+ * voices, sentences or corpora are in both parts. */
+#ifndef SER_LEARN_HONEST_H
+#define SER_LEARN_HONEST_H
+
+#include "learn/evaluate.h"
+
+enum { SER_HONEST_RANDOM, SER_HONEST_SPEAKERS, SER_HONEST_TEXTS, SER_HONEST_CORPORA, SER_N_HONEST };
+
+typedef struct ser_honest_row {
+    const char *what;  /* "random folds", "speakers left out" */
+    char protocol[24]; /* as --protocol has it: "group-kfold=5" */
+    char reason[200];  /* why it cannot be done with this corpus; empty: it was done, and the rest is there */
+    ser_folds *folds;
+    ser_evaluation evaluation;
+} ser_honest_row;
+
+typedef struct ser_honest {
+    ser_honest_row rows[SER_N_HONEST];
+} ser_honest;
+
+/* Of data that was taken in once. k: folds, at most (2 ...), fewer where there are fewer speakers or texts.
+ * What learn.speaker_disjoint and learn.corpus_disjoint are is the protocols' to say. state: a folder each
+ * below it. */
+ser_status ser_honest_run(ser_honest *out, const ser_learn_data *data, int k,
+                          const ser_evaluate_settings *settings, ser_error *err);
+void ser_honest_release(ser_honest *h);
+
+#endif
