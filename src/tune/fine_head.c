@@ -80,31 +80,31 @@ void ser_tune_standardise(ser_tune_net *net, const float *pooled, const double *
 
 /* ---- the head alone ---- */
 
-enum { N_PARTS = 8 }; /* always as many, so that threads do not show */
+enum { N_PARTS = 8, MAX_LABELS = 64 }; /* parts of the rows: always as many, so that threads do not show */
 
+/* One problem: the head, or the part of it that reads one state. */
 typedef struct head_fit {
-    const ser_tune_net *net;
     const ser_tune_rows *rows;
     const size_t *row;
     const double *weight;
     const ser_tune_loss *loss;
-    size_t n, n_theta;
+    size_t n, n_in, n_theta;
     double l2, total;
     int n_threads;
-    const float *z;       /* (n, n_in), standardised */
+    float *z;             /* (n, n_in), standardised */
     float *theta, *bias;  /* (n_labels, n_in), (n_labels) */
     float *sums[N_PARTS]; /* (n_labels, n_in + 1) each */
     double losses[N_PARTS];
+    double *x; /* what is sought: weights (n_labels, n_in), biases (n_labels) */
 } head_fit;
 
 static ser_status add_part(void *context, size_t item, int worker, ser_error *err)
 {
     (void)worker;
+    (void)err;
     head_fit *h = context;
-    size_t n_in = h->net->n_in, n_labels = h->rows->n_labels;
-    float *sums = h->sums[item], logits[64], d[64];
-    if (n_labels > 64)
-        return ser_fail(err, SER_E_ARG, "%zu labels: at most 64", n_labels);
+    size_t n_in = h->n_in, n_labels = h->rows->n_labels;
+    float *sums = h->sums[item], logits[MAX_LABELS], d[MAX_LABELS];
     memset(sums, 0, n_labels * (n_in + 1) * sizeof *sums);
     h->losses[item] = 0;
     for (size_t i = item * h->n / N_PARTS; i < (item + 1) * h->n / N_PARTS; i++) {
@@ -124,7 +124,6 @@ static ser_status add_part(void *context, size_t item, int worker, ser_error *er
     return SER_OK;
 }
 
-/* x: weights (n_labels, n_in), biases (n_labels). */
 static ser_status objective(void *context, const double *x, double *gradient, double *value, ser_error *err)
 {
     head_fit *h = context;
@@ -145,18 +144,54 @@ static ser_status objective(void *context, const double *x, double *gradient, do
     return st;
 }
 
-static ser_status minimise(head_fit *h, ser_tune_net *net, ser_error *err)
+static ser_status head_fit_init(head_fit *h, ser_error *err)
+{
+    size_t n_labels = h->rows->n_labels;
+    h->n_theta = n_labels * h->n_in;
+    h->z = ser_alloc(h->n * h->n_in, sizeof *h->z);
+    h->theta = ser_alloc(h->n_theta, sizeof *h->theta);
+    h->bias = ser_alloc(n_labels, sizeof *h->bias);
+    h->x = ser_alloc(h->n_theta + n_labels, sizeof *h->x);
+    bool ok = h->z && h->theta && h->bias && h->x;
+    for (int i = 0; i < N_PARTS && ok; i++)
+        ok = (h->sums[i] = ser_alloc(h->n_theta + n_labels, sizeof **h->sums)) != NULL;
+    for (size_t i = 0; i < h->n; i++)
+        h->total += h->weight ? h->weight[i] : 1;
+    if (!ok)
+        return ser_fail_nomem(err);
+    return h->total > 0 ? SER_OK : ser_fail(err, SER_E_ARG, "a head cannot be fitted to nothing");
+}
+
+static void head_fit_release(head_fit *h)
+{
+    ser_free(h->z);
+    ser_free(h->theta);
+    ser_free(h->bias);
+    ser_free(h->x);
+    for (int i = 0; i < N_PARTS; i++)
+        ser_free(h->sums[i]);
+}
+
+/* Inputs first ... first + h->n_in - 1 alone; their weights count one in n_parts, and so do their biases. */
+static ser_status fit_part(head_fit *h, ser_tune_net *net, const float *pooled, size_t first, size_t n_parts,
+                           ser_error *err)
 {
     enum { MAX_ITERATIONS = 300 };
-    size_t n = h->n_theta + h->rows->n_labels;
-    double *x = ser_alloc(n, sizeof *x);
-    ser_status st =
-        x ? ser_lbfgs(x, n, objective, NULL, h, MAX_ITERATIONS, 1e-5, NULL, err) : ser_fail_nomem(err);
+    size_t n_labels = h->rows->n_labels;
     float *w = net->values + ser_tune_net_find(net, "head.weight")->at;
     float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
-    for (size_t i = 0; i < n && st == SER_OK; i++)
-        *(i < h->n_theta ? &w[i] : &bias[i - h->n_theta]) = (float)x[i];
-    ser_free(x);
+    for (size_t i = 0; i < h->n; i++)
+        for (size_t k = 0; k < h->n_in; k++)
+            h->z[i * h->n_in + k] =
+                (pooled[i * net->n_in + first + k] - net->centre[first + k]) * net->factor[first + k];
+    memset(h->x, 0, (h->n_theta + n_labels) * sizeof *h->x);
+    ser_status st =
+        ser_lbfgs(h->x, h->n_theta + n_labels, objective, NULL, h, MAX_ITERATIONS, 1e-5, NULL, err);
+    for (size_t o = 0; o < n_labels && st == SER_OK; o++) {
+        bias[o] += (float)(h->x[h->n_theta + o] / (double)n_parts);
+        for (size_t k = 0; k < h->n_in; k++)
+            w[o * net->n_in + first + k] = (float)(h->x[o * h->n_in + k] / (double)n_parts);
+    }
     return st;
 }
 
@@ -164,31 +199,16 @@ ser_status ser_tune_fit_head(ser_tune_net *net, const float *pooled, const ser_t
                              const size_t *row, const double *weight, size_t n, const ser_tune_loss *loss,
                              double l2, int n_threads, ser_error *err)
 {
-    size_t n_in = net->n_in, n_labels = rows->n_labels;
-    head_fit h = {.net = net, .rows = rows, .row = row, .weight = weight, .loss = loss, .n = n, .l2 = l2};
-    h.n_theta = n_labels * n_in;
+    size_t n_parts = loss->per_state ? net->shape.n_pooled : 1;
+    head_fit h = {.rows = rows, .row = row, .weight = weight, .loss = loss, .n = n, .l2 = l2};
+    h.n_in = net->n_in / n_parts;
     h.n_threads = n_threads;
-    float *z = ser_alloc(n * n_in, sizeof *z);
-    h.z = z;
-    h.theta = ser_alloc(h.n_theta, sizeof *h.theta);
-    h.bias = ser_alloc(n_labels, sizeof *h.bias);
-    ser_status st = z && h.theta && h.bias ? SER_OK : ser_fail_nomem(err);
-    for (int i = 0; i < N_PARTS && st == SER_OK; i++)
-        if (!(h.sums[i] = ser_alloc(h.n_theta + n_labels, sizeof **h.sums)))
-            st = ser_fail_nomem(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        h.total += weight ? weight[i] : 1;
-        for (size_t k = 0; k < n_in; k++)
-            z[i * n_in + k] = (pooled[i * n_in + k] - net->centre[k]) * net->factor[k];
-    }
-    if (st == SER_OK && !(h.total > 0))
-        st = ser_fail(err, SER_E_ARG, "a head cannot be fitted to nothing");
-    if (st == SER_OK)
-        st = minimise(&h, net, err);
-    ser_free(z);
-    ser_free(h.theta);
-    ser_free(h.bias);
-    for (int i = 0; i < N_PARTS; i++)
-        ser_free(h.sums[i]);
+    if (rows->n_labels > MAX_LABELS)
+        return ser_fail(err, SER_E_ARG, "%zu labels: at most %d", rows->n_labels, (int)MAX_LABELS);
+    memset(net->values + ser_tune_net_find(net, "head.bias")->at, 0, rows->n_labels * sizeof(float));
+    ser_status st = head_fit_init(&h, err);
+    for (size_t p = 0; p < n_parts && st == SER_OK; p++)
+        st = fit_part(&h, net, pooled, p * h.n_in, n_parts, err);
+    head_fit_release(&h);
     return st;
 }

@@ -1,12 +1,12 @@
 /* Statistics over time, and the head on them. */
-#include "base/memory.h"
+#include "base/vector.h"
 #include "tune/parts.h"
 
 #include <math.h>
 #include <string.h>
 
 /* Means and deviations over time as src/model/pool.c has them: x (n_frames, dims) -> y (2 dims). */
-static void pool_frames(float *y, const float *x, size_t n_frames, size_t dims)
+SER_FAST static void pool_frames(float *y, const float *x, size_t n_frames, size_t dims)
 {
     enum { PIECE = 64 };
     for (size_t first = 0; first < dims; first += PIECE) {
@@ -29,74 +29,134 @@ static void pool_frames(float *y, const float *x, size_t n_frames, size_t dims)
     }
 }
 
-void ser_tune_pool(const ser_tune_work *w, float *pooled)
+typedef struct pooling {
+    const ser_tune_work *w;
+    float *pooled;
+    const float *given, *dpooled; /* backward */
+    size_t state;
+} pooling;
+
+static ser_status pool_one(void *context, size_t item, ser_nn_work *nn, ser_error *err)
 {
-    const ser_tune_shape *s = &w->net->shape;
-    for (size_t i = 0; i < w->n; i++)
-        for (size_t j = 0; j < s->n_pooled; j++)
-            pool_frames(pooled + i * w->net->n_in + 2 * j * s->dims,
-                        ser_tune_hidden(w, s->pooled[j]) + w->utterances[i].first * s->dims,
-                        w->utterances[i].n_frames, s->dims);
+    (void)nn;
+    (void)err;
+    const pooling *p = context;
+    const ser_tune_shape *s = &p->w->net->shape;
+    const tune_utterance *u = &p->w->utterances[item];
+    for (size_t j = 0; j < s->n_pooled; j++)
+        pool_frames(p->pooled + item * p->w->net->n_in + 2 * j * s->dims,
+                    ser_tune_hidden(p->w, s->pooled[j]) + u->first * s->dims, u->n_frames, s->dims);
+    return SER_OK;
 }
 
-void ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled, const float *pooled)
+ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err)
 {
-    const ser_tune_shape *s = &w->net->shape;
-    size_t dims = s->dims;
-    const float *all = ser_tune_hidden(w, s->pooled[state]);
-    for (size_t i = 0; i < w->n; i++) {
-        const tune_utterance *u = &w->utterances[i];
-        size_t at = i * w->net->n_in + 2 * state * dims;
-        const float *mean = pooled + at, *deviation = mean + dims, *dmean = dpooled + at,
-                    *dstd = dmean + dims;
-        float share = 1 / (float)u->n_frames;
-        for (size_t t = u->first; t < u->first + u->n_frames; t++) {
-            const float *x = all + t * dims;
-            float *dx = w->gradients.dx + t * dims;
-            for (size_t k = 0; k < dims; k++) {
-                float to_std = deviation[k] > 0 ? dstd[k] / deviation[k] : 0;
-                dx[k] += share * (dmean[k] + to_std * (x[k] - mean[k]));
-            }
+    pooling p = {.w = w, .pooled = pooled};
+    return ser_nn_parallel_for(w->nn, w->n, pool_one, &p, err);
+}
+
+/* dx += share * (dmean + dstd (x - mean) / std), for each frame. */
+SER_FAST static void unpool_frames(float *restrict dx, const float *restrict x, const float *restrict mean,
+                                   const float *restrict std, const float *restrict dmean,
+                                   const float *restrict dstd, size_t n_frames, size_t dims)
+{
+    float share = 1 / (float)n_frames;
+    for (size_t t = 0; t < n_frames; t++, x += dims, dx += dims)
+        for (size_t k = 0; k < dims; k++) {
+            float to_std = std[k] > 0 ? dstd[k] / std[k] : 0;
+            dx[k] += share * (dmean[k] + to_std * (x[k] - mean[k]));
         }
-    }
+}
+
+static ser_status unpool_one(void *context, size_t item, ser_nn_work *nn, ser_error *err)
+{
+    (void)nn;
+    (void)err;
+    const pooling *p = context;
+    const ser_tune_shape *s = &p->w->net->shape;
+    const tune_utterance *u = &p->w->utterances[item];
+    size_t at = item * p->w->net->n_in + 2 * p->state * s->dims, frames = u->first * s->dims;
+    const float *mean = p->given + at, *dmean = p->dpooled + at;
+    unpool_frames(p->w->gradients.dx + frames, ser_tune_hidden(p->w, s->pooled[p->state]) + frames, mean,
+                  mean + s->dims, dmean, dmean + s->dims, u->n_frames, s->dims);
+    return SER_OK;
+}
+
+ser_status ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled,
+                                  const float *pooled, ser_error *err)
+{
+    pooling p = {.w = w, .given = pooled, .dpooled = dpooled, .state = state};
+    return ser_nn_parallel_for(w->nn, w->n, unpool_one, &p, err);
+}
+
+/* What the head makes of number k of a recording's statistics. */
+static float head_input(const ser_tune_net *net, const float *pooled, const float *dropout, size_t k)
+{
+    float z = (pooled[k] - net->centre[k]) * net->factor[k];
+    return dropout ? z * dropout[k] : z;
+}
+
+/* The part of logit o that inputs first ... first + n - 1 make. */
+static double part_of_logit(const ser_tune_net *net, const float *weights, const float *pooled,
+                            const float *dropout, size_t o, size_t first, size_t n)
+{
+    double sum = 0;
+    for (size_t k = first; k < first + n; k++)
+        sum += (double)head_input(net, pooled, dropout, k) * (double)weights[o * net->n_in + k];
+    return sum;
+}
+
+/* logits (n, n_parts, n_labels), each from its part of the inputs, times so many as if it were all. */
+static void forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
+                    size_t n, size_t n_parts)
+{
+    const float *weights = net->values + ser_tune_net_find(net, "head.weight")->at;
+    const float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
+    size_t n_labels = net->shape.n_labels, n_in = net->n_in, width = n_in / n_parts;
+    for (size_t i = 0; i < n; i++)
+        for (size_t p = 0; p < n_parts; p++)
+            for (size_t o = 0; o < n_labels; o++)
+                logits[(i * n_parts + p) * n_labels + o] =
+                    (float)((double)bias[o] +
+                            (double)n_parts * part_of_logit(net, weights, pooled + i * n_in,
+                                                            dropout ? dropout + i * n_in : NULL, o, p * width,
+                                                            width));
 }
 
 void ser_tune_head_forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
                            size_t n)
 {
-    const float *weights = net->values + ser_tune_net_find(net, "head.weight")->at;
-    const float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
-    for (size_t i = 0; i < n; i++)
-        for (size_t o = 0; o < net->shape.n_labels; o++) {
-            const float *x = pooled + i * net->n_in, *w = weights + o * net->n_in;
-            double sum = (double)bias[o];
-            for (size_t k = 0; k < net->n_in; k++) {
-                float z = (x[k] - net->centre[k]) * net->factor[k];
-                sum += (double)(dropout ? z * dropout[i * net->n_in + k] : z) * (double)w[k];
-            }
-            logits[i * net->shape.n_labels + o] = (float)sum;
-        }
+    forward(net, logits, pooled, dropout, n, 1);
 }
 
-void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, const float *pooled,
-                            const float *dropout)
+void ser_tune_head_states(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
+                          size_t n)
+{
+    forward(net, logits, pooled, dropout, n, net->shape.n_pooled);
+}
+
+void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, bool per_state,
+                            const float *pooled, const float *dropout)
 {
     const ser_tune_net *net = w->net;
-    size_t n_in = net->n_in, n_labels = net->shape.n_labels;
+    size_t n_in = net->n_in, n_labels = net->shape.n_labels, n_parts = per_state ? net->shape.n_pooled : 1;
+    size_t width = n_in / n_parts;
     const float *weights = net->values + w->at.head;
     float *dweights = ser_tune_gradient(w, w->at.head), *dbias = ser_tune_gradient(w, w->at.head_bias);
     memset(dweights, 0, n_labels * n_in * sizeof *dweights);
     memset(dbias, 0, n_labels * sizeof *dbias);
     memset(dpooled, 0, w->n * n_in * sizeof *dpooled);
     for (size_t i = 0; i < w->n; i++)
-        for (size_t o = 0; o < n_labels; o++) {
-            float d = dlogits[i * n_labels + o];
-            dbias[o] += d;
-            for (size_t k = 0; k < n_in; k++) {
-                float by = dropout ? dropout[i * n_in + k] : 1;
-                float z = (pooled[i * n_in + k] - net->centre[k]) * net->factor[k];
-                dweights[o * n_in + k] += d * z * by;
-                dpooled[i * n_in + k] += d * weights[o * n_in + k] * net->factor[k] * by;
+        for (size_t part = 0; part < n_parts; part++)
+            for (size_t o = 0; o < n_labels; o++) {
+                float d = dlogits[(i * n_parts + part) * n_labels + o];
+                const float *drop = dropout ? dropout + i * n_in : NULL;
+                dbias[o] += d;
+                d *= (float)n_parts;
+                for (size_t k = part * width; k < (part + 1) * width; k++) {
+                    dweights[o * n_in + k] += d * head_input(net, pooled + i * n_in, drop, k);
+                    dpooled[i * n_in + k] +=
+                        d * weights[o * n_in + k] * net->factor[k] * (drop ? drop[k] : 1);
+                }
             }
-        }
 }

@@ -97,12 +97,13 @@ ser_status ser_tune_stem_backward(ser_tune_work *w, ser_error *err);
 ser_status ser_tune_layers_forward(ser_tune_work *w, ser_error *err);
 ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, const float *pooled,
                                     ser_error *err);
-void ser_tune_pool(const ser_tune_work *w, float *pooled);
+ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err);
 /* dx += what the statistics of pooled state number `state` hand down. */
-void ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled, const float *pooled);
+ser_status ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled,
+                                  const float *pooled, ser_error *err);
 /* dpooled (n, n_in) is set, and the head's gradients. */
-void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, const float *pooled,
-                            const float *dropout);
+void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, bool per_state,
+                            const float *pooled, const float *dropout);
 
 /* Rows of block item. */
 static inline size_t ser_tune_block_rows(const ser_tune_work *w, size_t item)

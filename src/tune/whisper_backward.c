@@ -235,8 +235,8 @@ ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, cons
     memset(w->gradients.dx, 0, w->n_rows * s->dims * sizeof(float));
     for (int i = s->last; i >= s->from && st == SER_OK; i--) {
         if (state && s->pooled[state - 1] == i)
-            ser_tune_pool_backward(w, --state, dpooled, pooled);
-        if (i == s->last && ser_tune_has_last_norm(w->net))
+            st = ser_tune_pool_backward(w, --state, dpooled, pooled, err);
+        if (st == SER_OK && i == s->last && ser_tune_has_last_norm(w->net))
             st = last_norm_back(w, err);
         back_job j = {w, i - 1};
         if (st == SER_OK && i > s->from)
@@ -245,14 +245,14 @@ ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, cons
     return st;
 }
 
-ser_status ser_tune_backward(ser_tune_work *w, const float *dlogits, const float *pooled,
+ser_status ser_tune_backward(ser_tune_work *w, const float *dlogits, bool per_state, const float *pooled,
                              const float *dropout, float *gradients, ser_error *err)
 {
     float *dpooled = ser_alloc(w->n * w->net->n_in, sizeof *dpooled);
     if (!dpooled)
         return ser_fail_nomem(err);
     w->grads = gradients;
-    ser_tune_head_backward(w, dpooled, dlogits, pooled, dropout);
+    ser_tune_head_backward(w, dpooled, dlogits, per_state, pooled, dropout);
     ser_status st = ser_tune_layers_backward(w, dpooled, pooled, err);
     if (st == SER_OK && w->net->shape.from == 0 && !w->from_hidden)
         st = ser_tune_stem_backward(w, err);

@@ -353,7 +353,7 @@ ser_status ser_tune_forward(ser_tune_work *w, const ser_tune_batch *batch, float
     if (st == SER_OK)
         st = ser_tune_layers_forward(w, err);
     if (st == SER_OK)
-        ser_tune_pool(w, pooled);
+        st = ser_tune_pool(w, pooled, err);
     return st;
 }
 
