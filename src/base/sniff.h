@@ -6,15 +6,19 @@
 #include <string.h>
 
 /* What Git LFS (git-lfs, docs/spec.md) and git-annex (git-annex.branchable.com/internals/pointer_file) put in
- * place of content that was not fetched; of git-annex also the text of a link, as copies without links leave
- * it. bytes: the file's first n. What it is and what to do about it; NULL: it is no such pointer. */
+ * place of content that was not fetched; of git-annex and of the model hub's cache also the text of a link,
+ * as copies without links leave it. bytes: the file's first n. What it is and what to do about it; NULL: it
+ * is no such pointer. */
 static inline const char *ser_pointer_advice(const void *bytes, size_t n)
 {
-    static const char lfs[] = "version https://git-lfs.github.com/spec/", annex[] = "/annex/objects/";
+    static const char lfs[] = "version https://git-lfs.github.com/spec/", annex[] = "/annex/objects/",
+                      hub[] = "../../blobs/";
     const char *text = bytes;
     size_t n_line = 0;
     if (n >= sizeof lfs - 1 && memcmp(text, lfs, sizeof lfs - 1) == 0)
         return "it is a Git LFS pointer: fetch the content with git lfs pull";
+    if (n >= sizeof hub - 1 && memcmp(text, hub, sizeof hub - 1) == 0)
+        return "it is the text of a link into the model cache: copy the cache again, with its links";
     while (n_line < n && text[n_line] > ' ' && text[n_line] < 127)
         n_line++;
     if (n_line && (text[0] == '/' || text[0] == '.') && memmem(text, n_line, annex, sizeof annex - 1))

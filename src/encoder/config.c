@@ -1,5 +1,8 @@
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "encoder/kind.h"
+
+#include <string.h>
 
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err)
 {
@@ -7,6 +10,12 @@ ser_status ser_config_parse(json_t **out, const char *text, ser_error *err)
     *out = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     if (json_is_object(*out))
         return SER_OK;
+    const char *advice = ser_pointer_advice(text, strlen(text));
+    if (advice) {
+        json_decref(*out);
+        *out = NULL;
+        return ser_fail(err, SER_E_FORMAT, "%s", advice);
+    }
     bool no_memory = !*out && json_error_code(&why) == json_error_out_of_memory;
     bool other = *out;
     json_decref(*out);
@@ -32,6 +41,38 @@ ser_status ser_config_read(json_t **out, const char *folder, const char *name, s
     ser_bytes_release(&bytes);
     ser_free(path);
     return status;
+}
+
+/* The object of a file that may be missing: NULL then. */
+static ser_status read_optional(json_t **out, const char *folder, const char *name, ser_error *err)
+{
+    ser_error inner = {0};
+    ser_status status = ser_config_read(out, folder, name, &inner);
+    if (status == SER_E_IO)
+        return SER_OK;
+    if (status != SER_OK && err)
+        *err = inner;
+    return status;
+}
+
+ser_status ser_config_read_inputs(json_t **out, const char **name, const char *folder, ser_error *err)
+{
+    *name = "preprocessor_config.json";
+    ser_status status = read_optional(out, folder, *name, err);
+    if (status != SER_OK || *out)
+        return status;
+    *name = "processor_config.json";
+    json_t *processor;
+    status = read_optional(&processor, folder, *name, err);
+    if (status != SER_OK)
+        return status;
+    *out = json_incref(json_object_get(processor, "feature_extractor"));
+    json_decref(processor);
+    if (!*out || json_is_object(*out))
+        return SER_OK;
+    json_decref(*out);
+    *out = NULL;
+    return ser_fail(err, SER_E_FORMAT, "%s: 'feature_extractor' is no object: fetch it again", *name);
 }
 
 ser_status ser_config_size(size_t *out, const json_t *config, const char *key, size_t minimum, size_t maximum,

@@ -80,15 +80,11 @@ static ser_status read_preprocessor(ser_encoder_plan *p, const ser_encoder_kind 
                                     ser_error *err)
 {
     json_t *preprocessor;
-    ser_error inner = {0};
-    ser_status status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", &inner);
-    if (status == SER_E_IO) /* it may be missing */
-        return SER_OK;
-    if (status == SER_OK && (status = kind->read_inputs(p, preprocessor, &inner)) != SER_OK)
-        ser_fail_within(&inner, status, "preprocessor_config.json: ");
+    const char *name;
+    ser_status status = ser_config_read_inputs(&preprocessor, &name, folder, err);
+    if (status == SER_OK && preprocessor && (status = kind->read_inputs(p, preprocessor, err)) != SER_OK)
+        ser_fail_within(err, status, "%s: ", name);
     json_decref(preprocessor);
-    if (status != SER_OK && err)
-        *err = inner;
     return status;
 }
 

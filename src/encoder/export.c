@@ -219,9 +219,8 @@ ser_status ser_encoder_export_config(char **text, const char *folder, ser_error 
     static const char key[] = "do_normalize";
     json_t *preprocessor = NULL;
     *text = NULL;
-    ser_status status = ser_config_read(&preprocessor, folder, "preprocessor_config.json", err);
-    if (status == SER_E_IO) /* it may be missing */
-        status = SER_OK;
+    const char *name;
+    ser_status status = ser_config_read_inputs(&preprocessor, &name, folder, err);
     json_t *value = json_object_get(preprocessor, key);
     if (status == SER_OK)
         status = json_is_boolean(value) ? config_with(text, folder, key, value, err)

@@ -86,5 +86,8 @@ enum { SER_MAX_CONFIG_BYTES = 1 << 20 };
 /* The JSON object in a text or file; the caller does json_decref. */
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err);
 ser_status ser_config_read(json_t **out, const char *folder, const char *name, ser_error *err);
+/* What a folder says about inputs: preprocessor_config.json, else "feature_extractor" of
+ * processor_config.json, as transformers writes it from version 5 on; NULL: neither. *name: of the file. */
+ser_status ser_config_read_inputs(json_t **out, const char **name, const char *folder, ser_error *err);
 
 #endif

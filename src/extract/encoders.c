@@ -27,7 +27,7 @@ static ser_status find_part(size_t *part, char **folder, const ser_feature_spec 
     st = ser_encoder_model_type(model_type, *folder, err);
     if (st == SER_OK)
         st = ser_feature_spec_part_of(part, spec, model_type, err);
-    return st == SER_OK ? SER_OK : ser_fail_within(err, st, "%s: ", place);
+    return st == SER_OK ? SER_OK : ser_fail_within(err, st, "%s: ", *folder);
 }
 
 static ser_status assign(ser_encoders *e, const ser_feature_spec *spec, const char *name, ser_error *err)

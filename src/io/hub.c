@@ -72,11 +72,16 @@ static bool is_whole(const char *folder)
     return whole;
 }
 
-/* The current commit's folder. */
-static ser_status find_snapshot(ser_text *path, const char *name, ser_error *err)
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* path: a model's folder in the cache -> its current commit's folder. */
+static ser_status enter_snapshot(ser_text *path, ser_error *err)
 {
     ser_bytes commit = {0};
-    ser_hub_append_folder(path, "", name);
     size_t n_root = path->n;
     ser_text_append(path, "/refs/main");
     ser_status st =
@@ -89,6 +94,33 @@ static ser_status find_snapshot(ser_text *path, const char *name, ser_error *err
     ser_text_append_n(path, (const char *)commit.data, n);
     ser_bytes_release(&commit);
     return path->failed ? ser_fail_nomem(err) : n == COMMIT_DIGITS && is_whole(path->s) ? SER_OK : SER_E_IO;
+}
+
+static ser_status find_snapshot(ser_text *path, const char *name, ser_error *err)
+{
+    ser_hub_append_folder(path, "", name);
+    return enter_snapshot(path, err);
+}
+
+/* A checkpoint's folder as it is; of a model's folder in the cache, which people name too, the snapshot. */
+static ser_status find_in_folder(char **folder, const char *name, ser_error *err)
+{
+    ser_text path = {0};
+    ser_text_append(&path, name);
+    char *config = ser_io_join(name, "config.json");
+    ser_status st = config && !path.failed ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && !is_file(config) && enter_snapshot(&path, NULL) != SER_OK) {
+        ser_text_clear(&path); /* opening it will say what is missing */
+        ser_text_append(&path, name);
+    }
+    if (st == SER_OK && path.failed)
+        st = ser_fail_nomem(err);
+    if (st == SER_OK)
+        *folder = path.s;
+    else
+        ser_text_release(&path);
+    ser_free(config);
+    return st;
 }
 
 bool ser_hub_has(const char *name)
@@ -104,7 +136,9 @@ ser_status ser_hub_find(char **folder, const char *name, ser_error *err)
     ser_text path = {0};
     *folder = NULL;
     if (is_folder(name))
-        return (*folder = ser_strdup(name)) ? SER_OK : ser_fail_nomem(err);
+        return find_in_folder(folder, name, err);
+    if (is_file(name))
+        return ser_fail(err, SER_E_IO, "%s: it is a file: name its folder", name);
     if (!ser_hub_is_name(name))
         return ser_fail(err, SER_E_IO,
                         "there is no folder '%s': name one with a checkpoint, or a model such as "

@@ -16,6 +16,10 @@ enum {
     REDUCE = 'R',
     BINUNICODE = 'X',
     EMPTY_DICT = '}',
+    EMPTY_LIST = ']',
+    APPEND = 'a',
+    APPENDS = 'e',
+    BINFLOAT = 'G',
     BUILD = 'b',
     GLOBAL = 'c',
     BINGET = 'h',
@@ -36,7 +40,8 @@ enum {
 };
 
 typedef enum value_kind {
-    VALUE_NONE, /* None, True, False */
+    VALUE_NONE, /* None, True, False, and numbers that are no integers: nothing that tensors are made of */
+    VALUE_LIST, /* whose content means nothing here either */
     VALUE_INT,
     VALUE_TEXT,
     VALUE_ORDERED_DICT,   /* these are what GLOBAL may name */
@@ -153,6 +158,17 @@ static bool is_text(const char *s, size_t n, const char *expected)
     return n == strlen(expected) && memcmp(s, expected, n) == 0;
 }
 
+/* torch.float8_e4m3fn and the like. */
+static bool is_dtype(const char *module, size_t n_module, const char *name, size_t n_name)
+{
+    static const char *const families[] = {"float", "bfloat", "complex", "int", "uint", "bool"};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (is_text(module, n_module, "torch") && n_name >= strlen(families[i]) &&
+            memcmp(name, families[i], strlen(families[i])) == 0)
+            return true;
+    return false;
+}
+
 static ser_status push_global(machine *m, ser_error *err)
 {
     static const struct {
@@ -169,7 +185,13 @@ static ser_status push_global(machine *m, ser_error *err)
                  {"torch", "CharStorage", VALUE_STORAGE_TYPE, SER_I8},
                  {"torch", "ByteStorage", VALUE_STORAGE_TYPE, SER_U8},
                  {"torch", "IntStorage", VALUE_STORAGE_TYPE, SER_I32},
-                 {"torch", "LongStorage", VALUE_STORAGE_TYPE, SER_I64}};
+                 {"torch", "LongStorage", VALUE_STORAGE_TYPE, SER_I64},
+                 {"torch._utils", "_rebuild_tensor_v3", VALUE_REBUILD_TENSOR, SER_DTYPE_OTHER},
+                 {"torch.storage", "UntypedStorage", VALUE_STORAGE_TYPE, SER_DTYPE_OTHER},
+                 {"torch", "BoolStorage", VALUE_STORAGE_TYPE, SER_DTYPE_OTHER},
+                 {"torch", "ShortStorage", VALUE_STORAGE_TYPE, SER_DTYPE_OTHER},
+                 {"torch", "ComplexFloatStorage", VALUE_STORAGE_TYPE, SER_DTYPE_OTHER},
+                 {"torch", "ComplexDoubleStorage", VALUE_STORAGE_TYPE, SER_DTYPE_OTHER}};
     const char *module, *name;
     size_t n_module, n_name;
     if (!take_line(&module, &n_module, m) || !take_line(&name, &n_name, m))
@@ -177,6 +199,8 @@ static ser_status push_global(machine *m, ser_error *err)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (is_text(module, n_module, known[i].module) && is_text(name, n_name, known[i].name))
             return push(&m->stack, (value){.kind = known[i].kind, .dtype = known[i].dtype}, err);
+    if (is_dtype(module, n_module, name, n_name)) /* an object, that nothing here asks for */
+        return push(&m->stack, (value){.kind = VALUE_NONE}, err);
     return ser_fail(err, SER_E_UNSUPPORTED,
                     "it wants to call '%.*s.%.*s', which no checkpoint of weights needs: do not trust it",
                     n_module > 40 ? 40 : (int)n_module, module, n_name > 40 ? 40 : (int)n_name, name);
@@ -216,6 +240,15 @@ static ser_status set_items(machine *m, size_t n, ser_error *err)
         return dict->kind == VALUE_DICT ? ser_fail_nomem(err) : fail_damaged(err);
     for (size_t i = 1; i < n; i += 2)
         m->pairs[m->n_pairs++] = (pair){dict->number, dict[i], dict[i + 1]};
+    m->stack.n -= n;
+    return SER_OK;
+}
+
+/* The n highest values belong to the list below them. */
+static ser_status append(machine *m, size_t n, ser_error *err)
+{
+    if (n_available(m) < n + 1 || m->stack.items[m->stack.n - n - 1].kind != VALUE_LIST)
+        return fail_damaged(err);
     m->stack.n -= n;
     return SER_OK;
 }
@@ -375,6 +408,14 @@ static ser_status step(machine *m, int code, ser_error *err)
         return take_mark(&n, m) ? make_tuple(m, n, err) : fail_damaged(err);
     case EMPTY_DICT:
         return push_dict(m, err);
+    case EMPTY_LIST:
+        return push(&m->stack, (value){.kind = VALUE_LIST}, err);
+    case APPEND:
+        return append(m, 1, err);
+    case APPENDS:
+        return take_mark(&n, m) ? append(m, n, err) : fail_damaged(err);
+    case BINFLOAT:
+        return take(m, 8) ? push(&m->stack, (value){.kind = VALUE_NONE}, err) : fail_damaged(err);
     case SETITEM:
         return set_items(m, 2, err);
     case SETITEMS:
@@ -400,6 +441,28 @@ static ser_status step(machine *m, int code, ser_error *err)
     }
 }
 
+/* A training program keeps the weights beside its own state: SER_OK where nothing speaks for that. */
+static ser_status check_nested(const machine *m, ser_error *err)
+{
+    ser_status status = SER_OK;
+    bool *has_tensors = ser_alloc((size_t)m->n_dicts, sizeof *has_tensors);
+    if (!has_tensors)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < m->n_pairs; i++)
+        if (m->pairs[i].value.kind == VALUE_TENSOR)
+            has_tensors[m->pairs[i].dict] = true;
+    for (size_t i = 0; i < m->n_pairs && status == SER_OK; i++) {
+        const pair *p = &m->pairs[i];
+        if (p->dict == m->stack.items[0].number && p->key.kind == VALUE_TEXT && p->value.kind == VALUE_DICT &&
+            has_tensors[p->value.number])
+            status = ser_fail(err, SER_E_UNSUPPORTED,
+                              "it holds %.*s among other things: save model.state_dict() alone",
+                              p->key.n > 40 ? 40 : (int)p->key.n, p->key.text);
+    }
+    ser_free(has_tensors);
+    return status;
+}
+
 /* The tensors of the dict that is left in the end. */
 static ser_status collect(ser_pickled_tensor **tensors, size_t *n_tensors, const machine *m, ser_error *err)
 {
@@ -416,6 +479,11 @@ static ser_status collect(ser_pickled_tensor **tensors, size_t *n_tensors, const
         all[n] = m->tensors[p->value.first];
         all[n].name = p->key.text;
         all[n++].n_name = p->key.n;
+    }
+    ser_status status = n ? SER_OK : check_nested(m, err);
+    if (status != SER_OK) {
+        ser_free(all);
+        return status;
     }
     *tensors = all;
     *n_tensors = n;

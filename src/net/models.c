@@ -187,15 +187,17 @@ static ser_status pull_shards(pulling *p, ser_error *err)
 
 static ser_status pull_files(pulling *p, ser_error *err)
 {
-    static const char preprocessor[] = "preprocessor_config.json";
+    /* What inputs it takes: transformers 5 writes the second alone. */
+    static const char *const inputs[] = {"preprocessor_config.json", "processor_config.json"};
     const char *weights = choose_weights(&p->listing);
     if (!weights)
         return ser_fail(
             err, SER_E_UNSUPPORTED,
             "the hub has neither model.safetensors nor pytorch_model.bin of it: choose another model");
     ser_status st = pull_file(p, "config.json", err);
-    if (st == SER_OK && ser_listing_find(&p->listing, preprocessor))
-        st = pull_file(p, preprocessor, err);
+    for (size_t i = 0; i < 2 && st == SER_OK; i++)
+        if (ser_listing_find(&p->listing, inputs[i]))
+            st = pull_file(p, inputs[i], err);
     if (st == SER_OK)
         st = pull_file(p, weights, err);
     return st == SER_OK && strstr(weights, ".index.json") ? pull_shards(p, err) : st;

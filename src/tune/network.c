@@ -366,5 +366,7 @@ ser_status ser_tune_save_encoder(const ser_tune_net *net, const float *values, c
     ser_free(plan.specs);
     if (st == SER_OK)
         st = copy_text(net->folder, folder, "preprocessor_config.json", true, err);
+    if (st == SER_OK)
+        st = copy_text(net->folder, folder, "processor_config.json", true, err);
     return st == SER_OK ? copy_text(net->folder, folder, "config.json", false, err) : st;
 }

@@ -89,6 +89,47 @@ class Layout(Trees):
         self.evaluate("--data", f"{a}+{b}", "--augment", "none")
         self.assertEqual(self.report(), with_audio)
 
+    def test_checkpoints_as_people_name_them(self):
+        golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/encoder/wavlm_base")
+        write_wav(self.path("a.wav"), tone(300, 0.5))
+
+        def answer(encoder, status=0):
+            _, err = self.ser("extract", "--feature-type", "WAVLM", "--encoder", encoder, "-o", self.path("out.npy"), self.path("a.wav"),
+                              status=status)
+            return err if status else self.read_npy(self.path("out.npy"))
+
+        expected = answer(golden)
+        self.check_error(answer(golden + "/model.safetensors", status=1), "it is a file: name its folder")
+        # a model's folder in the hub's cache: the snapshot that refs/main names
+        hub = self.path("models--some--model")
+        commit = "a" * 40
+        shutil.copytree(golden, hub + "/blobs")
+        os.makedirs(hub + "/refs"), os.makedirs(hub + "/snapshots/" + commit)
+        with open(hub + "/refs/main", "w") as f:
+            f.write(commit)
+        for name in os.listdir(golden):
+            os.symlink("../../blobs/" + name, hub + "/snapshots/%s/%s" % (commit, name))
+        self.assertEqual(answer(hub), expected)
+        for name in os.listdir(golden):  # copied without links
+            os.remove(hub + "/snapshots/%s/%s" % (commit, name))
+            with open(hub + "/snapshots/%s/%s" % (commit, name), "w") as f:
+                f.write("../../blobs/" + name)
+        self.check_error(answer(hub, status=1), commit, "the text of a link into the model cache")
+        # transformers 5 writes processor_config.json alone
+        shutil.copytree(golden, self.path("v5"))
+        os.remove(self.path("v5/preprocessor_config.json"))
+        for normalise in (False, True):
+            with open(self.path("v5/processor_config.json"), "w") as f:
+                json.dump({"feature_extractor": {"do_normalize": normalise, "feature_size": 1, "sampling_rate": 16000}}, f)
+            with open(golden + "/preprocessor_config.json") as f:
+                self.assertEqual(answer(self.path("v5")) == expected, normalise == json.load(f)["do_normalize"])
+        with open(self.path("v5/processor_config.json"), "w") as f:
+            f.write('{"feature_extractor": 3}')
+        self.check_error(answer(self.path("v5"), status=1), "processor_config.json: 'feature_extractor' is no object")
+        with open(self.path("v5/config.json"), "w") as f:
+            f.write("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+        self.check_error(answer(self.path("v5"), status=1), "git lfs pull")
+
     def test_fusion(self):
         hubert = ("--encoder", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/encoder/hubert_base"))
         corpus = self.make_corpus(per_class=1)

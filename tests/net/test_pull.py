@@ -15,6 +15,7 @@ FILES = {
     "README.md": b"# a model",
     "config.json": b'{"model_type": "hubert"}\n',
     "preprocessor_config.json": b'{"do_normalize": true}',
+    "processor_config.json": b'{"feature_extractor": {"do_normalize": true}}',
     "pytorch_model.bin": b"older weights" * 100,
     "model.safetensors": os.urandom(3_000_000),
     "tf_model.h5": b"not for us" * 100,
@@ -90,7 +91,7 @@ class Models(Case):
         self.check_pulled()
         folder = os.path.join(self.root, "snapshots", COMMIT)
         self.assertEqual(out, folder + "\n")
-        self.assertEqual(sorted(os.listdir(folder)), ["config.json", "model.safetensors", "preprocessor_config.json"])
+        self.assertEqual(sorted(os.listdir(folder)), ["config.json", "model.safetensors", "preprocessor_config.json", "processor_config.json"])
         self.assertEqual(os.readlink(folder + "/model.safetensors"), "../../blobs/" + WEIGHTS_HASH)
         self.assertEqual(os.readlink(folder + "/config.json"), "../../blobs/" + git_hash(FILES["config.json"]))
         self.assertTrue(os.path.exists(self.path("hf/hub/.locks/models--some--model/%s.lock" % WEIGHTS_HASH)))
