@@ -263,8 +263,8 @@ ser_status ser_class_scheme_warn(const ser_class_scheme *s, ser_draft *d, char *
 {
     ser_text emotions = {0}, speakers = {0};
     ser_status st = SER_OK;
-    if (s->named && !s->at_end && !s->level)
-        return SER_OK; /* as documented: nothing to tell */
+    if ((s->named && !s->at_end && !s->level) || (!s->named && d->is_target))
+        return SER_OK; /* nothing to tell; what a target's folders are called may be of no matter */
     st = name_folders(&emotions, s->level, files, n, err);
     if (st == SER_OK && s->speaker_level >= 0) {
         ser_text_appendf(&speakers, ", and the speakers from the %s (", level_word(s->speaker_level));

@@ -312,7 +312,12 @@ class Work(Trees):
     def test_two_of_one_name(self):
         corpus = self.make_corpus(per_class=2)
         shutil.copy(os.path.join(corpus, "anger/anger0.wav"), os.path.join(corpus, "sadness/anger0.wav"))
-        self.check_error(self.extract("--data", corpus, "--feature-type", "LOGMEL", status=1)[1], "two recordings", "anger0")
+        self.extract("--data", corpus, "--feature-type", "LOGMEL")
+        names = self.files("features/LOGMEL/corpus_LOGMEL_128")
+        self.assertIn("sadness/anger0.npy", names)
+        self.assertIn("anger1.npy", names)
+        shutil.copy(os.path.join(corpus, "anger/anger1.wav"), os.path.join(corpus, "anger/anger0.flac"))
+        self.check_error(self.extract("--data", corpus, "--feature-type", "LOGMEL", status=1)[1], "two recordings are called 'anger/anger0'")
 
     def test_places_that_cannot_be_written(self):
         corpus = self.make_corpus(per_class=2)
