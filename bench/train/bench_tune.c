@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     if (status == SER_OK)
         status = ser_tune_net_open(&b.net, argv[1], &shape, &err);
     if (status == SER_OK)
-        status = ser_tune_work_new(&b.work, b.net, b.nn, &err);
+        status = ser_tune_work_new(&b.work, b.net, b.nn, true, 0, &err);
     if (status == SER_OK)
         status = run(&b, n_steps, &err);
     struct rusage usage;

@@ -48,7 +48,7 @@ ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_t
     if (st == SER_OK)
         st = ser_nn_work_new(&p.nn, s->ops, s->n_threads, err);
     if (st == SER_OK)
-        st = ser_tune_work_new(&p.work, net, p.nn, err);
+        st = ser_tune_work_new(&p.work, net, p.nn, false, 0, err);
     if (st == SER_OK)
         st = pass_batches(pooled, &p, net, rows, n, s, err);
     ser_tune_work_free(&p.work);

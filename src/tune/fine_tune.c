@@ -33,6 +33,7 @@ ser_tune_settings ser_tune_default_settings(void)
                                .time_stripe_share = 0.2,
                                .stripe_s = 0.3,
                                .lora_alpha = 16,
+                               .memory = (size_t)3 << 29,
                                .seed = 46};
 }
 
@@ -171,7 +172,7 @@ static ser_status start(training *t, ser_error *err)
     if (st == SER_OK)
         st = ser_nn_work_new(&t->nn, s->ops, t->n_threads, err);
     if (st == SER_OK)
-        st = ser_tune_work_new(&t->work, t->net, t->nn, err);
+        st = ser_tune_work_new(&t->work, t->net, t->nn, true, s->memory, err);
     if (st == SER_OK)
         tell_again(t);
     return st;

@@ -90,6 +90,7 @@ typedef struct ser_tune_settings {
     double lora_alpha; /* the product counts alpha / rank */
     uint64_t seed;
 
+    size_t memory;         /* bytes for activations, 0: any: see ser_tune_work_new */
     const ser_nn_ops *ops; /* engine and precision */
     int n_threads;         /* 0: all cores */
     const char *

@@ -64,6 +64,10 @@ struct ser_tune_work {
     float **mel_floats;
     int n_threads;
 
+    bool learns;        /* backward passes follow */
+    size_t most_memory; /* for activations; 0: any */
+    bool recomputes;    /* layers share what they keep */
+
     size_t n, n_rows, n_blocks; /* of the batch at work */
     tune_utterance *utterances;
     size_t utterance_capacity;
@@ -95,6 +99,8 @@ bool ser_tune_has_last_norm(const ser_tune_net *net);
 ser_status ser_tune_stem_forward(ser_tune_work *w, ser_error *err);
 ser_status ser_tune_stem_backward(ser_tune_work *w, ser_error *err);
 ser_status ser_tune_layers_forward(ser_tune_work *w, ser_error *err);
+/* Computes again what layer i keeps, from its x. */
+ser_status ser_tune_layer_again(ser_tune_work *w, int i, ser_error *err);
 ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, const float *pooled,
                                     ser_error *err);
 ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err);

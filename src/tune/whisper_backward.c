@@ -194,7 +194,9 @@ static void add_up(const ser_tune_work *w, int layer)
 static ser_status layer_back(back_job *j, ser_error *err)
 {
     ser_tune_work *w = j->w;
-    ser_status st = ser_nn_parallel_for(w->nn, w->n_blocks, transform_back, j, err);
+    ser_status st = w->recomputes ? ser_tune_layer_again(w, j->layer, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_nn_parallel_for(w->nn, w->n_blocks, transform_back, j, err);
     if (st == SER_OK)
         st = ser_nn_parallel_for(w->nn, w->n, attend_back, j, err);
     if (st == SER_OK)

@@ -124,6 +124,12 @@ static ser_status finish_layer(void *context, size_t item, ser_nn_work *nn, ser_
     return st;
 }
 
+static ser_status transform_again(void *context, size_t item, ser_nn_work *nn, ser_error *err)
+{
+    const layer_job *j = context;
+    return transform(j->w, j->layer, item * TUNE_BLOCK, ser_tune_block_rows(j->w, item), nn, err);
+}
+
 ser_status ser_tune_layers_forward(ser_tune_work *w, ser_error *err)
 {
     layer_job j = {w, w->from_hidden ? w->net->shape.from : 0};
@@ -134,4 +140,13 @@ ser_status ser_tune_layers_forward(ser_tune_work *w, ser_error *err)
             st = ser_nn_parallel_for(w->nn, w->n_blocks, finish_layer, &j, err);
     }
     return st;
+}
+
+ser_status ser_tune_layer_again(ser_tune_work *w, int i, ser_error *err)
+{
+    layer_job j = {w, i};
+    ser_status st = ser_nn_parallel_for(w->nn, w->n_blocks, project_first, &j, err);
+    if (st == SER_OK)
+        st = ser_nn_parallel_for(w->nn, w->n, attend, &j, err);
+    return st == SER_OK ? ser_nn_parallel_for(w->nn, w->n_blocks, transform_again, &j, err) : st;
 }

@@ -118,7 +118,7 @@ static size_t list_stem(part *parts, ser_tune_work *w, size_t n)
     parts[i++] = (part){&w->h1, 0, 2 * n * row};
     parts[i++] = (part){&w->g1, row, 2 * n * row};
     parts[i++] = (part){&w->h2, 0, n * row};
-    if (ser_tune_learns(w, -1)) {
+    if (w->learns && ser_tune_learns(w, -1)) {
         parts[i++] = (part){&w->dh1, 0, 2 * n * row};
         parts[i++] = (part){&w->dh2, row, n * row};
     }
@@ -145,43 +145,70 @@ static size_t round_bytes(size_t n)
     return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static ser_status reserve(ser_tune_work *w, size_t n, ser_error *err)
+/* Everything for n rows. Layers below `own` share what they keep. */
+static size_t list_parts(part *parts, ser_tune_work *w, tune_kept *shared, int own, size_t n)
 {
     const ser_tune_shape *s = &w->net->shape;
-    size_t n_bytes = 0, x_bytes = n * s->dims * sizeof(float), n_parts = 0;
-    tune_kept frozen = {0};
-    if (n <= w->row_capacity)
-        return SER_OK;
-    part *parts = ser_alloc(MAX_PARTS, sizeof *parts);
-    if (!parts)
-        return ser_fail_nomem(err);
-    n_parts = list_stem(parts, w, n);
-    n_parts += list_gradients(parts + n_parts, w, n);
-    n_parts += list_kept(parts + n_parts, &frozen, w, s->from > 0 ? n : 0);
+    size_t x_bytes = n * s->dims * sizeof(float), n_parts = list_stem(parts, w, n);
+    if (w->learns)
+        n_parts += list_gradients(parts + n_parts, w, n);
+    if (own > 0)
+        n_parts += list_kept(parts + n_parts, shared, w, n);
     for (int i = 0; i < s->last; i++) {
         parts[n_parts++] = (part){(void **)&w->layers[i].x, 0, x_bytes};
-        if (i >= s->from)
+        if (i >= own)
             n_parts += list_kept(parts + n_parts, &w->layers[i], w, n);
     }
     parts[n_parts++] = (part){(void **)&w->last_x, 0, x_bytes};
     if (ser_tune_has_last_norm(w->net))
         parts[n_parts++] = (part){(void **)&w->final, 0, x_bytes};
+    return n_parts;
+}
+
+static size_t bytes_of(const part *parts, size_t n_parts)
+{
+    size_t n_bytes = 0;
     for (size_t i = 0; i < n_parts; i++)
         n_bytes += round_bytes(parts[i].n_bytes) + 2 * round_bytes(parts[i].margin);
+    return n_bytes;
+}
+
+static ser_status take_memory(ser_tune_work *w, const part *parts, size_t n_parts, ser_error *err)
+{
     ser_free(w->memory);
     w->row_capacity = 0;
-    w->memory = ser_alloc(n_bytes, 1);
+    w->memory = ser_alloc(bytes_of(parts, n_parts), 1);
     char *at = w->memory;
     for (size_t i = 0; i < n_parts && at; i++) {
         *parts[i].to = at + round_bytes(parts[i].margin);
         at += round_bytes(parts[i].n_bytes) + 2 * round_bytes(parts[i].margin);
     }
-    ser_free(parts);
-    if (!w->memory)
+    return w->memory ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status reserve(ser_tune_work *w, size_t n, ser_error *err)
+{
+    const ser_tune_shape *s = &w->net->shape;
+    tune_kept shared = {0};
+    if (n <= w->row_capacity)
+        return SER_OK;
+    part *parts = ser_alloc(MAX_PARTS, sizeof *parts);
+    if (!parts)
         return ser_fail_nomem(err);
-    for (int i = 0; i < s->from; i++) {
-        frozen.x = w->layers[i].x;
-        w->layers[i] = frozen;
+    int own = w->learns ? s->from : s->last;
+    size_t n_parts = list_parts(parts, w, &shared, own, n);
+    w->recomputes = w->learns && w->most_memory && bytes_of(parts, n_parts) > w->most_memory;
+    if (w->recomputes) {
+        own = s->last;
+        n_parts = list_parts(parts, w, &shared, own, n);
+    }
+    ser_status st = take_memory(w, parts, n_parts, err);
+    ser_free(parts);
+    if (st != SER_OK)
+        return st;
+    for (int i = 0; i < own; i++) {
+        shared.x = w->layers[i].x;
+        w->layers[i] = shared;
     }
     if (!ser_tune_has_last_norm(w->net))
         w->final = w->last_x;
@@ -207,13 +234,16 @@ static ser_status init_mel(ser_tune_work *w, ser_error *err)
     return st;
 }
 
-ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, ser_error *err)
+ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, bool learns,
+                             size_t memory, ser_error *err)
 {
     *out = NULL;
     ser_tune_work *w = ser_alloc(1, sizeof *w);
     if (!w)
         return ser_fail_nomem(err);
     *w = (ser_tune_work){.net = net, .nn = nn, .type = ser_nn_work_type(nn)};
+    w->learns = learns;
+    w->most_memory = memory;
     w->size = ser_dtype_size(w->type);
     w->n_threads = ser_nn_n_threads(nn);
     w->n_panels = net->shape.n_ffn % net->shape.dims ? 1 : net->shape.n_ffn / net->shape.dims;

@@ -66,9 +66,12 @@ ser_status ser_tune_save_encoder(const ser_tune_net *net, const float *values, c
                                  ser_error *err);
 
 /* Working memory for batches: activations grow with the longest one. Belongs to one thread, uses the work's.
- */
+ * learns: there will be backward passes. Where what they need takes more than memory bytes (0: as much as it
+ * takes), each layer's activations are computed again on the way back, to the same bits, for a third more
+ * time. */
 typedef struct ser_tune_work ser_tune_work;
-ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, ser_error *err);
+ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, bool learns,
+                             size_t memory, ser_error *err);
 void ser_tune_work_free(ser_tune_work **work);
 
 /* A batch: either sound at 16 kHz (pcm[i], n_samples[i] up to shape.max_samples and at least one frame's

@@ -25,7 +25,8 @@ static void run_batch(passes *p, ser_tune_net *net, ser_tune_work *work, const s
 }
 
 /* All recordings, twice, the second time over what the first one has left behind. */
-static void run(passes *p, ser_tune_net *net, ser_engine engine, ser_precision precision, int n_threads)
+static void run(passes *p, ser_tune_net *net, ser_engine engine, ser_precision precision, int n_threads,
+                size_t memory)
 {
     ser_nn_ops *ops = NULL;
     ser_nn_work *nn = NULL;
@@ -36,7 +37,7 @@ static void run(passes *p, ser_tune_net *net, ser_engine engine, ser_precision p
     p->gradients = ser_alloc(net->n_values - net->n_frozen, sizeof *p->gradients);
     CHECK_OK(ser_nn_ops_new(&ops, engine, precision, &err), &err);
     CHECK_OK(ser_nn_work_new(&nn, ops, n_threads, &err), &err);
-    CHECK_OK(ser_tune_work_new(&work, net, nn, &err), &err);
+    CHECK_OK(ser_tune_work_new(&work, net, nn, true, memory, &err), &err);
     if (work && p->gradients) {
         run_batch(p, net, work, &batch);
         run_batch(p, net, work, &batch);
@@ -66,17 +67,20 @@ static void test_golden(void)
 {
     ser_safetensors *f = open_golden("tune/steps.safetensors");
     ser_tune_net *net = open_tiny(f, 0);
-    static passes p[3];
+    static passes p[4];
     if (net) {
-        run(&p[0], net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1);
+        run(&p[0], net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1, 0);
         check_pass(&p[0], net, f, 1e-4, 2e-5);
-        run(&p[1], net, SER_ENGINE_REF, SER_PRECISION_FP32, 1);
+        run(&p[1], net, SER_ENGINE_REF, SER_PRECISION_FP32, 1, 0);
         check_pass(&p[1], net, f, 1e-4, 2e-5);
-        run(&p[2], net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 3);
+        run(&p[2], net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 3, 0);
         CHECK(memcmp(p[0].gradients, p[2].gradients, (net->n_values - net->n_frozen) * sizeof(float)) == 0);
         CHECK(memcmp(p[0].logits, p[2].logits, sizeof p[0].logits) == 0);
+        /* With so little memory each layer is computed again. */
+        run(&p[3], net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1, 1);
+        CHECK(memcmp(p[0].gradients, p[3].gradients, (net->n_values - net->n_frozen) * sizeof(float)) == 0);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         ser_free(p[i].gradients);
     ser_tune_net_free(&net);
     ser_safetensors_close(&f);
@@ -118,7 +122,7 @@ static void test_differences(void)
     float *gradients = ser_alloc(n, sizeof *gradients), *before = ser_alloc(net->n_values, sizeof *before);
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     CHECK_OK(ser_nn_work_new(&nn, ops, 1, &err), &err);
-    CHECK_OK(ser_tune_work_new(&work, net, nn, &err), &err);
+    CHECK_OK(ser_tune_work_new(&work, net, nn, true, 0, &err), &err);
     memcpy(before, net->values, net->n_values * sizeof *before);
     for (int per_state = 0; per_state < 2; per_state++) {
         loss_of(net, work, per_state, gradients);
