@@ -230,6 +230,11 @@ const char *ser_model_provenance(const ser_model *model)
     return model->data.provenance;
 }
 
+double ser_model_min_confidence(const ser_model *model)
+{
+    return model->data.min_confidence;
+}
+
 /* ---- sessions ---- */
 
 ser_status ser_session_new(ser_session **out, const ser_model *model, const ser_session_settings *settings,

@@ -106,6 +106,9 @@ SER_API const char *ser_model_features(const ser_model *model);
  * the model. NULL: the file does not say. */
 SER_API const char *ser_model_provenance(const ser_model *model);
 
+/* Below which confidence an answer is none to rely on, by the model's own rule; 0: it has none. */
+SER_API double ser_model_min_confidence(const ser_model *model);
+
 typedef struct ser_session_settings {
     size_t size;
     int n_threads; /* inside one recording; 0: all cores */

@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/hub.h"
 #include "io/npy.h"
+#include "keras/h5.h"
 #include "model/builtin.h"
 #include "model/model_file.h"
 
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const ser_option options[] = {{SER_OPTION_END}};
 
@@ -25,7 +27,7 @@ static int run(int argc, char **argv);
 const ser_command ser_command_info = {
     .name = "info",
     .run = run,
-    .summary = "say what a model, a checkpoint, a feature file or a recording is",
+    .summary = "say what a model, a run folder, a checkpoint, a feature file or a recording is",
     .usage = "[PATH...]",
     .description = "Without a PATH: the model built into the program. A checkpoint may also be named as in "
                    "the hub's cache, "
@@ -100,6 +102,8 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
                 m.encoder_configs[0]  ? "in the file"
                 : m.encoder_sha256[0] ? m.encoder_sha256
                                       : "none needed");
+    if (m.min_confidence > 0)
+        print_field("uncertain", "below %.0f %% confidence (--min-confidence auto)", 100 * m.min_confidence);
     if (m.provenance)
         print_provenance(m.provenance);
     ser_text_release(&key);
@@ -222,17 +226,76 @@ static bool begins_with(const char *path, const char *magic, size_t n, size_t at
     return n_read >= at + n && memcmp(head + at, magic, n) == 0;
 }
 
+static bool count_layer(void *context, const char *text, size_t n)
+{
+    (void)text, (void)n;
+    ++*(size_t *)context;
+    return true;
+}
+
+static ser_status print_h5(const char *path, ser_error *err)
+{
+    ser_bytes bytes = {0};
+    ser_h5 file;
+    size_t n_layers = 0;
+    ser_status st = ser_io_map(&bytes, path, 0, err);
+    if (st == SER_OK && ser_h5_open(&file, bytes.data, bytes.n) != SER_H5_FOUND)
+        st = ser_fail(err, SER_E_FORMAT, "this HDF5 file is not laid out as Keras's weights are");
+    if (st == SER_OK &&
+        ser_h5_texts(&file, file.root, "layer_names", count_layer, &n_layers) == SER_H5_FOUND) {
+        printf("weights for Keras (HDF5)\n");
+        print_field("layers", "%zu", n_layers);
+        print_field("use", "ser test --test-path %s, or load_weights in Keras", path);
+    } else if (st == SER_OK) {
+        printf("HDF5, no weights of Keras\n");
+    }
+    ser_bytes_release(&bytes);
+    return st;
+}
+
+/* What ser train leaves: its models. */
+static ser_status print_run_folder(const char *folder, const char *model, ser_error *err)
+{
+    static const char *const parts[] = {"report.html", "report.json", "metrics.xlsx", "weights.h5",
+                                        "history.jsonl"};
+    printf("run folder, with ");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *path = ser_io_join(folder, parts[i]);
+        if (path && access(path, F_OK) == 0)
+            printf("%s, ", parts[i]);
+        ser_free(path);
+    }
+    printf("model.safetensors: ");
+    return print_safetensors(model, err);
+}
+
+static ser_status print_folder(const char *path, ser_error *err)
+{
+    char *model = ser_io_join(path, "model.safetensors");
+    ser_safetensors *file = NULL;
+    bool is_run = model && access(model, R_OK) == 0 && ser_safetensors_open(&file, model, NULL) == SER_OK &&
+                  ser_safetensors_metadata(file, "ser.format_version");
+    ser_safetensors_close(&file);
+    ser_status st = is_run ? print_run_folder(path, model, err) : print_encoder(path, err);
+    ser_free(model);
+    return st;
+}
+
 static ser_status print_path(const char *path, ser_error *err)
 {
     struct stat info;
     printf("%s: ", path);
     bool exists = stat(path, &info) == 0;
-    if (exists ? S_ISDIR(info.st_mode) : ser_hub_has(path))
+    if (exists && S_ISDIR(info.st_mode))
+        return print_folder(path, err);
+    if (!exists && ser_hub_has(path))
         return print_encoder(path, err);
     if (exists && !S_ISREG(info.st_mode)) /* a pipe: what is read to look at it would be gone */
         return print_audio(path, err);
     if (begins_with(path, "\x93NUMPY", 6, 0))
         return print_npy(path, err);
+    if (begins_with(path, "\x89HDF\r\n\x1a\n", 8, 0))
+        return print_h5(path, err);
     if (begins_with(path, "{", 1, 8))
         return print_safetensors(path, err);
     return print_audio(path, err);

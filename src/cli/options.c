@@ -69,6 +69,16 @@ static const ser_option *find_letter(const ser_command *command, char letter)
     return NULL;
 }
 
+/* What other programs call it. */
+static const char *synonym(const ser_command *command, const char *name)
+{
+    static const char *const words[][2] = {{"threads", "jobs"}, {"num-threads", "jobs"}, {"workers", "jobs"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(name, words[i][0]) == 0 && find_option(command, words[i][1], strlen(words[i][1])))
+            return words[i][1];
+    return NULL;
+}
+
 static ser_status fail_unknown(const ser_command *command, const char *argument, ser_error *err)
 {
     const char *best = NULL;
@@ -79,6 +89,7 @@ static ser_status fail_unknown(const ser_command *command, const char *argument,
         snprintf(name, sizeof name, "%.*s", (int)n - 2, argument + 2);
         for (char *c = name; *c; c++)
             *c = *c == '_' ? '-' : *c;
+        best = synonym(command, name);
         for (const ser_option *o = command->options; o && o->kind != SER_OPTION_END; o++)
             if (o->name && ser_spelling_near(name, o->name, &distance) &&
                 (!best || distance < best_distance)) {

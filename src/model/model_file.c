@@ -351,6 +351,19 @@ static ser_status read_optional_text(char **out, const ser_safetensors *file, co
     return SER_OK;
 }
 
+static ser_status read_min_confidence(double *out, const ser_safetensors *file, ser_error *err)
+{
+    const char *text = ser_safetensors_metadata(file, "ser.min_confidence");
+    json_t *number = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    bool ok =
+        !text || (json_is_number(number) && json_number_value(number) >= 0 && json_number_value(number) <= 1);
+    *out = ok ? json_number_value(number) : 0;
+    json_decref(number);
+    return ok ? SER_OK
+              : ser_fail(err, SER_E_FORMAT,
+                         "ser.min_confidence is no number from 0 to 1: the file is damaged");
+}
+
 ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err)
 {
     *m = (ser_model_data){0};
@@ -387,6 +400,8 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
     }
     if (st == SER_OK)
         st = read_optional_text(&m->provenance, file, "ser.provenance", err);
+    if (st == SER_OK)
+        st = read_min_confidence(&m->min_confidence, file, err);
     const char *sha256 = ser_safetensors_metadata(file, "ser.encoder_sha256");
     if (sha256)
         snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", sha256);
@@ -541,8 +556,8 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     for (size_t i = 0; i < n_encoder_tensors; i++)
         tensors[n_tensors++] = encoder_tensors[i];
     snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
-    char config_keys[SER_MAX_PARTS][48];
-    const char *metadata[8 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
+    char config_keys[SER_MAX_PARTS][48], min_confidence[32];
+    const char *metadata[9 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
                                                   {"ser.model_type", ser_model_data_type(m)},
                                                   {"ser.features", features},
                                                   {"ser.labels", labels},
@@ -558,6 +573,10 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     }
     if (m->provenance)
         metadata[n_metadata][0] = "ser.provenance", metadata[n_metadata++][1] = m->provenance;
+    if (m->min_confidence > 0) {
+        snprintf(min_confidence, sizeof min_confidence, "%.9g", m->min_confidence);
+        metadata[n_metadata][0] = "ser.min_confidence", metadata[n_metadata++][1] = min_confidence;
+    }
     st = ser_safetensors_write(path, tensors, n_tensors, (const char *const(*)[2])metadata, n_metadata, err);
 done:
     ser_free(tensors);

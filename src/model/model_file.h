@@ -28,7 +28,8 @@ typedef struct ser_model_data {
     char encoder_sha256[SER_ENCODERS_SHA256]; /* of the checkpoints' weights; empty without an encoder */
     /* config.json of the encoders that the file carries, in the order of spec; NULL: it carries none */
     char *encoder_configs[SER_MAX_PARTS];
-    char *provenance; /* JSON object: corpora, hashes, settings, figures; may be NULL */
+    double min_confidence; /* below it a label is uncertain; 0: the file states no such rule */
+    char *provenance;      /* JSON object: corpora, hashes, settings, figures; may be NULL */
 } ser_model_data;
 
 /* "linear", "timnet" or "linear+timnet". */

@@ -2,7 +2,10 @@
 #include "io/csv.h"
 #include "report/escape.h"
 
+#include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 const char *ser_note_text(ser_note note)
 {
@@ -30,65 +33,111 @@ static const char *label_of(const ser_prediction_form *form, int label, const fl
     return confidence_of(form, label, scores) < form->min_confidence ? "uncertain" : form->labels[label];
 }
 
-/* Nine digits give back the same float, so that printed scores add up as well as the computed ones. */
 static void append_float(ser_text *t, float x)
 {
     if (isfinite(x))
         ser_text_appendf(t, "%.9g", (double)x);
-    else
-        ser_text_append(t, "null");
 }
 
-static void append_answer(ser_text *t, const ser_prediction_form *form, int label, const float *scores)
+/* ---- JSON ---- */
+
+/* Any bytes, as text that readers of UTF-8 take. */
+static json_t *json_text(const char *s)
+{
+    ser_text clean = {0};
+    uint32_t c;
+    while ((c = ser_utf8_next(&s)) != 0)
+        ser_utf8_append(&clean, c);
+    json_t *text = clean.failed ? NULL : json_stringn(clean.n ? clean.s : "", clean.n);
+    ser_text_release(&clean);
+    return text;
+}
+
+static json_t *json_number_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+/* To the millisecond. */
+static json_t *json_time(double s)
+{
+    return json_number_or_null(round(s * 1000) / 1000);
+}
+
+/* label, confidence and scores of an object. */
+static bool add_answer(json_t *object, const ser_prediction_form *form, int label, const float *scores)
 {
     const char *name = label_of(form, label, scores);
-    ser_text_append(t, "\"label\": ");
-    if (!name) {
-        ser_text_append(t, "null, \"confidence\": 0, \"scores\": null");
-        return;
+    if (!name)
+        return json_object_set_new(object, "label", json_null()) == 0 &&
+               json_object_set_new(object, "confidence", json_integer(0)) == 0 &&
+               json_object_set_new(object, "scores", json_null()) == 0;
+    json_t *list = json_object();
+    bool ok = list && json_object_set_new(object, "label", json_text(name)) == 0 &&
+              json_object_set_new(object, "confidence", json_number_or_null((double)scores[label])) == 0;
+    for (size_t i = 0; i < form->n_labels && ok; i++) {
+        ser_text key = {0};
+        const char *bytes = form->labels[i];
+        uint32_t c;
+        while ((c = ser_utf8_next(&bytes)) != 0)
+            ser_utf8_append(&key, c);
+        ok = !key.failed && json_object_set_new_nocheck(list, key.n ? key.s : "",
+                                                        json_number_or_null((double)scores[i])) == 0;
+        ser_text_release(&key);
     }
-    ser_append_json(t, name);
-    ser_text_append(t, ", \"confidence\": ");
-    append_float(t, scores[label]);
-    ser_text_append(t, ", \"scores\": {");
-    for (size_t i = 0; i < form->n_labels; i++) {
-        ser_text_append(t, i ? ", " : "");
-        ser_append_json(t, form->labels[i]);
-        ser_text_append(t, ": ");
-        append_float(t, scores[i]);
+    return json_object_set_new(object, "scores", list) == 0 && ok;
+}
+
+static bool add_segments(json_t *object, const ser_prediction_form *form, const ser_result *r)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; i < r->n_segments && ok; i++) {
+        const ser_segment *s = &r->segments[i];
+        json_t *segment = json_object();
+        ok = segment && json_object_set_new(segment, "start", json_time(s->start_s)) == 0 &&
+             json_object_set_new(segment, "end", json_time(s->end_s)) == 0 &&
+             add_answer(segment, form, s->label, s->scores);
+        ok = json_array_append_new(list, segment) == 0 && ok;
     }
-    ser_text_append(t, "}");
+    return json_object_set_new(object, "segments", list) == 0 && ok;
+}
+
+/* Nine digits give back the same float, so that printed scores add up as well as the computed ones. */
+static void append_object(ser_text *t, json_t *object, bool ok)
+{
+    char *line = ok ? json_dumps(object, JSON_REAL_PRECISION(9)) : NULL;
+    if (line) {
+        ser_text_append(t, line);
+        ser_text_append(t, "\n");
+    }
+    t->failed |= !line;
+    free(line);
+    json_decref(object);
 }
 
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
 {
-    ser_text_append(t, "{\"file\": ");
-    ser_append_json(t, file);
-    ser_text_appendf(t, ", \"duration\": %.3f, ", r->duration_s);
-    append_answer(t, form, r->label, r->scores);
-    if (ser_note_text(r->note))
-        ser_text_appendf(t, ", \"note\": \"%s\"", ser_note_text(r->note));
-    if (form->timeline) {
-        ser_text_append(t, ", \"segments\": [");
-        for (size_t i = 0; i < r->n_segments; i++) {
-            const ser_segment *s = &r->segments[i];
-            ser_text_appendf(t, "%s{\"start\": %.3f, \"end\": %.3f, ", i ? ", " : "", s->start_s, s->end_s);
-            append_answer(t, form, s->label, s->scores);
-            ser_text_append(t, "}");
-        }
-        ser_text_append(t, "]");
-    }
-    ser_text_append(t, "}\n");
+    json_t *object = json_object();
+    bool ok = object && json_object_set_new(object, "file", json_text(file)) == 0 &&
+              json_object_set_new(object, "duration", json_time(r->duration_s)) == 0 &&
+              add_answer(object, form, r->label, r->scores);
+    if (ok && ser_note_text(r->note))
+        ok = json_object_set_new(object, "note", json_string(ser_note_text(r->note))) == 0;
+    if (ok && form->timeline)
+        ok = add_segments(object, form, r);
+    append_object(t, object, ok);
 }
 
 void ser_prediction_json_error(ser_text *t, const char *file, const char *error)
 {
-    ser_text_append(t, "{\"file\": ");
-    ser_append_json(t, file);
-    ser_text_append(t, ", \"error\": ");
-    ser_append_json(t, error);
-    ser_text_append(t, "}\n");
+    json_t *object = json_object();
+    bool ok = object && json_object_set_new(object, "file", json_text(file)) == 0 &&
+              json_object_set_new(object, "error", json_text(error)) == 0;
+    append_object(t, object, ok);
 }
+
+/* ---- CSV ---- */
 
 /* A reader that expects UTF-8 would give up on the whole file because of one name that is not. */
 static void append_field(ser_text *t, const char *s)
@@ -104,7 +153,8 @@ static void append_field(ser_text *t, const char *s)
 
 void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
 {
-    ser_text_append(t, "file,duration,label,confidence,");
+    ser_text_append(t, form->timeline ? "file,start,end,duration,label,confidence,"
+                                      : "file,duration,label,confidence,");
     for (size_t i = 0; i < form->n_labels; i++) {
         append_field(t, form->labels[i]);
         ser_text_append(t, ",");
@@ -112,33 +162,54 @@ void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
     ser_text_append(t, "note,error\n");
 }
 
-void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
+/* From the label to the end of the row. */
+static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
+                              const char *note)
 {
-    const char *label = label_of(form, r->label, r->scores), *note = ser_note_text(r->note);
-    append_field(t, file);
-    ser_text_appendf(t, ",%.3f,", r->duration_s);
-    append_field(t, label ? label : "");
+    const char *name = label_of(form, label, scores);
+    append_field(t, name ? name : "");
     ser_text_append(t, ",");
-    append_float(t, confidence_of(form, r->label, r->scores));
+    append_float(t, confidence_of(form, label, scores));
     for (size_t i = 0; i < form->n_labels; i++) {
         ser_text_append(t, ",");
-        if (label)
-            append_float(t, r->scores[i]);
+        if (name)
+            append_float(t, scores[i]);
     }
     ser_text_appendf(t, ",%s,\n", note ? note : "");
+}
+
+void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
+{
+    /* What has no segments is one of its whole length. */
+    ser_segment whole = {.end_s = r->duration_s, .label = r->label};
+    const ser_segment *segments = r->n_segments ? r->segments : &whole;
+    if (!form->timeline) {
+        append_field(t, file);
+        ser_text_appendf(t, ",%.3f,", r->duration_s);
+        append_csv_answer(t, form, r->label, r->scores, ser_note_text(r->note));
+        return;
+    }
+    memcpy(whole.scores, r->scores, sizeof whole.scores);
+    for (size_t i = 0; i < (r->n_segments ? r->n_segments : 1); i++) {
+        append_field(t, file);
+        ser_text_appendf(t, ",%.3f,%.3f,%.3f,", segments[i].start_s, segments[i].end_s, r->duration_s);
+        append_csv_answer(t, form, segments[i].label, segments[i].scores, ser_note_text(r->note));
+    }
 }
 
 void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
                               const char *error)
 {
     append_field(t, file);
-    ser_text_append(t, ",,,");
+    ser_text_append(t, form->timeline ? ",,,,," : ",,,");
     for (size_t i = 0; i < form->n_labels; i++)
         ser_text_append(t, ",");
     ser_text_append(t, ",,");
     append_field(t, error);
     ser_text_append(t, "\n");
 }
+
+/* ---- text ---- */
 
 /* "angry 93 %", or the note where there is no label, in a field as wide where padded. */
 static void append_label(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
@@ -206,7 +277,46 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
         ser_text_append(t, form->style.utf8 ? " – " : " - ");
         append_time(t, s->end_s);
         ser_text_append(t, "  ");
-        append_label(t, form, s->label, s->scores, width, "no voice", false);
+        append_label(t, form, s->label, s->scores, width, r->label < 0 ? "no voice" : "pause", false);
         ser_text_append(t, "\n");
     }
+}
+
+void ser_prediction_counts_add(ser_prediction_counts *c, const ser_prediction_form *form, const ser_result *r)
+{
+    const char *label = label_of(form, r->label, r->scores);
+    c->n++;
+    if (!label)
+        c->n_without++;
+    else if (label != form->labels[r->label])
+        c->n_uncertain++;
+    else
+        c->n_of[r->label]++;
+}
+
+/* "12 angry", the most frequent first. */
+void ser_prediction_counts_text(ser_text *t, const ser_prediction_form *form, const ser_prediction_counts *c)
+{
+    const char *comma = ": ";
+    bool told[SER_MAX_LABELS] = {false};
+    ser_text_appendf(t, "%zu recordings", c->n);
+    for (size_t i = 0; i < form->n_labels; i++) {
+        size_t best = SIZE_MAX;
+        for (size_t k = 0; k < form->n_labels; k++)
+            if (!told[k] && c->n_of[k] && (best == SIZE_MAX || c->n_of[k] > c->n_of[best]))
+                best = k;
+        if (best == SIZE_MAX)
+            break;
+        told[best] = true;
+        ser_text_appendf(t, "%s%zu ", comma, c->n_of[best]);
+        ser_append_line(t, form->labels[best], 0, form->style.utf8);
+        comma = ", ";
+    }
+    if (c->n_uncertain)
+        ser_text_appendf(t, "%s%zu uncertain", comma, c->n_uncertain), comma = ", ";
+    if (c->n_without)
+        ser_text_appendf(t, "%s%zu without a voice", comma, c->n_without), comma = ", ";
+    if (c->n_failed)
+        ser_text_appendf(t, "%s%zu not read", comma, c->n_failed);
+    ser_text_append(t, "\n");
 }

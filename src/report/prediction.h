@@ -10,7 +10,7 @@ typedef struct ser_prediction_form {
     const char *const *labels; /* n_labels, in the order of ser_result.scores: alphabetical */
     size_t n_labels;
     double min_confidence; /* below it the label is "uncertain"; 0: never */
-    bool timeline;         /* JSON and text: with the segments */
+    bool timeline;         /* with the segments */
     bool bars;             /* text: a bar for each emotion */
     ser_style style;       /* text */
 } ser_prediction_form;
@@ -19,13 +19,22 @@ typedef struct ser_prediction_form {
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 void ser_prediction_json_error(ser_text *t, const char *file, const char *error);
 
-/* file,duration,label,confidence,LABELS...,note,error */
+/* file,duration,label,confidence,LABELS...,note,error; with timeline start,end after file, and a row for each
+ * segment. */
 void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form);
 void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
                               const char *error);
 
 void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
+
+/* How many recordings of each kind there are, in a line. A zeroed struct has counted none. */
+typedef struct ser_prediction_counts {
+    size_t n, n_of[SER_MAX_LABELS], n_uncertain, n_without, n_failed; /* n: all of them */
+} ser_prediction_counts;
+void ser_prediction_counts_add(ser_prediction_counts *c, const ser_prediction_form *form,
+                               const ser_result *r);
+void ser_prediction_counts_text(ser_text *t, const ser_prediction_form *form, const ser_prediction_counts *c);
 
 /* "silence", "no voice", or NULL for SER_NOTE_NONE. */
 const char *ser_note_text(ser_note note);

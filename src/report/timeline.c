@@ -264,7 +264,7 @@ static double legend(ser_chart *c, const ser_timeline_picture *p, const double *
         char text[128];
         if (!name && !(shares[k] > 0))
             continue;
-        snprintf(text, sizeof text, "%.80s %.0f %%", name ? name : "no voice", 100 * shares[k]);
+        snprintf(text, sizeof text, "%.80s %.0f %% of the time", name ? name : "no voice", 100 * shares[k]);
         double x = ser_flow_place(&flow, 20 + ser_chart_text_width(text, 12) + 12);
         if (c) {
             ser_chart_rect(c, x, flow.y, 13, 13, ser_colour_of_label(name, k), NULL);

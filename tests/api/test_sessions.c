@@ -44,6 +44,7 @@ static void write_model(void)
     m.baseline_spread = ser_alloc(N_IN, sizeof *m.baseline_spread);
     for (size_t i = 0; i < N_IN; i++)
         m.baseline_spread[i] = 3;
+    m.min_confidence = 0.375;
     m.provenance = ser_strdup("{\"corpus\": \"noise\"}");
     CHECK_OK(ser_model_data_write(&m, scratch("model"), NULL, 0, &err), &err);
     ser_model_data_release(&m);
@@ -327,6 +328,7 @@ static void test_bytes_and_features(const ser_model *model)
     ser_feature_array_release(&pooled);
     ser_feature_array_release(NULL);
     ser_session_free(&s);
+    CHECK(ser_model_min_confidence(model) == 0.375);
     CHECK(strcmp(ser_model_features(model), "LOGMEL(hop=320)") == 0);
     CHECK(strcmp(ser_model_provenance(model), "{\"corpus\": \"noise\"}") == 0);
 }

@@ -227,6 +227,81 @@ class Predict(Case):
         (row,), _ = self.rows("--min-confidence", "1", SPEECH)
         self.assertEqual(row["label"], "uncertain")
 
+    def test_min_confidence_of_the_model(self):
+        (row,), _ = self.rows("--min-confidence", "auto", SPEECH)
+        self.assertEqual(row, self.rows(SPEECH)[0][0])
+        for wrong in ("2", "-1", "much", "0.5x", ""):
+            self.assertIn("--min-confidence", self.ser("predict", "--min-confidence", wrong, SPEECH, status=2)[1])
+
+    def test_output_file_appears_when_whole(self):
+        out, _ = self.ser("predict", "-f", "json", "-o", self.path("a.jsonl"), SPEECH, self.path("missing.wav"), status=1)
+        self.assertEqual(out, "")
+        with open(self.path("a.jsonl")) as f:
+            rows = [json.loads(line) for line in f]
+        self.assertEqual([r["file"] for r in rows], [SPEECH, self.path("missing.wav")])
+        self.assertIn("no/where", self.ser("predict", "-o", self.path("no/where/a.csv"), SPEECH, status=2)[1])
+        with open(self.path("model"), "wb") as f:
+            f.write(b"broken")
+        self.ser("predict", "-m", self.path("model"), "-o", self.path("b.csv"), SPEECH, status=1)
+        self.assertFalse(os.path.exists(self.path("b.csv")))
+
+    def test_pictures_are_checked_first(self):
+        for name in ("a.jpg", "no/where/a.png"):
+            out, err = self.ser("predict", "--picture", self.path(name), SPEECH, status=2)
+            self.assertEqual(out, "")
+            self.assertIn(self.path(name), err)
+
+    def test_quiet_and_verbose(self):
+        os.makedirs(self.path("in"))
+        shutil.copy(SPEECH, self.path("in"))
+        with open(self.path("in/notes.txt"), "w") as f:
+            f.write("not audio")
+        self.assertEqual(self.ser("predict", "-q", self.path("in"))[1], "")
+        self.assertIn("missing.wav", self.ser("predict", "-q", self.path("missing.wav"), status=1)[1])
+        _, err = self.ser("predict", "--verbose", "-j", "1", SPEECH)
+        for words in ("built in", "threads: 1", "times real time"):
+            self.assertIn(words, err)
+        self.ser("predict", "--quiet", "--verbose", SPEECH, status=2)
+        self.assertIn("--jobs", self.ser("predict", "--threads", "2", SPEECH, status=2)[1])
+
+    def test_many_recordings_end_with_a_summary(self):
+        out, _ = self.ser("predict", SPEECH, NOISE, SPEECH, self.path("missing.wav"), status=1)
+        self.assertRegex(out.splitlines()[-1], r"^4 recordings: 2 [a-z]+, 1 without a voice, 1 not read$")
+        self.assertNotIn("recordings:", self.ser("predict", "-f", "csv", SPEECH, NOISE)[0])
+
+    def test_timeline_as_csv(self):
+        out, _ = self.ser("predict", "-f", "csv", "--timeline", SPEECH, NOISE)
+        rows = list(csv.DictReader(io.StringIO(out)))
+        self.assertEqual(list(rows[0])[:6], ["file", "start", "end", "duration", "label", "confidence"])
+        for name in (SPEECH, NOISE):
+            mine = [r for r in rows if r["file"] == name]
+            self.assertEqual((mine[0]["start"], mine[-1]["end"]), ("0.000", mine[0]["duration"]))
+
+    def test_a_terminal_is_left_clean(self):
+        """The progress line is gone before the answer is printed in its place."""
+        import pty
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(SER, [SER, "predict", SPEECH])
+        seen = b""
+        try:
+            while chunk := os.read(fd, 4096):
+                seen += chunk
+        except OSError:
+            pass
+        os.waitpid(pid, 0)
+        os.close(fd)
+        first = seen.decode().split("\r\n")[0]
+        self.assertTrue("\x1b[K" not in first or first.rsplit("\x1b[K", 1)[1].strip("\x1b[01m").strip(), first)
+        self.assertNotIn("seconds", first.rsplit("\x1b[K", 1)[-1])
+
+    def test_baseline_without_a_voice_is_told(self):
+        os.makedirs(self.path("voice"))
+        for n in ("Front_Left", "Front_Right", "Noise"):
+            shutil.copy(f"/usr/share/sounds/alsa/{n}.wav", self.path("voice"))
+        self.assertIn("1 of 3 recordings hold no voice", self.ser("predict", "--baseline", self.path("voice"), SPEECH)[1])
+
     def test_timeline_covers_the_recording(self):
         with wave.open(SPEECH) as f:
             rate, data = f.getframerate(), f.readframes(f.getnframes())
@@ -337,6 +412,10 @@ class Models(Case):
         self.assertIn("LOGMEL", self.ser("info", self.path("r1/model.safetensors"))[0])
         out, _ = self.ser("predict", "--format", "json", "--model", self.path("r1/model.safetensors"), corpus)
         self.assertEqual(len(out.splitlines()), 18)
+        self.assertEqual(out, self.ser("predict", "--format", "json", "--model", self.path("r1"), corpus)[0])
+        out, _ = self.ser("info", self.path("r1"))
+        for words in ("run folder", "report.html", "LOGMEL"):
+            self.assertIn(words, out)
 
 
 class Extract(Case):

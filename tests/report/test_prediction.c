@@ -130,6 +130,46 @@ static void test_csv(void)
     ser_text_release(&t);
 }
 
+static void test_csv_timeline(void)
+{
+    ser_segment segments[2];
+    ser_result r = result(segments), silent = {.duration_s = 1, .label = -1, .note = SER_NOTE_SILENCE};
+    ser_prediction_form f = form();
+    ser_text t = {0};
+    f.timeline = true;
+    ser_prediction_csv_header(&t, &f);
+    ser_prediction_csv(&t, &f, "a.wav", &r);
+    ser_prediction_csv(&t, &f, "s.wav", &silent);
+    ser_prediction_csv_error(&t, &f, "c.wav", "broken");
+    CHECK(strcmp(t.s, "file,start,end,duration,label,confidence,angry,happy,sad,note,error\n"
+                      "a.wav,0.000,1.500,3.215,happy,0.699999988,0.200000003,0.699999988,0.100000001,,\n"
+                      "a.wav,1.500,3.215,3.215,,0,,,,,\n"
+                      "s.wav,0.000,1.000,1.000,,0,,,,silence,\n"
+                      "c.wav,,,,,,,,,,broken\n") == 0);
+    ser_text_release(&t);
+}
+
+static void test_counts(void)
+{
+    ser_segment segments[2];
+    ser_result r = result(segments), silent = {.label = -1};
+    ser_prediction_form f = form();
+    ser_prediction_counts c = {0};
+    ser_text t = {0};
+    ser_prediction_counts_add(&c, &f, &silent);
+    r.label = 0;
+    ser_prediction_counts_add(&c, &f, &r);
+    r.label = 1;
+    ser_prediction_counts_add(&c, &f, &r);
+    ser_prediction_counts_add(&c, &f, &r);
+    f.min_confidence = 0.9;
+    ser_prediction_counts_add(&c, &f, &r);
+    c.n++, c.n_failed++;
+    ser_prediction_counts_text(&t, &f, &c);
+    CHECK(strcmp(t.s, "6 recordings: 2 happy, 1 angry, 1 uncertain, 1 without a voice, 1 not read\n") == 0);
+    ser_text_release(&t);
+}
+
 static void test_text(void)
 {
     ser_segment segments[2];
@@ -144,7 +184,7 @@ static void test_text(void)
                       "  happy     █████████████▎       70.0 %\n"
                       "  sad       █▉                   10.0 %\n"
                       "      0:00.0 –     0:01.5  happy      70 %\n"
-                      "      0:01.5 –     0:03.2  no voice\n") == 0);
+                      "      0:01.5 –     0:03.2  pause\n") == 0);
     ser_text_clear(&t);
     ser_prediction_text(&t, &f, "s.wav", &silent);
     CHECK(strcmp(t.s, "silence             1.00 s  s.wav\n") == 0);
@@ -156,6 +196,8 @@ int main(void)
     test_json();
     test_json_without_label();
     test_csv();
+    test_csv_timeline();
+    test_counts();
     test_text();
     return test_summary();
 }

@@ -1,0 +1,31 @@
+/* Answers for many recordings, one job: several at a time, told in the order in which they were named. */
+#ifndef SER_RUN_PREDICT_H
+#define SER_RUN_PREDICT_H
+
+#include "base/progress.h"
+#include "ser/ser.h"
+
+typedef struct ser_run_predict_settings {
+    int n_jobs; /* threads; 0: all cores */
+    bool timeline;
+    size_t n_peaks;
+    /* Recordings of a voice (n_voice), by which all are judged; with adapt the head is adapted to them
+     * besides; see ser_session_set_baseline and ser_session_adapt. */
+    const char *const *voice;
+    size_t n_voice;
+    bool adapt;
+    bool follow; /* all are of one voice, see ser_session_follow_voice: they are taken one by one */
+    /* "recordings", or "seconds" of the only one. */
+    ser_progress progress;
+    /* Recording i has its result, which is released afterwards, or failure says why not, and r is NULL. In
+     * the order of the paths, from one thread at a time. */
+    void (*on_answer)(void *context, size_t i, const ser_result *r, const ser_error *failure);
+    void *context;
+} ser_run_predict_settings;
+
+/* paths (n): as ser_predict_file takes them. A recording that fails leaves the others be. SER_E_CANCELLED:
+ * progress said stop; what was told is told. Other failures are of the voice or of memory. */
+ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
+                           const ser_run_predict_settings *settings, ser_error *err);
+
+#endif
