@@ -258,13 +258,17 @@ static void draw_score_axis(ser_chart *c, double top)
 /* Swatches with names and shares of the time; returns the height, also with c NULL, which only measures. */
 static double legend(ser_chart *c, const ser_timeline_picture *p, const double *shares, double top)
 {
+    static const char what[] = "Share of the time:";
     ser_flow flow = {.left = LEFT, .right = LEFT + WIDTH, .line = LEGEND_LINE, .x = LEFT, .y = top};
+    double at = ser_flow_place(&flow, ser_chart_text_width(what, 12) + 12);
+    if (c)
+        ser_chart_text(c, at, flow.y + 11, what, (ser_text_look){.size = 12, .colour = ser_muted});
     for (size_t k = 0; k <= p->n_labels; k++) {
         const char *name = k < p->n_labels ? p->labels[k] : NULL;
         char text[128];
         if (!name && !(shares[k] > 0))
             continue;
-        snprintf(text, sizeof text, "%.80s %.0f %% of the time", name ? name : "no voice", 100 * shares[k]);
+        snprintf(text, sizeof text, "%.80s %.0f %%", name ? name : "no voice", 100 * shares[k]);
         double x = ser_flow_place(&flow, 20 + ser_chart_text_width(text, 12) + 12);
         if (c) {
             ser_chart_rect(c, x, flow.y, 13, 13, ser_colour_of_label(name, k), NULL);

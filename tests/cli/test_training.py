@@ -54,6 +54,7 @@ class Runs(Training):
         rows, _ = self.ser("predict", "--format", "json", "--model", self.path("run/model.safetensors"), self.path("corpus/anger/anger0.wav"))
         self.assertEqual(sorted(json.loads(rows)["scores"] or {"angry": 1, "neutral": 0, "sad": 0}), ["angry", "neutral", "sad"])
         self.assertIn("timnet", self.ser("info", self.path("run/model.safetensors"))[0])
+        self.assertIn("weights for Keras", self.ser("info", self.path("run/fold-1/weights.h5"))[0])
 
     def test_same_command_same_bits(self):
         runs = []

@@ -160,8 +160,9 @@ static void test_reliability(void)
 static void test_timeline(void)
 {
     ser_text svg = timeline_in(SER_CHART_SVG, &timeline);
-    CHECK(count(svg.s, ">angry 60 %</text>") == 1 && count(svg.s, ">no voice 20 %</text>") == 1 &&
-          count(svg.s, ">sad 20 %</text>") == 1 && count(svg.s, "; 0 %</text>") == 1);
+    CHECK(count(svg.s, ">Share of the time:</text>") == 1 && count(svg.s, ">angry 60 %</text>") == 1 &&
+          count(svg.s, ">no voice 20 %</text>") == 1 && count(svg.s, ">sad 20 %</text>") == 1 &&
+          count(svg.s, "; 0 %</text>") == 1);
     CHECK(count(svg.s, "<title>angry, 0.0 s to 6.0 s</title>") == 1 &&
           count(svg.s, "<title>no voice, 6.0 s to 8.0 s</title>") == 1);
     CHECK(count(svg.s, ">angry</text>") == 1 && count(svg.s, ">sad</text>") == 1);
