@@ -33,13 +33,18 @@ static int compare_candidates(const void *a, const void *b)
     return order ? order : strcmp(x->row.file, y->row.file);
 }
 
-/* Of files of the same size. What cannot be read is nobody's copy: opening it will tell the user why. */
-static bool same_bytes(const candidate *a, const candidate *b)
+static long long size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (long long)st.st_size : -1;
+}
+
+/* Of files of this size. What cannot be read is nobody's copy: opening it will tell the user why. */
+static bool same_bytes(const char *a, const char *b, long long size)
 {
     ser_bytes x = {0}, y = {0};
-    bool same = a->size == 0 || (ser_io_map(&x, a->row.path, 0, NULL) == SER_OK &&
-                                 ser_io_map(&y, b->row.path, 0, NULL) == SER_OK && x.n == y.n &&
-                                 memcmp(x.data, y.data, x.n) == 0);
+    bool same = size == 0 || (ser_io_map(&x, a, 0, NULL) == SER_OK && ser_io_map(&y, b, 0, NULL) == SER_OK &&
+                              x.n == y.n && memcmp(x.data, y.data, x.n) == 0);
     ser_bytes_release(&x);
     ser_bytes_release(&y);
     return same;
@@ -51,7 +56,15 @@ static bool is_copy(const candidate *c, const candidate *kept)
     const char *a = c->row.label, *b = kept->row.label;
     if (a && b ? strcmp(a, b) != 0 : a != b)
         return false;
-    return (kept->published && !c->published) || (c->size == kept->size && same_bytes(c, kept));
+    return (kept->published && !c->published) ||
+           (c->size == kept->size && same_bytes(c->row.path, kept->row.path, c->size));
+}
+
+static ser_status warn(ser_draft *d, size_t n_copies, const char *example, ser_error *err)
+{
+    return n_copies ? ser_draft_warn(d, err, "second copies of recordings left out: %zu, the first is %s",
+                                     n_copies, example)
+                    : SER_OK;
 }
 
 ser_status ser_draft_leave_out_copies(ser_draft *d, size_t first, const ser_known_corpus *known,
@@ -63,11 +76,10 @@ ser_status ser_draft_leave_out_copies(ser_draft *d, size_t first, const ser_know
     if (!all)
         return ser_fail_nomem(err);
     for (size_t i = 0; i < n; i++) {
-        struct stat st;
         ser_draft_row *r = &d->rows[first + i];
         all[i] = (candidate){.row = *r,
                              .published = known && ser_known_lies_as_published(known, r->file + n_prefix),
-                             .size = stat(r->path, &st) == 0 ? (long long)st.st_size : -1};
+                             .size = size_of(r->path)};
     }
     if (n)
         qsort(all, n, sizeof *all, compare_candidates);
@@ -87,7 +99,62 @@ ser_status ser_draft_leave_out_copies(ser_draft *d, size_t first, const ser_know
         d->rows[first + i] = i < n_kept ? all[i].row : (ser_draft_row){0};
     d->n_rows = first + n_kept;
     ser_free(all);
-    return n_copies ? ser_draft_warn(d, err, "second copies of recordings left out: %zu, the first is %s",
-                                     n_copies, example)
-                    : SER_OK;
+    return warn(d, n_copies, example, err);
+}
+
+/* ---- a whole corpus inside itself ---- */
+
+static int compare_to_path(const void *key, const void *item)
+{
+    return strcmp(key, *(char *const *)item);
+}
+
+static ser_status same_file(bool *same, const char *root, const char *a, const char *b, ser_error *err)
+{
+    char *x = ser_io_join(root, a), *y = ser_io_join(root, b);
+    ser_status st = x && y ? SER_OK : ser_fail_nomem(err);
+    long long size = st == SER_OK ? size_of(x) : -1;
+    *same = size >= 0 && size == size_of(y) && same_bytes(x, y, size);
+    ser_free(x);
+    ser_free(y);
+    return st;
+}
+
+/* Whether "data/angry/x.wav" lies there a second time: as "angry/x.wav". */
+static ser_status is_nested_copy(bool *is_copy, char **files, size_t n, const char *root, const char *file,
+                                 ser_error *err)
+{
+    ser_status st = SER_OK;
+    *is_copy = false;
+    for (const char *inner = strchr(file, '/'); inner && !*is_copy && st == SER_OK;
+         inner = strchr(inner, '/')) {
+        inner++;
+        if (strchr(inner, '/') && bsearch(inner, files, n, sizeof *files, compare_to_path))
+            st = same_file(is_copy, root, file, inner, err);
+    }
+    return st;
+}
+
+ser_status ser_draft_leave_out_nested(ser_draft *d, char **files, size_t *n, const char *root, ser_error *err)
+{
+    bool *is_copy = ser_alloc(*n, sizeof *is_copy);
+    if (!is_copy)
+        return ser_fail_nomem(err);
+    ser_status st = SER_OK;
+    size_t n_copies = 0, n_kept = 0;
+    char example[200] = "";
+    for (size_t i = 0; i < *n && st == SER_OK; i++)
+        st = is_nested_copy(&is_copy[i], files, *n, root, files[i], err);
+    for (size_t i = 0; i < *n; i++) {
+        if (st != SER_OK || !is_copy[i]) {
+            files[n_kept++] = files[i];
+            continue;
+        }
+        if (!n_copies++)
+            snprintf(example, sizeof example, "%s", files[i]);
+        ser_free(files[i]);
+    }
+    *n = n_kept;
+    ser_free(is_copy);
+    return st == SER_OK ? warn(d, n_copies, example, err) : st;
 }

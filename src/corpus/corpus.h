@@ -11,14 +11,15 @@
 typedef enum ser_sex { SER_SEX_UNKNOWN, SER_SEX_FEMALE, SER_SEX_MALE } ser_sex;
 
 typedef struct ser_utterance {
-    char *name;            /* base name without extension, prefixed "CORPUS/" where corpora are joined */
-    char *file;            /* relative to the corpus's root, with '/'; prefixed likewise */
-    char *path;            /* to open it */
-    int label;             /* index into labels; -1: unknown, which ser_corpus_open_target alone lets pass */
-    int speaker;           /* index into speakers; -1: unknown */
-    int text;              /* index into texts; -1: unknown */
-    int fold;              /* of the CSV corpus's own fold column, else -1 */
-    int part;              /* index into parts: which of the corpora joined */
+    char *name;  /* base name without extension, or path, where others have that (docs/corpora.md); "CORPUS/"
+                    in front where corpora are joined */
+    char *file;  /* relative to the corpus's root, with '/'; prefixed likewise */
+    char *path;  /* to open it */
+    int label;   /* index into labels; -1: unknown, which ser_corpus_open_target alone lets pass */
+    int speaker; /* index into speakers; -1: unknown */
+    int text;    /* index into texts; -1: unknown */
+    int fold;    /* of the CSV corpus's own fold column, else -1 */
+    int part;    /* index into parts: which of the corpora joined */
     double start_s, end_s; /* the stretch of the file that is the recording; end_s 0: to its end */
 } ser_utterance;
 

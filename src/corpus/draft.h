@@ -53,6 +53,10 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known
 /* The columns file, emotion and where they are there speaker, sex, text, fold, votes. */
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err);
 
+/* Of a folder's files (n, in byte order), leaves out those that lie in it a second time, in a copy of the
+ * folder inside itself, in copies.c. */
+ser_status ser_draft_leave_out_nested(ser_draft *d, char **files, size_t *n, const char *root,
+                                      ser_error *err);
 /* Of the rows from first on, of a folder, leaves out what lies there a second time, in copies.c. known: as
  * above. */
 ser_status ser_draft_leave_out_copies(ser_draft *d, size_t first, const ser_known_corpus *known,

@@ -227,6 +227,9 @@ static ser_status read_listing(ser_draft *d, const char *root, const ser_known_c
     if (!l->n_files)
         return ser_fail(err, SER_E_FORMAT,
                         "there is no recording in the folder '%s': name one with audio files", root);
+    st = ser_draft_leave_out_nested(d, l->files, &l->n_files, root, err);
+    if (st != SER_OK)
+        return st;
     known = known ? known : recognise(l->files, l->n_files);
     if (d->n_parts)
         d->parts[d->n_parts - 1].known = known;

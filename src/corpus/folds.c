@@ -341,7 +341,7 @@ bool ser_fold_parse(long *fold, const char *text, long largest)
     errno = 0;
     *fold = strtol(text, &end, 10);
     bool read = end != text && !errno && *fold >= 0 && *fold <= largest;
-    if (read && *end == '.')
+    if (read && (*end == '.' || *end == ','))
         end += 1 + strspn(end + 1, "0");
     return read && !end[strspn(end, " ")];
 }

@@ -26,7 +26,7 @@ typedef struct ser_protocol {
  */
 ser_status ser_protocol_parse(ser_protocol *p, const char *text, ser_error *err);
 
-/* A fold's number, 0 to largest; also "1.0", as pandas writes it where some are missing. */
+/* A fold's number, 0 to largest; also "1.0" or "1,0", as tables write it where some are missing. */
 bool ser_fold_parse(long *fold, const char *text, long largest);
 
 typedef struct ser_folds {

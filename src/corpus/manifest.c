@@ -141,6 +141,14 @@ static ser_status check_text(const char *text, const char *what, size_t row, ser
                           what);
 }
 
+/* A decimal comma becomes a point. */
+static void mend_comma(char *number)
+{
+    char *comma = number && !strchr(number, '.') ? strchr(number, ',') : NULL;
+    if (comma)
+        *comma = '.';
+}
+
 /* Seconds, "2.5", or as audformat and pandas write times, "0 days 00:00:02.500000". */
 static bool parse_time(double *out, const char *text)
 {
@@ -168,9 +176,10 @@ static bool parse_time(double *out, const char *text)
            *out < 1e9;
 }
 
-static ser_status read_stretch(ser_draft_row *r, const char *start, const char *end, size_t row,
-                               ser_error *err)
+static ser_status read_stretch(ser_draft_row *r, char *start, char *end, size_t row, ser_error *err)
 {
+    mend_comma(start);
+    mend_comma(end);
     if ((start && !parse_time(&r->start_s, start)) || (end && !parse_time(&r->end_s, end)))
         return ser_fail(err, SER_E_FORMAT,
                         "row %zu: '%.40s' is no time: write seconds, 2.5, or 0 days 00:00:02.500000", row,
@@ -225,6 +234,8 @@ static ser_status read_rows(manifest *m, ser_error *err)
     for (size_t i = 1; st == SER_OK && i < m->csv->n_rows; i++) {
         char *const *row = m->csv->rows[i];
         char *file = row[m->at.file];
+        if (ser_csv_is_blank(m->csv, i))
+            continue;
         if (!file[strspn(file, " \t")])
             return ser_fail(err, SER_E_FORMAT, "row %zu names no file: complete or remove it", i + 1);
         st = add_row(m, file, row, i + 1, err);

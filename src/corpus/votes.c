@@ -189,6 +189,8 @@ static ser_status read_row(table *t, strangers *s, size_t row, ser_error *err)
 {
     char *const *fields = t->csv->rows[row - 1];
     size_t n_called;
+    if (ser_csv_is_blank(t->csv, row - 1))
+        return SER_OK;
     ser_draft_row *r = find_row(&n_called, t, fields[t->utterance]);
     if (!r) {
         s->first = s->n++ ? s->first : fields[t->utterance];

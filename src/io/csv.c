@@ -211,6 +211,14 @@ int ser_csv_column(const ser_csv *c, const char *name)
     return -1;
 }
 
+bool ser_csv_is_blank(const ser_csv *c, size_t row)
+{
+    for (size_t j = 0; j < c->n_columns; j++)
+        if (c->rows[row][j][strspn(c->rows[row][j], " \t")])
+            return false;
+    return true;
+}
+
 void ser_csv_append_columns(ser_text *t, const ser_csv *c)
 {
     size_t n_named = c->n_columns < 20 ? c->n_columns : 20;

@@ -104,7 +104,7 @@ static void test_copies(void)
     }
     check_corpus(tree_path("twice"), "[03-01-04-01-01-01-02 sad 02][03-01-05-01-01-01-01 angry 01]",
                  "second copies of recordings left out: 2, the first is "
-                 "audio_speech_actors_01-24/Actor_02/03-01-04-01-01-01-02.wav");
+                 "audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav");
     /* Another recording of the name is a recording. */
     tree_write("twice/audio_speech_actors_01-24/Actor_01/03-01-05-01-01-01-01.wav", "another", 7);
     check_corpus(tree_path("twice"),
@@ -118,6 +118,18 @@ static void test_copies(void)
     check_corpus(tree_path("crema"), "[1001_DFA_ANG_XX angry 1001][1001_DFA_SAD_XX sad 1001]",
                  "left out: 1, the first is AudioMP3/1001_DFA_ANG_XX.mp3");
     /* A class in a class; the same sound under two emotions is two recordings. */
+    tree_write("inside/OAF_angry/x.wav", "x", 1);
+    tree_write("inside/YAF_sad/y.wav", "y", 1);
+    tree_write("inside/TESS data/OAF_angry/x.wav", "x", 1);
+    tree_write("inside/TESS data/YAF_sad/y.wav", "y", 1);
+    ser_corpus *c = open_corpus(tree_path("inside"), NULL);
+    CHECK(c && c->n_utterances == 2 && c->n_labels == 2 && c->n_warnings == 2 &&
+          warns(c, "second copies of recordings left out: 2, the first is TESS data/OAF_angry/x.wav"));
+    ser_corpus_free(&c);
+    tree_write("beside/sad/x.wav", "x", 1); /* a copy that has the label: the one beside has none */
+    tree_write("beside/x.wav", "x", 1);
+    tree_write("beside/angry/y.wav", "y", 1);
+    check_corpus(tree_path("beside"), "[x sad -][y angry -]", "recordings in no subfolder left out: 1");
     tree_write("nested/angry/x.wav", "x", 1);
     tree_write("nested/angry/angry/x.wav", "x", 1);
     tree_write("nested/sad/x.wav", "x", 1);
@@ -157,6 +169,7 @@ static void test_tables(void)
         {"file,emotion\nwav/a.wav,\xc3\x84RGER\nwav/b.wav,FREUDE\n", "[a angry -][b happy -]", NULL},
         {"file,emotion\nwav/a.wav,Proud\nwav/b.wav,proud \nwav/c.wav,sad\n",
          "[a proud -][b proud -][c sad -]", "'Proud' is taken for 'proud'"},
+        {"file;emotion;\nwav/a.wav;angry;\nwav/b.wav;sad;\n;;\n ; ;\n", "[a angry -][b sad -]", NULL},
         {"file,emotion\nwav/a.wav,angry\nwav/b.wav,sad\nwav/a.wav,anger\n", "[a angry -][b sad -]",
          "rows that repeat another left out: 1, the first is row 4"},
         {"file,emotion,speaker\nwav/a.wav,angry,nan\nwav/b.wav,sad,NA\n", "[a angry -][b sad NA]", NULL},
@@ -220,6 +233,7 @@ static void test_stretches(void)
         {"0 days 00:00:00.100000", "0 days 00:00:00.400000", 0.1, 0.4},
         {"00:01:30", "1 day 01:00:00.5", 90, 90000.5},
         {"1 days", "2 days 00:00:00", 86400, 172800},
+        {"\"0,5\"", "\"1,25\"", 0.5, 1.25},
         {"", "NaT", 0, 0},
         {"0", "", 0, 0},
     };
@@ -239,7 +253,7 @@ static void test_stretches(void)
 static void test_folds(void)
 {
     tree_write_text("t/list.csv",
-                    "file,emotion,fold\nwav/a.wav,angry,1.0\nwav/b.wav,sad,2.0\nwav/c.wav,sad, 1.\n");
+                    "file,emotion,fold\nwav/a.wav,angry,1.0\nwav/b.wav,sad,2.0\nwav/c.wav,sad,\"1,0\"\n");
     ser_corpus *c = open_corpus(tree_path("t/list.csv"), NULL);
     CHECK(c && c->n_utterances == 3 && c->utterances[0].fold == 1 && c->utterances[1].fold == 2 &&
           c->utterances[2].fold == 1);
@@ -250,7 +264,7 @@ static void test_folds(void)
     CHECK(f && f->n_folds == 2 && f->test_fold[1] == 1);
     ser_folds_free(&f);
     ser_corpus_free(&c);
-    static const char *const bad[] = {"1.5", "1e0", "one", "-1.0", "1.0.0", "."};
+    static const char *const bad[] = {"1.5", "1e0", "one", "-1.0", "1.0.0", ".", "\"1,5\""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[100];
         snprintf(text, sizeof text, "file,emotion,fold\nwav/a.wav,angry,%s\nwav/b.wav,sad,2\n", bad[i]);
@@ -278,7 +292,7 @@ static void test_folds(void)
 /* Every allocation fails once. */
 static void test_memory(void)
 {
-    static const char *const specs[] = {"esd", "tess", "twice", "splits", "case", "t/memory.csv"};
+    static const char *const specs[] = {"esd", "tess", "twice", "inside", "splits", "case", "t/memory.csv"};
     tree_write_text("t/memory.csv",
                     "file,emotion\n wav\\a.wav,Proud\nwav/b.wav,proud\nwav/c.wav,sad\nwav/c.wav,sad\n");
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
