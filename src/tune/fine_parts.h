@@ -48,6 +48,12 @@ typedef struct tune_item {
     bool is_matrix;
 } tune_item;
 
+/* With LoRA: a matrix with its two factors, or with rank 0 a tensor of the head, which learns as it is. */
+typedef struct tune_adapted {
+    const ser_tune_tensor *tensor;
+    size_t rank, down, up; /* where (rank, n_in) and (n_out, rank) lie among what learns; the head's: down */
+} tune_adapted;
+
 typedef struct tune_learned {
     size_t n;                                            /* numbers that learn */
     float *values;                                       /* (n): within the net, or with LoRA own */
@@ -56,14 +62,34 @@ typedef struct tune_learned {
     size_t n_items;
     double *squares; /* (n_items) */
     uint64_t step;   /* made so far */
+    /* With LoRA: */
+    tune_adapted *adapted;
+    size_t n_adapted;                            /* 0: none */
+    float *own_values, *full_gradients, *before; /* full gradients and the values at the start: of all that
+                                                    could learn */
+    float lora_scale;
 } tune_learned;
 ser_status ser_tune_learned_init(tune_learned *l, ser_tune_net *net, const ser_tune_settings *s,
                                  ser_error *err);
 void ser_tune_learned_release(tune_learned *l);
+/* Where the backward pass puts its gradients. */
+float *ser_tune_learned_gradients(const tune_learned *l);
+/* The net's values become what has been learned; work may be NULL. */
+ser_status ser_tune_learned_apply(tune_learned *l, ser_tune_net *net, ser_tune_work *work, ser_nn_work *nn,
+                                  ser_error *err);
 /* Gradients have been set; norm: of all of them, before clipping. Nothing moves when it is not finite. */
 ser_status ser_tune_update(tune_learned *l, ser_tune_net *net, ser_tune_work *work, ser_nn_work *nn,
                            const ser_tune_settings *s, uint64_t n_steps, double *norm, ser_error *err);
 double ser_tune_rate_at(const ser_tune_settings *s, uint64_t step, uint64_t n_steps);
+
+/* ---- fine_lora.c ---- */
+
+/* n, values and what LoRA has; no items. */
+ser_status ser_tune_lora_init(tune_learned *l, const ser_tune_net *net, const ser_tune_settings *s,
+                              ser_error *err);
+ser_status ser_tune_lora_gradients(tune_learned *l, ser_tune_net *net, ser_nn_work *nn, ser_error *err);
+ser_status ser_tune_lora_apply(tune_learned *l, ser_tune_net *net, ser_tune_work *work, ser_nn_work *nn,
+                               ser_error *err);
 
 /* ---- fine_state.c: what a run goes on from ---- */
 

@@ -110,6 +110,8 @@ static ser_status check_settings(const ser_tune_settings *s, const ser_tune_net 
         !is_share(s->time_stripe_share) || !(s->stripe_s >= 0) ||
         s->n_band_stripes + s->n_time_stripes > SER_TUNE_MAX_STRIPES)
         return ser_fail(err, SER_E_ARG, "a setting of fine-tuning is out of range");
+    if (s->lora_rank > 1024 || (s->lora_rank && (!(s->lora_alpha > 0) || s->pull > 0)))
+        return ser_fail(err, SER_E_ARG, "LoRA takes a rank up to 1024, a positive alpha, and no pull");
     if (s->max_samples < 400 || s->max_samples > net->shape.max_samples)
         return ser_fail(err, SER_E_ARG, "crops of %zu samples: 400 to %zu can be had", s->max_samples,
                         net->shape.max_samples);
@@ -173,6 +175,8 @@ static ser_status start(training *t, ser_error *err)
         st = ser_nn_work_new(&t->nn, s->ops, t->n_threads, err);
     if (st == SER_OK)
         st = ser_tune_work_new(&t->work, t->net, t->nn, true, s->memory, err);
+    if (st == SER_OK && t->learned.step > 0)
+        st = ser_tune_learned_apply(&t->learned, t->net, t->work, t->nn, err);
     if (st == SER_OK)
         tell_again(t);
     return st;
@@ -292,8 +296,8 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
     bool per_state = t->settings->per_state;
     (per_state ? ser_tune_head_states : ser_tune_head_forward)(t->net, t->logits, t->pooled, dropout, n);
     if ((st = judge(t, draws, n, &told->loss, err)) != SER_OK ||
-        (st = ser_tune_backward(t->work, t->dlogits, per_state, t->pooled, dropout, t->learned.gradients,
-                                err)) != SER_OK)
+        (st = ser_tune_backward(t->work, t->dlogits, per_state, t->pooled, dropout,
+                                ser_tune_learned_gradients(&t->learned), err)) != SER_OK)
         return st;
     told->rate = t->settings->rate * ser_tune_rate_at(t->settings, t->learned.step, t->n_steps);
     st = ser_tune_update(&t->learned, t->net, t->work, t->nn, t->settings, t->n_steps, &norm, err);
@@ -394,8 +398,11 @@ ser_status ser_tune_train(ser_tune_fit *out, ser_tune_net *net, const ser_tune_r
     ser_status st = start(&t, err);
     if (st == SER_OK)
         st = run(&t, err);
-    if (t.learned.average && t.learned.step > 0)
+    if (t.learned.average && t.learned.step > 0) {
         memcpy(t.learned.values, t.learned.average, t.learned.n * sizeof *t.learned.values);
+        ser_status applied = t.nn ? ser_tune_learned_apply(&t.learned, net, NULL, t.nn, err) : SER_OK;
+        st = st == SER_OK ? applied : st;
+    }
     if (st == SER_OK) {
         *out = (ser_tune_fit){t.progress.history, t.progress.n_done, t.learned.step};
         t.progress.history = NULL;

@@ -22,10 +22,16 @@ static ser_status list_items(tune_learned *l, const ser_tune_net *net, ser_error
 {
     size_t capacity = 0;
     ser_status st = SER_OK;
-    for (size_t i = 0; i < net->n_tensors && st == SER_OK; i++) {
+    for (size_t i = 0; i < net->n_tensors && !l->n_adapted && st == SER_OK; i++) {
         const ser_tune_tensor *t = &net->tensors[i];
         if (t->at >= net->n_frozen)
             st = add_items(l, &capacity, t->at - net->n_frozen, t->n, t->depth, t->n_in > 1, err);
+    }
+    for (size_t i = 0; i < l->n_adapted && st == SER_OK; i++) {
+        const tune_adapted *a = &l->adapted[i];
+        const ser_tune_tensor *t = a->tensor;
+        size_t n = a->rank ? a->rank * (t->n_in + t->n_out) : t->n;
+        st = add_items(l, &capacity, a->down, n, t->depth, t->n_in > 1, err);
     }
     return st;
 }
@@ -43,7 +49,13 @@ ser_status ser_tune_learned_init(tune_learned *l, ser_tune_net *net, const ser_t
                                  ser_error *err)
 {
     *l = (tune_learned){.n = net->n_values - net->n_frozen, .values = net->values + net->n_frozen};
-    ser_status st = list_items(l, net, err);
+    ser_status st = SER_OK;
+    if (s->lora_rank) {
+        *l = (tune_learned){0};
+        st = ser_tune_lora_init(l, net, s, err);
+    }
+    if (st == SER_OK)
+        st = list_items(l, net, err);
     l->gradients = ser_alloc(l->n, sizeof *l->gradients);
     l->mean = ser_alloc(l->n, sizeof *l->mean);
     l->square = ser_alloc(l->n, sizeof *l->square);
@@ -66,7 +78,24 @@ void ser_tune_learned_release(tune_learned *l)
     ser_free(l->squares);
     ser_free(l->average);
     ser_free(l->origin);
+    ser_free(l->adapted);
+    ser_free(l->own_values);
+    ser_free(l->full_gradients);
+    ser_free(l->before);
     *l = (tune_learned){0};
+}
+
+float *ser_tune_learned_gradients(const tune_learned *l)
+{
+    return l->n_adapted ? l->full_gradients : l->gradients;
+}
+
+ser_status ser_tune_learned_apply(tune_learned *l, ser_tune_net *net, ser_tune_work *work, ser_nn_work *nn,
+                                  ser_error *err)
+{
+    if (l->n_adapted)
+        return ser_tune_lora_apply(l, net, work, nn, err);
+    return work ? ser_tune_refresh(work, err) : SER_OK;
 }
 
 double ser_tune_rate_at(const ser_tune_settings *s, uint64_t step, uint64_t n_steps)
@@ -123,7 +152,8 @@ static ser_status move(void *context, size_t item, ser_nn_work *nn, ser_error *e
                                .origin = l->origin ? l->origin + i->at : NULL,
                                .n = i->n};
     ser_adamw_step(&adam, &arrays);
-    ser_tune_refresh_part(u->work, u->net->n_frozen + i->at, i->n);
+    if (!l->n_adapted)
+        ser_tune_refresh_part(u->work, u->net->n_frozen + i->at, i->n);
     return SER_OK;
 }
 
@@ -132,7 +162,9 @@ ser_status ser_tune_update(tune_learned *l, ser_tune_net *net, ser_tune_work *wo
 {
     update u = {l, net, work, s, ser_tune_rate_at(s, l->step, n_steps), 1};
     double sum = 0;
-    ser_status st = ser_nn_parallel_for(nn, l->n_items, add_squares, &u, err);
+    ser_status st = l->n_adapted ? ser_tune_lora_gradients(l, net, nn, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_nn_parallel_for(nn, l->n_items, add_squares, &u, err);
     for (size_t i = 0; i < l->n_items; i++)
         sum += l->squares[i];
     *norm = sqrt(sum);
@@ -141,6 +173,8 @@ ser_status ser_tune_update(tune_learned *l, ser_tune_net *net, ser_tune_work *wo
     if (s->clip > 0)
         u.gradient_scale = fmin(1, s->clip / (*norm + 1e-6)); /* as PyTorch */
     st = ser_nn_parallel_for(nn, l->n_items, move, &u, err);
+    if (st == SER_OK && l->n_adapted)
+        st = ser_tune_lora_apply(l, net, work, nn, err);
     l->step++;
     return st;
 }

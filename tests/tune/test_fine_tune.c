@@ -117,8 +117,8 @@ static bool stop_at(void *context, const char *what, size_t done, size_t total)
     return done != ((stop *)context)->at;
 }
 
-static float *train_busy(const ser_nn_ops *ops, int n_threads, const uint64_t *stops, size_t n_stops,
-                         size_t *n_values)
+static float *train_busy(const ser_nn_ops *ops, size_t rank, int n_threads, const uint64_t *stops,
+                         size_t n_stops, size_t *n_values)
 {
     ser_tune_net *net = NULL;
     ser_tune_settings s = busy_settings(ops);
@@ -126,6 +126,9 @@ static float *train_busy(const ser_nn_ops *ops, int n_threads, const uint64_t *s
     snprintf(path, sizeof path, "%s", scratch("state"));
     unlink(path);
     s.n_threads = n_threads;
+    s.lora_rank = rank;
+    s.pull = rank ? 0 : s.pull;
+    s.per_state = rank > 0;
     s.state_path = n_stops ? path : NULL;
     for (size_t i = 0; i <= n_stops; i++) {
         stop context = {i < n_stops ? stops[i] : 0};
@@ -149,17 +152,54 @@ static float *train_busy(const ser_nn_ops *ops, int n_threads, const uint64_t *s
     return values;
 }
 
-static void test_same_bits(void)
+static void test_same_bits(size_t rank)
 {
     size_t n;
     ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
-    float *plain = train_busy(ops, 1, NULL, 0, &n), *threads = train_busy(ops, 3, NULL, 0, &n);
-    float *resumed = train_busy(ops, 2, (const uint64_t[]){3, 5, 7}, 3, &n);
+    float *plain = train_busy(ops, rank, 1, NULL, 0, &n), *threads = train_busy(ops, rank, 3, NULL, 0, &n);
+    float *resumed = train_busy(ops, rank, 2, (const uint64_t[]){3, 5, 7}, 3, &n);
     CHECK(memcmp(plain, threads, n * sizeof *plain) == 0);
     CHECK(memcmp(plain, resumed, n * sizeof *plain) == 0);
     ser_free(plain);
     ser_free(threads);
     ser_free(resumed);
+    ser_nn_ops_free(&ops);
+}
+
+/* LoRA: only sums of low rank move, the loss falls, and one step is that of its factors' gradient. */
+static void test_lora(void)
+{
+    enum { RANK = 2 };
+    ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
+    ser_tune_net *net = open_tiny(NULL, 0), *start = open_tiny(NULL, 0);
+    ser_tune_settings s = golden_settings(ops);
+    ser_tune_fit fit;
+    ser_error err = {0};
+    s.average = s.pull = 0;
+    s.lora_rank = RANK;
+    CHECK_OK(ser_tune_train(&fit, net, &rows, &s, &err), &err);
+    CHECK(fit.n_epochs == 10 && fit.history[9].loss < 0.8 * fit.history[0].loss);
+    for (size_t i = 0; i < net->n_tensors; i++) {
+        const ser_tune_tensor *t = &net->tensors[i];
+        bool moves = t->depth >= 1 && (t->n_in > 1 || t->depth > 2);
+        CHECK(moves == (memcmp(net->values + t->at, start->values + t->at, t->n * sizeof(float)) != 0));
+    }
+    /* Of a difference of rank 2, every minor of size 3 is 0. */
+    const ser_tune_tensor *t = ser_tune_net_find(net, "layers.0.fc2.weight");
+    double m[3][3], size = 0;
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) {
+            size_t at = t->at + (size_t)i * 7 * 64 + (size_t)k * 11;
+            m[i][k] = (double)net->values[at] - (double)start->values[at];
+            size += m[i][k] * m[i][k];
+        }
+    double minor = m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
+                   m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+                   m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+    CHECK(size > 0 && fabs(minor) < 1e-3 * pow(size, 1.5));
+    ser_tune_fit_release(&fit);
+    ser_tune_net_free(&net);
+    ser_tune_net_free(&start);
     ser_nn_ops_free(&ops);
 }
 
@@ -326,7 +366,9 @@ int main(void)
     scratch_make();
     sound = make_signal(MAX_SAMPLES);
     test_golden();
-    test_same_bits();
+    test_same_bits(0);
+    test_same_bits(3);
+    test_lora();
     test_not_finite();
     test_bad_state();
     test_bad_rows();
