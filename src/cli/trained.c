@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "keras/weights.h"
+#include "learn/kind.h"
 #include "model/standardised.h"
 
 #include <jansson.h>
@@ -53,10 +54,7 @@ static ser_status open_model(ser_trained *t, const char *path, const char *name,
     ser_safetensors_close(&file);
     if (st == SER_OK)
         st = read_origin(t, err);
-    t->learned = (ser_learned){.has_linear = t->data.plain.n_in > 0,
-                               .linear = {.head = t->data.plain},
-                               .members = t->data.networks,
-                               .n_networks = t->data.n_networks};
+    t->learned = ser_learned_of_model(&t->data);
     return st == SER_OK ? SER_OK : ser_fail_within(err, st, "%s: ", path);
 }
 
@@ -187,7 +185,7 @@ static ser_status open_keras(ser_trained *t, const char *name, const keras_kind 
         t->data.n_networks = 1;
         t->data.networks->condense = kind->condense;
         t->data.spec = *kind->spec;
-        t->learned = (ser_learned){.members = t->data.networks, .n_networks = 1};
+        t->learned = ser_learned_of_model(&t->data);
         st = read_keras(t, path, kind, err);
         if (st != SER_OK)
             ser_fail_within(err, st, "%s: ", path);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "learn/kind.h"
 
 #include <math.h>
 #include <string.h>
@@ -219,12 +220,10 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
         st = ser_learned_score(&models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops,
                                s->learn.n_threads, err);
     if (st == SER_OK) {
-        r->has_choice = models.linear.head.n_in > 0;
-        r->chosen = r->has_choice ? models.linear.chosen : s->learn.candidates[0];
-        memcpy(r->layer_weight, models.linear.layer_weight, sizeof r->layer_weight);
-        r->inner_ua = models.linear.inner_ua;
-        r->inner_loss = models.linear.inner_loss;
-        r->temperature = models.linear.temperature;
+        r->chosen = s->learn.candidates[0];
+        for (size_t i = 0; i < models.n_kinds; i++)
+            if (models.kinds[i]->describe)
+                models.kinds[i]->describe(r, &models, models.own[i]);
         st = fold_figures(out, data->corpus, folds, f, err);
     }
     if (st == SER_OK && s->on_fold)

@@ -6,7 +6,7 @@
 #include "learn/learn.h"
 #include "metrics/metrics.h"
 
-typedef struct ser_fold_result {
+struct ser_fold_result {
     size_t n_train, n_test; /* recordings */
     double ua, wa, f1;      /* percent */
     double loss;            /* mean log loss of the test part, in nats */
@@ -22,7 +22,7 @@ typedef struct ser_fold_result {
     float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: as in ser_head_fit */
     double inner_ua, inner_loss;
     float temperature;
-} ser_fold_result;
+};
 
 typedef struct ser_evaluation {
     float *scores; /* (n_utterances, n_labels): calibrated, each from the fold that tested it */

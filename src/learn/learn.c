@@ -1,15 +1,12 @@
 #include "learn/learn.h"
 #include "base/memory.h"
-#include "base/text.h"
-#include "base/threads.h"
-#include "learn/rows.h"
-#include "learn/transfer.h"
-#include "learn/weighted.h"
-
-#include <string.h>
+#include "learn/kind.h"
 
 void ser_learned_release(ser_learned *l)
 {
+    for (size_t i = 0; i < l->n_kinds; i++)
+        if (l->kinds[i]->release)
+            l->kinds[i]->release(l->own[i]);
     ser_head_fit_release(&l->linear);
     ser_adapted_release(&l->adapted);
     for (size_t i = 0; i < l->n_networks; i++) {
@@ -21,365 +18,69 @@ void ser_learned_release(ser_learned *l)
     *l = (ser_learned){0};
 }
 
-/* ---- what the temporal networks learn from ---- */
-
-typedef struct examples {
-    ser_timnet_rows rows;
-    const float **frames;
-    float *chosen; /* memory of the frames where only some blocks are read; NULL: they are the set's own */
-    ser_weighted_frames sums; /* the frames where layers are weighted; else empty */
-    size_t *n_frames, *copy_of;
-    int *label, *group;
-    const char **name;
-} examples;
-
-static void examples_release(examples *x)
+static ser_status learn_part(ser_learned *out, const ser_model_kind *kind, ser_kind_training *t,
+                             const void *own, ser_error *err)
 {
-    ser_free(x->frames);
-    ser_free(x->chosen);
-    ser_weighted_frames_release(&x->sums);
-    ser_free(x->n_frames);
-    ser_free(x->copy_of);
-    ser_free(x->label);
-    ser_free(x->group);
-    ser_free(x->name);
-    *x = (examples){0};
-}
-
-static bool examples_reserve(examples *x, size_t n)
-{
-    x->frames = ser_alloc(n, sizeof *x->frames);
-    x->n_frames = ser_alloc(n, sizeof *x->n_frames);
-    x->copy_of = ser_alloc(n, sizeof *x->copy_of);
-    x->label = ser_alloc(n, sizeof *x->label);
-    x->group = ser_alloc(n, sizeof *x->group);
-    x->name = ser_alloc(n, sizeof *x->name);
-    return x->frames && x->n_frames && x->copy_of && x->label && x->group && x->name;
-}
-
-/* Frames of the chosen blocks alone. */
-static ser_status choose_blocks(examples *x, const ser_timnet_layout *layout, uint64_t blocks, ser_error *err)
-{
-    size_t n_in = 0, n_all = 0, n_values, n = x->rows.n + x->rows.n_unlabelled;
-    for (size_t b = 0; b < layout->n_blocks; b++)
-        n_in += blocks >> b & 1 ? layout->block_dims[b] : 0;
-    for (size_t i = 0; i < n; i++)
-        n_all += x->n_frames[i];
-    if (!ser_mul_size(&n_values, n_all, n_in) || !(x->chosen = ser_alloc(n_values, sizeof *x->chosen)))
-        return ser_fail_nomem(err);
-    float *to = x->chosen;
-    for (size_t i = 0; i < n; i++) {
-        const float *from = x->frames[i];
-        x->frames[i] = to;
-        for (size_t t = 0; t < x->n_frames[i]; t++, from += layout->dims)
-            for (size_t b = 0; b < layout->n_blocks; b++)
-                if (blocks >> b & 1) {
-                    memcpy(to, from + layout->offset[b], layout->block_dims[b] * sizeof *to);
-                    to += layout->block_dims[b];
-                }
-    }
-    x->rows.n_in = n_in;
-    return SER_OK;
-}
-
-/* Recordings of the target behind those of the source, as they are. */
-static void add_target(examples *x, const ser_learn_data *target)
-{
-    const ser_frame_set *set = target->frames;
-    for (size_t u = 0, r = x->rows.n; u < set->n; u++, r++) {
-        const ser_frame_row *row = ser_frame_set_row(set, u, 0);
-        x->frames[r] = row->x;
-        x->n_frames[r] = row->n_frames;
-        x->name[r] = target->corpus->utterances[u].name;
-    }
-    x->rows.n_unlabelled = set->n;
-}
-
-static bool networks_adapt(const ser_learn_settings *s)
-{
-    const ser_adapt_weights *w = &s->timnet.weights;
-    return s->transfer && (w->lmmd > 0 || w->entropy > 0 || w->balance > 0);
-}
-
-static bool layers_are_weighted(const ser_learn_settings *s)
-{
-    return s->candidates[0].weighted;
-}
-
-/* linear: what was chosen for it, where anything was. */
-static ser_status read_chosen(examples *x, const ser_learn_data *data, const ser_head_fit *linear,
-                              uint64_t blocks, const ser_learn_settings *s, ser_error *err)
-{
-    ser_timnet_layout layout = ser_timnet_layout_of(data->extractor);
-    if (!layers_are_weighted(s))
-        return blocks ? choose_blocks(x, &layout, blocks, err) : SER_OK;
-    ser_status st = ser_weighted_frames_init(&x->sums, x->frames, x->n_frames, x->rows.n, data->extractor,
-                                             linear->layer_weight, s->n_threads, err);
-    x->rows.n_in = x->sums.n_combined;
-    return st;
-}
-
-static ser_status examples_new(examples *x, const ser_learn_data *data, const int *fold, int test_fold,
-                               const ser_learn_settings *settings, ser_error *err)
-{
-    const ser_frame_set *set = data->frames;
-    const ser_corpus *corpus = data->corpus;
-    const ser_learn_data *target = networks_adapt(settings) ? settings->transfer->target : NULL;
-    bool has_speakers = true;
-    size_t n = 0;
-    if (!examples_reserve(x, set->n * (1 + set->n_copies) + (target ? target->frames->n : 0)))
-        return ser_fail_nomem(err);
-    for (size_t u = 0; u < set->n; u++) {
-        if (fold[u] == test_fold)
-            continue;
-        has_speakers = has_speakers && corpus->utterances[u].speaker >= 0;
-        size_t first = n;
-        for (size_t copy = 0; copy <= set->n_copies; copy++, n++) {
-            const ser_frame_row *row = ser_frame_set_row(set, u, copy);
-            x->frames[n] = row->x;
-            x->n_frames[n] = row->n_frames;
-            x->copy_of[n] = first;
-            x->label[n] = corpus->utterances[u].label;
-            x->group[n] = corpus->utterances[u].speaker;
-            x->name[n] = corpus->utterances[u].name;
-        }
-    }
-    x->rows = (ser_timnet_rows){.frames = x->frames,
-                                .n_frames = x->n_frames,
-                                .label = x->label,
-                                .group = has_speakers ? x->group : NULL,
-                                .copy_of = x->copy_of,
-                                .name = x->name,
-                                .labels = (const char *const *)corpus->labels,
-                                .n = n,
-                                .n_in = set->dims,
-                                .n_labels = corpus->n_labels};
-    if (target)
-        add_target(x, target);
-    return SER_OK;
-}
-
-/* ---- learning ---- */
-
-static bool blocks_are_free(const ser_learn_settings *s)
-{
-    for (size_t i = 1; i < s->n_candidates; i++)
-        if (s->candidates[i].blocks != s->candidates[0].blocks)
-            return true;
-    return false;
-}
-
-ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const int *fold, int test_fold,
-                          const ser_learn_settings *s, const char *what, ser_error *err)
-{
-    ser_rows rows = {0};
-    const ser_fit_settings settings = {.candidates = s->candidates,
-                                       .n_candidates = s->n_candidates,
-                                       .n_inner_folds = s->n_inner_folds,
-                                       .seed = s->seed,
-                                       .engine = s->engine,
-                                       .n_threads = s->n_threads,
-                                       .progress = s->progress,
-                                       .what = what};
-    ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, test_fold,
-                                     s->corpus_disjoint    ? SER_GROUPS_CORPORA
-                                     : s->speaker_disjoint ? SER_GROUPS_SPEAKERS
-                                                           : SER_GROUPS_NONE,
-                                     err);
-    if (st == SER_OK)
-        st = layers_are_weighted(s) ? ser_fit_weighted_head(out, &rows, &settings, err)
-                                    : ser_fit_head(out, &rows, &settings, err);
-    ser_dataset_rows_release(&rows);
-    return st;
-}
-
-/* Who is told of an epoch, and of what. */
-typedef struct listener {
-    const ser_learn_settings *settings;
-    const char *what;
-    size_t network;
-} listener;
-
-static void tell(void *context, const ser_timnet_epoch *e)
-{
-    const listener *l = context;
-    l->settings->on_epoch(l->settings->context, l->what, l->network, e);
-}
-
-static ser_status learn_network(ser_learned *out, size_t k, const ser_learn_data *data, const examples *x,
-                                const ser_learn_settings *s, uint64_t blocks, const char *what,
-                                const char *state, ser_error *err)
-{
-    ser_text path = {0}, title = {0};
-    listener own = {.settings = s, .what = what, .network = k + 1};
-    ser_timnet_settings settings = s->timnet;
-    settings.seed = s->seed + k;
-    settings.on_epoch = s->on_epoch ? tell : NULL;
-    settings.context = &own;
-    settings.speaker_disjoint = s->speaker_disjoint;
-    settings.n_threads = s->n_threads;
-    settings.progress = s->progress;
-    ser_text_append(&title, what);
-    if (s->n_networks > 1)
-        ser_text_appendf(&title, ", network %zu of %zu", k + 1, s->n_networks);
-    if (state)
-        ser_text_appendf(&path, "%s-%zu.safetensors", state, k + 1);
-    settings.what = title.s;
-    settings.state_path = path.s;
-    ser_status st = path.failed || title.failed
-                        ? ser_fail_nomem(err)
-                        : ser_timnet_train(&out->networks[k], &x->rows, &settings, err);
-    if (st == SER_OK && layers_are_weighted(s))
-        st = ser_weighted_frames_expand(&x->sums, &out->networks[k].member, err);
-    if (st == SER_OK) {
-        out->members[k] = out->networks[k].member;
-        out->members[k].blocks = blocks;
-        out->members[k].condense = data->frames->condense;
-        out->networks[k].member = (ser_timnet_member){0};
-    }
-    ser_text_release(&path);
-    ser_text_release(&title);
-    return st;
-}
-
-static ser_status learn_networks(ser_learned *out, const ser_learn_data *data, const int *fold, int test_fold,
-                                 const ser_learn_settings *s, const char *what, const char *state,
-                                 ser_error *err)
-{
-    examples x = {0};
-    uint64_t blocks = blocks_are_free(s) ? out->linear.chosen.blocks : 0;
-    out->networks = ser_alloc(s->n_networks, sizeof *out->networks);
-    out->members = ser_alloc(s->n_networks, sizeof *out->members);
-    if (!out->networks || !out->members)
-        return ser_fail_nomem(err);
-    out->n_networks = s->n_networks;
-    ser_status st = examples_new(&x, data, fold, test_fold, s, err);
-    if (st == SER_OK)
-        st = read_chosen(&x, data, &out->linear, blocks, s, err);
-    for (size_t k = 0; k < s->n_networks && st == SER_OK; k++)
-        st = learn_network(out, k, data, &x, s, blocks, what, state, err);
-    examples_release(&x);
-    return st;
+    if (out->n_kinds == SER_MAX_MODEL_KINDS)
+        return ser_fail(err, SER_E_ARG, "a model has at most %d kinds of parts", SER_MAX_MODEL_KINDS);
+    size_t i = out->n_kinds++;
+    out->kinds[i] = kind;
+    t->own = own;
+    return kind->learn(out, &out->own[i], t, err);
 }
 
 ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fold, int test_fold,
                      const ser_learn_settings *settings, const char *what, const char *state, ser_error *err)
 {
+    ser_kind_training t = {.data = data,
+                           .fold = fold,
+                           .test_fold = test_fold,
+                           .settings = settings,
+                           .what = what,
+                           .state = state};
     ser_status st = SER_OK;
-    *out = (ser_learned){.has_linear = settings->linear};
-    if (settings->linear && settings->transfer)
-        st = ser_learn_projection(out, data, fold, test_fold, settings, what, err);
-    else if (settings->linear ||
-             (settings->n_networks && (blocks_are_free(settings) || layers_are_weighted(settings))))
-        st = ser_learn_head(&out->linear, data, fold, test_fold, settings, what, err);
-    if (st == SER_OK && settings->n_networks)
-        st = learn_networks(out, data, fold, test_fold, settings, what, state, err);
+    *out = (ser_learned){0};
+    for (const ser_model_kind *const *k = ser_model_kinds(); *k && st == SER_OK; k++)
+        if ((*k)->is_asked(settings))
+            st = learn_part(out, *k, &t, NULL, err);
+    for (size_t i = 0; i < settings->n_more && st == SER_OK; i++)
+        st = learn_part(out, settings->more[i].kind, &t, settings->more[i].own, err);
     if (st != SER_OK)
         ser_learned_release(out);
     return st;
 }
 
-/* ---- answers ---- */
-
-static void score_linear(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
-                         int test_fold)
+/* Adds to the scores of the utterances asked about, then divides them. */
+static void average(float *scores, const float *part, const ser_kind_question *q, size_t n_labels, float n)
 {
-    const ser_linear *head = &l->linear.head;
-    for (size_t u = 0; u < data->store->n; u++) {
-        if (fold[u] != test_fold)
+    for (size_t u = 0; u < q->data->corpus->n_utterances; u++) {
+        if (q->fold[u] != q->test_fold)
             continue;
-        float *own = scores + u * head->n_labels;
-        ser_linear_logits(head, own, ser_store_row(data->store, u, ser_store_test_row(data->store)));
-        ser_softmax(own, head->n_labels, head->temperature);
+        for (size_t k = u * n_labels; k < (u + 1) * n_labels; k++)
+            scores[k] = (scores[k] + part[k]) / n;
     }
-}
-
-/* Each thread's own. */
-typedef struct network_worker {
-    ser_nn_work *nn;
-    ser_timnet_scorer *scorer;
-} network_worker;
-
-static void free_workers(network_worker *w, int n)
-{
-    for (int i = 0; w && i < n; i++) {
-        ser_timnet_scorer_free(&w[i].scorer);
-        ser_nn_work_free(&w[i].nn);
-    }
-    ser_free(w);
-}
-
-static ser_status new_workers(network_worker **out, int n, const ser_learned *l, const ser_extractor *e,
-                              const ser_nn_ops *ops, ser_error *err)
-{
-    const ser_timnet_layout layout = ser_timnet_layout_of(e);
-    network_worker *w = *out = ser_alloc((size_t)n, sizeof *w);
-    ser_status st = w ? SER_OK : ser_fail_nomem(err);
-    for (int i = 0; i < n && st == SER_OK; i++) {
-        st = ser_nn_work_new(&w[i].nn, ops, 1, err);
-        if (st == SER_OK)
-            st = ser_timnet_scorer_new(&w[i].scorer, l->members, l->n_networks, &layout, w[i].nn, err);
-    }
-    return st;
-}
-
-/* What networks are asked. */
-typedef struct question {
-    network_worker *workers;
-    const ser_frame_set *frames;
-    const int *fold; /* NULL: all are asked */
-    int test_fold;
-    size_t n_labels, row;
-    float *out;  /* (n, n_labels) */
-    bool add;    /* scores: the mean with what stands there */
-    bool logits; /* of the first network, of the recordings themselves */
-} question;
-
-static ser_status ask(void *context, size_t u, int worker, ser_error *err)
-{
-    const question *q = context;
-    if (q->fold && q->fold[u] != q->test_fold)
-        return SER_OK;
-    float own[SER_MAX_LABELS], *out = q->out + u * q->n_labels;
-    const ser_frame_row *row = ser_frame_set_row(q->frames, u, q->row);
-    const float *frames = row->x;
-    const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
-    if (q->logits)
-        return ser_timnet_logits(q->workers[worker].scorer, 0, &batch, out, err);
-    ser_status st = ser_timnet_score(q->workers[worker].scorer, &batch, own, err);
-    for (size_t k = 0; k < q->n_labels && st == SER_OK; k++)
-        out[k] = q->add ? (out[k] + own[k]) / 2 : own[k];
-    return st;
-}
-
-static ser_status ask_networks(const ser_learned *l, question *q, const ser_learn_data *data,
-                               const ser_nn_ops *ops, int n_threads, ser_error *err)
-{
-    int n = n_threads > 0 ? n_threads : ser_n_cores();
-    q->frames = data->frames;
-    q->n_labels = l->members[0].net->shape.n_labels;
-    ser_status st = new_workers(&q->workers, n, l, data->extractor, ops, err);
-    if (st == SER_OK)
-        st = ser_parallel_for(n, data->frames->n, ask, q, err);
-    free_workers(q->workers, n);
-    return st;
-}
-
-ser_status ser_learned_logits(const ser_learned *l, float *logits, const ser_learn_data *data,
-                              const ser_nn_ops *ops, int n_threads, ser_error *err)
-{
-    question q = {.out = logits, .logits = true};
-    return ask_networks(l, &q, data, ops, n_threads, err);
 }
 
 ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
                              int test_fold, const ser_nn_ops *ops, int n_threads, ser_error *err)
 {
-    question q = {.fold = fold, .test_fold = test_fold, .out = scores, .add = l->has_linear};
-    if (l->has_linear)
-        score_linear(l, scores, data, fold, test_fold);
-    if (!l->n_networks)
-        return SER_OK;
-    q.row = ser_frame_set_test_row(data->frames);
-    return ask_networks(l, &q, data, ops, n_threads, err);
+    const ser_kind_question q = {
+        .data = data, .fold = fold, .test_fold = test_fold, .ops = ops, .n_threads = n_threads};
+    if (!l->n_kinds)
+        return ser_fail(err, SER_E_ARG, "the model has no part that answers");
+    size_t n_labels = l->kinds[0]->n_labels(l, l->own[0]), n_values;
+    ser_status st = l->kinds[0]->score(l, l->own[0], scores, &q, err);
+    if (st != SER_OK || l->n_kinds == 1)
+        return st;
+    float *part = ser_mul_size(&n_values, data->corpus->n_utterances, n_labels)
+                      ? ser_alloc(n_values, sizeof *part)
+                      : NULL;
+    st = part ? SER_OK : ser_fail_nomem(err);
+    for (size_t i = 1; i < l->n_kinds && st == SER_OK; i++) {
+        st = l->kinds[i]->score(l, l->own[i], part, &q, err);
+        if (st == SER_OK)
+            average(scores, part, &q, n_labels, i + 1 == l->n_kinds ? (float)l->n_kinds : 1);
+    }
+    ser_free(part);
+    return st;
 }

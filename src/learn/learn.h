@@ -1,4 +1,4 @@
-/* Learning from a training part: the linear model, temporal networks, or both, whose calibrated scores are
+/* Learning from a training part: a model of one or more kinds (learn/kind.h), whose calibrated scores are
  * averaged. Everything that is chosen is chosen inside the training part. */
 #ifndef SER_LEARN_LEARN_H
 #define SER_LEARN_LEARN_H
@@ -30,6 +30,16 @@ typedef struct ser_learn_transfer {
     size_t n_sets;
 } ser_learn_transfer;
 
+typedef struct ser_model_kind ser_model_kind;
+typedef struct ser_fold_result ser_fold_result;
+enum { SER_MAX_MODEL_KINDS = 8 };
+
+/* A part of a kind that the table does not have, with settings of its own. */
+typedef struct ser_more_kind {
+    const ser_model_kind *kind;
+    const void *own;
+} ser_more_kind;
+
 typedef struct ser_learn_settings {
     bool linear;
     const ser_candidate *candidates; /* at least one; with more than one set of blocks, networks read the set
@@ -52,10 +62,16 @@ typedef struct ser_learn_settings {
     ser_engine engine; /* of linear models; networks have theirs in timnet.ops */
     int n_threads;
     const ser_progress *progress;
+    const ser_more_kind *more; /* (n_more): parts besides the linear one and the networks */
+    size_t n_more;
 } ser_learn_settings;
 
 /* The models of one training part. */
 typedef struct ser_learned {
+    const ser_model_kind *kinds[SER_MAX_MODEL_KINDS]; /* its parts */
+    void *own[SER_MAX_MODEL_KINDS];                   /* of each part: what its kind alone knows */
+    size_t n_kinds;
+    /* What is known of the two kinds that come with the program. */
     bool has_linear;
     ser_head_fit linear;           /* without has_linear, only what was chosen, if anything was */
     ser_adapted adapted;           /* with a transfer: the last projection; its own head is empty */

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/cache.h"
+#include "learn/kind.h"
 #include "learn/noises.h"
 #include "model/moments.h"
 #include "model/pooled.h"
@@ -87,66 +88,7 @@ ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_
     return st;
 }
 
-/* ---- from heads over everything that was computed to a model of what is used ---- */
-
-static void keep_layers(ser_feature_spec *spec, uint64_t blocks)
-{
-    size_t block = 0;
-    for (size_t i = 0; i < spec->n_parts; i++) {
-        ser_feature_part *p = &spec->parts[i];
-        if (!ser_feature_kind_is_encoder(p->kind)) {
-            block++;
-            continue;
-        }
-        size_t n_kept = 0;
-        for (size_t l = 0; l < p->n_layers; l++, block++)
-            if (blocks >> block & 1)
-                p->layers[n_kept++] = p->layers[l];
-        p->n_layers = n_kept;
-    }
-}
-
-/* Blocks outside an encoder cannot be left out of a specification, so they stay. */
-static uint64_t blocks_to_keep(const ser_feature_spec *spec, uint64_t used)
-{
-    size_t block = 0;
-    for (size_t i = 0; i < spec->n_parts; i++) {
-        const ser_feature_part *p = &spec->parts[i];
-        if (ser_feature_kind_is_encoder(p->kind))
-            block += p->n_layers;
-        else
-            used |= UINT64_C(1) << block++;
-    }
-    return used;
-}
-
-/* Copies the kept blocks' columns of a row of all features. */
-static void compress(float *to, const float *from, const ser_extractor *e, uint64_t blocks)
-{
-    for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
-        size_t offset, dims;
-        ser_extractor_block(e, b, &offset, &dims);
-        if (!(blocks >> b & 1))
-            continue;
-        memcpy(to, from + SER_N_STATISTICS * offset, SER_N_STATISTICS * dims * sizeof *to);
-        to += SER_N_STATISTICS * dims;
-    }
-}
-
-static ser_status compress_head(ser_linear *out, const ser_linear *head, const ser_extractor *e,
-                                uint64_t blocks, size_t n_in, ser_error *err)
-{
-    ser_status st = ser_linear_init(out, n_in, head->n_labels, err);
-    if (st != SER_OK)
-        return st;
-    compress(out->mean, head->mean, e, blocks);
-    compress(out->scale, head->scale, e, blocks);
-    for (size_t k = 0; k < head->n_labels; k++)
-        compress(out->w + k * n_in, head->w + k * head->n_in, e, blocks);
-    memcpy(out->bias, head->bias, head->n_labels * sizeof *head->bias);
-    out->temperature = head->temperature;
-    return SER_OK;
-}
+/* ---- a model of what is used ---- */
 
 static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_error *err)
 {
@@ -159,16 +101,6 @@ static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_e
     return m->labels ? SER_OK : ser_fail_nomem(err);
 }
 
-/* Bit b of the result: the b-th of the kept blocks. */
-static uint64_t renumber(uint64_t blocks, uint64_t kept)
-{
-    uint64_t out = 0;
-    for (size_t b = 0, to = 0; b < 64; b++)
-        if (kept >> b & 1)
-            out |= (blocks >> b & 1) << to++;
-    return out;
-}
-
 /* What a model is put together from; baseline and voice may be NULL. */
 typedef struct parts {
     ser_learned *learned;
@@ -176,59 +108,33 @@ typedef struct parts {
     const float *spread; /* of the baseline's features */
 } parts;
 
-static uint64_t blocks_used(const parts *p, const ser_extractor *e)
+static ser_kept what_is_kept(const parts *p, const ser_extractor *e)
 {
-    uint64_t all = ser_all_blocks(ser_extractor_n_blocks(e)), used = 0;
-    if (p->learned->has_linear)
-        used |= p->learned->linear.chosen.blocks;
-    if (p->baseline)
-        used |= p->baseline->chosen.blocks;
-    for (size_t i = 0; i < p->learned->n_networks; i++)
-        used |= p->learned->members[i].blocks ? p->learned->members[i].blocks : all;
-    return blocks_to_keep(ser_extractor_spec(e), used);
-}
-
-static ser_status move_networks(ser_model_data *m, ser_learned *learned, uint64_t kept, ser_error *err)
-{
-    if (!learned->n_networks)
-        return SER_OK;
-    if (!(m->networks = ser_alloc(learned->n_networks, sizeof *m->networks)))
-        return ser_fail_nomem(err);
-    m->n_networks = learned->n_networks;
-    for (size_t i = 0; i < m->n_networks; i++) {
-        m->networks[i] = learned->members[i];
-        if (m->networks[i].blocks) /* else whole frames: then all blocks are kept */
-            m->networks[i].blocks = renumber(m->networks[i].blocks, kept);
-        learned->members[i] = (ser_timnet_member){0};
-    }
-    return SER_OK;
+    const ser_learned *l = p->learned;
+    uint64_t used = p->baseline ? p->baseline->chosen.blocks : 0;
+    for (size_t i = 0; i < l->n_kinds; i++)
+        used |= l->kinds[i]->blocks(l, l->own[i], e);
+    return ser_kept_of(e, used);
 }
 
 static ser_status assemble(ser_model_data *m, const parts *p, const ser_learn_data *data, ser_error *err)
 {
-    const ser_extractor *e = data->extractor;
-    uint64_t kept = blocks_used(p, e);
-    size_t n_in = 0;
-    for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
-        size_t offset, dims;
-        ser_extractor_block(e, b, &offset, &dims);
-        n_in += kept >> b & 1 ? SER_N_STATISTICS * dims : 0;
-    }
-    m->spec = *ser_extractor_spec(e);
-    keep_layers(&m->spec, kept);
+    const ser_kept kept = what_is_kept(p, data->extractor);
+    ser_learned *l = p->learned;
+    m->spec = ser_kept_spec(&kept);
     ser_status st = copy_labels(m, data->corpus, err);
-    if (st == SER_OK && p->learned->has_linear)
-        st = compress_head(&m->plain, &p->learned->linear.head, e, kept, n_in, err);
+    for (size_t i = 0; i < l->n_kinds && st == SER_OK; i++)
+        st = l->kinds[i]->save(m, l, l->own[i], &kept, err);
     if (st == SER_OK && p->voice)
-        st = compress_head(&m->voice, &p->voice->head, e, kept, n_in, err);
+        st = ser_kept_head(&m->voice, &p->voice->head, &kept, err);
     if (st == SER_OK && p->baseline) {
-        st = compress_head(&m->baseline, &p->baseline->head, e, kept, n_in, err);
-        if (st == SER_OK && !(m->baseline_spread = ser_alloc(n_in, sizeof *m->baseline_spread)))
+        st = ser_kept_head(&m->baseline, &p->baseline->head, &kept, err);
+        if (st == SER_OK && !(m->baseline_spread = ser_alloc(kept.n_in, sizeof *m->baseline_spread)))
             st = ser_fail_nomem(err);
         if (st == SER_OK)
-            compress(m->baseline_spread, p->spread, e, kept);
+            ser_kept_compress(m->baseline_spread, p->spread, &kept);
     }
-    return st == SER_OK ? move_networks(m, p->learned, kept, err) : st;
+    return st;
 }
 
 ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const ser_learn_data *data,

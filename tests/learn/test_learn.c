@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "learn/honest.h"
+#include "learn/kind.h"
 #include "learn/rows.h"
 #include "model/pooled.h"
 #include "run/report_json.h"
@@ -231,6 +232,102 @@ static void test_corpora_left_out(void)
     make_corpus();
 }
 
+/* ---- a kind of model of one's own ---- */
+
+/* It answers with the shares of the emotions in its training part. */
+static size_t n_released;
+
+static ser_status learn_shares(ser_learned *l, void **own, const ser_kind_training *t, ser_error *err)
+{
+    (void)l;
+    float *share = *own = ser_alloc(N_LABELS, sizeof *share);
+    if (!share)
+        return ser_fail_nomem(err);
+    float n = 0;
+    for (int u = 0; u < N; u++)
+        n += t->fold[u] != t->test_fold;
+    for (int u = 0; u < N; u++)
+        if (t->fold[u] != t->test_fold)
+            share[t->data->corpus->utterances[u].label] += *(const float *)t->own / n;
+    return SER_OK;
+}
+
+static void release_shares(void *own)
+{
+    n_released++;
+    ser_free(own);
+}
+
+static size_t n_shares(const ser_learned *l, const void *own)
+{
+    (void)l;
+    (void)own;
+    return N_LABELS;
+}
+
+static ser_status score_shares(const ser_learned *l, const void *own, float *scores,
+                               const ser_kind_question *q, ser_error *err)
+{
+    (void)l;
+    (void)err;
+    for (size_t u = 0; u < N; u++)
+        if (q->fold[u] == q->test_fold)
+            memcpy(scores + u * N_LABELS, own, N_LABELS * sizeof *scores);
+    return SER_OK;
+}
+
+static void describe_shares(ser_fold_result *r, const ser_learned *l, const void *own)
+{
+    (void)l;
+    r->temperature = ((const float *)own)[0];
+}
+
+static void test_a_kind_of_its_own(void)
+{
+    static const ser_model_kind kind = {.name = "shares",
+                                        .learn = learn_shares,
+                                        .release = release_shares,
+                                        .n_labels = n_shares,
+                                        .score = score_shares,
+                                        .describe = describe_shares};
+    const float scale = 1;
+    const ser_more_kind more = {&kind, &scale};
+    ser_error err = {0};
+    ser_folds *folds = NULL;
+    ser_evaluation alone, linear, both;
+    ser_store *store = make_store(2);
+    const ser_protocol loso = {.kind = SER_PROTOCOL_LOSO};
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    ser_evaluate_settings settings = {.learn = {.candidates = candidates,
+                                                .n_candidates = 2,
+                                                .n_inner_folds = 3,
+                                                .speaker_disjoint = true,
+                                                .seed = 46,
+                                                .n_threads = 2,
+                                                .more = &more,
+                                                .n_more = 1},
+                                      .seed = 46};
+    CHECK_OK(ser_folds_new(&folds, &corpus, &loso, 46, &err), &err);
+    CHECK_OK(ser_evaluate(&alone, &data, folds, &settings, &err), &err);
+    CHECK_OK(evaluate(&linear, folds, store, 2, &err), &err);
+    settings.learn.linear = true;
+    CHECK_OK(ser_evaluate(&both, &data, folds, &settings, &err), &err);
+    CHECK(n_released == 2 * N_SPEAKERS && !alone.folds[0].has_choice && both.folds[0].has_choice);
+    for (size_t i = 0; i < N * N_LABELS; i++)
+        CHECK(fabsf(alone.scores[i] - 1.0f / N_LABELS) < 0.1f && linear.scores[i] != alone.scores[i] &&
+              both.scores[i] == (linear.scores[i] + alone.scores[i]) / 2);
+    CHECK(alone.folds[0].temperature == alone.scores[0] && both.folds[0].temperature == alone.scores[0]);
+    settings.learn.linear = false;
+    settings.learn.n_more = 0;
+    ser_evaluation none;
+    CHECK_FAILS(ser_evaluate(&none, &data, folds, &settings, &err), SER_E_ARG, &err, "no part that answers");
+    ser_evaluation_release(&alone);
+    ser_evaluation_release(&linear);
+    ser_evaluation_release(&both);
+    ser_folds_free(&folds);
+    ser_store_free(&store);
+}
+
 /* Each protocol gives what ser_evaluate gives for it; what the corpus does not tell is left out with its
  * reason. */
 static void test_honest(void)
@@ -308,6 +405,7 @@ int main(void)
     test_corpora_left_out();
     test_rows_of_corpora();
     test_honest();
+    test_a_kind_of_its_own();
     ser_extractor_free(&extractor);
     return test_summary();
 }
