@@ -82,6 +82,12 @@ ser_status ser_tune_update(tune_learned *l, ser_tune_net *net, ser_tune_work *wo
                            const ser_tune_settings *s, uint64_t n_steps, double *norm, ser_error *err);
 double ser_tune_rate_at(const ser_tune_settings *s, uint64_t step, uint64_t n_steps);
 
+/* ---- fine_room.c ---- */
+
+/* SER_E_NOMEM, SER_E_IO: memory or disk will not suffice. */
+ser_status ser_tune_check_room(const ser_tune_net *net, const tune_learned *l, const ser_tune_settings *s,
+                               ser_error *err);
+
 /* ---- fine_lora.c ---- */
 
 /* n, values and what LoRA has; no items. */

@@ -165,6 +165,8 @@ static ser_status start(training *t, ser_error *err)
         (st = ser_tune_learned_init(&t->learned, t->net, s, err)) != SER_OK)
         return st;
     t->progress.learned = &t->learned;
+    if ((st = ser_tune_check_room(t->net, &t->learned, s, err)) != SER_OK)
+        return st;
     if (s->state_path)
         st = ser_tune_state_read(&t->progress, s->state_path, &t->fingerprint, s->n_epochs, err);
     if (st == SER_OK &&

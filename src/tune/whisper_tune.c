@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/threads.h"
+#include "encoder/encoder.h"
 #include "tune/parts.h"
 
 #include <math.h>
@@ -94,7 +95,7 @@ typedef struct part {
     size_t margin, n_bytes; /* margin: zeros in front, and behind */
 } part;
 
-enum { MAX_PARTS = 32 + SER_TUNE_MAX_POOLED + 12 * 64 };
+enum { MAX_PARTS = 32 + 12 * SER_ENCODER_MAX_LAYERS };
 
 /* What belongs to one layer, or to all that do not learn. */
 static size_t list_kept(part *parts, tune_kept *k, const ser_tune_work *w, size_t n)
@@ -234,6 +235,33 @@ static ser_status init_mel(ser_tune_work *w, ser_error *err)
     return st;
 }
 
+/* What does not depend on a batch. */
+static void describe(ser_tune_work *w, const ser_tune_net *net, ser_dtype type, bool learns, size_t memory)
+{
+    *w = (ser_tune_work){
+        .net = net, .type = type, .size = ser_dtype_size(type), .learns = learns, .most_memory = memory};
+    w->n_panels = net->shape.n_ffn % net->shape.dims ? 1 : net->shape.n_ffn / net->shape.dims;
+    w->width = net->shape.n_ffn / w->n_panels;
+    w->n_sums = 8 * net->shape.dims + net->shape.n_ffn;
+}
+
+size_t ser_tune_memory(const ser_tune_net *net, const ser_nn_ops *ops, size_t n, size_t n_samples,
+                       size_t memory)
+{
+    ser_tune_work w;
+    tune_kept shared, layers[SER_ENCODER_MAX_LAYERS];
+    part parts[MAX_PARTS];
+    size_t n_frames = (n_samples / HOP_SAMPLES + 1) / 2;
+    size_t n_rows = n * ((n_frames + ROUND_ROWS) / ROUND_ROWS * ROUND_ROWS);
+    n_rows = (n_rows + TUNE_ROUND - 1) / TUNE_ROUND * TUNE_ROUND;
+    describe(&w, net, ser_nn_ops_type(ops), true, memory);
+    w.layers = layers;
+    size_t n_bytes = bytes_of(parts, list_parts(parts, &w, &shared, net->shape.from, n_rows));
+    if (memory && n_bytes > memory)
+        n_bytes = bytes_of(parts, list_parts(parts, &w, &shared, net->shape.last, n_rows));
+    return n_bytes;
+}
+
 ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, bool learns,
                              size_t memory, ser_error *err)
 {
@@ -241,14 +269,9 @@ ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_n
     ser_tune_work *w = ser_alloc(1, sizeof *w);
     if (!w)
         return ser_fail_nomem(err);
-    *w = (ser_tune_work){.net = net, .nn = nn, .type = ser_nn_work_type(nn)};
-    w->learns = learns;
-    w->most_memory = memory;
-    w->size = ser_dtype_size(w->type);
+    describe(w, net, ser_nn_work_type(nn), learns, memory);
+    w->nn = nn;
     w->n_threads = ser_nn_n_threads(nn);
-    w->n_panels = net->shape.n_ffn % net->shape.dims ? 1 : net->shape.n_ffn / net->shape.dims;
-    w->width = net->shape.n_ffn / w->n_panels;
-    w->n_sums = 8 * net->shape.dims + net->shape.n_ffn;
     w->layers = ser_alloc((size_t)net->shape.last, sizeof *w->layers);
     if (w->type != SER_F32)
         w->typed = ser_alloc(net->n_values, w->size);

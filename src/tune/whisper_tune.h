@@ -73,6 +73,10 @@ typedef struct ser_tune_work ser_tune_work;
 ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_nn_work *nn, bool learns,
                              size_t memory, ser_error *err);
 void ser_tune_work_free(ser_tune_work **work);
+/* Bytes that activations and their gradients take for batches of n recordings of n_samples, with that much
+ * memory. */
+size_t ser_tune_memory(const ser_tune_net *net, const ser_nn_ops *ops, size_t n, size_t n_samples,
+                       size_t memory);
 
 /* A batch: either sound at 16 kHz (pcm[i], n_samples[i] up to shape.max_samples and at least one frame's
  * 160), or, when the stem and the layers below `from` do not learn, what hidden state `from` is: hidden[i]

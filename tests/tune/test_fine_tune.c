@@ -285,6 +285,14 @@ static void test_bad_rows(void)
     CHECK_FAILS(ser_tune_train(&fit, net, &with, &s, &err), SER_E_ARG, &err, "weight 0");
     s.max_samples = 17000;
     CHECK_FAILS(ser_tune_train(&fit, net, &rows, &s, &err), SER_E_ARG, &err, "17000 samples");
+    s = golden_settings(ops);
+    s.lora_rank = 4; /* beside a pull */
+    CHECK_FAILS(ser_tune_train(&fit, net, &rows, &s, &err), SER_E_ARG, &err, "no pull");
+    /* Three times as many recordings take three times the memory; less where layers are computed again. */
+    size_t some = ser_tune_memory(net, ops, 8, MAX_SAMPLES, 0),
+           more = ser_tune_memory(net, ops, 24, MAX_SAMPLES, 0);
+    CHECK(more > 2.9 * (double)some && more < 3.1 * (double)some);
+    CHECK(ser_tune_memory(net, ops, 24, MAX_SAMPLES, some) < 0.8 * (double)more);
     ser_tune_net_free(&net);
     ser_nn_ops_free(&ops);
 }
@@ -361,6 +369,42 @@ static void test_head(void)
     ser_nn_ops_free(&ops);
 }
 
+/* The encoder that is saved gives what the net heard. */
+static void test_save(void)
+{
+    ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
+    ser_tune_net *net = open_tiny(NULL, 0);
+    ser_tune_settings s = golden_settings(ops);
+    ser_tune_fit fit;
+    ser_error err = {0};
+    s.n_epochs = 2;
+    CHECK_OK(ser_tune_train(&fit, net, &rows, &s, &err), &err);
+    CHECK_OK(ser_tune_save_encoder(net, NULL, scratch("encoder"), &err), &err);
+    float *pooled = ser_alloc(N_ROWS * net->n_in, sizeof *pooled);
+    CHECK_OK(ser_tune_features(pooled, net, &rows, NULL, NULL, N_ROWS, &s, &err), &err);
+    ser_encoder *e = NULL;
+    ser_encoder_work *work = NULL;
+    CHECK_OK(ser_encoder_open(&e, scratch("encoder"), -1, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
+    CHECK_OK(ser_encoder_work_new(&work, e, 1, &err), &err);
+    size_t dims = net->shape.dims, n_frames = ser_encoder_n_frames(e, lengths[0]);
+    float *hidden = ser_alloc(n_frames * 2 * dims, sizeof *hidden);
+    CHECK_OK(ser_encoder_run(e, work, hidden, sound, lengths[0], 0, (const int[]){1, 2}, 2, &err), &err);
+    for (size_t j = 0; j < 2; j++)
+        for (size_t k = 0; k < dims; k++) {
+            double sum = 0;
+            for (size_t t = 0; t < n_frames; t++)
+                sum += (double)hidden[(t * 2 + j) * dims + k];
+            CHECK(fabs(sum / (double)n_frames - (double)pooled[2 * j * dims + k]) < 2e-5);
+        }
+    ser_free(hidden);
+    ser_free(pooled);
+    ser_encoder_work_free(&work);
+    ser_encoder_close(&e);
+    ser_tune_fit_release(&fit);
+    ser_tune_net_free(&net);
+    ser_nn_ops_free(&ops);
+}
+
 int main(void)
 {
     scratch_make();
@@ -374,6 +418,7 @@ int main(void)
     test_bad_rows();
     test_order();
     test_head();
+    test_save();
     ser_free(sound);
     scratch_remove();
     return test_summary();
