@@ -1,12 +1,47 @@
 /* Runs a fuzz target on the files, and all files in the folders, that are named on the command line: the
- * inputs that once crashed, as a test, with any compiler. */
-#include "fuzz.h"
+ * inputs that once crashed, as a test, with any compiler. Where the target has a mutator of its own, each
+ * input is run in some altered forms too, the same ones each time. */
+#include "mutate.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+enum { N_ALTERED = 40, MAX_GROWTH = 4096 };
+
 static size_t n_inputs;
+
+__attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t n_max,
+                                                     unsigned int seed);
+
+/* Instead of libFuzzer's: one byte becomes another. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t n, size_t n_max)
+{
+    static fuzz_random r;
+    (void)n_max;
+    if (n)
+        data[fuzz_below(&r, n)] = (uint8_t)fuzz_next(&r);
+    return n;
+}
+
+static void run_altered(const uint8_t *bytes, size_t n)
+{
+    uint8_t *copy = malloc(n + MAX_GROWTH);
+    if (!copy)
+        abort();
+    size_t n_now = n;
+    for (unsigned int i = 0; i < N_ALTERED; i++) {
+        if (i % 4 == 0) { /* four changes on top of each other, then anew */
+            memcpy(copy, bytes, n);
+            n_now = n;
+        }
+        n_now = LLVMFuzzerCustomMutator(copy, n_now, n + MAX_GROWTH, i);
+        if (n_now > n + MAX_GROWTH)
+            abort();
+        LLVMFuzzerTestOneInput(copy, n_now);
+    }
+    free(copy);
+}
 
 static int run_file(const char *path)
 {
@@ -28,6 +63,8 @@ static int run_file(const char *path)
     }
     fclose(f);
     LLVMFuzzerTestOneInput(bytes, n);
+    if (LLVMFuzzerCustomMutator && n)
+        run_altered(bytes, n);
     n_inputs++;
     free(bytes);
     return 0;

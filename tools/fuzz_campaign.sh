@@ -1,0 +1,85 @@
+#!/bin/sh
+# Fuzzes the readers: every target, or those named, with a stated number of inputs each, beginning with the committed
+# corpora in fuzz/seeds; then says for each reader how many ran, how long, and how much of its source they reach.
+# Usage: tools/fuzz_campaign.sh N [TARGET...]       (clang and llvm of `sh setup.sh packages-test`)
+#   MERGE=1   writes what reaches more of a reader into its committed corpus, minimised
+#   JOBS=N    processes at a time (default: 1)
+# What it works on is kept in build-fuzz/campaign, so that a second call goes on. Exit status 1: something crashed, ran
+# out of memory (512 MB) or of time (20 s for one input); the input lies in build-fuzz/campaign/TARGET.
+set -eu
+cd "$(dirname "$0")/.."
+top=$PWD
+n=${1:?how many inputs for each target}; shift
+all=$(sed -n "s/^  '\([a-z0-9_]*\)': .*_dep,$/\1/p" fuzz/meson.build)
+targets=${*:-$all}
+
+sources() { # of the reader that a target runs
+  case $1 in
+    audio) echo src/audio/audio.c src/audio/container.c src/audio/decoder.c src/audio/kind.c src/audio/mpeg.c src/audio/ogg.c \
+      src/audio/outline.c src/audio/source.c src/audio/wav.c ;;
+    csv) echo src/io/csv.c ;;
+    encoder) echo src/encoder/config.c src/encoder/modules.c src/encoder/whisper.c src/encoder/wav2vec2_config.c ;;
+    escape) echo src/report/escape.c ;;
+    hub) echo src/net/listing.c ;;
+    index) echo src/data/index.c ;;
+    keras_h5) echo src/keras/h5.c src/keras/read.c ;;
+    mapping) echo src/corpus/mapping.c ;;
+    model) echo src/model/model_file.c ;;
+    npy) echo src/io/npy.c ;;
+    options) echo src/cli/options.c ;;
+    pickle) echo src/io/pickle.c ;;
+    report) echo src/run/report_json.c ;;
+    safetensors) echo src/io/safetensors.c ;;
+    torch) echo src/io/torch.c src/io/zip.c src/io/pickle.c ;;
+  esac
+}
+
+build() { # FOLDER OPTIONS...: the targets, named by $prefix
+  dir=$1; shift
+  [ -e "$dir/build.ninja" ] || CC=clang meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; exit 1; }
+  # shellcheck disable=SC2046,SC2086
+  ninja -C "$dir" $(for t in $targets; do echo "fuzz/$prefix-$t"; done) >"$dir.log" 2>&1 || { tail -n 30 "$dir.log"; exit 1; }
+}
+
+prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+prefix=run build build-fuzz-coverage --buildtype=debugoptimized -Db_lundef=false \
+  -Dc_args='-fprofile-instr-generate -fcoverage-mapping' -Dc_link_args='-fprofile-instr-generate'
+
+campaign=$top/build-fuzz/campaign
+run_one() { # TARGET
+  mkdir -p "$campaign/$1/corpus"
+  (cd "$campaign/$1" && UBSAN_OPTIONS=halt_on_error=1 "$top/build-fuzz/fuzz/fuzz-$1" -runs="$n" -timeout=20 -rss_limit_mb=512 \
+    -max_len=65536 -print_final_stats=1 corpus "$top/fuzz/seeds/$1" >log 2>&1 && echo 0 >status || echo 1 >status)
+}
+running=0
+for t in $targets; do
+  run_one "$t" &
+  running=$((running + 1))
+  [ $((running % ${JOBS:-1})) != 0 ] || wait
+done
+wait
+
+status=0
+printf '%-12s %12s %9s %8s  %s\n' reader inputs seconds corpus 'lines reached'
+for t in $targets; do
+  log=$campaign/$t/log
+  ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  per_s=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+  if [ "${MERGE:-0}" = 1 ]; then
+    rm -rf "$campaign/$t/merged" && mkdir -p "$campaign/$t/merged"
+    "build-fuzz/fuzz/fuzz-$t" -merge=1 -max_len=4096 "$campaign/$t/merged" "$campaign/$t/corpus" "fuzz/seeds/$t" >/dev/null 2>&1 || true
+    for f in "$campaign/$t/merged"/*; do [ ! -e "$f" ] || cp -n "$f" "fuzz/seeds/$t/"; done
+  fi
+  LLVM_PROFILE_FILE=$campaign/$t/profile "build-fuzz-coverage/fuzz/run-$t" "fuzz/seeds/$t" "$campaign/$t/corpus" >/dev/null 2>&1 || true
+  llvm-profdata merge -o "$campaign/$t/merged.profile" "$campaign/$t/profile"
+  # shellcheck disable=SC2046
+  reached=$(llvm-cov report "build-fuzz-coverage/fuzz/run-$t" -instr-profile="$campaign/$t/merged.profile" $(sources "$t") |
+    sed -n 's/^TOTAL .* \([0-9.]*%\) *[0-9]* *[0-9]* *[0-9.-]*%*$/\1/p')
+  printf '%-12s %12s %9s %8s  %s\n' "$t" "${ran:-?}" "$(( ${ran:-0} / (${per_s:-0} + 1) ))" "$(ls "$campaign/$t/corpus" | wc -l)" "$reached"
+  if [ "$(cat "$campaign/$t/status")" != 0 ]; then
+    status=1
+    echo "FAILED: see $log"
+    sed -n '/ERROR\|runtime error\|SUMMARY\|Test unit written/p' "$log" | head -n 5
+  fi
+done
+exit $status
