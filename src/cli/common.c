@@ -4,11 +4,6 @@
 
 static const char *const precision_names[] = {"auto", "fp32", "bf16", "int8"};
 
-const char *ser_precision_name(ser_precision p)
-{
-    return precision_names[p];
-}
-
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings)
 {
     settings->engine = strcmp(o->engine, "ref") == 0 ? SER_ENGINE_REF : SER_ENGINE_ONEDNN;
@@ -17,14 +12,4 @@ void ser_engine_options_apply(const ser_engine_options *o, ser_settings *setting
     for (size_t i = 0; i < sizeof precision_names / sizeof *precision_names; i++)
         if (strcmp(o->precision, precision_names[i]) == 0)
             settings->precision = (ser_precision)i;
-}
-
-ser_status ser_open_encoders(ser_encoders *out, const ser_engine_options *o, const ser_feature_spec *spec,
-                             ser_error *err)
-{
-    ser_settings settings;
-    ser_default_settings(&settings);
-    ser_engine_options_apply(o, &settings);
-    return ser_encoders_open(out, spec, o->encoders.items, o->encoders.n, settings.engine, settings.precision,
-                             err);
 }

@@ -3,7 +3,6 @@
 #define SER_CLI_COMMON_H
 
 #include "cli/options.h"
-#include "extract/encoders.h"
 
 /* How encoders compute, and where they lie. */
 typedef struct ser_engine_options {
@@ -13,7 +12,6 @@ typedef struct ser_engine_options {
 
 /* clang-format off */
 #define SER_ENGINE_OPTIONS_AUTO {.precision = "auto", .engine = "onednn"}
-#define SER_ENGINE_OPTIONS_FP32 {.precision = "fp32", .engine = "onednn"}
 
 #define SER_ENGINE_OPTIONS(o) \
     {SER_OPTION_GROUP, .help = "Encoder"}, \
@@ -23,11 +21,5 @@ typedef struct ser_engine_options {
 /* clang-format on */
 
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings);
-
-/* Opens the encoders that the specification needs. */
-ser_status ser_open_encoders(ser_encoders *out, const ser_engine_options *o, const ser_feature_spec *spec,
-                             ser_error *err);
-
-const char *ser_precision_name(ser_precision p);
 
 #endif

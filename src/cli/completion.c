@@ -9,28 +9,28 @@ typedef enum value_kind { NOTHING, WORDS, FILES, FOLDERS } value_kind;
 static value_kind kind_of(const ser_option *o)
 {
     static const char *const files[] = {"FILE", "PATH", "CORPUS", "OUT", "REPORT", "AUDIO"};
-    if (o->kind == SER_OPTION_CHOICE)
+    if (ser_option_shape(o) == SER_OPTION_CHOICE)
         return WORDS;
-    if (o->kind != SER_OPTION_STRING && o->kind != SER_OPTION_LIST)
+    if (ser_option_shape(o) != SER_OPTION_STRING && ser_option_shape(o) != SER_OPTION_LIST)
         return NOTHING;
-    if (strstr(o->argument, "DIR") || strstr(o->argument, "FOLDER"))
+    if (strstr(ser_option_argument(o), "DIR") || strstr(ser_option_argument(o), "FOLDER"))
         return FOLDERS;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (strstr(o->argument, files[i]))
+        if (strstr(ser_option_argument(o), files[i]))
             return FILES;
     return NOTHING;
 }
 
 static bool is_end(const ser_option *o)
 {
-    return !o || o->kind == SER_OPTION_END;
+    return !o || ser_option_shape(o) == SER_OPTION_END;
 }
 
 static void append_words(ser_text *t, const char *choices)
 {
     const char *word;
     size_t n;
-    for (size_t i = 0; (n = ser_choice_word(&word, choices, i)) > 0; i++) {
+    for (size_t i = 0; (n = ser_field_word(&word, choices, i)) > 0; i++) {
         ser_text_append(t, i ? " " : "");
         ser_text_append_n(t, word, n);
     }
@@ -51,7 +51,7 @@ static void append_bash_values(ser_text *t, const ser_option *options)
 {
     ser_text_append(t, "        case $prev in\n");
     for (const ser_option *o = options; !is_end(o); o++) {
-        if (o->kind == SER_OPTION_GROUP || o->kind == SER_OPTION_FLAG)
+        if (ser_option_shape(o) == SER_OPTION_GROUP || ser_option_shape(o) == SER_OPTION_FLAG)
             continue;
         ser_text_appendf(t, "        --%s", o->name);
         if (o->letter)
@@ -59,7 +59,7 @@ static void append_bash_values(ser_text *t, const ser_option *options)
         switch (kind_of(o)) {
         case WORDS:
             ser_text_append(t, ") words='");
-            append_words(t, o->argument);
+            append_words(t, ser_option_argument(o));
             ser_text_append(t, "' ;;\n");
             break;
         case FILES:
@@ -94,7 +94,7 @@ void ser_generate_bash(ser_text *t, const ser_program *program)
     for (const ser_command *const *c = program->commands; *c; c++) {
         ser_text_appendf(t, "    %s)\n        options='--help", (*c)->name);
         for (const ser_option *o = (*c)->options; !is_end(o); o++)
-            if (o->kind != SER_OPTION_GROUP)
+            if (ser_option_shape(o) != SER_OPTION_GROUP)
                 ser_text_appendf(t, " --%s", o->name);
         ser_text_append(t, "'\n");
         append_bash_values(t, (*c)->options);
@@ -116,10 +116,10 @@ void ser_generate_bash(ser_text *t, const ser_program *program)
 /* '(-m --model)'{-m+,--model=}'[meaning]:FILE:_files' */
 static void append_zsh_option(ser_text *t, const ser_option *o)
 {
-    bool has_value = o->kind != SER_OPTION_FLAG;
+    bool has_value = ser_option_shape(o) != SER_OPTION_FLAG;
     ser_text_append(t, " \\\n                '");
-    ser_text_append(t, o->kind == SER_OPTION_LIST ? "*" : "");
-    if (o->letter && o->kind != SER_OPTION_LIST)
+    ser_text_append(t, ser_option_shape(o) == SER_OPTION_LIST ? "*" : "");
+    if (o->letter && ser_option_shape(o) != SER_OPTION_LIST)
         ser_text_appendf(t, "(-%c --%s)", o->letter, o->name);
     if (o->letter)
         ser_text_appendf(t, "'{-%c%s,--%s%s}'", o->letter, has_value ? "+" : "", o->name,
@@ -131,13 +131,13 @@ static void append_zsh_option(ser_text *t, const ser_option *o)
     ser_text_append(t, "]");
     if (has_value) {
         ser_text_append(t, ":");
-        append_quoted(t, o->kind == SER_OPTION_CHOICE ? o->name : o->argument, ":\\");
+        append_quoted(t, ser_option_shape(o) == SER_OPTION_CHOICE ? o->name : ser_option_argument(o), ":\\");
         ser_text_append(t, ":");
     }
     switch (kind_of(o)) {
     case WORDS:
         ser_text_append(t, "(");
-        append_words(t, o->argument);
+        append_words(t, ser_option_argument(o));
         ser_text_append(t, ")");
         break;
     case FILES:
@@ -175,7 +175,7 @@ void ser_generate_zsh(ser_text *t, const ser_program *program)
         ser_text_appendf(t, "        %s)\n            _arguments -S '(- *)'{-h,--help}'[show help]'",
                          (*c)->name);
         for (const ser_option *o = (*c)->options; !is_end(o); o++)
-            if (o->kind != SER_OPTION_GROUP)
+            if (ser_option_shape(o) != SER_OPTION_GROUP)
                 append_zsh_option(t, o);
         ser_text_append(t, " \\\n                '*:file:_files' ;;\n");
     }
@@ -193,7 +193,7 @@ static void append_fish_option(ser_text *t, const char *command, const ser_optio
     switch (kind_of(o)) {
     case WORDS:
         ser_text_append(t, " -x -a '");
-        append_words(t, o->argument);
+        append_words(t, ser_option_argument(o));
         ser_text_append(t, "'");
         break;
     case FILES:
@@ -203,7 +203,7 @@ static void append_fish_option(ser_text *t, const char *command, const ser_optio
         ser_text_append(t, " -x -a '(__fish_complete_directories)'");
         break;
     case NOTHING:
-        ser_text_append(t, o->kind == SER_OPTION_FLAG ? "" : " -x");
+        ser_text_append(t, ser_option_shape(o) == SER_OPTION_FLAG ? "" : " -x");
         break;
     }
     ser_text_append(t, " -d '");
@@ -226,7 +226,7 @@ void ser_generate_fish(ser_text *t, const ser_program *program)
                          "complete -c ser -n '__fish_seen_subcommand_from %s' -s h -l help -d 'show help'\n",
                          (*c)->name);
         for (const ser_option *o = (*c)->options; !is_end(o); o++)
-            if (o->kind != SER_OPTION_GROUP)
+            if (ser_option_shape(o) != SER_OPTION_GROUP)
                 append_fish_option(t, (*c)->name, o);
     }
 }

@@ -64,6 +64,16 @@ static void append_heading(ser_text *t, const char *text, ser_style style)
 static void append_default(ser_text *t, const ser_option *o)
 {
     const char *word;
+    if (o->kind == SER_OPTION_FIELD) {
+        const ser_field *f = ser_option_field(o);
+        ser_text value = {0};
+        if (f->kind != SER_FIELD_FLAG)
+            ser_field_append(&value, f, o->value);
+        if (value.n)
+            ser_text_appendf(t, " (default: %s)", value.s);
+        ser_text_release(&value);
+        return;
+    }
     switch (o->kind) {
     case SER_OPTION_STRING:
     case SER_OPTION_CHOICE:
@@ -81,6 +91,7 @@ static void append_default(ser_text *t, const ser_option *o)
     case SER_OPTION_GROUP:
     case SER_OPTION_FLAG:
     case SER_OPTION_LIST:
+    case SER_OPTION_FIELD:
         break;
     }
 }
@@ -99,8 +110,8 @@ static void append_name(ser_text *t, const ser_option *o)
         ser_text_appendf(t, "-%c, --%s", o->letter, o->name);
     else
         ser_text_appendf(t, "    --%s", o->name);
-    if (o->kind != SER_OPTION_FLAG)
-        ser_text_appendf(t, " %s", o->argument);
+    if (ser_option_shape(o) != SER_OPTION_FLAG)
+        ser_text_appendf(t, " %s", ser_option_argument(o));
 }
 
 /* name and meaning in two columns; the meaning goes to the next line where the name is too long. */
@@ -134,10 +145,11 @@ static void append_option(ser_text *t, const ser_option *o, size_t name_width, s
 static size_t widest_name(const ser_option *options)
 {
     size_t widest = strlen("-h, --help");
-    for (const ser_option *o = options; o && o->kind != SER_OPTION_END; o++) {
-        if (o->kind == SER_OPTION_GROUP)
+    for (const ser_option *o = options; o && ser_option_shape(o) != SER_OPTION_END; o++) {
+        if (ser_option_shape(o) == SER_OPTION_GROUP)
             continue;
-        size_t n = 6 + strlen(o->name) + (o->kind == SER_OPTION_FLAG ? 0 : 1 + ser_columns(o->argument));
+        size_t n = 6 + strlen(o->name) +
+                   (ser_option_shape(o) == SER_OPTION_FLAG ? 0 : 1 + ser_columns(ser_option_argument(o)));
         if (n <= WIDEST_NAME && n > widest)
             widest = n;
     }
@@ -150,10 +162,10 @@ static void append_options(ser_text *t, const ser_option *options, ser_style sty
         .kind = SER_OPTION_FLAG, .letter = 'h', .name = "help", .help = "show this help"};
     size_t name_width = widest_name(options);
     bool grouped = false;
-    if (!options || options->kind != SER_OPTION_GROUP)
+    if (!options || ser_option_shape(options) != SER_OPTION_GROUP)
         append_heading(t, "Options", style);
-    for (const ser_option *o = options; o && o->kind != SER_OPTION_END; o++) {
-        if (o->kind == SER_OPTION_GROUP) {
+    for (const ser_option *o = options; o && ser_option_shape(o) != SER_OPTION_END; o++) {
+        if (ser_option_shape(o) == SER_OPTION_GROUP) {
             append_heading(t, o->help, style);
             grouped = true;
         } else {

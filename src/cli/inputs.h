@@ -14,8 +14,8 @@ typedef struct ser_inputs {
     size_t n, capacity;
     size_t n_skipped; /* files in folders that are not audio by their content, the first few by name */
     ser_text skipped;
-    size_t n_need_ffmpeg; /* recordings in folders that only it would read, which is not installed */
-    ser_text kinds;       /* theirs: "M4A, AAC" */
+    size_t n_need_ffmpeg;  /* recordings in folders that only it would read, which is not installed */
+    ser_text kinds;        /* theirs: "M4A, AAC" */
     size_t n_folder_links; /* links to folders, in folders: they are not followed */
 } ser_inputs;
 

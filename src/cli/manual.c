@@ -58,9 +58,9 @@ static void append_option(ser_text *t, const ser_option *o)
         ser_text_appendf(t, "\\fB\\-%c\\fR, ", o->letter);
     ser_text_append(t, "\\fB\\-\\-\\fR");
     append_styled(t, 'B', o->name);
-    if (o->kind != SER_OPTION_FLAG) {
+    if (ser_option_shape(o) != SER_OPTION_FLAG) {
         ser_text_append(t, " ");
-        append_styled(t, 'I', o->argument);
+        append_styled(t, 'I', ser_option_argument(o));
     }
     ser_text_append(t, "\n");
     ser_help_append_meaning(&meaning, o);
@@ -84,8 +84,8 @@ static void append_command(ser_text *t, const ser_command *c)
     if (c->description)
         ser_text_append(t, ".PP\n");
     append_paragraphs(t, c->description);
-    for (const ser_option *o = c->options; o && o->kind != SER_OPTION_END; o++) {
-        if (o->kind == SER_OPTION_GROUP) {
+    for (const ser_option *o = c->options; o && ser_option_shape(o) != SER_OPTION_END; o++) {
+        if (ser_option_shape(o) == SER_OPTION_GROUP) {
             ser_text_append(t, ".PP\n");
             append_styled(t, 'I', o->help);
             ser_text_append(t, "\n");

@@ -4,8 +4,7 @@
 #include "cli/help.h"
 #include "cli/progress.h"
 
-#include <errno.h>
-#include <math.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +31,6 @@ static bool push(ser_option_list *list, const char *item)
         return false;
     list->items[list->n++] = item;
     return true;
-}
-
-size_t ser_choice_word(const char **word, const char *choices, size_t i)
-{
-    for (; i && *choices; choices++)
-        i -= *choices == '|';
-    *word = choices;
-    return i ? 0 : strcspn(choices, "|");
 }
 
 /* '_' counts as '-'. name ends after n bytes. */
@@ -103,71 +94,69 @@ static ser_status fail_unknown(const ser_command *command, const char *argument,
     return ser_fail(err, SER_E_ARG, "%.*s: there is no such option", (int)n, argument);
 }
 
-/* "-1 or more", "from 1 to 8": what a number may be. */
-static void describe_range(char text[80], const ser_option *o)
+_Static_assert(sizeof(long) == sizeof(int64_t), "a long option is stored as a long field");
+
+const ser_field *ser_option_field(const ser_option *o)
 {
-    const char *kind = o->kind == SER_OPTION_INT ? "a whole number" : "a number";
-    if (o->minimum == 0 && o->maximum == 0)
-        snprintf(text, 80, "%s", kind);
-    else if (isinf(o->maximum))
-        snprintf(text, 80, "%s of at least %.15g", kind, o->minimum);
-    else
-        snprintf(text, 80, "%s from %.15g to %.15g", kind, o->minimum, o->maximum);
+    char name[64];
+    snprintf(name, sizeof name, "%s", o->name);
+    for (char *c = name; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    const ser_field *f = ser_field_find(*o->fields, name);
+    assert(f); /* a table of options and one of fields that do not belong together */
+    return f;
 }
 
-static ser_status fail_number(const ser_option *o, const char *value, ser_error *err)
+ser_option_kind ser_option_shape(const ser_option *o)
 {
-    char range[80];
-    describe_range(range, o);
-    return ser_fail(err, SER_E_ARG, "--%s: '%s' does not fit: give %s", o->name, value, range);
+    if (o->kind != SER_OPTION_FIELD)
+        return o->kind;
+    switch (ser_option_field(o)->kind) {
+    case SER_FIELD_FLAG:
+        return SER_OPTION_FLAG;
+    case SER_FIELD_WORD:
+        return SER_OPTION_CHOICE;
+    case SER_FIELD_TEXT:
+        return SER_OPTION_STRING;
+    case SER_FIELD_DOUBLE:
+        return SER_OPTION_DOUBLE;
+    default:
+        return SER_OPTION_INT;
+    }
 }
 
-/* Every range lies within the whole numbers that a double tells apart. */
-ser_status ser_option_store_number(const ser_option *o, double x, ser_error *err)
+const char *ser_option_argument(const ser_option *o)
 {
-    char value[40];
-    bool limited = o->minimum != 0 || o->maximum != 0;
-    double most = o->kind == SER_OPTION_INT ? 0x1p53 : INFINITY;
-    snprintf(value, sizeof value, "%.17g", x);
-    if (!isfinite(x) || fabs(x) > most || (limited && (x < o->minimum || x > o->maximum)) ||
-        (o->kind == SER_OPTION_INT && x != floor(x)))
-        return fail_number(o, value, err);
-    if (o->kind == SER_OPTION_INT)
-        *(long *)o->value = (long)x;
-    else
-        *(double *)o->value = x;
-    return SER_OK;
+    bool has_words = o->kind == SER_OPTION_FIELD && ser_option_shape(o) == SER_OPTION_CHOICE;
+    return has_words ? ser_option_field(o)->words : o->argument;
+}
+
+/* value NULL: of a flag. */
+static ser_status store_field(const ser_field *f, void *settings, const ser_option *o, const char *value,
+                              ser_error *err)
+{
+    char called[80];
+    snprintf(called, sizeof called, "--%s", o->name);
+    return value ? ser_field_set_text(f, settings, value, called, err)
+                 : ser_field_set_number(f, settings, 1, called, err);
 }
 
 static ser_status store_number(const ser_option *o, const char *value, ser_error *err)
 {
-    char *end;
-    errno = 0;
-    double x = o->kind == SER_OPTION_INT ? (double)strtol(value, &end, 10) : strtod(value, &end);
-    if (end == value || *end || strchr(" \t\n\v\f\r", *value) || errno == ERANGE ||
-        ser_option_store_number(o, x, NULL) != SER_OK)
-        return fail_number(o, value, err);
-    return SER_OK;
+    const ser_field f = {.name = o->name,
+                         .kind = o->kind == SER_OPTION_INT ? SER_FIELD_LONG : SER_FIELD_DOUBLE,
+                         .minimum = o->minimum,
+                         .maximum = o->maximum};
+    return store_field(&f, o->value, o, value, err);
 }
 
-ser_status ser_option_store_word(const ser_option *o, const char *value, ser_error *err)
+static ser_status store_choice(const ser_option *o, const char *value, ser_error *err)
 {
-    const char *word;
-    size_t n;
-    for (size_t i = 0; (n = ser_choice_word(&word, o->argument, i)) > 0; i++)
-        if (strlen(value) == n && strncmp(value, word, n) == 0) {
-            *(const char **)o->value = value;
-            return SER_OK;
-        }
-    ser_text words = {0};
-    for (size_t i = 0; (n = ser_choice_word(&word, o->argument, i)) > 0; i++) {
-        ser_text_append(&words, !i ? "" : word[n] ? ", " : " or ");
-        ser_text_append_n(&words, word, n);
-    }
-    ser_status st = words.failed ? ser_fail_nomem(err)
-                                 : ser_fail(err, SER_E_ARG, "--%s: '%s' is not one of its words: give %s",
-                                            o->name, value, words.s);
-    ser_text_release(&words);
+    const ser_field f = {.name = o->name, .kind = SER_FIELD_WORD, .words = o->argument};
+    int which;
+    ser_status st = store_field(&f, &which, o, value, err);
+    if (st == SER_OK)
+        *(const char **)o->value = value;
     return st;
 }
 
@@ -190,7 +179,10 @@ static ser_status store(const ser_option *o, const char *value, ser_error *err)
         st = store_number(o, value, err);
         break;
     case SER_OPTION_CHOICE:
-        st = ser_option_store_word(o, value, err);
+        st = store_choice(o, value, err);
+        break;
+    case SER_OPTION_FIELD:
+        st = store_field(ser_option_field(o), o->value, o, value, err);
         break;
     case SER_OPTION_END:
     case SER_OPTION_GROUP:
@@ -223,16 +215,18 @@ static ser_status read_option(const ser_command *command, int argc, char **argv,
         o = find_letter(command, argument[1]);
         value = argument[2] ? argument + 2 : NULL;
     }
-    if (!o || (o->kind == SER_OPTION_FLAG && value && argument[1] != '-'))
+    bool is_flag = o && ser_option_shape(o) == SER_OPTION_FLAG;
+    if (!o || (is_flag && value && argument[1] != '-'))
         return fail_unknown(command, argument, err);
-    if (o->kind == SER_OPTION_FLAG)
+    if (is_flag)
         return value ? ser_fail(err, SER_E_ARG, "--%s: it takes no value: leave out '=%s'", o->name, value)
                      : store(o, NULL, err);
     /* Who forgets a value should not lose the option behind it. */
     if (!value && *i + 1 < argc && !is_option(command, argv[*i + 1]))
         value = argv[++*i];
     if (!value)
-        return ser_fail(err, SER_E_ARG, "--%s: its value is missing: --%s %s", o->name, o->name, o->argument);
+        return ser_fail(err, SER_E_ARG, "--%s: its value is missing: --%s %s", o->name, o->name,
+                        ser_option_argument(o));
     return store(o, value, err);
 }
 

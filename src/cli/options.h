@@ -4,6 +4,7 @@
 #ifndef SER_CLI_OPTIONS_H
 #define SER_CLI_OPTIONS_H
 
+#include "base/field.h"
 #include "base/status.h"
 #include "base/text.h"
 #include <stdbool.h>
@@ -17,7 +18,9 @@ typedef enum ser_option_kind {
     SER_OPTION_LIST,   /* repeatable: ser_option_list */
     SER_OPTION_INT,    /* long, within minimum ... maximum */
     SER_OPTION_DOUBLE, /* likewise */
-    SER_OPTION_CHOICE  /* one of choices ("none|speaker|corpus"); stores the word in a const char * */
+    SER_OPTION_CHOICE, /* one of choices ("none|speaker|corpus"); stores the word in a const char * */
+    SER_OPTION_FIELD   /* value: a struct of settings, of which fields describes the member called like the
+                          option */
 } ser_option_kind;
 
 typedef struct ser_option_list {
@@ -35,12 +38,14 @@ typedef struct ser_option {
                          does not speak of a default itself */
     /* Of INT and DOUBLE; both 0: any; INFINITY: no upper limit. A number that nobody gave may be below. */
     double minimum, maximum;
-    const char *alias; /* another spelling, such as "random-seed" for "seed"; or NULL */
-    bool *given;       /* set to true when the user named the option; or NULL */
+    const char *alias;              /* another spelling, such as "random-seed" for "seed"; or NULL */
+    bool *given;                    /* set to true when the user named the option; or NULL */
+    const ser_field *const *fields; /* of FIELD */
 } ser_option;
 
 typedef struct ser_command {
     const char *name;
+    void (*prepare)(void); /* gives values their defaults, before anything looks at options; or NULL */
     int (*run)(int argc, char **argv);
     const char *summary;     /* one line */
     const char *usage;       /* what stands after "ser NAME [OPTIONS]" */
@@ -67,9 +72,10 @@ ser_options_outcome ser_options_parse(const ser_command *command, int argc, char
                                       ser_option_list *rest, ser_error *err);
 void ser_option_list_release(ser_option_list *list);
 
-/* One value as somebody else than the command line has it: the same checks. SER_E_ARG. */
-ser_status ser_option_store_number(const ser_option *o, double value, ser_error *err);
-ser_status ser_option_store_word(const ser_option *o, const char *value, ser_error *err);
+const ser_field *ser_option_field(const ser_option *o); /* of FIELD */
+/* What the option looks like from outside: never FIELD. Of a CHOICE the argument is its words. */
+ser_option_kind ser_option_shape(const ser_option *o);
+const char *ser_option_argument(const ser_option *o);
 
 /* What a command begins with: the above, and help to standard output or the complaint to standard error.
  * true: go on. false: return *exit_status. */
@@ -78,9 +84,5 @@ bool ser_options_start(const ser_command *command, int argc, char **argv, ser_op
 
 /* Prints "ser: FORMAT..." and where to find help; returns SER_EXIT_USAGE. */
 int ser_usage_error(const ser_command *command, const char *format, ...) SER_PRINTF(2, 3);
-
-/* The words of a CHOICE or of any text joined by '|': word i as *word (not ended by 0) and its length; 0 when
- * there are no more. */
-size_t ser_choice_word(const char **word, const char *choices, size_t i);
 
 #endif

@@ -80,6 +80,9 @@ static int run(const ser_program *program, int argc, char **argv)
 
 int ser_program_run(const ser_program *program, int argc, char **argv)
 {
+    for (const ser_command *const *c = program->commands; *c; c++)
+        if ((*c)->prepare)
+            (*c)->prepare();
     setlocale(LC_CTYPE, ""); /* which letters the terminal can show; numbers stay as in C */
     int status = run(program, argc, argv);
     /* A full disk or a closed pipe behind standard output shows only now. */

@@ -123,27 +123,6 @@ static ser_status append_curves(page *p, ser_error *err)
     return st;
 }
 
-static ser_status compute_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err)
-{
-    if (r->cross) {
-        *out = *r->cross->reliability;
-        return SER_OK;
-    }
-    size_t n_labels = r->figures->n_labels;
-    float *scores = ser_alloc(r->n_predictions * n_labels, sizeof *scores);
-    int *truth = ser_alloc(r->n_predictions, sizeof *truth);
-    bool good = scores && truth;
-    for (size_t i = 0; good && i < r->n_predictions; i++) {
-        memcpy(scores + i * n_labels, r->predictions[i].scores, n_labels * sizeof *scores);
-        truth[i] = (int)r->predictions[i].truth;
-    }
-    if (good)
-        ser_reliability_compute(out, scores, truth, r->n_predictions, n_labels);
-    ser_free(truth);
-    ser_free(scores);
-    return good ? SER_OK : ser_fail_nomem(err);
-}
-
 static ser_status append_pictures(page *p, ser_error *err)
 {
     const ser_run_report *r = p->r;
@@ -161,7 +140,7 @@ static ser_status append_pictures(page *p, ser_error *err)
     if (st == SER_OK && r->n_predictions && r->figures->n) {
         ser_reliability reliability;
         char subtitle[64];
-        st = compute_reliability(&reliability, r, err);
+        st = ser_run_reliability(&reliability, r, err);
         if (st != SER_OK)
             return st;
         snprintf(subtitle, sizeof subtitle, "Calibration error (ECE) %.1f %%%s", reliability.ece,

@@ -1,6 +1,8 @@
 #include "report/run_report.h"
+#include "base/memory.h"
 
 #include <math.h>
+#include <string.h>
 
 void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
 {
@@ -37,6 +39,27 @@ size_t ser_run_n(const ser_run_report *r)
 bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p)
 {
     return p->truth != SER_RUN_NO_TRUTH && ser_matrix_can_be_right(m, p->truth);
+}
+
+ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err)
+{
+    if (r->cross) {
+        *out = *r->cross->reliability;
+        return SER_OK;
+    }
+    size_t n_labels = r->figures->n_labels;
+    float *scores = ser_alloc(r->n_predictions * n_labels, sizeof *scores);
+    int *truth = ser_alloc(r->n_predictions, sizeof *truth);
+    bool good = scores && truth;
+    for (size_t i = 0; good && i < r->n_predictions; i++) {
+        memcpy(scores + i * n_labels, r->predictions[i].scores, n_labels * sizeof *scores);
+        truth[i] = (int)r->predictions[i].truth;
+    }
+    if (good)
+        ser_reliability_compute(out, scores, truth, r->n_predictions, n_labels);
+    ser_free(truth);
+    ser_free(scores);
+    return good ? SER_OK : ser_fail_nomem(err);
 }
 
 static void add_weighted(ser_class_figures *sum, const ser_class_figures *c, double weight)

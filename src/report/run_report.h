@@ -31,6 +31,7 @@ typedef struct ser_run_fold {
     double ua, wa, f1, loss;              /* of its test part; percent but for the loss */
     double lenient;                       /* across corpora: accuracy by the mapping, percent */
     double seconds;                       /* of training */
+    const char *choice;                   /* what was chosen inside its training part, in words; or NULL */
     ser_run_shared shared;
     size_t kept_epoch; /* whose weights were kept; 0: not known */
     const ser_run_epoch *epochs;
@@ -83,6 +84,8 @@ typedef struct ser_run_cross {
 typedef struct ser_run_report {
     const char *title; /* "EMODB" */
     const char *corpus, *protocol, *features, *model_type, *version, *date;
+    const char *setup;         /* the same and the options that matter most, in lines of text; or NULL */
+    const char *of_what;       /* whose figures they are: "Average of all models"; NULL: of all answers */
     const char *const *labels; /* figures->n_labels */
     const ser_figures *figures;
     const ser_run_cross *cross; /* NULL: training and test are of one set of emotions */
@@ -106,6 +109,8 @@ void ser_run_headlines(ser_run_figure *out, const ser_run_report *r);
 /* Truths and answers of the run, and how many recordings it tells of. */
 ser_matrix ser_run_matrix(const ser_run_report *r);
 size_t ser_run_n(const ser_run_report *r);
+/* How far confidences are from the truth. */
+ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err);
 /* Whether it can be said if an answer is right. */
 bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p);
 

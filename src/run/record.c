@@ -111,6 +111,10 @@ void ser_run_record_clear(ser_run_record *r, const char *folder)
             continue;
         remove_file(own, name);
         remove_temporaries(r, own);
+        if (name != file) { /* a folder for states alone is empty now */
+            file[name - file - 1] = 0;
+            unlinkat(fd, file, AT_REMOVEDIR);
+        }
     }
     remove_file(fd, RECORD);
     remove_temporaries(r, fd);

@@ -141,9 +141,9 @@ static void test_spelling_distance(void)
 static void test_choice_words(void)
 {
     const char *word;
-    CHECK(ser_choice_word(&word, "a|bc", 0) == 1 && *word == 'a');
-    CHECK(ser_choice_word(&word, "a|bc", 1) == 2 && *word == 'b');
-    CHECK(ser_choice_word(&word, "a|bc", 2) == 0 && ser_choice_word(&word, "", 0) == 0);
+    CHECK(ser_field_word(&word, "a|bc", 0) == 1 && *word == 'a');
+    CHECK(ser_field_word(&word, "a|bc", 1) == 2 && *word == 'b');
+    CHECK(ser_field_word(&word, "a|bc", 2) == 0 && ser_field_word(&word, "", 0) == 0);
 }
 
 static void test_out_of_memory(void)

@@ -1,18 +1,21 @@
 /* What the models of a run answer about a corpus: where tests within one corpus and across two begin. */
-#ifndef SER_CLI_ANSWERS_H
-#define SER_CLI_ANSWERS_H
+#ifndef SER_RUN_ANSWERS_H
+#define SER_RUN_ANSWERS_H
 
-#include "cli/trained.h"
+#include "run/trained.h"
 
 typedef struct ser_answers_settings {
-    const char *path; /* a run folder, a model file, a folder with Keras weights, or such a file */
-    /* data: the corpus that is asked about; feature_type NULL: what the models read. */
-    const ser_workbench_options *bench;
-    const ser_network_options *network;
+    const char *path;   /* a run folder, a model file, a folder with Keras weights, or such a file */
+    const char *corpus; /* that is asked about */
+    const ser_run_data *data;
+    ser_run_network network; /* of Keras weights; its -1 are preset's */
+    ser_run_preset preset;
+    ser_normalize normalize;
+    uint64_t seed;
     /* Across corpora, what the models were trained on: they may tell other emotions apart than the corpus
      * has, which may be without any; NULL: within one corpus. */
     const char *source;
-    const ser_progress *progress;
+    const ser_run_host *host;
 } ser_answers_settings;
 
 typedef struct ser_answers {
@@ -38,6 +41,6 @@ void ser_answers_average(const ser_answers *a, float *scores, bool *answered, si
 size_t ser_answers_count_heard(const ser_answers *a, int *most);
 /* What a report says of the corpus and the models; evaluation, protocol and config are the caller's to add.
  */
-ser_report_facts ser_answers_facts(const ser_answers *a, const ser_workbench_options *bench);
+ser_report_facts ser_answers_facts(const ser_answers *a, ser_normalize how);
 
 #endif

@@ -1,4 +1,4 @@
-#include "cli/model_output.h"
+#include "run/model_output.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "keras/weights.h"

@@ -1,9 +1,9 @@
-/* Model files as commands write them. */
-#ifndef SER_CLI_MODEL_OUTPUT_H
-#define SER_CLI_MODEL_OUTPUT_H
+/* Model files as jobs write them. */
+#ifndef SER_RUN_MODEL_OUTPUT_H
+#define SER_RUN_MODEL_OUTPUT_H
 
-#include "cli/workbench.h"
 #include "model/model_file.h"
+#include "run/workbench.h"
 #include <jansson.h>
 
 /* First halves of the hashes of a store's recordings, so that 'ser test' knows them again: those for which

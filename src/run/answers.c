@@ -1,4 +1,4 @@
-#include "cli/answers.h"
+#include "run/answers.h"
 #include "base/memory.h"
 #include "model/standardised.h"
 
@@ -6,39 +6,54 @@
 
 /* ---- models ---- */
 
-/* Keras weights name neither features nor emotions: those are the options' and the source's. */
-static ser_status open_keras(ser_answers *a, const ser_answers_settings *s,
-                             const ser_workbench_options *bench, ser_error *err)
+static ser_workbench_settings bench_settings(const ser_answers_settings *s)
 {
-    const ser_condense condense = ser_network_condense(s->network, bench);
-    ser_status st = s->source ? ser_corpus_open(&a->source, s->source, bench->data_dir, err) : SER_OK;
+    return (ser_workbench_settings){.host = s->host,
+                                    .data = s->data,
+                                    .corpus = s->corpus,
+                                    .is_target = s->source != NULL,
+                                    .seed = s->seed};
+}
+
+/* Keras weights name neither features nor emotions: those are the settings' and the source's. */
+static ser_status open_keras(ser_answers *a, const ser_answers_settings *s, ser_error *err)
+{
+    ser_workbench_settings bench = bench_settings(s);
+    ser_run_network network = s->network;
+    const char *type = s->data->feature_type ? s->data->feature_type : "WHISPER";
+    ser_status st = ser_run_features_parse(&bench.features, s->data, type, err);
+    if (st != SER_OK)
+        return st;
+    ser_run_resolve_network(&network, s->preset, &bench.features.spec);
+    const ser_condense condense = ser_run_condense(&network);
+    bench.frames = &condense;
+    if (s->source)
+        st = ser_corpus_open(&a->source, s->source, s->data->data_dir, err);
     if (st == SER_OK)
-        st = ser_workbench_open(&a->w, bench, SER_CONDITION_NONE, &condense, s->progress, err);
+        st = ser_workbench_open(&a->w, &bench, err);
     if (st == SER_OK)
-        st = ser_workbench_normalize(&a->w, ser_normalize_from_name(bench->normalize), NULL, err);
-    if (st == SER_OK)
-        st = ser_trained_open_keras(&a->models, s->path, &a->w, a->source, s->network, bench, err);
-    return st;
+        st = ser_workbench_normalize(&a->w, s->normalize, NULL, err);
+    return st == SER_OK ? ser_trained_open_keras(&a->models, s->path, &a->w, a->source, &network, err) : st;
 }
 
 /* The corpus with the features that the model reads, opened anew where they differ from those of the model
  * before. */
-static ser_status open_features(ser_answers *a, size_t m, const ser_answers_settings *s,
-                                const ser_workbench_options *bench, ser_error *err)
+static ser_status open_features(ser_answers *a, size_t m, const ser_answers_settings *s, ser_error *err)
 {
     ser_trained *model = &a->models.items[m];
-    ser_normalize how = ser_normalize_from_name(bench->normalize);
     ser_status st = SER_OK;
     if (!model->data.n_labels)
         return SER_OK; /* Keras weights: the workbench is there */
     if (!m || !ser_trained_reads_the_same(model, model - 1)) {
+        const ser_workbench_settings bench = bench_settings(s);
         ser_workbench_close(&a->w);
-        st = ser_trained_workbench(&a->w, model, bench, s->progress, err);
+        st = ser_trained_workbench(&a->w, model, &bench, err);
         if (st == SER_OK)
-            st = ser_workbench_normalize(&a->w, how, NULL, err);
+            st = ser_workbench_normalize(&a->w, s->normalize, NULL, err);
     }
-    return st == SER_OK && how != SER_NORMALIZE_NONE
-               ? ser_trained_read_standardised(model, a->w.extractor, how == SER_NORMALIZE_SPEAKER, err)
+    return st == SER_OK && s->normalize != SER_NORMALIZE_NONE
+               ? ser_trained_read_standardised(model, a->w.extractor, s->normalize == SER_NORMALIZE_SPEAKER,
+                                               err)
                : st;
 }
 
@@ -71,30 +86,36 @@ static ser_status reserve(ser_answers *a, ser_error *err)
     return a->scores && a->heard ? reserve_folds(a, err) : ser_fail_nomem(err);
 }
 
-static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s,
-                         const ser_workbench_options *bench, ser_error *err)
+static ser_status check_labels(const ser_answers *a, const ser_trained *model, bool across, ser_error *err)
+{
+    const ser_corpus *corpus = a->w.corpus;
+    return across ? ser_trained_check_labels(model, a->labels, a->n_labels, a->models.items[0].name, err)
+                  : ser_trained_check_labels(model, corpus->labels, corpus->n_labels, corpus->name, err);
+}
+
+static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s, ser_error *err)
 {
     const ser_trained *model = &a->models.items[m];
-    ser_learning learning = {0};
-    ser_status st = open_features(a, m, s, bench, err);
+    ser_nn_ops *ops = NULL;
+    int *all = NULL;
+    ser_status st = open_features(a, m, s, err);
     if (st == SER_OK && !m)
         st = reserve(a, err);
-    if (st == SER_OK && s->source)
-        st = ser_trained_check_labels(model, a->labels, a->n_labels, a->models.items[0].name, err);
-    else if (st == SER_OK)
-        st = ser_trained_check_labels(model, a->w.corpus->labels, a->w.corpus->n_labels, a->w.corpus->name,
-                                      err);
     if (st == SER_OK)
-        st = ser_learning_open(&learning, &a->w, bench, s->network, "timnet", s->progress, err);
-    int *all = st == SER_OK ? ser_alloc(a->n, sizeof *all) : NULL;
+        st = check_labels(a, model, s->source != NULL, err);
     if (st == SER_OK)
-        st = all ? ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &learning.data, all,
-                                     0, learning.ops, a->w.n_threads, err)
-                 : ser_fail_nomem(err);
+        st = ser_run_network_ops(&ops, s->data, err);
+    if (st == SER_OK && !(all = ser_alloc(a->n, sizeof *all)))
+        st = ser_fail_nomem(err);
+    const ser_learn_data data = {
+        .corpus = a->w.corpus, .extractor = a->w.extractor, .store = a->w.store, .frames = a->w.frames};
+    if (st == SER_OK)
+        st = ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &data, all, 0, ops,
+                               a->w.n_threads, err);
     for (size_t u = 0; st == SER_OK && u < a->n; u++)
         a->heard[m * a->n + u] = ser_trained_has_heard(model, a->w.store->recordings[u].sha256);
     ser_free(all);
-    ser_learning_close(&learning);
+    ser_nn_ops_free(&ops);
     return st;
 }
 
@@ -108,17 +129,12 @@ static void count_leaks(ser_answers *a)
 
 ser_status ser_answers_new(ser_answers *out, const ser_answers_settings *s, ser_error *err)
 {
-    ser_workbench_options bench = *s->bench;
     *out = (ser_answers){0};
-    bench.is_target = s->source != NULL;
     ser_status st = ser_trained_open(&out->models, s->path, err);
-    if (st == SER_OK && !out->models.n) {
-        if (!bench.feature_type)
-            bench.feature_type = SER_DEFAULT_FEATURE_TYPE;
-        st = open_keras(out, s, &bench, err);
-    }
+    if (st == SER_OK && !out->models.n)
+        st = open_keras(out, s, err);
     for (size_t m = 0; m < out->models.n && st == SER_OK; m++)
-        st = answer(out, m, s, &bench, err);
+        st = answer(out, m, s, err);
     if (st == SER_OK)
         count_leaks(out);
     else
@@ -173,9 +189,9 @@ size_t ser_answers_count_heard(const ser_answers *a, int *most)
     return n_models;
 }
 
-ser_report_facts ser_answers_facts(const ser_answers *a, const ser_workbench_options *bench)
+ser_report_facts ser_answers_facts(const ser_answers *a, ser_normalize how)
 {
-    ser_report_facts facts = ser_workbench_facts(&a->w, bench);
+    ser_report_facts facts = ser_workbench_facts(&a->w, how);
     facts.folds = &a->folds;
     facts.leaks = &a->leaks;
     facts.model_type = ser_model_data_type(&a->models.items[0].data);

@@ -1,4 +1,4 @@
-#include "cli/trained.h"
+#include "run/trained.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "keras/weights.h"
@@ -195,16 +195,15 @@ static ser_status open_keras(ser_trained *t, const char *name, const keras_kind 
 }
 
 ser_status ser_trained_open_keras(ser_trained_list *out, const char *path, const ser_workbench *w,
-                                  const ser_corpus *source, const ser_network_options *o,
-                                  const ser_workbench_options *bench, ser_error *err)
+                                  const ser_corpus *source, const ser_run_network *network, ser_error *err)
 {
     char **names = NULL;
     size_t n_names = 0;
     keras_kind kind = {.spec = &w->spec,
-                       .shape = ser_network_settings(o, bench).shape,
-                       .condense = ser_network_condense(o, bench),
+                       .shape = ser_run_timnet_settings(network).shape,
+                       .condense = ser_run_condense(network),
                        .partly = source != NULL,
-                       .seed = (uint64_t)bench->seed};
+                       .seed = w->seed};
     kind.shape.n_in = ser_extractor_dims(w->extractor);
     kind.shape.n_labels = source ? source->n_labels : w->corpus->n_labels;
     *out = (ser_trained_list){0};
@@ -256,7 +255,7 @@ bool ser_trained_reads_the_same(const ser_trained *a, const ser_trained *b)
     return same;
 }
 
-/* "LOGMEL+WHISPER" and "WHISPER=1,2": what the options are called that ask for the specification. */
+/* "WHISPER=1,2". */
 static void name_layers(ser_text *out, const ser_feature_spec *spec)
 {
     for (size_t i = 0; i < spec->n_parts; i++) {
@@ -269,53 +268,65 @@ static void name_layers(ser_text *out, const ser_feature_spec *spec)
     }
 }
 
-/* What the user named besides must be what the model reads: it would answer all the same, and mean nothing.
- */
-static ser_status check_features(const ser_trained *model, const ser_workbench_options *o, const char *type,
-                                 const char *layers, ser_error *err)
+static bool same_layers(const ser_feature_spec *a, const ser_feature_spec *b)
 {
-    ser_feature_spec spec = model->data.spec;
-    ser_text asked = {0};
-    ser_status st = o->feature_type ? ser_feature_spec_parse(&spec, o->feature_type, err) : SER_OK;
-    if (st == SER_OK && o->feature_type) {
-        ser_feature_spec_type(&spec, &asked);
-        if (!asked.failed && strcmp(asked.s, type) != 0)
-            st = ser_fail(err, SER_E_FORMAT, "%s reads %s features, not %s: leave --feature-type out",
-                          model->name, type, asked.s);
+    bool same = ser_feature_spec_encoder(a) != NULL;
+    for (size_t i = 0; i < a->n_parts; i++) {
+        const ser_feature_part *p = &a->parts[i], *q = &b->parts[i];
+        same = same && p->n_layers == q->n_layers &&
+               memcmp(p->layers, q->layers, p->n_layers * sizeof *p->layers) == 0;
     }
-    ser_text_clear(&asked);
-    if (st == SER_OK && strcmp(o->layers, "auto") != 0) {
-        st = ser_feature_spec_set_layers(&spec, o->layers, err);
-        name_layers(&asked, &spec);
-        if (st == SER_OK && !asked.failed && (!asked.n || strcmp(asked.s, layers) != 0))
-            st = ser_fail(err, SER_E_FORMAT, "%s reads the layers %s, not %s: leave --layers out",
-                          model->name, layers, o->layers);
-    }
-    st = st == SER_OK && asked.failed ? ser_fail_nomem(err) : st;
-    ser_text_release(&asked);
+    return same;
+}
+
+static ser_status fail_features(const ser_trained *model, bool layers, const char *asked, ser_error *err)
+{
+    ser_text own = {0};
+    if (layers)
+        name_layers(&own, &model->data.spec);
+    else
+        ser_feature_spec_type(&model->data.spec, &own);
+    ser_status st =
+        own.failed ? ser_fail_nomem(err)
+        : layers   ? ser_fail(err, SER_E_FORMAT, "%s reads the layers %s, not %s: leave --layers out",
+                              model->name, own.s ? own.s : "", asked)
+                   : ser_fail(err, SER_E_FORMAT, "%s reads %s features, not %s: leave --feature-type out",
+                              model->name, own.s ? own.s : "", asked);
+    ser_text_release(&own);
     return st;
 }
 
-ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, const ser_workbench_options *o,
-                                 const ser_progress *progress, ser_error *err)
+/* What the user named besides must be what the model reads: it would answer all the same, and mean nothing.
+ */
+static ser_status check_features(const ser_trained *model, const ser_run_data *data, ser_error *err)
 {
-    ser_workbench_options own = *o;
-    ser_text type = {0}, layers = {0};
-    ser_feature_spec_type(&model->data.spec, &type);
-    name_layers(&layers, &model->data.spec);
-    own.feature_type = type.s;
-    own.layers = layers.n ? layers.s : "auto";
-    own.hop_length = model->data.spec.hop_samples;
-    own.pad = model->data.spec.pad_s;
-    own.augment = "none";
-    own.encoder_sha256 = model->data.encoder_sha256;
-    ser_status st = type.failed || layers.failed ? ser_fail_nomem(err)
-                                                 : check_features(model, o, type.s, own.layers, err);
-    if (st == SER_OK)
-        st = ser_workbench_open(out, &own, SER_CONDITION_NONE, condense_of(model), progress, err);
-    ser_text_release(&type);
-    ser_text_release(&layers);
+    ser_feature_spec spec = model->data.spec, asked = {0};
+    ser_status st = SER_OK;
+    if (data->feature_type) {
+        st = ser_feature_spec_parse(&asked, data->feature_type, err);
+        bool same = st == SER_OK && asked.n_parts == spec.n_parts;
+        for (size_t i = 0; same && i < spec.n_parts; i++)
+            same = asked.parts[i].kind == spec.parts[i].kind;
+        if (st == SER_OK && !same)
+            st = fail_features(model, false, data->feature_type, err);
+    }
+    if (st == SER_OK && data->layers && strcmp(data->layers, "auto") != 0) {
+        st = ser_feature_spec_set_layers(&spec, data->layers, err);
+        if (st == SER_OK && !same_layers(&spec, &model->data.spec))
+            st = fail_features(model, true, data->layers, err);
+    }
     return st;
+}
+
+ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model,
+                                 const ser_workbench_settings *s, ser_error *err)
+{
+    ser_workbench_settings own = *s;
+    own.features = (ser_run_features){.spec = model->data.spec, .layers = SER_LAYERS_NAMED};
+    own.encoder_sha256 = model->data.encoder_sha256;
+    own.frames = condense_of(model);
+    ser_status st = check_features(model, s->data, err);
+    return st == SER_OK ? ser_workbench_open(out, &own, err) : st;
 }
 
 ser_status ser_trained_check_labels(const ser_trained *model, char *const *labels, size_t n_labels,

@@ -1,6 +1,6 @@
 /* What --visualize draws of an adaptation. */
-#ifndef SER_CLI_ADAPTATION_PICTURES_H
-#define SER_CLI_ADAPTATION_PICTURES_H
+#ifndef SER_RUN_ADAPTATION_PICTURES_H
+#define SER_RUN_ADAPTATION_PICTURES_H
 
 #include "learn/adaptation.h"
 #include "learn/cross.h"

@@ -1,6 +1,6 @@
 /* From an evaluation to the report of a run. */
-#ifndef SER_CLI_RUN_MATERIAL_H
-#define SER_CLI_RUN_MATERIAL_H
+#ifndef SER_RUN_MATERIAL_H
+#define SER_RUN_MATERIAL_H
 
 #include "report/run_report.h"
 #include "run/report_json.h"
@@ -22,6 +22,8 @@ typedef struct ser_run_material {
     bool *right; /* (truths, answers) */
     char title[256];
     char features[128], date[32];
+    char **choices; /* (n of the folds): of folds, or NULL */
+    ser_text setup;
     size_t n_facts;
 } ser_run_material;
 
@@ -42,10 +44,13 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
 /* Beside the usual figures; names and meanings are borrowed. */
 void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure);
 
-/* On standard output what a run across corpora found; c is what facts held. title: what of, or NULL.
- * Serious notes are left out: they were said already. */
-void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
-                                  const char *title);
+/* Settings that a person wants to see: the last is NULL. */
+extern const char *const ser_run_told_settings[];
+
+/* After that, the lines that stand above the figures: what it was, then "epoch 12, lr 0.002, ..." of those
+ * keys of facts->config; keys ends with NULL. */
+ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_facts *facts,
+                                      const char *const *keys, ser_error *err);
 /* A row for the average, where there are several models; c is of it. */
 void ser_run_material_add_average(ser_run_material *m, const ser_cross *c);
 

@@ -1,9 +1,9 @@
-#include "cli/adaptation_pictures.h"
+#include "run/adaptation_pictures.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "cli/run_folder.h"
 #include "report/map.h"
 #include "report/pictures.h"
+#include "run/pictures.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -73,7 +73,7 @@ static ser_status save_losses(const ser_adaptation_pictures *p, ser_error *err)
     const ser_losses_picture picture = {
         .title = "Losses", .subtitle = subtitle, .panels = panels, .n_panels = N_LOSSES};
     if (st == SER_OK)
-        st = ser_run_save_losses(p->folder, "adaptation-losses", &picture, err);
+        st = ser_run_picture_save(p->folder, "adaptation-losses", SER_PICTURE_LOSSES, &picture, err);
     ser_free(values[0]);
     ser_free(values[1]);
     return st;
@@ -96,7 +96,7 @@ static ser_status save_confusions(const ser_adaptation_pictures *p, ser_error *e
                  "%.60s to %.60s: UA %.1f %%, WA %.1f %% (shared emotions); framed: counts as right",
                  p->mapping->source, p->mapping->target, f->ua, f->wa);
         const ser_confusion_picture picture = {.title = titles[m], .subtitle = subtitle, .matrix = &matrix};
-        st = ser_run_save_confusion(p->folder, names[m], &picture, err);
+        st = ser_run_picture_save(p->folder, names[m], SER_PICTURE_CONFUSION, &picture, err);
     }
     return st;
 }
@@ -227,7 +227,7 @@ static ser_status save_map(const ser_adaptation_pictures *p, ser_error *err)
                                      .source_name = p->mapping->source,
                                      .target_name = p->mapping->target};
     if (st == SER_OK)
-        st = ser_run_save_map(p->folder, "map", &picture, err);
+        st = ser_run_picture_save(p->folder, "map", SER_PICTURE_MAP, &picture, err);
     map_release(&m);
     return st;
 }

@@ -1,9 +1,9 @@
 /* The models of a run, for testing them: those of its folds, or Keras weights. */
-#ifndef SER_CLI_TRAINED_H
-#define SER_CLI_TRAINED_H
+#ifndef SER_RUN_TRAINED_H
+#define SER_RUN_TRAINED_H
 
-#include "cli/network_options.h"
 #include "model/model_file.h"
+#include "run/learning.h"
 
 typedef struct ser_trained {
     char *name;   /* "fold-1" */
@@ -23,20 +23,19 @@ typedef struct ser_trained_list {
 /* fold-*.safetensors of a folder, in byte order; a run without folds has its model.safetensors alone. path
  * may also be one model file. *out is empty where there are Keras weights alone; SER_E_IO: neither. */
 ser_status ser_trained_open(ser_trained_list *out, const char *path, ser_error *err);
-/* Where there are no such models: all .h5 files below the folder, or the one of that path, as networks of the
- * options' shape that read the features of w as they are. source NULL: they tell apart what the corpus of w
- * has, and have to fit; else what source has, and layers that do not fit keep random values of the options'
- * seed. */
+/* Where there are no such models: all .h5 files below the folder, or the one of that path, as networks of
+ * this shape (in force) that read the features of w as they are. source NULL: they tell apart what the corpus
+ * of w has, and have to fit; else what source has, and layers that do not fit keep random values of w's seed.
+ */
 ser_status ser_trained_open_keras(ser_trained_list *out, const char *path, const ser_workbench *w,
-                                  const ser_corpus *source, const ser_network_options *o,
-                                  const ser_workbench_options *bench, ser_error *err);
+                                  const ser_corpus *source, const ser_run_network *network, ser_error *err);
 void ser_trained_close(ser_trained_list *list);
 
 bool ser_trained_reads_the_same(const ser_trained *a, const ser_trained *b);
-/* The corpus of o with the features that the model reads. SER_E_FORMAT: o names other features or layers, or
- * another encoder. */
-ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model, const ser_workbench_options *o,
-                                 const ser_progress *progress, ser_error *err);
+/* The corpus of s with the features that the model reads. SER_E_FORMAT: s->data names other features or
+ * layers, or another encoder. */
+ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model,
+                                 const ser_workbench_settings *s, ser_error *err);
 /* SER_E_FORMAT: it tells other emotions apart than these, which are whose. */
 ser_status ser_trained_check_labels(const ser_trained *model, char *const *labels, size_t n_labels,
                                     const char *whose, ser_error *err);

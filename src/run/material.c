@@ -1,7 +1,5 @@
-#include "cli/run_material.h"
+#include "run/material.h"
 #include "base/memory.h"
-#include "cli/settings.h"
-#include "report/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,6 +26,10 @@ void ser_run_material_release(ser_run_material *m)
         ser_free((void *)m->facts[i].value);
     for (size_t i = 0; i < m->report.n_notes; i++)
         ser_free(m->texts[i]);
+    for (size_t i = 0; m->choices && i < m->report.n_folds; i++)
+        ser_free(m->choices[i]);
+    ser_free(m->choices);
+    ser_text_release(&m->setup);
     ser_free(m->folds);
     ser_free(m->facts);
     ser_free(m->predictions);
@@ -96,6 +98,25 @@ ser_status ser_run_material_add_history(ser_run_material *m, size_t fold, const 
     return *fit->note ? ser_run_material_add_note(m, false, fit->note, err) : SER_OK;
 }
 
+/* The value alone; of an object "linear 1 / timnet 0.3". */
+static void append_setting(ser_text *t, const json_t *value)
+{
+    const char *key;
+    json_t *part;
+    char *text = json_is_object(value) || json_is_string(value)
+                     ? NULL
+                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
+    if (text || json_is_string(value))
+        ser_text_append(t, text ? text : json_string_value(value));
+    free(text);
+    json_object_foreach((json_t *)value, key, part)
+    {
+        ser_text_appendf(t, "%s%s ",
+                         json_object_iter((json_t *)value) == json_object_key_to_iter(key) ? "" : " / ", key);
+        append_setting(t, part);
+    }
+}
+
 static ser_status list_facts(ser_run_material *m, const json_t *config, ser_error *err)
 {
     const char *key;
@@ -108,7 +129,7 @@ static ser_status list_facts(ser_run_material *m, const json_t *config, ser_erro
         if (json_is_null(value))
             continue;
         ser_text text = {0};
-        ser_append_setting(&text, value);
+        append_setting(&text, value);
         char *own = text.failed ? NULL : ser_strdup(text.s ? text.s : "");
         ser_text_release(&text);
         if (!own)
@@ -136,6 +157,37 @@ static void fill_folds(ser_run_material *m, const ser_report_facts *facts)
                                      .duplicates = leaks->duplicates[i],
                                      .takes = leaks->takes[i]};
     }
+}
+
+static void append_json(ser_text *t, const char *name, json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(2));
+    ser_text_appendf(t, "%s%s %s", t->n ? "  " : "", name, text ? text : "");
+    free(text);
+    json_decref(value);
+}
+
+/* "layers [2,3]  spread 0.5  c 300": where something was chosen. */
+static ser_status list_choices(ser_run_material *m, const ser_report_facts *f, ser_error *err)
+{
+    const ser_evaluation *e = f->evaluation;
+    if (!(m->choices = ser_alloc(m->report.n_folds + 1, sizeof *m->choices)))
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < e->n_folds; i++) {
+        const ser_fold_result *r = &e->folds[i];
+        ser_text t = {0};
+        if (!r->has_choice)
+            continue;
+        if (ser_feature_spec_encoder(f->spec))
+            append_json(&t, "layers", ser_chosen_layers_json(f->spec, r->chosen.blocks));
+        ser_text_appendf(&t, "%sspread %g  c %g", t.n ? "  " : "", r->chosen.spread_weight, r->chosen.c);
+        if (r->chosen.weighted)
+            append_json(&t, "weights", ser_layer_weights_json(f->spec, r->layer_weight));
+        m->folds[i].choice = m->choices[i] = t.s;
+        if (t.failed)
+            return ser_fail_nomem(err);
+    }
+    return SER_OK;
 }
 
 static ser_status list_predictions(ser_run_material *m, const ser_report_facts *f, ser_error *err)
@@ -319,40 +371,84 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     m->report.intervals_over = has_speakers ? "speakers" : "recordings";
     fill_folds(m, f);
     ser_status st = list_facts(m, f->config, err);
+    if (st == SER_OK && !f->cross)
+        st = list_choices(m, f, err);
     if (st == SER_OK)
         st = list_predictions(m, f, err);
     return st == SER_OK && f->cross ? set_cross(m, f->mapping, f->cross, err) : st;
 }
 
-void ser_run_material_print_cross(const ser_run_material *m, const ser_mapping *mapping, const ser_cross *c,
-                                  const char *title)
+/* ---- the lines above the figures ---- */
+
+const char *const ser_run_told_settings[] = {"augment",
+                                             "networks",
+                                             "epoch",
+                                             "batch_size",
+                                             "lr",
+                                             "beta1",
+                                             "beta2",
+                                             "warmup",
+                                             "decay",
+                                             "patience",
+                                             "validation",
+                                             "average",
+                                             "label_smoothing",
+                                             "class_weights",
+                                             "time_masks",
+                                             "feature_masks",
+                                             "mixup",
+                                             "filter_size",
+                                             "kernel_size",
+                                             "dilation_size",
+                                             "stack_size",
+                                             "dropout",
+                                             "activation",
+                                             "average_frames",
+                                             "trim",
+                                             "lmmd_weight",
+                                             "entropy_weight",
+                                             "balance_weight",
+                                             NULL};
+
+/* "epoch 12, lr 0.002, ..." in lines of 100 columns; what is null or false is left out. */
+static void append_settings(ser_text *t, const json_t *config, const char *const *keys)
 {
-    ser_style style = ser_style_of(stdout);
-    const ser_run_report *r = &m->report;
-    ser_text t = {0};
-    ser_text_appendf(&t, "%s to %s, emotions mapped by %s\n\n", mapping->source, mapping->target,
-                     mapping->name);
-    ser_append_cross_models(&t, r->folds, r->n_folds, style);
-    ser_text_append(&t, "\n");
-    if (r->cross->matrix.n_truths) {
-        if (title)
-            ser_text_appendf(&t, "%s\n", title);
-        ser_append_cross_classes(&t, r->cross, style);
-        ser_text_append(&t, "\n");
-        ser_append_matrix(&t, &r->cross->matrix, style);
-        ser_text_append(&t, "\n");
+    enum { WIDTH = 100 };
+    size_t line = t->n;
+    ser_text one = {0};
+    for (; *keys; keys++) {
+        const json_t *value = json_object_get(config, *keys);
+        if (!value || json_is_null(value) || json_is_false(value))
+            continue;
+        ser_text_clear(&one);
+        ser_text_appendf(&one, "%s ", *keys);
+        append_setting(&one, value);
+        bool is_first = t->n == line;
+        if (!is_first && t->n + one.n + 3 > line + WIDTH) {
+            ser_text_append(t, ",\n");
+            line = t->n;
+            is_first = true;
+        }
+        ser_text_appendf(t, "%s%s", is_first ? "" : ", ", one.s ? one.s : "");
     }
-    for (size_t i = 0; i < r->n_notes; i++)
-        if (!r->notes[i].serious)
-            ser_text_appendf(&t, "%s\n", r->notes[i].text);
-    if (c->figures.n) {
-        ser_text_append(&t, "Shared emotions: ");
-        ser_append_headline(&t, &c->figures, style);
-    }
-    if (c->n_lenient)
-        ser_text_appendf(&t, "By the mapping: accuracy %.1f %% (%.1f to %.1f)   n %zu\n", c->acc_lenient,
-                         c->lenient_ci95[0], c->lenient_ci95[1], c->n_lenient);
-    if (!t.failed)
-        fwrite(t.s, 1, t.n, stdout);
-    ser_text_release(&t);
+    t->failed = t->failed || one.failed;
+    ser_text_release(&one);
+    if (t->n > line)
+        ser_text_append(t, "\n");
+}
+
+ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_facts *f, const char *const *keys,
+                                      ser_error *err)
+{
+    ser_text *t = &m->setup;
+    if (f->cross)
+        ser_text_appendf(t, "%s to %s, emotions mapped by %s, ", f->mapping->source, f->mapping->target,
+                         f->mapping->name);
+    else
+        ser_text_appendf(t, "%s, %s, ", f->corpus->name, f->protocol);
+    ser_text_appendf(t, "%s, %s, normalize %s, precision %s, seed %llu\n", m->features, f->model_type,
+                     f->normalize, f->precision, (unsigned long long)f->seed);
+    append_settings(t, f->config, keys);
+    m->report.setup = t->s;
+    return t->failed ? ser_fail_nomem(err) : SER_OK;
 }

@@ -1,0 +1,192 @@
+#include "cli/job.h"
+#include "base/memory.h"
+#include "cli/epochs.h"
+#include "cli/progress.h"
+#include "io/file.h"
+#include "report/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- options ---- */
+
+bool ser_job_parse(const ser_job_command *c, int argc, char **argv, ser_option_list *rest, int *status)
+{
+    ser_option_list own = {0};
+    ser_option_list_release(c->encoders);
+    if (!ser_options_start(c->command, argc, argv, rest ? rest : &own, status))
+        return false;
+    if (own.n)
+        *status = ser_usage_error(c->command, "'%s' is not expected here", own.items[0]);
+    ser_option_list_release(&own);
+    if (c->encoders->n) {
+        ser_run_data *data = ser_run_data_of(c->settings);
+        data->encoders = c->encoders->items;
+        data->n_encoders = c->encoders->n;
+    }
+    return *status == SER_EXIT_OK;
+}
+
+/* The number of threads changes nothing, so a run may go on with another. */
+static ser_status compare(const json_t *own, const json_t *given, const char *folder, ser_error *err)
+{
+    const char *key;
+    json_t *value;
+    if (!own || !given)
+        return ser_fail_nomem(err);
+    json_object_foreach((json_t *)given, key, value)
+    {
+        if (strcmp(key, "jobs") != 0 && !json_equal(value, json_object_get(own, key)))
+            return ser_fail(err, SER_E_ARG,
+                            "%s: its run has another --%s: resume it without that option, or begin a new run",
+                            folder, key);
+    }
+    return SER_OK;
+}
+
+static bool resume(const ser_job_command *c, int argc, char **argv, int *status)
+{
+    ser_error err = {0};
+    json_t *own = NULL, *given = NULL;
+    const char *folder = *c->resume;
+    c->job->init(c->settings, c->job->size);
+    ser_status st = ser_run_settings_of(c->settings, c->kept, folder, c->job, &err);
+    bool go_on = st == SER_OK;
+    if (go_on) {
+        own = ser_run_settings_to_json(c->job, c->settings);
+        go_on = ser_job_parse(c, argc, argv, NULL, status);
+    }
+    if (go_on) {
+        given = ser_run_settings_to_json(c->job, c->settings);
+        st = compare(own, given, folder, &err);
+        go_on = st == SER_OK;
+    }
+    if (st != SER_OK) {
+        ser_say("%s", err.text);
+        *status = ser_exit_status(st);
+    }
+    ser_run_place *place = ser_run_place_of(c->job, c->settings);
+    place->folder = folder;
+    place->resume = 1;
+    json_decref(own);
+    json_decref(given);
+    return go_on;
+}
+
+bool ser_job_check_needs(const ser_job_command *c, int *status)
+{
+    for (size_t i = 0; i < sizeof c->needs / sizeof *c->needs && c->needs[i].name; i++)
+        if (!ser_field_is_given(ser_field_find(c->job->fields, c->needs[i].name), c->settings)) {
+            *status = ser_usage_error(c->command, "%s", c->needs[i].complaint);
+            return false;
+        }
+    return true;
+}
+
+bool ser_job_start(const ser_job_command *c, int argc, char **argv, int *status)
+{
+    if (!ser_job_parse(c, argc, argv, NULL, status))
+        return false;
+    if (c->resume && *c->resume)
+        return resume(c, argc, argv, status);
+    return ser_job_check_needs(c, status);
+}
+
+void ser_job_release(const ser_job_command *c)
+{
+    ser_option_list_release(c->encoders);
+    ser_run_kept_release(c->kept);
+}
+
+/* ---- running ---- */
+
+/* What the listener needs of one run. */
+typedef struct listening {
+    ser_progress progress;
+    ser_epoch_curve curve;
+    char *folder; /* of the run; NULL: not there yet */
+} listening;
+
+static int on_progress(void *context, const char *what, size_t done, size_t total)
+{
+    const listening *l = context;
+    return !ser_progress_report(&l->progress, what, done, total);
+}
+
+static void on_epoch(void *context, const ser_run_epoch_info *epoch)
+{
+    ser_epoch_show(&((listening *)context)->curve, epoch);
+}
+
+static void on_message(void *context, ser_run_message kind, const char *text)
+{
+    listening *l = context;
+    switch (kind) {
+    case SER_RUN_WARNING:
+        ser_say("%s", text);
+        break;
+    case SER_RUN_DONE:
+        ser_progress_clear();
+        printf("%s\n", text);
+        break;
+    case SER_RUN_FOLDER:
+        ser_free(l->folder);
+        l->folder = ser_strdup(text);
+        break;
+    }
+}
+
+ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error *err)
+{
+    listening l = {.progress = ser_progress_start()};
+    const ser_run_listener listener = {.size = sizeof listener,
+                                       .context = &l,
+                                       .on_progress = on_progress,
+                                       .on_epoch = on_epoch,
+                                       .on_message = on_message};
+    ser_status st = c->job->run(out, c->settings, &listener, err);
+    const char *folder = l.folder ? l.folder : c->resume ? *c->resume : NULL;
+    ser_progress_clear();
+    if (st == SER_E_CANCELLED && c->resume && folder)
+        ser_say("go on with: ser %s --resume %s", c->command->name, folder);
+    if (st == SER_OK && ser_run_result_was_complete(*out))
+        ser_say("%s: this run is complete", ser_run_result_folder(*out));
+    ser_free(l.folder);
+    return st;
+}
+
+void ser_job_print(const ser_run_result *r)
+{
+    ser_text t = {0};
+    ser_run_result_append(&t, r, ser_style_of(stdout));
+    if (t.n && !t.failed)
+        fwrite(t.s, 1, t.n, stdout);
+    ser_text_release(&t);
+    if (ser_run_result_folder(r))
+        printf("%s\n", ser_run_result_folder(r));
+}
+
+int ser_job_finish(const ser_job_command *c, const char *json_path)
+{
+    ser_error err = {0};
+    ser_run_result *r = NULL;
+    ser_status st = ser_job_run(&r, c, &err);
+    if (st == SER_OK)
+        ser_job_print(r);
+    if (st == SER_OK && json_path)
+        st = ser_io_write(json_path, ser_run_result_json(r), strlen(ser_run_result_json(r)), &err);
+    if (st != SER_OK)
+        ser_say("%s", err.text);
+    int status = st == SER_OK && ser_run_result_n_failed(r) ? SER_EXIT_FAILED : ser_exit_status(st);
+    ser_run_result_free(&r);
+    return status;
+}
+
+int ser_job_main(const ser_job_command *c, int argc, char **argv, const char *const *json_path)
+{
+    int status;
+    if (ser_job_start(c, argc, argv, &status))
+        status = ser_job_finish(c, json_path ? *json_path : NULL);
+    ser_job_release(c);
+    return status;
+}

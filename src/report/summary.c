@@ -1,0 +1,102 @@
+#include "report/summary.h"
+
+#include <math.h>
+
+static void append_fold(ser_text *t, const ser_run_fold *f)
+{
+    if (f->is_model) {
+        ser_text_appendf(t, "%-12s UA %6.2f   WA %6.2f", f->name, f->ua, f->wa);
+        if (f->shared.duplicates > 0)
+            ser_text_appendf(t, "   trained on %ld of these %zu recordings", f->shared.duplicates, f->n_test);
+    } else {
+        ser_text_appendf(t, "fold %-4s %5zu train", f->name, f->n_train);
+        if (f->n_validation)
+            ser_text_appendf(t, " %4zu validation", f->n_validation);
+        ser_text_appendf(t, " %4zu test   UA %6.2f   WA %6.2f", f->n_test, f->ua, f->wa);
+    }
+    if (f->kept_epoch)
+        ser_text_appendf(t, "   epoch %zu of %zu kept", f->kept_epoch, f->n_epochs);
+    if (f->choice)
+        ser_text_appendf(t, "   %s", f->choice);
+    ser_text_append(t, "\n");
+}
+
+static void append_notes(ser_text *t, const ser_run_report *r)
+{
+    for (size_t i = 0; i < r->n_notes; i++)
+        if (!r->notes[i].serious) /* the serious ones were told already */
+            ser_text_appendf(t, "%s\n", r->notes[i].text);
+}
+
+static void append_shared(ser_text *t, const ser_run_report *r)
+{
+    for (size_t i = 0; i < SER_N_SHARED; i++) {
+        ser_shared_count count = ser_run_count_shared(r, i);
+        if (!count.n_folds)
+            continue;
+        ser_text_appendf(t, "%s: ", ser_shared_kinds[i].what);
+        ser_append_shared(t, i, count);
+        ser_text_append(t, "\n");
+    }
+}
+
+/* "UA, unheard 71.2 % (68.0 to 74.5): of models that had not heard the recording". */
+static void append_extra(ser_text *t, const ser_run_report *r)
+{
+    for (size_t i = 0; i < r->n_extra; i++) {
+        const ser_run_figure *f = &r->extra[i];
+        if (!isfinite(f->value))
+            continue;
+        ser_text_appendf(t, "%s %.1f%s%s", f->name, f->value, *f->unit ? " " : "", f->unit);
+        if (isfinite(f->interval[0]) && f->interval[1] > f->interval[0])
+            ser_text_appendf(t, " (%.1f to %.1f)", f->interval[0], f->interval[1]);
+        ser_text_appendf(t, ": %s\n", f->meaning);
+    }
+}
+
+static void append_cross(ser_text *t, const ser_run_report *r, ser_style style)
+{
+    ser_append_cross_models(t, r->folds, r->n_folds, style);
+    ser_text_append(t, "\n");
+    if (r->cross->matrix.n_truths) {
+        if (r->of_what)
+            ser_text_appendf(t, "%s\n", r->of_what);
+        ser_append_cross_classes(t, r->cross, style);
+        ser_text_append(t, "\n");
+        ser_append_matrix(t, &r->cross->matrix, style);
+        ser_text_append(t, "\n");
+    }
+    append_notes(t, r);
+    if (r->figures->n) {
+        ser_text_append(t, "Shared emotions: ");
+        ser_append_headline(t, r->figures, style);
+    }
+}
+
+static void append_one_corpus(ser_text *t, const ser_run_report *r, ser_style style)
+{
+    for (size_t i = 0; i < r->n_folds; i++)
+        append_fold(t, &r->folds[i]);
+    ser_text_append(t, "\n");
+    if (r->of_what)
+        ser_text_appendf(t, "%s\n", r->of_what);
+    ser_append_classification(t, r->labels, r->figures, style);
+    ser_text_append(t, "\n");
+    ser_append_confusion(t, r->labels, r->figures->confusion, r->figures->n_labels, style);
+    ser_text_append(t, "\n");
+    append_notes(t, r);
+    if (!r->n_folds || !r->folds[0].is_model)
+        append_shared(t, r);
+    ser_append_headline(t, r->figures, style);
+}
+
+void ser_append_run(ser_text *t, const ser_run_report *r, ser_style style)
+{
+    ser_text_append(t, r->setup ? r->setup : "");
+    ser_text_append(t, "\n");
+    if (r->cross)
+        append_cross(t, r, style);
+    else
+        append_one_corpus(t, r, style);
+    append_extra(t, r);
+}

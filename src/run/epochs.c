@@ -1,0 +1,98 @@
+#include "run/epochs.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "run/report_json.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* Written anew also when a run goes on, because what was made before is told again. A log is worth no
+ * failure: NULL where it cannot be written. */
+static FILE *open_history(const char *folder)
+{
+    char *path = ser_io_join(folder, "history.jsonl");
+    FILE *file = path ? fopen(path, "we") : NULL;
+    ser_free(path);
+    return file;
+}
+
+/* Takes the line. */
+static void write_history(ser_epochs *k, json_t *line)
+{
+    char *text = line && k->folder ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    if (text && (k->history || (k->history = open_history(k->folder)))) {
+        fprintf(k->history, "%s\n", text);
+        fflush(k->history);
+    }
+    free(text);
+    json_decref(line);
+}
+
+static void tell(const ser_epochs *k, const ser_run_epoch_info *e)
+{
+    const ser_run_listener *l = &k->host->listener;
+    if (l->on_epoch)
+        l->on_epoch(l->context, e);
+}
+
+void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e)
+{
+    ser_epochs *k = context;
+    bool adapts = e->entropy > 0;
+    json_t *line =
+        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f}", "part", what, "network",
+                  (json_int_t)network, "epoch", (json_int_t)e->epoch, "train_loss",
+                  ser_number_json(e->train_loss), "train_accuracy", ser_number_json(e->train_accuracy),
+                  "validation_loss", ser_number_json(e->validation_loss), "validation_accuracy",
+                  ser_number_json(e->validation_accuracy), "rate", e->rate, "seconds", e->seconds);
+    if (line && adapts) {
+        json_object_set_new(line, "lmmd", json_real(e->lmmd));
+        json_object_set_new(line, "entropy", json_real(e->entropy));
+        json_object_set_new(line, "balance", json_real(e->balance));
+    }
+    write_history(k, line);
+    tell(k, &(ser_run_epoch_info){.part = what,
+                                  .network = network,
+                                  .n_networks = k->n_networks,
+                                  .epoch = e->epoch,
+                                  .n_epochs = e->n_epochs,
+                                  .train_loss = e->train_loss,
+                                  .train_accuracy = e->train_accuracy,
+                                  .validation_loss = e->validation_loss,
+                                  .validation_accuracy = e->validation_accuracy,
+                                  .lmmd = adapts ? e->lmmd : NAN,
+                                  .entropy = adapts ? e->entropy : NAN,
+                                  .rate = e->rate,
+                                  .seconds = e->seconds,
+                                  .restored = e->restored});
+}
+
+void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e)
+{
+    ser_epochs *k = context;
+    write_history(k, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "part", what, "epoch",
+                               (json_int_t)e->epoch, "train_loss", e->source_loss, "train_accuracy",
+                               e->source_accuracy, "lmmd", e->lmmd, "entropy", e->entropy, "balance",
+                               e->balance, "rate", e->rate));
+    tell(k, &(ser_run_epoch_info){.part = what,
+                                  .network = 1,
+                                  .n_networks = 1,
+                                  .epoch = e->epoch,
+                                  .n_epochs = e->n_epochs,
+                                  .train_loss = e->source_loss,
+                                  .train_accuracy = e->source_accuracy,
+                                  .validation_loss = NAN,
+                                  .validation_accuracy = NAN,
+                                  .lmmd = e->lmmd,
+                                  .entropy = e->entropy,
+                                  .rate = e->rate,
+                                  .seconds = NAN});
+}
+
+void ser_epochs_close(ser_epochs *k)
+{
+    if (k->history)
+        fclose(k->history);
+    k->history = NULL;
+}

@@ -1,0 +1,23 @@
+/* Epochs as they pass: a line in history.jsonl, and a word to whoever listens. */
+#ifndef SER_RUN_EPOCHS_H
+#define SER_RUN_EPOCHS_H
+
+#include "run/host.h"
+#include "train/adapt.h"
+#include "train/timnet_fit.h"
+
+#include <stdio.h>
+
+typedef struct ser_epochs {
+    const ser_run_host *host;
+    const char *folder; /* NULL: there is no history */
+    size_t n_networks;
+    FILE *history;
+} ser_epochs;
+
+/* For ser_learn_settings.on_epoch and on_adapt; context: a ser_epochs. */
+void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
+void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e);
+void ser_epochs_close(ser_epochs *k);
+
+#endif

@@ -1,0 +1,268 @@
+/* Figures by a protocol: no model is kept. */
+#include "base/memory.h"
+#include "run/epochs.h"
+#include "run/job.h"
+#include "run/learning.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct evaluate_job {
+    ser_job job;
+    ser_run_evaluate_settings s; /* in force, once the features are known */
+    ser_run_features features;
+    ser_run_models models;
+    ser_protocol protocol;
+    ser_workbench w;
+    ser_learning learning;
+    ser_folds *folds;
+    ser_leaks leaks;
+    ser_evaluation e;
+    ser_epochs epochs;
+} evaluate_job;
+
+static void release_seed(evaluate_job *k)
+{
+    ser_evaluation_release(&k->e);
+    ser_leaks_release(&k->leaks);
+    ser_folds_free(&k->folds);
+    ser_learning_close(&k->learning);
+    ser_workbench_close(&k->w);
+}
+
+static void release(void *work)
+{
+    evaluate_job *k = work;
+    ser_epochs_close(&k->epochs);
+    release_seed(k);
+}
+
+/* ---- one seed ---- */
+
+static ser_status open_bench(evaluate_job *k, uint64_t seed, ser_error *err)
+{
+    const ser_condense condense = ser_run_condense(&k->s.network);
+    const ser_workbench_settings settings = {.host = &k->job.host,
+                                             .data = &k->s.data,
+                                             .corpus = k->s.data.corpus,
+                                             .features = k->features,
+                                             .n_copies = (size_t)k->s.learning.n_copies,
+                                             .seed = seed,
+                                             .condition = (ser_condition)k->s.condition,
+                                             .frames = k->models.networks ? &condense : NULL};
+    ser_status st = ser_workbench_open(&k->w, &settings, err);
+    if (st == SER_OK)
+        st = ser_folds_new(&k->folds, k->w.corpus, &k->protocol, seed, err);
+    if (st == SER_OK)
+        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, err);
+    return st == SER_OK ? ser_workbench_normalize(&k->w, (ser_normalize)k->s.normalize, NULL, err) : st;
+}
+
+static ser_status add_history(void *context, size_t fold, ser_learned *models, const ser_fold_result *result,
+                              ser_error *err)
+{
+    (void)result;
+    return ser_run_material_add_history(context, fold, models, err);
+}
+
+/* The first seed has a history, and states to go on from. */
+static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *err)
+{
+    static const char *const no_states[] = {NULL};
+    ser_run_learning learning = k->s.learning;
+    learning.seed = (int64_t)seed;
+    ser_status st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
+                                      &k->job.host, err);
+    ser_learn_settings *s = &k->learning.settings;
+    s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
+    s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;
+    s->on_epoch = ser_epochs_tell;
+    s->context = &k->epochs;
+    k->epochs.host = &k->job.host;
+    k->epochs.n_networks = s->n_networks;
+    k->epochs.folder = first ? k->job.folder.path : NULL;
+    const ser_evaluate_settings settings = {.learn = *s,
+                                            .seed = seed,
+                                            .state = first && s->n_networks ? k->job.folder.path : NULL,
+                                            .on_fold = first ? add_history : NULL,
+                                            .context = &k->job.material};
+    if (st == SER_OK && first)
+        st = ser_run_material_init(&k->job.material, k->folds, err);
+    if (st == SER_OK && first)
+        st = ser_run_folder_begin(&k->job.folder, k->folds, no_states, s->n_networks, err);
+    return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
+}
+
+static ser_report_facts facts_of(const evaluate_job *k)
+{
+    ser_report_facts facts = ser_workbench_facts(&k->w, (ser_normalize)k->s.normalize);
+    facts.folds = k->folds;
+    facts.leaks = &k->leaks;
+    facts.evaluation = &k->e;
+    facts.protocol = k->s.protocol;
+    facts.model_type = k->s.learning.model_type;
+    facts.config = k->job.config;
+    return facts;
+}
+
+/* ---- several seeds ---- */
+
+/* The figure of every other seed: nothing of them is kept but that. */
+static ser_status evaluate_others(evaluate_job *k, double *ua, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (int i = 1; i < k->s.n_seeds && st == SER_OK; i++) {
+        evaluate_job other = {
+            .s = k->s, .features = k->features, .models = k->models, .protocol = k->protocol};
+        uint64_t seed = (uint64_t)k->s.learning.seed + (uint64_t)i;
+        other.job.host = k->job.host;
+        other.job.host.progress.context = &other.job.host.listener;
+        st = open_bench(&other, seed, err);
+        if (st == SER_OK)
+            st = learn(&other, seed, false, err);
+        ua[i] = other.e.figures.ua;
+        release(&other);
+    }
+    return st;
+}
+
+static ser_status add_seeds(evaluate_job *k, const double *ua, ser_error *err)
+{
+    int n = k->s.n_seeds;
+    double mean = 0, squares = 0;
+    json_t *seeds = json_array();
+    for (int i = 0; i < n; i++)
+        mean += ua[i] / n;
+    for (int i = 0; i < n; i++) {
+        squares += (ua[i] - mean) * (ua[i] - mean);
+        json_array_append_new(
+            seeds, json_pack("{s:I, s:f}", "seed", (json_int_t)k->s.learning.seed + i, "ua", ua[i]));
+    }
+    double deviation = sqrt(squares / (n - 1));
+    ser_run_material_add_figure(&k->job.material,
+                                &(ser_run_figure){.name = "UA over all seeds",
+                                                  .meaning = "mean, and one standard deviation "
+                                                             "to both sides",
+                                                  .unit = "%",
+                                                  .value = mean,
+                                                  .interval = {mean - deviation, mean + deviation}});
+    return json_object_set_new(k->job.report, "seeds", seeds) == 0 &&
+                   json_object_set_new(k->job.report, "ua_mean", json_real(mean)) == 0 &&
+                   json_object_set_new(k->job.report, "ua_sd", json_real(deviation)) == 0
+               ? SER_OK
+               : ser_fail_nomem(err);
+}
+
+static ser_status evaluate_seeds(evaluate_job *k, ser_error *err)
+{
+    double *ua = ser_alloc((size_t)k->s.n_seeds, sizeof *ua);
+    ser_status st = ua ? evaluate_others(k, ua, err) : ser_fail_nomem(err);
+    if (st == SER_OK) {
+        ua[0] = k->e.figures.ua;
+        st = add_seeds(k, ua, err);
+    }
+    ser_free(ua);
+    return st;
+}
+
+/* ---- one run ---- */
+
+/* The first copy that is in both parts, so that a person can look. */
+static ser_status add_notes(evaluate_job *k, ser_error *err)
+{
+    ser_text t = {0};
+    const char *example = "";
+    for (size_t f = 0; f < k->leaks.n_folds && !*example; f++)
+        example = k->leaks.examples[f];
+    if (*example)
+        ser_text_appendf(&t, "Training and test parts share recordings: %s", example);
+    ser_status st = t.failed ? ser_fail_nomem(err) : SER_OK;
+    if (st == SER_OK && t.n)
+        st = ser_run_material_add_note(&k->job.material, false, t.s, err);
+    if (st == SER_OK && k->s.normalize != SER_RUN_NORMALIZE_NONE)
+        st = ser_run_material_add_note(
+            &k->job.material, false,
+            "Features are standardised by unlabelled recordings of the test side as well", err);
+    ser_text_release(&t);
+    return st;
+}
+
+/* Where corpora were left out: means over them. */
+static void add_across(evaluate_job *k)
+{
+    const ser_evaluation *e = &k->e;
+    const ser_run_figure figures[] = {
+        {"UA, restricted",
+         "mean over the corpora left out, answers among the tested corpus's emotions",
+         "%",
+         e->ua_restricted,
+         {NAN, NAN}},
+        {"UA, open",
+         "mean over the corpora left out, answers among all emotions",
+         "%",
+         e->ua_open,
+         {NAN, NAN}},
+        {"ECE, left out", "calibration error, mean over the corpora left out", "%", e->ece, {NAN, NAN}}};
+    for (size_t i = 0; e->across && i < sizeof figures / sizeof *figures; i++)
+        ser_run_material_add_figure(&k->job.material, &figures[i]);
+}
+
+static ser_status make_report(evaluate_job *k, ser_error *err)
+{
+    ser_job *job = &k->job;
+    const ser_report_facts facts = facts_of(k);
+    ser_status st = ser_report_json(&job->report, &facts, err);
+    if (st == SER_OK)
+        st = add_notes(k, err);
+    if (st == SER_OK)
+        st = ser_run_material_finish(&job->material, &facts, err);
+    add_across(k);
+    return st == SER_OK ? ser_run_material_set_setup(&job->material, &facts, ser_run_told_settings, err) : st;
+}
+
+static ser_status evaluate_all(evaluate_job *k, ser_error *err)
+{
+    ser_status st = learn(k, k->w.seed, true, err);
+    if (st == SER_OK)
+        st = make_report(k, err);
+    ser_workbench_thin(&k->w);
+    if (st == SER_OK && k->s.n_seeds > 1)
+        st = evaluate_seeds(k, err);
+    if (st == SER_OK)
+        st = ser_run_save(&k->job.folder, &k->job.material.report, k->job.report, err);
+    if (st == SER_OK)
+        ser_run_folder_tidy(&k->job.folder);
+    return st;
+}
+
+static ser_status evaluate(evaluate_job *k, ser_error *err)
+{
+    const ser_run_data *data = &k->s.data;
+    ser_status st = ser_protocol_parse(&k->protocol, k->s.protocol, err);
+    k->protocol.folds_path = k->s.folds;
+    if (st == SER_OK)
+        st = ser_run_features_parse(&k->features, data, data->feature_type, err);
+    if (st == SER_OK)
+        st = ser_run_models_parse(&k->models, k->s.learning.model_type, err);
+    if (st != SER_OK)
+        return st;
+    ser_run_resolve(&k->s.learning, &k->s.network, &k->features.spec, k->models);
+    st = ser_job_set_config(&k->job, &k->s, err);
+    if (st == SER_OK)
+        st = open_bench(k, (uint64_t)k->s.learning.seed, err);
+    const ser_run_naming naming = {.corpus = k->w.corpus ? k->w.corpus->name : NULL, .spec = &k->w.spec};
+    if (st == SER_OK)
+        st = ser_job_open_folder(&k->job, &k->s.place, &naming, err);
+    return st == SER_OK && !k->job.was_complete ? evaluate_all(k, err) : st;
+}
+
+ser_status ser_run_evaluate(ser_run_result **out, const ser_run_evaluate_settings *s,
+                            const ser_run_listener *listener, ser_error *err)
+{
+    void *work;
+    ser_status st = ser_job_begin(&work, sizeof(evaluate_job), offsetof(evaluate_job, s), &ser_job_evaluate,
+                                  s, listener, release, err);
+    if (st == SER_OK)
+        st = evaluate(work, err);
+    return ser_job_end(out, st, work, err);
+}

@@ -1,0 +1,268 @@
+/* Features as files: trees of whole corpora, or those of one recording. */
+#include "audio/audio.h"
+#include "base/memory.h"
+#include "corpus/known.h"
+#include "data/buffer.h"
+#include "data/fill.h"
+#include "extract/encoders.h"
+#include "io/npy.h"
+#include "model/hearing.h"
+#include "run/job.h"
+
+#include <string.h>
+
+typedef struct extract_job {
+    ser_job job;
+    ser_run_extract_settings s;
+    ser_feature_spec spec;
+    ser_encoders encoders;
+    char encoder_sha256[SER_ENCODERS_SHA256];
+} extract_job;
+
+static void release(void *work)
+{
+    extract_job *k = work;
+    ser_encoders_close(&k->encoders);
+}
+
+/* ---- what both ways need ---- */
+
+static void set_default_layers(extract_job *k)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < k->spec.n_parts; p++) {
+        ser_encoder_info info;
+        if (!ser_feature_kind_is_encoder(k->spec.parts[p].kind))
+            continue;
+        ser_encoder_get_info(k->encoders.items[n++], &info);
+        ser_feature_part_set_default_layers(&k->spec.parts[p], &info);
+    }
+}
+
+static ser_status open_encoders(extract_job *k, ser_error *err)
+{
+    const ser_run_data *data = &k->s.data;
+    ser_run_features features;
+    ser_status st = ser_run_features_parse(&features, data, data->feature_type, err);
+    k->spec = features.spec;
+    if (st == SER_OK)
+        st = ser_encoders_open(&k->encoders, &k->spec, data->encoders, data->n_encoders, data->engine,
+                               data->precision, err);
+    if (st == SER_OK)
+        set_default_layers(k);
+    return st;
+}
+
+/* ---- one recording ---- */
+
+typedef struct listening {
+    const ser_run_host *host;
+    ser_frame_buffer all;
+} listening;
+
+static ser_status keep(void *context, const ser_frames *frames, ser_error *err)
+{
+    listening *l = context;
+    if (!ser_progress_report(&l->host->progress, "features", l->all.n, 0))
+        return ser_fail(err, SER_E_CANCELLED, "interrupted: nothing was written");
+    return ser_frame_buffer_add(&l->all, frames, err);
+}
+
+static ser_status extract_recording(extract_job *k, ser_error *err)
+{
+    const char *path = k->s.recording, *output = k->s.output;
+    ser_extractor *e = NULL;
+    ser_extractor_work *work = NULL;
+    ser_audio *audio = NULL;
+    listening l = {.host = &k->job.host};
+    ser_status st = ser_extractor_new_joined(&e, &k->spec, (const ser_encoder *const *)k->encoders.items,
+                                             k->encoders.n, err);
+    if (st == SER_OK)
+        st = ser_extractor_work_new(&work, e, k->s.data.n_threads, err);
+    if (st == SER_OK && (st = ser_audio_open(&audio, path, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", path);
+    if (st == SER_OK) {
+        ser_pcm_source source = ser_pcm_from_audio(audio);
+        l.all.dims = ser_extractor_dims(e);
+        st = ser_extract(e, work, &source, keep, &l, err);
+    }
+    if (st == SER_OK && *ser_audio_warning(audio))
+        ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s: %s", path, ser_audio_warning(audio));
+    if (st == SER_OK && k->s.data.pool_encoder)
+        ser_frame_buffer_pool_encoder(&l.all, e);
+    if (st == SER_OK &&
+        (st = ser_npy_write(output, l.all.x, 2, (size_t[]){l.all.n, l.all.dims}, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", output);
+    if (st == SER_OK)
+        json_object_set_new(k->job.report, "shape",
+                            json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
+    ser_frame_buffer_release(&l.all);
+    ser_audio_close(&audio);
+    ser_extractor_work_free(&work);
+    ser_extractor_free(&e);
+    return st;
+}
+
+/* ---- corpora ---- */
+
+/* The trees of one corpus: those of FUSION's parts, and the one of all. */
+typedef struct trees {
+    ser_feature_spec specs[SER_MAX_PARTS + 1];
+    ser_tree_recipe recipes[SER_MAX_PARTS + 1];
+    ser_extractor *extractors[SER_MAX_PARTS + 1];
+    ser_tree_content contents[SER_MAX_PARTS + 1];
+    size_t n;
+} trees;
+
+/* The next tree, of the job's specification, or of one part of it. */
+static ser_status add_tree(trees *all, const extract_job *k, const ser_feature_part *part, bool joined,
+                           ser_error *err)
+{
+    size_t i = all->n++;
+    ser_feature_spec *spec = &all->specs[i];
+    *spec = k->spec;
+    if (part) {
+        spec->parts[0] = *part;
+        spec->n_parts = 1;
+    }
+    /* FUSION's parts have its one encoder or none. */
+    size_t n_encoders = ser_feature_spec_n_encoders(spec);
+    all->recipes[i] =
+        (ser_tree_recipe){.spec = spec,
+                          .encoder_sha256 = n_encoders ? k->encoder_sha256 : "",
+                          .precision = ser_precision_name(
+                              n_encoders ? ser_encoder_precision(k->encoders.items[0]) : SER_PRECISION_FP32),
+                          .engine = ser_engine_name(k->s.data.engine),
+                          .pool_encoder = k->s.data.pool_encoder && !part};
+    ser_status st = ser_extractor_new_joined(&all->extractors[i], spec,
+                                             (const ser_encoder *const *)k->encoders.items, n_encoders, err);
+    all->contents[i] = (ser_tree_content){all->extractors[i], &all->recipes[i], joined};
+    return st;
+}
+
+/* FUSION's parts have trees of their own, and it is joined from them. Padded, an encoder has other frames
+ * alone than beside log-mel, so that all are computed. */
+static ser_status list_trees(trees *all, const extract_job *k, ser_error *err)
+{
+    ser_text type = {0};
+    ser_status st = SER_OK;
+    ser_feature_spec_type(&k->spec, &type);
+    bool fusion = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0;
+    for (size_t p = 0; fusion && p < k->spec.n_parts && st == SER_OK; p++)
+        st = add_tree(all, k, &k->spec.parts[p], false, err);
+    ser_text_release(&type);
+    return st == SER_OK ? add_tree(all, k, NULL, fusion && !k->s.data.pad_s, err) : st;
+}
+
+/* What failed in the tree before it is not told again. */
+static void tell_notes(const extract_job *k, const ser_tree_filled *filled, const ser_tree_filled *before)
+{
+    for (size_t u = 0; u < filled->n && filled->failures && filled->warnings; u++) {
+        if (filled->warnings[u])
+            ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", filled->warnings[u]);
+        if (filled->failures[u] && !(before && before->failures[u]))
+            ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", filled->failures[u]);
+    }
+}
+
+static ser_status report_tree(extract_job *k, const ser_tree_filled *f, ser_error *err)
+{
+    ser_run_tell(&k->job.host, SER_RUN_DONE, "%s: %zu recordings of %zu dims%s", f->folder,
+                 f->n - f->n_failed, f->dims, f->n_failed ? ", unfinished" : "");
+    json_t *tree = json_pack("{s:o, s:I, s:I, s:I, s:I}", "folder", ser_text_json(f->folder), "n",
+                             (json_int_t)f->n, "dims", (json_int_t)f->dims, "computed",
+                             (json_int_t)f->n_computed, "failed", (json_int_t)f->n_failed);
+    return json_array_append_new(json_object_get(k->job.report, "trees"), tree) == 0 ? SER_OK
+                                                                                     : ser_fail_nomem(err);
+}
+
+static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus *corpus, ser_error *err)
+{
+    ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
+    const ser_tree_fill_settings settings = {.features_dir = k->s.data.features_dir,
+                                             .overwrite = k->s.overwrite,
+                                             .n_threads = k->s.data.n_threads,
+                                             .progress = k->job.host.progress};
+    ser_status st = ser_trees_fill(filled, all->contents, all->n, corpus, &settings, err);
+    for (size_t i = 0; i < all->n; i++) {
+        tell_notes(k, &filled[i], i ? &filled[i - 1] : NULL);
+        if (st == SER_OK)
+            st = report_tree(k, &filled[i], err);
+        k->job.n_failed += filled[i].n_failed;
+    }
+    for (size_t i = 0; i < all->n; i++)
+        ser_tree_filled_release(&filled[i]);
+    return st;
+}
+
+static ser_status fill_corpus(extract_job *k, const ser_corpus *corpus, ser_error *err)
+{
+    trees all = {0};
+    for (size_t i = 0; i < corpus->n_warnings; i++)
+        ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", corpus->warnings[i]);
+    ser_status st = list_trees(&all, k, err);
+    if (st == SER_OK)
+        st = fill_trees(k, &all, corpus, err);
+    for (size_t i = 0; i < all.n; i++)
+        ser_extractor_free(&all.extractors[i]);
+    return st;
+}
+
+/* Of the known corpora those that are found; at least one. */
+static ser_status fill_known(extract_job *k, ser_error *err)
+{
+    const ser_known_corpus *known;
+    ser_error own = {0};
+    ser_status st = SER_OK;
+    size_t n_found = 0;
+    for (size_t i = 0; st == SER_OK && (known = ser_known_corpus_at(i)); i++) {
+        ser_corpus *corpus = NULL;
+        st = ser_corpus_open(&corpus, known->name, k->s.data.data_dir, &own);
+        if (st == SER_OK) {
+            n_found++;
+            st = fill_corpus(k, corpus, &own);
+        } else if (st == SER_E_IO && (n_found || ser_known_corpus_at(i + 1))) {
+            ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", own.text);
+            st = SER_OK;
+        }
+        ser_corpus_free(&corpus);
+    }
+    return st == SER_OK ? st : ser_fail(err, st, "%s", own.text);
+}
+
+static ser_status extract_corpora(extract_job *k, ser_corpus *corpus, ser_error *err)
+{
+    ser_status st = ser_encoders_sha256(&k->encoders, k->encoder_sha256, err);
+    if (st == SER_OK && json_object_set_new(k->job.report, "trees", json_array()) != 0)
+        st = ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = corpus ? fill_corpus(k, corpus, err) : fill_known(k, err);
+    return st;
+}
+
+static ser_status extract(extract_job *k, ser_error *err)
+{
+    ser_corpus *corpus = NULL;
+    ser_status st = SER_OK;
+    if (k->s.data.corpus) /* before encoders are read, which takes longer */
+        st = ser_corpus_open(&corpus, k->s.data.corpus, k->s.data.data_dir, err);
+    if (st == SER_OK)
+        st = open_encoders(k, err);
+    if (st == SER_OK && !(k->job.report = json_object()))
+        st = ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = k->s.recording ? extract_recording(k, err) : extract_corpora(k, corpus, err);
+    ser_corpus_free(&corpus);
+    return st;
+}
+
+ser_status ser_run_extract(ser_run_result **out, const ser_run_extract_settings *s,
+                           const ser_run_listener *listener, ser_error *err)
+{
+    void *work;
+    ser_status st = ser_job_begin(&work, sizeof(extract_job), offsetof(extract_job, s), &ser_job_extract, s,
+                                  listener, release, err);
+    if (st == SER_OK)
+        st = extract(work, err);
+    return ser_job_end(out, st, work, err);
+}

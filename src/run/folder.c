@@ -1,0 +1,239 @@
+#include "run/folder.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "report/run_page.h"
+#include "report/spreadsheet.h"
+#include "run/pictures.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* runs/<command>-<corpus>[-<target>]-<features>-<date>-<time>; NULL: out of memory. */
+static char *own_path(const char *job, const ser_run_naming *naming)
+{
+    char when[32];
+    time_t now = time(NULL);
+    struct tm local;
+    ser_text t = {0};
+    localtime_r(&now, &local);
+    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &local);
+    ser_text_appendf(&t, "runs/%s-%s-", job, naming->corpus);
+    if (naming->target)
+        ser_text_appendf(&t, "%s-", naming->target);
+    ser_feature_spec_type(naming->spec, &t);
+    ser_text_appendf(&t, "-%s", when);
+    if (t.failed)
+        ser_text_release(&t);
+    for (char *c = t.s ? t.s + strlen("runs/") : NULL; c && *c; c++)
+        *c = isalnum((unsigned char)*c) || *c == '-' || *c == '.' ? (char)tolower((unsigned char)*c) : '-';
+    for (int n = 2; t.s && access(t.s, F_OK) == 0; n++) { /* another run of the same second */
+        t.s[strcspn(t.s, "~")] = 0;
+        t.n = strlen(t.s);
+        ser_text_appendf(&t, "~%d", n);
+        if (t.failed)
+            ser_text_release(&t);
+    }
+    return t.s;
+}
+
+/* ---- opening ---- */
+
+static const char LOCK[] = ".lock";
+
+static ser_status take_lock(ser_run_folder *f, ser_error *err)
+{
+    bool taken = false;
+    char *path = ser_io_join(f->path, LOCK);
+    ser_status st = path ? ser_lock_try(&f->lock, &taken, path, err) : ser_fail_nomem(err);
+    if (st == SER_OK && !taken)
+        st = ser_fail(err, SER_E_IO, "%s: another ser is at work in it: wait for it, or name another folder",
+                      f->path);
+    ser_free(path);
+    return st;
+}
+
+/* Whoever named a folder with other things in it meant another one. */
+static ser_status check_empty(const char *folder, ser_error *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) /* it can only be made yet */
+        return SER_OK;
+    bool empty = true, run = false;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        run = run || strcmp(name, "config.json") == 0;
+        empty = empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK) == 0);
+    }
+    closedir(dir);
+    if (run)
+        return ser_fail(err, SER_E_ARG,
+                        "%s: it holds a run already: go on with --resume, or name another folder", folder);
+    return empty ? SER_OK
+                 : ser_fail(err, SER_E_ARG,
+                            "%s: it is no run folder, and not empty: name another folder with --run", folder);
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char *path = ser_io_join(folder, name);
+    bool yes = path && access(path, F_OK) == 0;
+    ser_free(path);
+    return yes;
+}
+
+ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
+{
+    enum { MAX_CONFIG = 1 << 20 };
+    ser_bytes bytes = {0};
+    json_error_t at;
+    *out = NULL;
+    if (!holds(folder, "config.json"))
+        return ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
+                        folder);
+    char *path = ser_io_join(folder, "config.json");
+    ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
+    if (st == SER_OK && !(*out = json_loadb((const char *)bytes.data, bytes.n, 0, &at)))
+        st = ser_fail(err, SER_E_FORMAT, "line %d: %s", at.line, at.text);
+    if (st == SER_OK && !json_is_object(*out)) {
+        json_decref(*out);
+        *out = NULL;
+        st = ser_fail(err, SER_E_FORMAT, "it holds no settings");
+    }
+    if (st != SER_OK && path)
+        st = ser_fail_within(err, st, "%s: ", path);
+    ser_bytes_release(&bytes);
+    ser_free(path);
+    return st;
+}
+
+ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
+{
+    char *path = ser_io_join(folder, name),
+         *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
+    ser_free(path);
+    free(text);
+    return st;
+}
+
+/* With the name of the job, so that no other goes on with it. */
+static ser_status save_config(const ser_run_folder *f, const ser_run_job *job, const json_t *config,
+                              ser_error *err)
+{
+    json_t *all = json_pack("{s:s}", "command", job->name);
+    ser_status st = all && json_object_update(all, (json_t *)config) == 0
+                        ? ser_run_save_json(f->path, "config.json", all, err)
+                        : ser_fail_nomem(err);
+    json_decref(all);
+    return st;
+}
+
+static ser_status open_new(ser_run_folder *f, const ser_run_job *job, const json_t *config, ser_error *err)
+{
+    ser_status st = check_empty(f->path, err);
+    if (st == SER_OK)
+        st = ser_io_make_folder(f->path, err);
+    if (st == SER_OK)
+        st = take_lock(f, err);
+    if (st == SER_OK) /* once more: another process may have been quicker */
+        st = check_empty(f->path, err);
+    return st == SER_OK ? save_config(f, job, config, err) : st;
+}
+
+static ser_status open_again(ser_run_folder *f, ser_error *err)
+{
+    ser_status st = take_lock(f, err);
+    f->complete = st == SER_OK && holds(f->path, "report.json");
+    if (f->complete) { /* killed after that and before it was tidy */
+        st = ser_run_record_open(&f->record, f->path, err);
+        if (st == SER_OK)
+            ser_run_folder_tidy(f);
+    }
+    return st;
+}
+
+ser_status ser_run_folder_open(ser_run_folder *f, const ser_run_job *job, const ser_run_place *place,
+                               const ser_run_naming *naming, const json_t *config, ser_error *err)
+{
+    *f = (ser_run_folder){.lock = {-1}};
+    if (place->without)
+        return SER_OK;
+    f->path = place->folder ? ser_strdup(place->folder) : own_path(job->name, naming);
+    ser_status st = !f->path        ? ser_fail_nomem(err)
+                    : place->resume ? open_again(f, err)
+                                    : open_new(f, job, config, err);
+    if (st != SER_OK)
+        ser_run_folder_close(f);
+    return st;
+}
+
+void ser_run_folder_close(ser_run_folder *f)
+{
+    char *lock = f->path ? ser_io_join(f->path, LOCK) : NULL;
+    ser_lock_release(&f->lock, lock);
+    ser_free(lock);
+    ser_run_record_release(&f->record);
+    ser_free(f->path);
+    *f = (ser_run_folder){.lock = {-1}};
+}
+
+/* ---- contents ---- */
+
+ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
+                        ser_error *err)
+{
+    if (!f->path)
+        return SER_OK;
+    char *sheet = ser_io_join(f->path, "metrics.xlsx"), *page = ser_io_join(f->path, "report.html");
+    ser_status st = sheet && page ? ser_run_pictures_save(f->path, r, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_spreadsheet_save(sheet, r, err);
+    if (st == SER_OK)
+        st = ser_run_page_save(page, r, err);
+    if (st == SER_OK)
+        st = ser_run_save_json(f->path, "report.json", report, err);
+    ser_free(sheet);
+    ser_free(page);
+    return st;
+}
+
+/* A path with a new line in it cannot be told: its file stays. */
+static void add_states(ser_run_record *r, const char *name, size_t n)
+{
+    ser_text file = {0};
+    for (size_t k = 1; k <= n && !strchr(name, '\n'); k++) {
+        ser_text_clear(&file);
+        ser_text_appendf(&file, "%s-%zu.safetensors", name, k);
+        ser_run_record_add(r, file.s ? file.s : "");
+    }
+    r->lines.failed = r->lines.failed || file.failed;
+    ser_text_release(&file);
+}
+
+ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *const *names,
+                                size_t n_networks, ser_error *err)
+{
+    if (!f->path)
+        return SER_OK;
+    ser_status st = ser_run_record_open(&f->record, f->path, err);
+    for (size_t i = 0; folds && i < folds->n_folds && st == SER_OK; i++) {
+        char *state = ser_fold_path(f->path, folds->names[i], "/state");
+        if (state)
+            add_states(&f->record, state + strlen(f->path) + 1, n_networks);
+        st = state ? SER_OK : ser_fail_nomem(err);
+        ser_free(state);
+    }
+    for (; *names; names++)
+        add_states(&f->record, *names, n_networks);
+    return st == SER_OK ? ser_run_record_save(&f->record, f->path, err) : st;
+}
+
+void ser_run_folder_tidy(ser_run_folder *f)
+{
+    if (f->path)
+        ser_run_record_clear(&f->record, f->path);
+}

@@ -1,0 +1,34 @@
+#include "run/host.h"
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool report(void *context, const char *what, size_t done, size_t total)
+{
+    const ser_run_listener *l = context;
+    return l->on_progress(l->context, what, done, total) == 0;
+}
+
+void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener)
+{
+    size_t size = listener ? listener->size : 0;
+    *h = (ser_run_host){0};
+    memcpy(&h->listener, listener ? (const void *)listener : "",
+           size < sizeof h->listener ? size : sizeof h->listener);
+    if (h->listener.on_progress)
+        h->progress = (ser_progress){.fn = report, .context = &h->listener};
+}
+
+void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+    if (!h->listener.on_message)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    h->listener.on_message(h->listener.context, kind, text);
+}

@@ -1,0 +1,18 @@
+/* Whoever called a job: told how it goes, asked whether to go on. */
+#ifndef SER_RUN_HOST_H
+#define SER_RUN_HOST_H
+
+#include "base/progress.h"
+#include "base/status.h"
+#include "ser/run.h"
+
+typedef struct ser_run_host {
+    ser_run_listener listener;
+    ser_progress progress; /* for the work below, which borrows the host */
+} ser_run_host;
+
+/* listener NULL: nobody listens. */
+void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener);
+void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *format, ...) SER_PRINTF(3, 4);
+
+#endif

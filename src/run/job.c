@@ -1,0 +1,142 @@
+#include "run/job.h"
+#include "base/memory.h"
+#include "report/summary.h"
+
+#include <stdlib.h>
+
+struct ser_run_result {
+    ser_job *job;
+    char *folder, *json;
+    ser_text text;
+};
+
+static void release(ser_job *job)
+{
+    if (!job)
+        return;
+    job->release(job);
+    ser_run_folder_close(&job->folder);
+    ser_run_material_release(&job->material);
+    json_decref(job->report);
+    json_decref(job->config);
+    json_decref(job->given);
+    ser_run_kept_release(&job->kept);
+    ser_free(job);
+}
+
+ser_status ser_job_begin(void **work, size_t size, size_t own_settings, const ser_run_job *kind,
+                         const void *settings, const ser_run_listener *listener,
+                         void (*release_work)(void *work), ser_error *err)
+{
+    ser_job *job = *work = ser_alloc(1, size);
+    if (!job)
+        return ser_fail_nomem(err);
+    job->kind = kind;
+    job->release = release_work;
+    job->folder.lock.fd = -1;
+    ser_run_host_init(&job->host, listener);
+    void *own = (char *)job + own_settings;
+    ser_status st = ser_run_adopt(own, &job->kept, settings, kind, err);
+    if (st == SER_OK && !(job->given = ser_run_settings_to_json(kind, own)))
+        st = ser_fail_nomem(err);
+    return st;
+}
+
+ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
+                               ser_error *err)
+{
+    ser_status st = ser_run_folder_open(&job->folder, job->kind, place, naming, job->given, err);
+    job->was_complete = st == SER_OK && job->folder.complete;
+    if (st == SER_OK && job->folder.path)
+        ser_run_tell(&job->host, SER_RUN_FOLDER, "%s", job->folder.path);
+    return st;
+}
+
+ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err)
+{
+    job->config = ser_run_settings_to_json(job->kind, settings);
+    return job->config ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status make_result(ser_run_result **out, ser_job *job, ser_error *err)
+{
+    const ser_style plain = {.width = 80, .utf8 = true};
+    ser_run_result *r = *out = ser_alloc(1, sizeof *r);
+    if (!r)
+        return ser_fail_nomem(err);
+    char *json = job->report ? json_dumps(job->report, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    r->json = json || !job->report ? ser_strdup(json ? json : "") : NULL;
+    free(json);
+    r->folder = job->folder.path ? ser_strdup(job->folder.path) : NULL;
+    r->job = job;
+    ser_run_result_append(&r->text, r, plain);
+    return r->json && !r->folder == !job->folder.path && !r->text.failed ? SER_OK : ser_fail_nomem(err);
+}
+
+ser_status ser_job_end(ser_run_result **out, ser_status st, void *work, ser_error *err)
+{
+    ser_job *job = work;
+    *out = NULL;
+    if (st == SER_OK)
+        st = make_result(out, job, err);
+    if (st == SER_OK) {
+        ser_run_folder_close(&job->folder);
+        return st;
+    }
+    if (*out) {
+        (*out)->job = NULL;
+        ser_run_result_free(out);
+    }
+    release(job);
+    return st;
+}
+
+void ser_run_result_append(ser_text *t, const ser_run_result *r, ser_style style)
+{
+    const ser_run_report *report = ser_run_result_report(r);
+    if (report)
+        ser_append_run(t, report, style);
+}
+
+const ser_run_report *ser_run_result_report(const ser_run_result *r)
+{
+    return r->job->report && r->job->material.report.figures ? &r->job->material.report : NULL;
+}
+
+const char *ser_run_result_folder(const ser_run_result *r)
+{
+    return r->folder;
+}
+
+const char *ser_run_result_json(const ser_run_result *r)
+{
+    return r->json;
+}
+
+const char *ser_run_result_text(const ser_run_result *r)
+{
+    return r->text.s ? r->text.s : "";
+}
+
+int ser_run_result_was_complete(const ser_run_result *r)
+{
+    return r->job->was_complete;
+}
+
+size_t ser_run_result_n_failed(const ser_run_result *r)
+{
+    return r->job->n_failed;
+}
+
+void ser_run_result_free(ser_run_result **result)
+{
+    ser_run_result *r = *result;
+    if (!r)
+        return;
+    release(r->job);
+    ser_free(r->folder);
+    ser_free(r->json);
+    ser_text_release(&r->text);
+    ser_free(r);
+    *result = NULL;
+}

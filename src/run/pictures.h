@@ -1,0 +1,23 @@
+/* Pictures of a run folder, each as NAME.png and NAME.svg. */
+#ifndef SER_RUN_PICTURES_H
+#define SER_RUN_PICTURES_H
+
+#include "report/map.h"
+#include "report/pictures.h"
+#include "report/run_report.h"
+
+typedef enum ser_run_picture {
+    SER_PICTURE_CONFUSION,   /* ser_confusion_picture */
+    SER_PICTURE_CURVES,      /* ser_curves_picture */
+    SER_PICTURE_LOSSES,      /* ser_losses_picture */
+    SER_PICTURE_RELIABILITY, /* ser_reliability_picture */
+    SER_PICTURE_MAP          /* ser_map_picture */
+} ser_run_picture;
+
+ser_status ser_run_picture_save(const char *folder, const char *name, ser_run_picture kind,
+                                const void *picture, ser_error *err);
+
+/* The usual ones of a run: confusion and, where there are epochs, the curves of loss and accuracy. */
+ser_status ser_run_pictures_save(const char *folder, const ser_run_report *r, ser_error *err);
+
+#endif

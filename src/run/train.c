@@ -1,0 +1,243 @@
+/* Folds for the figures, and a final model on the whole corpus. */
+#include "base/memory.h"
+#include "io/file.h"
+#include "learn/train_model.h"
+#include "run/epochs.h"
+#include "run/job.h"
+#include "run/learning.h"
+#include "run/model_output.h"
+
+#include <string.h>
+
+typedef struct train_job {
+    ser_job job;
+    ser_run_train_settings s; /* in force, once the features are known */
+    char split[40];           /* the protocol that n_folds stands for */
+    ser_run_features features;
+    ser_run_models models;
+    ser_workbench w;
+    ser_learning learning;
+    ser_folds *folds; /* NULL: the final model only */
+    ser_leaks leaks;
+    ser_evaluation e;
+    ser_epochs epochs;
+} train_job;
+
+static void release(void *work)
+{
+    train_job *k = work;
+    ser_epochs_close(&k->epochs);
+    ser_evaluation_release(&k->e);
+    ser_leaks_release(&k->leaks);
+    ser_folds_free(&k->folds);
+    ser_learning_close(&k->learning);
+    ser_workbench_close(&k->w);
+}
+
+/* ---- model files ---- */
+
+/* Nothing in it depends on the time, so that models can be compared. fold -1: all. */
+static ser_status provenance(json_t **out, const train_job *k, int fold, const ser_learned *learned,
+                             ser_error *err)
+{
+    const ser_workbench *w = &k->w;
+    char data_sha256[65], split_sha256[65];
+    int *no_fold = ser_alloc(w->store->n, sizeof *no_fold);
+    char *names[] = {"all"};
+    const ser_folds all = {.test_fold = no_fold, .names = names, .n_folds = 1, .n_utterances = w->store->n};
+    ser_status st = no_fold ? ser_report_hashes(data_sha256, split_sha256, w->corpus, &all, w->store, err)
+                            : ser_fail_nomem(err);
+    ser_free(no_fold);
+    if (st != SER_OK)
+        return st;
+    *out = json_pack(
+        "{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o}", "corpus", w->corpus->name, "fold",
+        fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256", data_sha256,
+        "encoder_sha256", w->encoder_sha256, "precision", ser_precision_name(w->precision), "augment",
+        (json_int_t)w->n_copies, "seed", (json_int_t)w->seed, "trained_on",
+        ser_model_output_heard(w->store, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2));
+    if (*out && learned->has_linear)
+        json_object_set_new(*out, "plain", ser_model_output_head(w, &learned->linear));
+    return *out ? SER_OK : ser_fail_nomem(err);
+}
+
+/* ---- folds ---- */
+
+static ser_status finish_fold(void *context, size_t f, ser_learned *models, const ser_fold_result *result,
+                              ser_error *err)
+{
+    train_job *k = context;
+    json_t *origin = NULL;
+    ser_model_data model = {0};
+    const char *name = k->folds->names[f];
+    char *path = ser_fold_path(k->job.folder.path, name, ".safetensors");
+    (void)result;
+    ser_status st =
+        path ? ser_run_material_add_history(&k->job.material, f, models, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_model_output_keras(k->job.folder.path, name, models->members, models->n_networks, err);
+    if (st == SER_OK)
+        st = provenance(&origin, k, (int)f, models, err);
+    if (st == SER_OK)
+        st = ser_model_of_fold(&model, models, &k->learning.data, err);
+    if (st == SER_OK)
+        st = ser_model_output_save(&model, &k->w, origin, path, false, err);
+    ser_model_data_release(&model);
+    json_decref(origin);
+    ser_free(path);
+    return st;
+}
+
+static ser_status train_folds(train_job *k, ser_error *err)
+{
+    const ser_evaluate_settings settings = {.learn = k->learning.settings,
+                                            .seed = k->w.seed,
+                                            .state = k->job.folder.path,
+                                            .on_fold = finish_fold,
+                                            .context = k};
+    return ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err);
+}
+
+/* ---- the final model ---- */
+
+static ser_status train_final(train_job *k, ser_error *err)
+{
+    const char *folder = k->job.folder.path;
+    ser_training t = {0};
+    json_t *origin = NULL;
+    char *path = ser_io_join(folder, "model.safetensors"), *state = ser_io_join(folder, "state");
+    const ser_train_settings settings = {.learn = k->learning.settings,
+                                         .baseline_candidates = k->learning.baseline_candidates,
+                                         .n_baseline_candidates = k->learning.n_baseline_candidates,
+                                         .state = state};
+    ser_status st = path && state ? ser_train_model(&t, &k->learning.data, k->w.store, &settings, err)
+                                  : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = provenance(&origin, k, -1, &t.learned, err);
+    if (st == SER_OK) {
+        json_object_set_new(origin, "voice_inner_ua", json_real(t.voice_inner_ua));
+        if (t.baseline.head.n_in)
+            json_object_set_new(origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
+        st = ser_model_output_save(&t.model, &k->w, origin, path, k->s.embed_encoder, err);
+    }
+    if (st == SER_OK && !k->folds) {
+        json_object_del(origin, "trained_on");
+        st = ser_run_save_json(folder, "report.json", origin, err);
+        k->job.report = json_incref(origin);
+    }
+    json_decref(origin);
+    ser_training_release(&t);
+    ser_free(path);
+    ser_free(state);
+    return st;
+}
+
+/* ---- one run ---- */
+
+static ser_status save_report(train_job *k, ser_error *err)
+{
+    ser_job *job = &k->job;
+    ser_report_facts facts = ser_workbench_facts(&k->w, SER_NORMALIZE_NONE);
+    facts.folds = k->folds;
+    facts.leaks = &k->leaks;
+    facts.evaluation = &k->e;
+    facts.protocol = k->s.protocol;
+    facts.model_type = k->s.learning.model_type;
+    facts.config = job->config;
+    ser_status st = ser_report_json(&job->report, &facts, err);
+    if (st == SER_OK)
+        st = ser_run_material_finish(&job->material, &facts, err);
+    if (st == SER_OK)
+        st = ser_run_material_set_setup(&job->material, &facts, ser_run_told_settings, err);
+    return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
+}
+
+static ser_status open_bench(train_job *k, ser_error *err)
+{
+    const ser_run_data *data = &k->s.data;
+    ser_status st = ser_run_features_parse(&k->features, data, data->feature_type, err);
+    if (st == SER_OK)
+        st = ser_run_models_parse(&k->models, k->s.learning.model_type, err);
+    if (st != SER_OK)
+        return st;
+    ser_run_resolve(&k->s.learning, &k->s.network, &k->features.spec, k->models);
+    const ser_condense condense = ser_run_condense(&k->s.network);
+    const ser_workbench_settings settings = {.host = &k->job.host,
+                                             .data = data,
+                                             .corpus = data->corpus,
+                                             .features = k->features,
+                                             .n_copies = (size_t)k->s.learning.n_copies,
+                                             .seed = (uint64_t)k->s.learning.seed,
+                                             .frames = k->models.networks ? &condense : NULL};
+    return ser_workbench_open(&k->w, &settings, err);
+}
+
+static ser_status open_folds(train_job *k, ser_error *err)
+{
+    ser_protocol protocol = {0};
+    if (!k->s.protocol && !k->s.n_folds)
+        return SER_OK;
+    if (!k->s.protocol) {
+        snprintf(k->split, sizeof k->split, "kfold=%d", k->s.n_folds);
+        k->s.protocol = k->split;
+    }
+    ser_status st = ser_protocol_parse(&protocol, k->s.protocol, err);
+    protocol.folds_path = k->s.folds;
+    if (st == SER_OK)
+        st = ser_folds_new(&k->folds, k->w.corpus, &protocol, k->w.seed, err);
+    if (st == SER_OK)
+        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, err);
+    return st == SER_OK ? ser_run_material_init(&k->job.material, k->folds, err) : st;
+}
+
+static ser_status train_all(train_job *k, ser_error *err)
+{
+    static const char *const states[] = {"state", NULL};
+    ser_learn_settings *s = &k->learning.settings;
+    ser_status st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models,
+                                      &k->s.data, &k->job.host, err);
+    if (st == SER_OK)
+        st = ser_run_folder_begin(&k->job.folder, k->folds, states, s->n_networks, err);
+    k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = s->n_networks};
+    s->on_epoch = ser_epochs_tell;
+    s->context = &k->epochs;
+    if (st == SER_OK && k->folds) {
+        s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
+        st = train_folds(k, err);
+    }
+    s->speaker_disjoint = true;
+    if (st == SER_OK)
+        st = train_final(k, err);
+    if (st == SER_OK && k->folds)
+        st = save_report(k, err);
+    if (st == SER_OK)
+        ser_run_folder_tidy(&k->job.folder);
+    return st;
+}
+
+static ser_status train(train_job *k, ser_error *err)
+{
+    ser_status st = open_bench(k, err);
+    if (st == SER_OK)
+        st = open_folds(k, err);
+    const ser_run_naming naming = {.corpus = k->w.corpus ? k->w.corpus->name : NULL, .spec = &k->w.spec};
+    if (st == SER_OK)
+        st = ser_job_open_folder(&k->job, &k->s.place, &naming, err);
+    if (st == SER_OK)
+        st = ser_job_set_config(&k->job, &k->s, err);
+    if (st == SER_OK && !k->job.was_complete)
+        st = train_all(k, err);
+    ser_workbench_thin(&k->w);
+    return st;
+}
+
+ser_status ser_run_train(ser_run_result **out, const ser_run_train_settings *s,
+                         const ser_run_listener *listener, ser_error *err)
+{
+    void *work;
+    ser_status st = ser_job_begin(&work, sizeof(train_job), offsetof(train_job, s), &ser_job_train, s,
+                                  listener, release, err);
+    if (st == SER_OK)
+        st = train(work, err);
+    return ser_job_end(out, st, work, err);
+}

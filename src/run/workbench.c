@@ -1,0 +1,255 @@
+#include "run/workbench.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "corpus/known.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Emotion lies in the middle of an encoder (docs/results): four hidden states up to two thirds of its depth;
+ * for Whisper base 1, 2, 3, 4. */
+static void choose_layers(ser_feature_part *part, const ser_encoder *encoder)
+{
+    ser_encoder_info info;
+    ser_encoder_get_info(encoder, &info);
+    for (int i = 1; i <= 4; i++) {
+        int layer = (i * info.n_layers + 3) / 6;
+        if (layer > (part->n_layers ? part->layers[part->n_layers - 1] : 0))
+            part->layers[part->n_layers++] = layer;
+    }
+}
+
+static void choose_all_layers(ser_feature_part *part, const ser_encoder *encoder)
+{
+    ser_encoder_info info;
+    ser_encoder_get_info(encoder, &info);
+    for (int layer = 0; layer <= info.n_layers && layer < SER_ENCODER_MAX_LAYERS; layer++)
+        part->layers[part->n_layers++] = layer;
+}
+
+/* Of the encoders whose layers nobody named. */
+static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders, bool all)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < spec->n_parts; p++) {
+        ser_feature_part *part = &spec->parts[p];
+        if (!ser_feature_kind_is_encoder(part->kind))
+            continue;
+        if (!part->n_layers)
+            (all ? choose_all_layers : choose_layers)(part, encoders->items[n]);
+        n++;
+    }
+}
+
+size_t ser_workbench_sets(uint64_t sets[SER_MAX_SETS], const ser_workbench *w)
+{
+    size_t n_blocks = ser_extractor_n_blocks(w->extractor);
+    /* Of an encoder beside others one layer must stay. */
+    const ser_feature_part *first = &ser_extractor_spec(w->extractor)->parts[0];
+    bool may_drop_first = !ser_feature_kind_is_encoder(first->kind) || first->n_layers > 1;
+    sets[0] = ser_all_blocks(n_blocks);
+    sets[1] = sets[0] & ~UINT64_C(1);
+    return w->layers == SER_LAYERS_AUTO && n_blocks > 2 && may_drop_first ? 2 : 1;
+}
+
+/* Before any recording is read. */
+static ser_status check_encoder(const ser_workbench *w, const char *wanted, ser_error *err)
+{
+    if (!wanted || !*wanted || strcmp(wanted, w->encoder_sha256) == 0)
+        return SER_OK;
+    return ser_fail(err, SER_E_FORMAT,
+                    "the model was trained with another encoder (sha256 %.16s...): name it with --encoder",
+                    wanted);
+}
+
+static ser_status check_blocks(const ser_extractor *e, bool weighted, ser_error *err)
+{
+    size_t n = ser_extractor_n_blocks(e);
+    if (weighted && !ser_feature_spec_encoder(ser_extractor_spec(e)))
+        return ser_fail(err, SER_E_ARG,
+                        "--layers weighted: without an encoder there are no layers to weight");
+    return n <= SER_MAX_BLOCKS
+               ? SER_OK
+               : ser_fail(err, SER_E_ARG,
+                          "%zu layers in all, up to %d are possible: name fewer with --layers", n,
+                          SER_MAX_BLOCKS);
+}
+
+static ser_status open_features(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+{
+    const ser_run_data *data = s->data;
+    bool weighted = w->layers == SER_LAYERS_WEIGHTED;
+    ser_status st = ser_encoders_open(&w->encoders, &w->spec, data->encoders, data->n_encoders, data->engine,
+                                      data->precision, err);
+    w->precision = SER_PRECISION_FP32;
+    if (st == SER_OK && w->encoders.n) {
+        w->precision = ser_encoder_precision(w->encoders.items[0]);
+        st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
+        choose_free_layers(&w->spec, &w->encoders, weighted);
+    }
+    if (st == SER_OK)
+        st = check_encoder(w, s->encoder_sha256, err);
+    if (st == SER_OK)
+        st = ser_extractor_new_joined(&w->extractor, &w->spec, (const ser_encoder *const *)w->encoders.items,
+                                      w->encoders.n, err);
+    return st == SER_OK ? check_blocks(w->extractor, weighted, err) : st;
+}
+
+/* A tree that does not fit is worth a line where the user can do something about it. */
+static ser_status open_tree(ser_workbench *w, const ser_workbench_settings *s, ser_error *reason,
+                            ser_error *err)
+{
+    char *name = NULL;
+    const ser_tree_recipe recipe = {.spec = &w->spec,
+                                    .encoder_sha256 = w->encoder_sha256,
+                                    .precision = ser_precision_name(w->precision),
+                                    .engine = ser_engine_name(w->engine),
+                                    .pool_encoder = w->pool_encoder};
+    ser_status st = ser_corpus_name(&name, s->corpus, err);
+    if (st == SER_OK)
+        st = ser_tree_open(&w->tree, reason, s->data->features_dir, name, w->extractor, &recipe, err);
+    ser_free(name);
+    return st;
+}
+
+/* Without recordings, their features do. missing: why the corpus could not be opened. */
+static ser_status open_corpus_of_tree(ser_workbench *w, const ser_error *missing, const ser_error *reason,
+                                      ser_error *err)
+{
+    if (!w->tree) {
+        *err = *missing;
+        return reason->status == SER_E_IO ? err->status
+                                          : ser_fail_within(err, err->status, "%s; ", reason->text);
+    }
+    w->without_audio = true;
+    ser_status st = ser_tree_index_corpus(&w->corpus, &w->tree->index, err);
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s/index.json: ", w->tree->folder);
+}
+
+static ser_status open_data(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+{
+    ser_error missing = {0}, reason = {0};
+    ser_status corpus_status = (s->is_target ? ser_corpus_open_target : ser_corpus_open)(
+                   &w->corpus, s->corpus, s->data->data_dir, &missing),
+               st;
+    if (corpus_status != SER_OK && corpus_status != SER_E_IO) {
+        *err = missing;
+        return corpus_status;
+    }
+    for (size_t i = 0; w->corpus && i < w->corpus->n_warnings; i++)
+        ser_run_tell(s->host, SER_RUN_WARNING, "%s", w->corpus->warnings[i]);
+    st = open_features(w, s, err);
+    if (st == SER_OK)
+        st = open_tree(w, s, &reason, err);
+    if (st != SER_OK && !w->corpus && access(s->data->features_dir, F_OK) != 0) {
+        *err = missing; /* what is wrong first */
+        return corpus_status;
+    }
+    if (st != SER_OK)
+        return st;
+    if (!w->corpus)
+        return open_corpus_of_tree(w, &missing, &reason, err);
+    if (!w->tree && reason.status != SER_E_IO)
+        ser_run_tell(s->host, SER_RUN_WARNING, "%s: its features are not used", reason.text);
+    return SER_OK;
+}
+
+static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+{
+    ser_text key = {0};
+    ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256,
+                     ser_precision_name(w->precision), ser_engine_name(w->engine));
+    w->features_key = key.s;
+    w->cache_folder = ser_io_cache_folder("features");
+    if (key.failed)
+        return ser_fail_nomem(err);
+    const ser_intake_settings settings = {.extractor = w->extractor,
+                                          .features_key = w->features_key,
+                                          .n_copies = w->n_copies,
+                                          .condition = s->condition,
+                                          .seed = w->seed,
+                                          .n_threads = w->n_threads,
+                                          .folder = w->cache_folder,
+                                          .tree = w->tree,
+                                          .without_audio = w->without_audio,
+                                          .pool_encoder = w->pool_encoder,
+                                          .progress = s->host->progress};
+    return ser_intake(&w->store, &w->frames, w->corpus, &settings, s->frames, err);
+}
+
+ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
+{
+    *out = named ? named : ser_known_counterpart(source);
+    return *out ? SER_OK
+                : ser_fail(err, SER_E_ARG, "%s has no usual counterpart: name the other corpus with --target",
+                           source);
+}
+
+ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+{
+    ser_error unheard; /* texts of errors are looked at here */
+    err = err ? err : &unheard;
+    *w = (ser_workbench){.spec = s->features.spec,
+                         .layers = s->features.layers,
+                         .engine = s->data->engine,
+                         .n_copies = s->n_copies,
+                         .seed = s->seed,
+                         .pool_encoder = s->data->pool_encoder,
+                         .n_threads = s->data->n_threads ? s->data->n_threads : ser_n_cores()};
+    ser_status st = open_data(w, s, err);
+    if (st == SER_OK)
+        st = open_rows(w, s, err);
+    if (st != SER_OK)
+        ser_workbench_close(w);
+    return st;
+}
+
+ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err)
+{
+    return ser_normalize_apply(w->store, w->frames, w->corpus, how, w->n_threads, spread, err);
+}
+
+ser_report_facts ser_workbench_facts(const ser_workbench *w, ser_normalize how)
+{
+    return (ser_report_facts){.corpus = w->corpus,
+                              .store = w->store,
+                              .spec = &w->spec,
+                              .normalize = ser_normalize_name(how),
+                              .precision = ser_precision_name(w->precision),
+                              .encoder_sha256 = w->encoder_sha256,
+                              .seed = w->seed,
+                              .jobs = w->n_threads};
+}
+
+ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
+                               ser_error *err)
+{
+    ser_fingerprint **fingerprints = ser_alloc(w->store->n, sizeof(ser_fingerprint *));
+    if (!fingerprints)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < w->store->n; u++)
+        fingerprints[u] = w->store->recordings[u].fingerprint;
+    ser_status st = ser_leaks_find(leaks, w->corpus, folds, fingerprints, err);
+    ser_free(fingerprints);
+    return st;
+}
+
+void ser_workbench_thin(ser_workbench *w)
+{
+    ser_frame_set_free(&w->frames);
+    ser_store_free(&w->store);
+    ser_tree_close(&w->tree);
+    ser_extractor_free(&w->extractor);
+    ser_encoders_close(&w->encoders);
+}
+
+void ser_workbench_close(ser_workbench *w)
+{
+    ser_workbench_thin(w);
+    ser_free(w->features_key);
+    ser_free(w->cache_folder);
+    ser_corpus_free(&w->corpus);
+    *w = (ser_workbench){0};
+}
