@@ -173,17 +173,21 @@ typedef struct head_memory {
     float *inverse_sums;       /* (n_block) */
 } head_memory;
 
-/* weights become weights * inverse_sums; typed (n_rows, ld) is the same as products read it. */
+/* weights become weights * inverse_sums, and exactly 0 behind the last frame: what ser_lanes_exp gives there
+ * would become numbers that processors are slow with. typed (n_rows, ld) is the same as products read it. */
 SER_INLINE void finish_softmax(float *weights, void *typed, bool half, const float *inverse_sums,
-                               size_t n_rows, size_t ld)
+                               size_t n_rows, size_t n_frames, size_t ld)
 {
-    for (size_t t = 0; t < n_rows; t++)
+    for (size_t t = 0; t < n_rows; t++) {
+        for (size_t i = n_frames; i < ld; i++)
+            weights[t * ld + i] = 0;
         for (size_t i = t * ld; i < (t + 1) * ld; i += SER_N_LANES) {
             ser_lanes w = ser_lanes_load(weights + i) * inverse_sums[t];
             ser_lanes_store(weights + i, w);
             if (half)
                 ser_lanes_store_bf16((uint16_t *)typed + i, w);
         }
+    }
 }
 
 /* d(scores) = w (dw - sum of w dw) * scale, typed; w is 0 where nothing is attended to. */
@@ -203,15 +207,16 @@ SER_INLINE void softmax_gradient(void *dscores, bool half, const float *weights,
     }
 }
 
-SER_FAST static void finish_softmax_f32(float *weights, const float *inverse_sums, size_t n_rows, size_t ld)
+SER_FAST static void finish_softmax_f32(float *weights, const float *inverse_sums, size_t n_rows,
+                                        size_t n_frames, size_t ld)
 {
-    finish_softmax(weights, NULL, false, inverse_sums, n_rows, ld);
+    finish_softmax(weights, NULL, false, inverse_sums, n_rows, n_frames, ld);
 }
 
 SER_FAST static void finish_softmax_bf16(float *weights, uint16_t *half, const float *inverse_sums,
-                                         size_t n_rows, size_t ld)
+                                         size_t n_rows, size_t n_frames, size_t ld)
 {
-    finish_softmax(weights, half, true, inverse_sums, n_rows, ld);
+    finish_softmax(weights, half, true, inverse_sums, n_rows, n_frames, ld);
 }
 
 SER_FAST static void softmax_gradient_f32(float *dweights, const float *weights, size_t n_rows, size_t n_keys,
@@ -275,9 +280,9 @@ static ser_status attend_back(const attention_gradient *a, const head_memory *m,
         return status;
     exponentials_f32(m->weights, m->inverse_sums, n, a->shape->n_frames, a->ld, scale);
     if (half)
-        finish_softmax_bf16(m->weights, m->half, m->inverse_sums, n, a->ld);
+        finish_softmax_bf16(m->weights, m->half, m->inverse_sums, n, a->shape->n_frames, a->ld);
     else
-        finish_softmax_f32(m->weights, m->inverse_sums, n, a->ld);
+        finish_softmax_f32(m->weights, m->inverse_sums, n, a->shape->n_frames, a->ld);
     if ((status = ser_nn_gemm(work, m->dv, typed, a->dy + rows, &to_keys, err)) != SER_OK ||
         (status = ser_nn_gemm(work, m->dweights, a->dy + rows, a->v + head, &to_scores, err)) != SER_OK)
         return status;
