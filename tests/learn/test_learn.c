@@ -232,6 +232,34 @@ static void test_corpora_left_out(void)
     make_corpus();
 }
 
+/* The engine that is asked for multiplies: its sums are rounded otherwise, and come to the same. */
+static void test_engine(void)
+{
+    ser_error err = {0};
+    ser_head_fit fits[2];
+    int fold[N] = {0};
+    ser_store *store = make_store(2);
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    for (int i = 0; i < 2; i++) {
+        const ser_learn_settings settings = {.candidates = candidates,
+                                             .n_candidates = 2,
+                                             .n_inner_folds = 3,
+                                             .seed = 46,
+                                             .engine = i ? SER_ENGINE_REF : SER_ENGINE_ONEDNN,
+                                             .n_threads = 1};
+        CHECK_OK(ser_learn_head(&fits[i], &data, fold, -1, &settings, "head", &err), &err);
+    }
+    size_t n = N_LABELS * store->dims, n_other = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_other += fits[0].head.w[i] != fits[1].head.w[i];
+        CHECK(fabsf(fits[0].head.w[i] - fits[1].head.w[i]) < 1e-3f);
+    }
+    CHECK(n_other > 0);
+    ser_head_fit_release(&fits[0]);
+    ser_head_fit_release(&fits[1]);
+    ser_store_free(&store);
+}
+
 /* ---- a kind of model of one's own ---- */
 
 /* It answers with the shares of the emotions in its training part. */
@@ -406,6 +434,7 @@ int main(void)
     test_rows_of_corpora();
     test_honest();
     test_a_kind_of_its_own();
+    test_engine();
     ser_extractor_free(&extractor);
     return test_summary();
 }

@@ -123,6 +123,25 @@ static void test_head(const corpora *c, const ser_nn_ops *ops)
     ser_adapted_release(&b);
 }
 
+/* Without momentum, by gradients over their usual size, it learns; the other way round, a mean of all
+ * gradients over the last one's size, it cannot. */
+static void test_betas(const corpora *c, const ser_nn_ops *ops)
+{
+    double loss[2];
+    for (int i = 0; i < 2; i++) {
+        ser_error err = {0};
+        ser_adapted a;
+        ser_adapt_settings s = settings_of(ops);
+        s.n_epochs = 8;
+        s.beta1 = i ? 0.999 : 0;
+        s.beta2 = i ? 0 : 0.999;
+        CHECK_OK(ser_adapt(&a, &c->rows, c->mean, c->scale, &s, &err), &err);
+        loss[i] = a.history[a.n_epochs - 1].source_loss;
+        ser_adapted_release(&a);
+    }
+    CHECK(loss[0] < 0.5 && loss[1] > 2 * loss[0]);
+}
+
 static bool refuse(void *context, const char *what, size_t done, size_t total)
 {
     (void)context;
@@ -177,6 +196,7 @@ int main(void)
     CHECK_OK(ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
     test_terms(&c, ops);
     test_head(&c, ops);
+    test_betas(&c, ops);
     test_bad(&c, ops);
     ser_nn_ops_free(&ops);
     return test_summary();

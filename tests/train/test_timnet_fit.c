@@ -2,6 +2,7 @@
  */
 #include "base/memory.h"
 #include "base/random.h"
+#include "io/safetensors.h"
 #include "scratch.h"
 #include "test.h"
 #include "train/timnet_fit.h"
@@ -422,6 +423,46 @@ static void check_refused(const corpus *c, const ser_timnet_settings *s, ser_sta
     CHECK(strstr(err.text, ".state: ") && !f.member.net);
 }
 
+/* Writes another program version, or format version, into a state. */
+static void rewrite(const char *path, const char *before, char digit)
+{
+    static char bytes[1 << 20];
+    FILE *file = fopen(path, "r+b");
+    size_t n = file ? fread(bytes, 1, sizeof bytes - 1, file) : 0;
+    bytes[n] = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = bytes[i] ? bytes[i] : ' ';
+    const char *at = strstr(bytes, before);
+    CHECK(file && at);
+    if (file && at) {
+        fseek(file, at - bytes + (long)strlen(before), SEEK_SET);
+        fputc(digit, file);
+    }
+    if (file)
+        fclose(file);
+}
+
+/* A state is gone on with by another version of the program, and not by one that does not know its format. */
+static void test_other_programs(void)
+{
+    corpus *c = make_corpus(N, 0);
+    ser_error err = {0};
+    ser_timnet_fit f;
+    ser_timnet_settings s = small_settings(2);
+    char path[512];
+    snprintf(path, sizeof path, "%s", scratch("program.state"));
+    s.state_path = path;
+    CHECK_OK(ser_timnet_train(&f, &c->rows, &s, &err), &err);
+    ser_timnet_fit_release(&f);
+    rewrite(path, "version=", '7');
+    CHECK_OK(ser_timnet_train(&f, &c->rows, &s, &err), &err);
+    CHECK(f.history && f.history[1].restored);
+    ser_timnet_fit_release(&f);
+    rewrite(path, "state_version\":\"", '7');
+    CHECK_FAILS(ser_timnet_train(&f, &c->rows, &s, &err), SER_E_UNSUPPORTED, &err, "format version 7");
+    ser_free(c);
+}
+
 static void test_other_states(void)
 {
     corpus *c = make_corpus(N, 0);
@@ -453,6 +494,40 @@ static void test_other_states(void)
 }
 
 /* Any byte of a state that changes is noticed, and any length. */
+/* One batch makes the epoch, so that Adam's averages tell of their betas: (1 - beta1) g and (1 - beta2) g^2.
+ */
+static void test_betas(void)
+{
+    corpus *c = make_corpus(N, 0);
+    ser_timnet_settings s = small_settings(1);
+    ser_timnet_fit f;
+    ser_error err = {0};
+    ser_safetensors *file = NULL;
+    char path[512];
+    snprintf(path, sizeof path, "%s", scratch("betas.safetensors"));
+    s.batch_size = N;
+    s.beta1 = 0.6;
+    s.beta2 = 0.9;
+    s.state_path = path;
+    CHECK_OK(ser_timnet_train(&f, &c->rows, &s, &err), &err);
+    CHECK_OK(ser_safetensors_open(&file, path, &err), &err);
+    const ser_tensor *mean = ser_safetensors_find(file, "adam.mean"),
+                     *square = ser_safetensors_find(file, "adam.square");
+    size_t n_told = 0;
+    for (size_t i = 0; mean && square && i < mean->n_elements; i++) {
+        double m = (double)((const float *)mean->data)[i], v = (double)((const float *)square->data)[i];
+        if (fabs(m) < 1e-6)
+            continue;
+        n_told++;
+        CHECK(fabs(m * m / v - (1 - 0.6) * (1 - 0.6) / (1 - 0.9)) < 1e-3);
+    }
+    CHECK(n_told > 100);
+    ser_safetensors_close(&file);
+    ser_timnet_fit_release(&f);
+    unlink(path);
+    ser_free(c);
+}
+
 static void test_damaged_states(void)
 {
     corpus *c = make_corpus(N, 0);
@@ -596,6 +671,8 @@ int main(void)
     test_parts();
     test_resuming();
     test_other_states();
+    test_other_programs();
+    test_betas();
     test_damaged_states();
     test_bad_rows();
     test_bad_settings();

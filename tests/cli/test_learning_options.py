@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The options of training one by one: each is in force as it was given, and each changes what is learned.
+
+Usage: test_learning_options.py PATH_OF_SER
+"""
+import glob, json, os, re, subprocess, unittest
+
+from test_program import SER, Case, tone, write_wav
+
+# option, value, what the report says is in force
+NETWORK = [
+    ("average-frames", "3", 3), ("trim", "1", 1), ("epoch", "3", 3), ("batch-size", "5", 5), ("lr", "0.02", 0.02), ("beta1", "0.5", 0.5),
+    ("beta2", "0.8", 0.8), ("warmup", "1", 1), ("decay", "0.5", 0.5), ("patience", "1", 1), ("validation", "0.4", 0.4), ("average", "2", 2),
+    ("label-smoothing", "0.3", 0.3), ("class-weights", None, True), ("time-masks", "2", 2), ("feature-masks", "2", 2), ("mixup", "0.4", 0.4),
+    ("filter-size", "5", 5), ("kernel-size", "5", 5), ("dilation-size", "3", 3), ("stack-size", "2", 2), ("dropout", "0.7", 0.7),
+    ("activation", "tanh", "tanh"), ("networks", "2", 2),
+]
+BASE = {"average-frames": "2", "trim": "0", "epoch": "2", "batch-size": "4", "lr": "0.005", "beta1": "0.9", "beta2": "0.99", "patience": "0", "average": "0",
+        "validation": "0.2", "filter-size": "4", "dilation-size": "2", "stack-size": "1", "dropout": "0.1", "networks": "1"}
+
+
+class Options(Case):
+    def setUp(self):
+        super().setUp()
+        self.corpus = self.make_corpus(per_class=4)
+        write_wav(self.path("corpus/anger/anger0.wav"), [0] * 4800 + tone(900, 0.5) + [0] * 4800)  # something to trim
+        os.remove(os.path.join(self.corpus, "anger/anger3.wav"))  # else all weigh the same anyway
+
+    def evaluate(self, options, *args):
+        given = [a for name, value in options.items() for a in ("--" + name, value) if a is not None]
+        self.ser("evaluate", "--data", self.corpus, "--feature-type", "LOGMEL", "--augment", "none", "--protocol", "kfold=2",
+                 "--inner-folds", "2", "--json", self.path("r.json"), *given, *args)
+        with open(self.path("r.json")) as f:
+            return json.load(f)
+
+    def scores(self, report):
+        return [p["scores"] for p in report["predictions"]]
+
+    def test_network(self):
+        plain = self.evaluate(BASE, "--model-type", "timnet")
+        for name, value, expected in NETWORK:
+            with self.subTest(name):
+                changed = self.evaluate(dict(BASE, **{name: value}), "--model-type", "timnet")
+                self.assertEqual(changed["config"][name.replace("-", "_")], expected)
+                if name != "patience":  # nothing stops in two epochs
+                    self.assertNotEqual(self.scores(changed), self.scores(plain))
+
+    def test_linear(self):
+        plain = self.evaluate({})
+        for name, value in (("c", "2"), ("pooling", "all")):
+            changed = self.evaluate({name: value})
+            self.assertEqual(str(changed["config"][name]).replace(".0", ""), value)
+            self.assertNotEqual(self.scores(changed), self.scores(plain))
+
+    def test_seeds(self):
+        both = self.evaluate({"seeds": "2", "test-condition": "noise"}, "--seed", "5")
+        self.assertEqual([s["seed"] for s in both["seeds"]], [5, 6])
+        self.assertAlmostEqual(both["ua_mean"], sum(s["ua"] for s in both["seeds"]) / 2, places=5)
+
+    def test_corpora_left_out(self):
+        other = self.make_corpus("other", per_class=3)
+        os.rename(os.path.join(other, "neutral"), os.path.join(other, "disgust"))
+        self.ser("evaluate", "--data", self.corpus + "+" + other, "--feature-type", "LOGMEL", "--augment", "none", "--protocol", "loco",
+                 "--json", self.path("r.json"))
+        with open(self.path("r.json")) as f:
+            r = json.load(f)
+        self.assertEqual([(f["fold"], f["n_test"], f["excluded"]) for f in r["folds"]], [("corpus", 11, {"neutral": 4}), ("other", 9, {"disgust": 3})])
+        self.assertEqual(r["n"], 20)
+        for key in ("ua_restricted", "ua_open", "ece"):
+            self.assertAlmostEqual(r[key], sum(f[key] for f in r["folds"]) / 2, places=5)
+        self.assertEqual(sum(map(sum, r["confusion"])), 20 - 7)
+        self.ser("evaluate", "--data", self.corpus, "--feature-type", "LOGMEL", "--protocol", "loco", status=2)
+
+    def test_reproduction_is_exact_on_the_same_machine(self):
+        report = self.evaluate({})
+        for change, status in (({"ua": 0.2}, 1), ({"wa": 0.2}, 1), ({"ua": 0.2, "cpu": "another"}, 0), ({"ua": 0.7, "cpu": "another"}, 1)):
+            wrong = dict(report)
+            for key, by in change.items():
+                wrong[key] = by if key == "cpu" else report[key] + by
+            with open(self.path("wrong.json"), "w") as f:
+                json.dump(wrong, f)
+            out, err = self.ser("evaluate", "--reproduce", self.path("wrong.json"), status=status)
+            self.assertIn("differs by" if status else "Reproduced", err if status else out)
+
+
+class Coverage(unittest.TestCase):
+    def test_every_option_is_in_a_test(self):
+        """Of the commands that work on recordings; 'ser serve' has tests of its own."""
+        text = ""
+        for path in glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "*.py")):
+            with open(path) as f:
+                text += f.read()
+        for command in ("predict", "extract", "train", "train-lmmd", "test", "test-cross-corpus", "evaluate"):
+            shown = subprocess.run([SER, command, "--help"], capture_output=True, check=True).stdout.decode()
+            for short, option in sorted(set(re.findall(r"^ +(?:-(\w), )?--([a-z][a-z0-9-]+)", shown, re.M))):
+                forms = ('"-%s"' % (short or option), '"--%s"' % option, '("%s"' % option, '"%s":' % option, '--%s ' % option, '--%s=' % option, '--%s"' % option,
+                         '--%s' % option.replace("-", "_"))
+                self.assertTrue(any(form in text for form in forms), "ser %s --%s is in no test" % (command, option))
+
+
+if __name__ == "__main__":
+    unittest.main()
