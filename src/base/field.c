@@ -46,7 +46,7 @@ bool ser_field_is_given(const ser_field *f, const void *settings)
     case SER_FIELD_WORD:
         return ser_field_number(f, settings) >= 0;
     default:
-        return !f->optional || ser_field_number(f, settings) >= f->minimum;
+        return !f->optional || !(ser_field_number(f, settings) < f->minimum); /* NAN is wrong, not unsaid */
     }
 }
 

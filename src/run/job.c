@@ -130,7 +130,7 @@ size_t ser_run_result_n_failed(const ser_run_result *r)
 
 void ser_run_result_free(ser_run_result **result)
 {
-    ser_run_result *r = *result;
+    ser_run_result *r = result ? *result : NULL;
     if (!r)
         return;
     release(r->job);

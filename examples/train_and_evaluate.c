@@ -1,0 +1,106 @@
+/* Trains a model on a corpus, says how well it would do with speakers that it has not heard, and asks it
+ * about one recording.
+ *
+ *   cc -o train_and_evaluate train_and_evaluate.c $(pkg-config --cflags --libs ser-run)
+ *   ./train_and_evaluate CORPUS RUN_FOLDER RECORDING
+ *
+ * CORPUS: EMODB or another known name, a folder with one subfolder per emotion, or a CSV file with the
+ * columns file, emotion and, for this protocol, speaker. RUN_FOLDER: new or empty. */
+#include <ser/run.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* Called while a job works; what is not 0 would stop it. */
+static int show_progress(void *context, const char *what, size_t done, size_t total)
+{
+    (void)context;
+    if (done == total && total)
+        fprintf(stderr, "%s: %zu done\n", what, total);
+    return 0;
+}
+
+static void show_message(void *context, ser_run_message kind, const char *text)
+{
+    (void)context;
+    fprintf(stderr, kind == SER_RUN_FOLDER ? "leaves its results in %s\n" : "note: %s\n", text);
+}
+
+static ser_status evaluate(const char *corpus, const ser_run_listener *listener, ser_error *err)
+{
+    ser_run_result *result;
+    ser_run_evaluate_settings s;
+    ser_run_evaluate_settings_init(&s, sizeof s);
+    s.data.corpus = corpus;
+    s.data.feature_type = "LOGMEL";
+    s.learning.n_copies = 0;
+    s.protocol = "loso"; /* every speaker left out once */
+    s.place.without = 1; /* only the figures are wanted */
+    ser_status status = ser_run_evaluate(&result, &s, listener, err);
+    if (status == SER_OK)
+        fputs(ser_run_result_text(result), stdout); /* ser_run_result_json: the same for programs */
+    ser_run_result_free(&result);
+    return status;
+}
+
+static ser_status train(const char *corpus, const char *folder, const ser_run_listener *listener,
+                        ser_error *err)
+{
+    ser_run_result *result;
+    ser_run_train_settings s;
+    ser_run_train_settings_init(&s, sizeof s);
+    s.data.corpus = corpus;
+    s.data.feature_type = "LOGMEL";
+    s.learning.model_type = "linear";
+    s.learning.preset = SER_RUN_BEST;
+    s.learning.n_copies = 0;
+    s.n_folds = 0; /* no folds: the model alone */
+    s.place.folder = folder;
+    ser_status status = ser_run_train(&result, &s, listener, err);
+    ser_run_result_free(&result);
+    return status;
+}
+
+static ser_status ask(const char *model_path, const char *recording, ser_error *err)
+{
+    ser_model *model = NULL;
+    ser_session *session = NULL;
+    ser_result result = {0};
+    ser_status status = ser_model_open(&model, model_path, NULL, err);
+    if (status == SER_OK)
+        status = ser_session_new(&session, model, NULL, err);
+    if (status == SER_OK)
+        status = ser_predict_file(session, recording, NULL, &result, err);
+    if (status == SER_OK && result.label >= 0)
+        printf("%s: %s, %.0f %%\n", recording, ser_model_label(model, (size_t)result.label),
+               100 * (double)result.confidence);
+    else if (status == SER_OK)
+        printf("%s: no voice\n", recording);
+    ser_result_release(&result);
+    ser_session_free(&session);
+    ser_model_close(&model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    char model_path[4096];
+    ser_error err = {SER_OK, ""};
+    ser_run_listener listener;
+    if (argc != 4) {
+        fprintf(stderr, "usage: train_and_evaluate CORPUS RUN_FOLDER RECORDING\n");
+        return 2;
+    }
+    ser_run_listener_init(&listener, sizeof listener);
+    listener.on_progress = show_progress;
+    listener.on_message = show_message;
+    ser_status status = evaluate(argv[1], &listener, &err);
+    if (status == SER_OK)
+        status = train(argv[1], argv[2], &listener, &err);
+    snprintf(model_path, sizeof model_path, "%s/model.safetensors", argv[2]);
+    if (status == SER_OK)
+        status = ask(model_path, argv[3], &err);
+    if (status != SER_OK)
+        fprintf(stderr, "%s\n", err.text);
+    return status != SER_OK;
+}
