@@ -232,6 +232,12 @@ static json_t *predictions_json(const ser_report_facts *f)
         json_t *prediction =
             json_pack("{s:o, s:O?, s:O, s:o}", "file", ser_text_json(utterance->file), "label", truth,
                       "predicted", json_array_get(answers, predicted), "scores", object);
+        if (prediction &&
+            (utterance->start_s > 0 || utterance->end_s > 0)) { /* a stretch: the file has others */
+            json_object_set_new(prediction, "start", json_real(utterance->start_s));
+            json_object_set_new(prediction, "end",
+                                utterance->end_s > 0 ? json_real(utterance->end_s) : json_null());
+        }
         if (prediction && f->cross)
             json_object_set_new(prediction, "right", right_json(f, utterance->label, predicted));
         json_array_append_new(list, prediction);

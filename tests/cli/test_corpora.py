@@ -116,6 +116,7 @@ class Corpora(unittest.TestCase):
             f.write("file,start,end,emotion\n" + "\n".join(rows) + "\n")
         report, err = self.evaluate("c/list.csv", "--protocol", "kfold=2")
         self.assertEqual((report["n"], err), (12, ""))
+        self.assertEqual(sorted((p["start"], p["end"]) for p in report["predictions"])[:2], [(0.0, 0.5), (0.5, 1.0)])
         apart, _ = self.evaluate("apart", "--protocol", "kfold=2")
         self.assertEqual(*([r[k] for k in ("ua", "f1", "confusion")] for r in (report, apart)))
         self.ser("extract", "--data", "apart", "--feature-type", "LOGMEL", "--features-dir", "t")
