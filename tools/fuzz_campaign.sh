@@ -28,7 +28,7 @@ sources() { # of the reader that a target runs
     npy) echo src/io/npy.c ;;
     options) echo src/cli/options.c ;;
     pickle) echo src/io/pickle.c ;;
-    report) echo src/run/report_json.c ;;
+    report) echo src/report/html.c ;;
     safetensors) echo src/io/safetensors.c ;;
     torch) echo src/io/torch.c src/io/zip.c src/io/pickle.c ;;
   esac
