@@ -9,21 +9,36 @@
 
 enum { FRAMES_PER_S = 100, HOP_SAMPLES = 160 };
 
-ser_status ser_tune_examples_init(tune_examples *e, size_t capacity, size_t max_samples, size_t n_labels,
-                                  ser_error *err)
+static size_t max_frames(const tune_examples *e)
 {
-    *e = (tune_examples){.capacity = capacity, .max_samples = max_samples, .n_labels = n_labels};
+    return (e->max_samples / HOP_SAMPLES + 1) / 2;
+}
+
+ser_status ser_tune_examples_init(tune_examples *e, size_t capacity, size_t max_samples, size_t n_labels,
+                                  size_t dims, ser_error *err)
+{
+    *e =
+        (tune_examples){.capacity = capacity, .max_samples = max_samples, .n_labels = n_labels, .dims = dims};
     size_t n;
-    if (!ser_mul_size(&n, capacity, max_samples))
+    e->room = dims ? max_frames(e) * dims : max_samples;
+    if (!ser_mul_size(&n, capacity, e->room))
         return ser_fail_nomem(err);
     e->pcm = ser_alloc(n, sizeof *e->pcm);
     e->pcm_of = ser_alloc(capacity, sizeof *e->pcm_of);
     e->n_samples = ser_alloc(capacity, sizeof *e->n_samples);
+    e->n_frames = ser_alloc(capacity, sizeof *e->n_frames);
     e->target = ser_alloc(capacity * n_labels, sizeof *e->target);
     e->mask = ser_alloc(capacity * n_labels, sizeof *e->mask);
     e->stripes = ser_alloc(capacity, sizeof *e->stripes);
-    return e->stripes && e->pcm && e->pcm_of && e->n_samples && e->target && e->mask ? SER_OK
-                                                                                     : ser_fail_nomem(err);
+    bool ok = e->pcm && e->pcm_of && e->n_samples && e->n_frames && e->target && e->mask && e->stripes;
+    return ok ? SER_OK : ser_fail_nomem(err);
+}
+
+ser_tune_batch ser_tune_examples_batch(const tune_examples *e, size_t n)
+{
+    ser_tune_batch batch = {.n = n, .n_samples = e->n_samples, .n_frames = e->n_frames};
+    *(e->dims ? &batch.hidden : &batch.pcm) = e->pcm_of;
+    return batch;
 }
 
 void ser_tune_examples_release(tune_examples *e)
@@ -31,6 +46,7 @@ void ser_tune_examples_release(tune_examples *e)
     ser_free(e->pcm);
     ser_free(e->pcm_of);
     ser_free(e->n_samples);
+    ser_free(e->n_frames);
     ser_free(e->target);
     ser_free(e->mask);
     ser_free(e->stripes);
@@ -64,24 +80,31 @@ static ser_status read_one(void *context, size_t item, int worker, ser_error *er
     const reading *r = context;
     const ser_tune_rows *rows = r->rows;
     tune_examples *e = r->e;
-    size_t row = r->draws[item].row, n_labels = e->n_labels;
-    float *pcm = e->pcm + item * e->max_samples, *target = e->target + item * n_labels;
+    size_t row = r->draws[item].row, n_labels = e->n_labels, *n_samples = &e->n_samples[item];
+    size_t *n_frames = &e->n_frames[item];
+    uint64_t draw = r->draws[item].number;
+    float *x = e->pcm + item * e->room, *target = e->target + item * n_labels;
     bool *mask = e->mask + item * n_labels;
     memcpy(target, rows->target + row * n_labels, n_labels * sizeof *target);
     for (size_t i = 0; i < n_labels; i++)
         mask[i] = !rows->mask || rows->mask[row * n_labels + i];
-    e->pcm_of[item] = pcm;
-    e->n_samples[item] = 0;
+    e->pcm_of[item] = x;
+    *n_samples = *n_frames = 0;
     char name[128];
-    ser_status st = rows->read(rows->context, row, r->draws[item].number, worker, pcm, e->max_samples,
-                               &e->n_samples[item], target, mask, err);
+    ser_status st = e->dims ? rows->read_hidden(rows->context, row, draw, worker, x, max_frames(e), n_frames,
+                                                target, mask, err)
+                            : rows->read(rows->context, row, draw, worker, x, e->max_samples, n_samples,
+                                         target, mask, err);
     if (st != SER_OK)
         return st;
     ser_tune_name_row(name, rows, row);
-    if (e->n_samples[item] < HOP_SAMPLES || e->n_samples[item] > e->max_samples)
-        return ser_fail(err, SER_E_FORMAT, "%s is too short to learn from (%zu samples)", name,
-                        e->n_samples[item]);
-    if (!all_finite(pcm, e->n_samples[item]))
+    bool fits = e->dims ? *n_frames >= 1 && *n_frames <= max_frames(e)
+                        : *n_samples >= HOP_SAMPLES && *n_samples <= e->max_samples;
+    if (!fits)
+        return ser_fail(err, SER_E_FORMAT, "%s is too short to learn from, or longer than a crop", name);
+    if (!e->dims)
+        *n_frames = (*n_samples / HOP_SAMPLES + 1) / 2;
+    if (!all_finite(x, e->dims ? *n_frames * e->dims : *n_samples))
         return ser_fail(err, SER_E_FORMAT, "%s has samples that are no numbers", name);
     return SER_OK;
 }

@@ -11,50 +11,114 @@
 /* ---- features ---- */
 
 typedef struct passing {
+    const ser_tune_net *net;
+    const ser_tune_rows *rows;
+    const ser_tune_settings *s;
+    size_t n;
+    tune_draw *draws; /* (n) */
     ser_nn_work *nn;
     ser_tune_work *work;
     tune_examples examples;
-    tune_draw *draws; /* (n) */
 } passing;
 
-static ser_status pass_batches(float *pooled, passing *p, const ser_tune_net *net, const ser_tune_rows *rows,
-                               size_t n, const ser_tune_settings *s, ser_error *err)
+/* The batch from draw at on has passed: its statistics, and what is kept of it. */
+typedef ser_status (*take_batch)(void *context, const passing *p, const float *pooled, size_t at, size_t n,
+                                 ser_error *err);
+
+static ser_status pass_batches(passing *p, take_batch take, void *context, ser_error *err)
 {
-    tune_examples *e = &p->examples;
-    ser_status st = SER_OK;
-    for (size_t at = 0; at < n && st == SER_OK; at += s->batch_size) {
-        size_t n_batch = n - at < s->batch_size ? n - at : s->batch_size;
-        ser_tune_batch batch = {.n = n_batch, .pcm = e->pcm_of, .n_samples = e->n_samples};
-        st = ser_tune_examples_read(e, rows, p->draws + at, n_batch, s->n_threads, err);
+    const ser_tune_settings *s = p->s;
+    float *pooled = ser_alloc(s->batch_size * p->net->n_in, sizeof *pooled);
+    ser_status st = pooled ? SER_OK : ser_fail_nomem(err);
+    for (size_t at = 0; at < p->n && st == SER_OK; at += s->batch_size) {
+        size_t n = p->n - at < s->batch_size ? p->n - at : s->batch_size;
+        st = ser_tune_examples_read(&p->examples, p->rows, p->draws + at, n, s->n_threads, err);
+        ser_tune_batch batch = ser_tune_examples_batch(&p->examples, n);
         if (st == SER_OK)
-            st = ser_tune_forward(p->work, &batch, pooled + at * net->n_in, err);
-        if (st == SER_OK &&
-            !ser_progress_report(s->progress, s->what ? s->what : "features", at + n_batch, n))
+            st = ser_tune_forward(p->work, &batch, pooled, err);
+        if (st == SER_OK)
+            st = take(context, p, pooled, at, n, err);
+        if (st == SER_OK && !ser_progress_report(s->progress, s->what ? s->what : "features", at + n, p->n))
             st = ser_fail(err, SER_E_CANCELLED, "cancelled");
     }
+    ser_free(pooled);
     return st;
+}
+
+static ser_status pass_rows(passing *p, const size_t *row, const uint64_t *draw, take_batch take,
+                            void *context, ser_error *err)
+{
+    p->draws = ser_alloc(p->n, sizeof *p->draws);
+    ser_status st = p->draws ? SER_OK : ser_fail_nomem(err);
+    for (size_t i = 0; i < p->n && st == SER_OK; i++)
+        p->draws[i] = (tune_draw){row ? row[i] : i, draw ? draw[i] : 0};
+    if (st == SER_OK)
+        st = ser_tune_examples_init(&p->examples, p->s->batch_size, p->s->max_samples, p->rows->n_labels,
+                                    p->rows->read_hidden ? p->net->shape.dims : 0, err);
+    if (st == SER_OK)
+        st = ser_nn_work_new(&p->nn, p->s->ops, p->s->n_threads, err);
+    if (st == SER_OK)
+        st = ser_tune_work_new(&p->work, p->net, p->nn, false, 0, err);
+    if (st == SER_OK)
+        st = pass_batches(p, take, context, err);
+    ser_tune_work_free(&p->work);
+    ser_nn_work_free(&p->nn);
+    ser_tune_examples_release(&p->examples);
+    ser_free(p->draws);
+    return st;
+}
+
+static ser_status take_pooled(void *context, const passing *p, const float *pooled, size_t at, size_t n,
+                              ser_error *err)
+{
+    (void)err;
+    memcpy((float *)context + at * p->net->n_in, pooled, n * p->net->n_in * sizeof *pooled);
+    return SER_OK;
 }
 
 ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_tune_rows *rows,
                              const size_t *row, const uint64_t *draw, size_t n, const ser_tune_settings *s,
                              ser_error *err)
 {
-    passing p = {.draws = ser_alloc(n, sizeof *p.draws)};
-    ser_status st = p.draws ? SER_OK : ser_fail_nomem(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++)
-        p.draws[i] = (tune_draw){row ? row[i] : i, draw ? draw[i] : 0};
-    if (st == SER_OK)
-        st = ser_tune_examples_init(&p.examples, s->batch_size, s->max_samples, rows->n_labels, err);
-    if (st == SER_OK)
-        st = ser_nn_work_new(&p.nn, s->ops, s->n_threads, err);
-    if (st == SER_OK)
-        st = ser_tune_work_new(&p.work, net, p.nn, false, 0, err);
-    if (st == SER_OK)
-        st = pass_batches(pooled, &p, net, rows, n, s, err);
-    ser_tune_work_free(&p.work);
-    ser_nn_work_free(&p.nn);
-    ser_tune_examples_release(&p.examples);
-    ser_free(p.draws);
+    passing p = {.net = net, .rows = rows, .s = s, .n = n};
+    return pass_rows(&p, row, draw, take_pooled, pooled, err);
+}
+
+typedef struct hidden_store {
+    float **hidden;
+    size_t *n_frames;
+} hidden_store;
+
+static ser_status take_hidden(void *context, const passing *p, const float *pooled, size_t at, size_t n,
+                              ser_error *err)
+{
+    (void)pooled;
+    hidden_store *h = context;
+    size_t dims = p->net->shape.dims;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_frames = h->n_frames[at + i] = p->examples.n_frames[i];
+        if (!(h->hidden[at + i] = ser_alloc(n_frames * dims, sizeof(float))))
+            return ser_fail_nomem(err);
+        memcpy(h->hidden[at + i], ser_tune_hidden_of(p->work, p->net->shape.from, i),
+               n_frames * dims * sizeof(float));
+    }
+    return SER_OK;
+}
+
+ser_status ser_tune_hidden_states(float **hidden, size_t *n_frames, const ser_tune_net *net,
+                                  const ser_tune_rows *rows, const size_t *row, const uint64_t *draw,
+                                  size_t n, const ser_tune_settings *s, ser_error *err)
+{
+    ser_tune_rows heard = *rows;
+    heard.read_hidden = NULL;
+    passing p = {.net = net, .rows = &heard, .s = s, .n = n};
+    hidden_store h = {hidden, n_frames};
+    memset(hidden, 0, n * sizeof *hidden);
+    ser_status st = pass_rows(&p, row, draw, take_hidden, &h, err);
+    for (size_t i = 0; i < n && st != SER_OK; i++) {
+        ser_free(hidden[i]);
+        hidden[i] = NULL;
+    }
     return st;
 }
 

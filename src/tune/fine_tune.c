@@ -69,6 +69,8 @@ static ser_status check_rows(const ser_tune_rows *rows, const ser_tune_net *net,
     char name[128];
     if (!rows->n || rows->n_labels != net->shape.n_labels)
         return ser_fail(err, SER_E_ARG, "fine-tuning needs recordings, and the labels that the net has");
+    if (rows->read_hidden && net->shape.from < 1)
+        return ser_fail(err, SER_E_ARG, "hidden states can only be learned from above layer 0");
     double total = 0;
     for (size_t r = 0; r < rows->n; r++) {
         double sum = 0, weight = rows->weight ? rows->weight[r] : 1;
@@ -131,7 +133,8 @@ static ser_status allocate(training *t, ser_error *err)
     if (!t->draws || !t->pooled || !t->dropout || !t->logits || !t->dlogits || !t->losses ||
         !t->progress.history)
         return ser_fail_nomem(err);
-    return ser_tune_examples_init(&t->examples, b, t->settings->max_samples, n_labels, err);
+    return ser_tune_examples_init(&t->examples, b, t->settings->max_samples, n_labels,
+                                  t->rows->read_hidden ? t->net->shape.dims : 0, err);
 }
 
 /* Numbers the epochs that a state had, and tells of them. */
@@ -284,9 +287,9 @@ static void count(training *t, size_t n)
 static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_step *told, ser_error *err)
 {
     double norm = 0;
-    ser_tune_batch batch = {.n = n, .pcm = t->examples.pcm_of, .n_samples = t->examples.n_samples};
     ser_status st = ser_tune_examples_read(&t->examples, t->rows, draws, n, t->n_threads, err);
-    if (st == SER_OK && t->settings->stripe_probability > 0) {
+    ser_tune_batch batch = ser_tune_examples_batch(&t->examples, n);
+    if (st == SER_OK && t->settings->stripe_probability > 0 && !t->examples.dims) {
         ser_tune_draw_stripes(&t->examples, t->settings, t->net->shape.n_mels, draws, n);
         batch.stripes = t->examples.stripes;
     }
@@ -316,7 +319,7 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
     told->gradient_norm = norm;
     told->n = n;
     for (size_t i = 0; i < n; i++)
-        told->n_frames += (t->examples.n_samples[i] / 160 + 1) / 2;
+        told->n_frames += t->examples.n_frames[i];
     return st;
 }
 

@@ -27,6 +27,12 @@ typedef ser_status (*ser_tune_read)(void *context, size_t row, uint64_t draw, in
                                     size_t capacity, size_t *n_samples, float *target, bool *mask,
                                     ser_error *err);
 
+/* The same where the stem and the layers below `from` do not learn and what they give is kept somewhere:
+ * hidden state `from` of a crop (n_frames, dims), at most capacity frames. */
+typedef ser_status (*ser_tune_read_hidden)(void *context, size_t row, uint64_t draw, int worker,
+                                           float *hidden, size_t capacity, size_t *n_frames, float *target,
+                                           bool *mask, ser_error *err);
+
 /* What there is to learn from. Nothing is owned. */
 typedef struct ser_tune_rows {
     size_t n, n_labels;
@@ -38,6 +44,7 @@ typedef struct ser_tune_rows {
     const float *loss_weight; /* (n): how much it counts when it is drawn; NULL: 1 */
     const char *const *name;  /* (n): for messages; NULL: they go by number */
     ser_tune_read read;
+    ser_tune_read_hidden read_hidden; /* instead of read, with from > 0; NULL: read */
     void *context;
 } ser_tune_rows;
 
@@ -128,6 +135,12 @@ void ser_tune_fit_release(ser_tune_fit *f);
 ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_tune_rows *rows,
                              const size_t *row, const uint64_t *draw, size_t n,
                              const ser_tune_settings *settings, ser_error *err);
+
+/* Hidden state `from` of rows, for such a store: hidden (n_frames[i], dims) of row[i] read with draw[i]
+ * (NULL: 0), each its caller's to free with ser_free; ser_tune_read is asked. */
+ser_status ser_tune_hidden_states(float **hidden, size_t *n_frames, const ser_tune_net *net,
+                                  const ser_tune_rows *rows, const size_t *row, const uint64_t *draw,
+                                  size_t n, const ser_tune_settings *settings, ser_error *err);
 
 /* The head reads (x - mean) / deviation of these pooled statistics (n, net->n_in) from now on, weighted (n;
  * NULL: all the same); numbers that do not vary become 0. */

@@ -88,6 +88,11 @@ const float *ser_tune_hidden(const ser_tune_work *w, int i)
     return i == w->net->shape.last ? w->final : w->layers[i].x;
 }
 
+const float *ser_tune_hidden_of(const ser_tune_work *w, int i, size_t r)
+{
+    return ser_tune_hidden(w, i) + w->utterances[r].first * w->net->shape.dims;
+}
+
 /* ---- memory ---- */
 
 typedef struct part {

@@ -109,6 +109,9 @@ void ser_tune_refresh_part(ser_tune_work *work, size_t at, size_t n);
 
 /* pooled (n, n_in): statistics over time, not standardised. Activations are kept for the backward pass. */
 ser_status ser_tune_forward(ser_tune_work *work, const ser_tune_batch *batch, float *pooled, ser_error *err);
+/* Hidden state i of recording number r of the batch that went forward last (frames, dims), until the next
+ * one. */
+const float *ser_tune_hidden_of(const ser_tune_work *work, int i, size_t r);
 /* logits (n, n_labels) of the head. dropout: (n, n_in) factors of its inputs, or NULL. */
 void ser_tune_head_forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
                            size_t n);

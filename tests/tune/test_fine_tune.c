@@ -405,6 +405,55 @@ static void test_save(void)
     ser_nn_ops_free(&ops);
 }
 
+/* ---- from what the frozen layers give ---- */
+
+typedef struct kept {
+    float *hidden[N_ROWS];
+    size_t n_frames[N_ROWS];
+} kept;
+
+static ser_status read_kept(void *context, size_t row, uint64_t draw, int worker, float *hidden,
+                            size_t capacity, size_t *n_frames, float *target, bool *mask, ser_error *err)
+{
+    (void)draw;
+    (void)worker;
+    (void)target;
+    (void)mask;
+    (void)err;
+    const kept *k = context;
+    *n_frames = k->n_frames[row] < capacity ? k->n_frames[row] : capacity;
+    memcpy(hidden, k->hidden[row], *n_frames * 64 * sizeof *hidden);
+    return SER_OK;
+}
+
+static void test_hidden(void)
+{
+    ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
+    ser_tune_net *heard = open_tiny(NULL, 1), *read = open_tiny(NULL, 1), *all = open_tiny(NULL, 0);
+    ser_tune_settings s = golden_settings(ops);
+    ser_tune_fit fit[2];
+    ser_error err = {0};
+    kept k = {0};
+    ser_tune_rows with = rows;
+    CHECK_OK(ser_tune_hidden_states(k.hidden, k.n_frames, read, &rows, NULL, NULL, N_ROWS, &s, &err), &err);
+    with.read_hidden = read_kept;
+    with.context = &k;
+    CHECK_FAILS(ser_tune_train(&fit[0], all, &with, &s, &err), SER_E_ARG, &err, "above layer 0");
+    CHECK_OK(ser_tune_train(&fit[0], heard, &rows, &s, &err), &err);
+    CHECK_OK(ser_tune_train(&fit[1], read, &with, &s, &err), &err);
+    CHECK(memcmp(heard->values, read->values, read->n_values * sizeof(float)) == 0);
+    CHECK(memcmp(heard->values, all->values, heard->n_frozen * sizeof(float)) == 0);
+    CHECK(fit[1].history[9].loss < fit[1].history[0].loss);
+    for (size_t i = 0; i < N_ROWS; i++)
+        ser_free(k.hidden[i]);
+    ser_tune_fit_release(&fit[0]);
+    ser_tune_fit_release(&fit[1]);
+    ser_tune_net_free(&heard);
+    ser_tune_net_free(&read);
+    ser_tune_net_free(&all);
+    ser_nn_ops_free(&ops);
+}
+
 int main(void)
 {
     scratch_make();
@@ -419,6 +468,7 @@ int main(void)
     test_order();
     test_head();
     test_save();
+    test_hidden();
     ser_free(sound);
     scratch_remove();
     return test_summary();
