@@ -36,9 +36,10 @@ sources() { # of the reader that a target runs
 
 build() { # FOLDER OPTIONS...: the targets, named by $prefix
   dir=$1; shift
-  [ -e "$dir/build.ninja" ] || CC=clang meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; exit 1; }
+  mkdir -p "$dir"
+  [ -e "$dir/build.ninja" ] || CC=clang meson setup "$dir" "$@" >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
   # shellcheck disable=SC2046,SC2086
-  ninja -C "$dir" $(for t in $targets; do echo "fuzz/$prefix-$t"; done) >"$dir.log" 2>&1 || { tail -n 30 "$dir.log"; exit 1; }
+  ninja -C "$dir" $(for t in $targets; do echo "fuzz/$prefix-$t"; done) >"$dir/log" 2>&1 || { tail -n 30 "$dir/log"; exit 1; }
 }
 
 prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
