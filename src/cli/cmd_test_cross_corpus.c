@@ -11,11 +11,12 @@ static const char *json_path;
 static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_test_across, settings, 0, "test-path", "DIR",
                    "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"),
-    SER_JOB_OPTION(ser_job_test_across, settings, 't', "target", "CORPUS",
-                   "corpus to test on (default: the usual counterpart, of EMODB and RAVDESS the other one)"),
+    SER_JOB_OPTION(
+        ser_job_test_across, settings, 't', "target", "CORPUS",
+        "corpus to test on (default: the usual counterpart of the one trained on, where it has one)"),
     SER_JOB_OPTION(
         ser_job_test_across, settings, 0, "mapping", "FILE",
-        "CSV with the columns emotion,counts_as (default: for EMODB and RAVDESS the original's table, else "
+        "CSV with the columns emotion,counts_as (default: the table built in for the two corpora, else "
         "the emotions that both corpora have)"),
     SER_JOB_NORMALIZE(ser_job_test_across, settings),
     SER_JOB_TESTED(ser_job_test_across, settings),

@@ -288,7 +288,7 @@ static ser_status loco(ser_folds **out, const ser_corpus *c, ser_error *err)
 {
     if (c->n_parts < 2)
         return ser_fail(err, SER_E_ARG,
-                        "--protocol loco leaves one corpus out of several: join them, as in EMODB+RAVDESS");
+                        "--protocol loco leaves one corpus out of several: join them, as in EMODB+mine.csv");
     ser_status st = new_folds(out, c->n_utterances, c->n_parts, err);
     for (size_t p = 0; p < c->n_parts && st == SER_OK; p++)
         if (!((*out)->names[p] = ser_strdup(c->parts[p].name)))
