@@ -3,6 +3,9 @@
 #include "tiny.h"
 #include "tune/fine_parts.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 static float *sound;
 
 typedef struct source {
@@ -163,6 +166,44 @@ static void test_same_bits(size_t rank)
     ser_free(plain);
     ser_free(threads);
     ser_free(resumed);
+    ser_nn_ops_free(&ops);
+}
+
+static void die(void *context, const ser_tune_step *step)
+{
+    (void)context;
+    if (step->step == 7)
+        raise(SIGKILL);
+}
+
+/* Killed in a step, with a state every third one: the run that follows goes on from the sixth. */
+static void test_killed(void)
+{
+    size_t n;
+    ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
+    float *plain = train_busy(ops, 0, 1, NULL, 0, &n);
+    ser_tune_net *net = open_tiny(NULL, 0);
+    ser_tune_settings s = busy_settings(ops);
+    ser_tune_fit fit;
+    ser_error err = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s", scratch("killed"));
+    s.state_path = path;
+    s.state_every = 3;
+    pid_t child = fork();
+    if (child == 0) {
+        s.on_step = die;
+        ser_tune_train(&fit, net, &rows, &s, &err);
+        _exit(EXIT_SUCCESS);
+    }
+    int how = 0;
+    CHECK(waitpid(child, &how, 0) == child && WIFSIGNALED(how) && access(path, F_OK) == 0);
+    CHECK_OK(ser_tune_train(&fit, net, &rows, &s, &err), &err);
+    CHECK(fit.n_epochs == 2 && fit.history[0].restored && !fit.history[1].restored);
+    CHECK(memcmp(plain, net->values, n * sizeof *plain) == 0);
+    ser_free(plain);
+    ser_tune_fit_release(&fit);
+    ser_tune_net_free(&net);
     ser_nn_ops_free(&ops);
 }
 
@@ -461,6 +502,7 @@ int main(void)
     test_golden();
     test_same_bits(0);
     test_same_bits(3);
+    test_killed();
     test_lora();
     test_not_finite();
     test_bad_state();

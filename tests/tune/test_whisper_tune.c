@@ -157,11 +157,43 @@ static void test_differences(void)
     ser_safetensors_close(&f);
 }
 
+/* ---- what cannot be fine-tuned ---- */
+
+static void check_refused(const char *folder, const ser_tune_shape *shape, ser_status expected,
+                          const char *words)
+{
+    ser_tune_net *net = NULL;
+    ser_error err = {0};
+    CHECK_FAILS(ser_tune_net_open(&net, folder, shape, &err), expected, &err, words);
+    CHECK(!net);
+}
+
+static void test_refused(void)
+{
+    char other[512];
+    snprintf(other, sizeof other, "%s/../../encoder/hubert_base", tiny_folder());
+    const ser_tune_shape good = {.pooled = {1, 2}, .n_pooled = 2, .n_labels = N_LABELS};
+    ser_tune_shape s = good;
+    check_refused(other, &s, SER_E_UNSUPPORTED, "only Whisper's");
+    s.from = 2;
+    check_refused(tiny_folder(), &s, SER_E_ARG, "it can start at 0 to 1");
+    s = good;
+    s.pooled[1] = 3;
+    check_refused(tiny_folder(), &s, SER_E_ARG, "layer 3 does not exist");
+    s.pooled[1] = 1;
+    check_refused(tiny_folder(), &s, SER_E_ARG, "ascending");
+    s = good;
+    s.n_labels = 1;
+    check_refused(tiny_folder(), &s, SER_E_ARG, "two labels");
+    check_refused("/nowhere", &good, SER_E_IO, "config.json");
+}
+
 int main(void)
 {
     sound = make_signal(MAX_SAMPLES);
     test_golden();
     test_differences();
+    test_refused();
     ser_free(sound);
     return test_summary();
 }
