@@ -24,6 +24,9 @@ static const ser_option options[] = {
         "(random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "folds", "FILE",
                    "CSV with utterance,test_fold (default: the corpus's fold column)"),
+    SER_JOB_OPTION(ser_job_evaluate, settings, 0, "honest", NULL,
+                   "random folds, speakers, sentences and corpora left out besides (default protocol: "
+                   "group-kfold=5)"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "test-condition", NULL, "alter the test recordings"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "seeds", "N",
                    "run seed ... seed+N-1, report mean and spread"),
@@ -74,14 +77,15 @@ const ser_command ser_command_evaluate = {
     .options = options,
 };
 
-static const ser_job_command job = {.command = &ser_command_evaluate,
-                                    .job = &ser_job_evaluate,
-                                    .settings = &settings,
-                                    .encoders = &encoders,
-                                    .resume = &resume_path,
-                                    .kept = &kept,
-                                    .needs = {{"data", "no corpus is named: give --data"},
-                                              {"protocol", "no protocol is named: give --protocol"}}};
+static const ser_job_command job = {
+    .command = &ser_command_evaluate,
+    .job = &ser_job_evaluate,
+    .settings = &settings,
+    .encoders = &encoders,
+    .resume = &resume_path,
+    .kept = &kept,
+    .needs = {{"data", "no corpus is named: give --data"},
+              {"protocol", "no protocol is named: give --protocol", "honest"}}};
 
 static void prepare(void)
 {

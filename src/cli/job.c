@@ -76,7 +76,9 @@ static bool resume(const ser_job_command *c, int argc, char **argv, int *status)
 bool ser_job_check_needs(const ser_job_command *c, int *status)
 {
     for (size_t i = 0; i < sizeof c->needs / sizeof *c->needs && c->needs[i].name; i++)
-        if (!ser_field_is_given(ser_field_find(c->job->fields, c->needs[i].name), c->settings)) {
+        if (!ser_field_is_given(ser_field_find(c->job->fields, c->needs[i].name), c->settings) &&
+            !(c->needs[i].unless &&
+              ser_field_number(ser_field_find(c->job->fields, c->needs[i].unless), c->settings) > 0)) {
             *status = ser_usage_error(c->command, "%s", c->needs[i].complaint);
             return false;
         }

@@ -13,8 +13,9 @@ typedef struct ser_job_command {
     const char *const *resume; /* --resume; NULL: the command has none */
     ser_run_kept *kept;        /* settings of a run to resume or of a report; zeroed */
     struct {
-        const char *name, *complaint;
-    } needs[3]; /* fields without which it does not begin, and what is said then */
+        const char *name, *complaint, *unless;
+    } needs[3]; /* fields without which it does not begin, and what is said then; unless: a flag that makes up
+                   for it */
 } ser_job_command;
 
 /* ser_options_start, where no other arguments are expected. With --resume the run's settings are in force,

@@ -90,7 +90,7 @@ static const ser_field train_places[] = {PLACE_FIELDS};
 #define SETTINGS ser_run_evaluate_settings
 static const ser_field evaluate_fields[] = {
     TEXT("protocol", protocol), TEXT("folds", folds), WORD("test_condition", condition, SER_CONDITION_WORDS),
-    INT("seeds", n_seeds, 1, 100), WORD("normalize", normalize, SER_NORMALIZE_WORDS), DATA_FIELDS, LEARNING_FIELDS,
+    INT("seeds", n_seeds, 1, 100), FLAG("honest", honest), WORD("normalize", normalize, SER_NORMALIZE_WORDS), DATA_FIELDS, LEARNING_FIELDS,
     LINEAR_FIELDS, NETWORK_FIELDS, END};
 static const ser_field evaluate_places[] = {PLACE_FIELDS};
 #undef SETTINGS
@@ -360,9 +360,9 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
     ser_status st = check_features(&s->data, err);
     if (st == SER_OK)
         st = check_learning(&s->learning, err);
-    if (st == SER_OK && !s->protocol)
+    if (st == SER_OK && !s->protocol && !s->honest)
         st = ser_fail(err, SER_E_ARG, "protocol: it is missing: name one");
-    return st == SER_OK ? check_protocol(s->protocol, err) : st;
+    return st == SER_OK && s->protocol ? check_protocol(s->protocol, err) : st;
 }
 
 static ser_status check_models(const char *models, const ser_run_data *data, ser_error *err)

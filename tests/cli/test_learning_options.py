@@ -71,6 +71,29 @@ class Options(Case):
         self.assertEqual(sum(map(sum, r["confusion"])), 20 - 7)
         self.ser("evaluate", "--data", self.corpus, "--feature-type", "LOGMEL", "--protocol", "loco", status=2)
 
+    def test_honest(self):
+        other = self.make_corpus("other", per_class=3)
+        with open(self.path("c.csv"), "w") as f:
+            f.write("file,emotion,speaker,text\n")
+            for folder, n in ((self.corpus, 3), (other, 3)):
+                for emotion in ("anger", "sadness"):
+                    f.writelines("%s/%s/%s%d.wav,%s,%d,\n" % (folder, emotion, emotion, i, emotion, i) for i in range(n))
+        args = ("--feature-type", "LOGMEL", "--augment", "none", "--inner-folds", "2", "--json", self.path("r.json"))
+        self.ser("evaluate", "--data", self.path("c.csv"), "--honest", *args, status=2)  # five folds of three speakers
+        rows = []
+        for data, protocol in ((self.path("c.csv"), "group-kfold=2"), (self.corpus + "+" + other, "kfold=2")):
+            out, _ = self.ser("evaluate", "--data", data, "--protocol", protocol, "--honest", *args)
+            with open(self.path("r.json")) as f:
+                report = json.load(f)
+            rows.append(report["honest"])
+            self.assertEqual([r["what"].split()[0] for r in rows[-1]], ["random", "speakers", "sentences", "corpora"])
+            for row in rows[-1]:
+                self.assertEqual("reason" in row, "ua" not in row)
+                self.assertEqual("reason" in row, row["what"] + " " not in out)
+        self.assertEqual([r["protocol"] for r in rows[0] if "ua" in r], ["kfold=5", "group-kfold=3"])
+        self.assertEqual([r["protocol"] for r in rows[1] if "ua" in r], ["kfold=5", "loco"])
+        self.assertIn("ua_restricted", rows[1][3])
+
     def test_reproduction_is_exact_on_the_same_machine(self):
         report = self.evaluate({})
         for change, status in (({"ua": 0.2}, 1), ({"wa": 0.2}, 1), ({"ua": 0.2, "cpu": "another"}, 0), ({"ua": 0.7, "cpu": "another"}, 1)):
