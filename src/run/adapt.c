@@ -504,8 +504,9 @@ static ser_status prepare(adapt_job *k, ser_error *err)
     return st == SER_OK ? reserve(k, err) : st;
 }
 
-static ser_status adapt(adapt_job *k, ser_error *err)
+static ser_status adapt(void *job, ser_error *err)
 {
+    adapt_job *k = job;
     ser_status st = prepare(k, err);
     if (st != SER_OK)
         return st;
@@ -528,10 +529,7 @@ static ser_status adapt(adapt_job *k, ser_error *err)
 ser_status ser_run_adapt(ser_run_result **out, const ser_run_adapt_settings *s,
                          const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(adapt_job), offsetof(adapt_job, s), &ser_job_adapt, s,
-                                  listener, release, err);
-    if (st == SER_OK)
-        st = adapt(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_adapt, sizeof(adapt_job), offsetof(adapt_job, s), adapt,
+                                    release};
+    return ser_job_do(out, &way, s, listener, err);
 }

@@ -284,8 +284,9 @@ static ser_status evaluate_all(evaluate_job *k, ser_error *err)
     return st;
 }
 
-static ser_status evaluate(evaluate_job *k, ser_error *err)
+static ser_status evaluate(void *job, ser_error *err)
 {
+    evaluate_job *k = job;
     const ser_run_data *data = &k->s.data;
     if (!k->s.protocol)
         k->s.protocol = "group-kfold=5"; /* check let it pass where honest asks for more */
@@ -310,10 +311,7 @@ static ser_status evaluate(evaluate_job *k, ser_error *err)
 ser_status ser_run_evaluate(ser_run_result **out, const ser_run_evaluate_settings *s,
                             const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(evaluate_job), offsetof(evaluate_job, s), &ser_job_evaluate,
-                                  s, listener, release, err);
-    if (st == SER_OK)
-        st = evaluate(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_evaluate, sizeof(evaluate_job), offsetof(evaluate_job, s),
+                                    evaluate, release};
+    return ser_job_do(out, &way, s, listener, err);
 }

@@ -240,8 +240,9 @@ static ser_status extract_corpora(extract_job *k, ser_corpus *corpus, ser_error 
     return st;
 }
 
-static ser_status extract(extract_job *k, ser_error *err)
+static ser_status extract(void *job, ser_error *err)
 {
+    extract_job *k = job;
     ser_corpus *corpus = NULL;
     ser_status st = SER_OK;
     if (k->s.data.corpus) /* before encoders are read, which takes longer */
@@ -259,10 +260,7 @@ static ser_status extract(extract_job *k, ser_error *err)
 ser_status ser_run_extract(ser_run_result **out, const ser_run_extract_settings *s,
                            const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(extract_job), offsetof(extract_job, s), &ser_job_extract, s,
-                                  listener, release, err);
-    if (st == SER_OK)
-        st = extract(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_extract, sizeof(extract_job), offsetof(extract_job, s), extract,
+                                    release};
+    return ser_job_do(out, &way, s, listener, err);
 }

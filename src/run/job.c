@@ -14,7 +14,7 @@ static void release(ser_job *job)
 {
     if (!job)
         return;
-    job->release(job);
+    job->way->release(job);
     ser_run_folder_close(&job->folder);
     ser_run_material_release(&job->material);
     json_decref(job->report);
@@ -24,28 +24,10 @@ static void release(ser_job *job)
     ser_free(job);
 }
 
-ser_status ser_job_begin(void **work, size_t size, size_t own_settings, const ser_run_job *kind,
-                         const void *settings, const ser_run_listener *listener,
-                         void (*release_work)(void *work), ser_error *err)
-{
-    ser_job *job = *work = ser_alloc(1, size);
-    if (!job)
-        return ser_fail_nomem(err);
-    job->kind = kind;
-    job->release = release_work;
-    job->folder.lock.fd = -1;
-    ser_run_host_init(&job->host, listener);
-    void *own = (char *)job + own_settings;
-    ser_status st = ser_run_adopt(own, &job->kept, settings, kind, err);
-    if (st == SER_OK && !(job->given = ser_run_settings_to_json(kind, own)))
-        st = ser_fail_nomem(err);
-    return st;
-}
-
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
                                ser_error *err)
 {
-    ser_status st = ser_run_folder_open(&job->folder, job->kind, place, naming, job->given, err);
+    ser_status st = ser_run_folder_open(&job->folder, job->way->kind, place, naming, job->given, err);
     job->was_complete = st == SER_OK && job->folder.complete;
     if (st == SER_OK && job->folder.path)
         ser_run_tell(&job->host, SER_RUN_FOLDER, "%s", job->folder.path);
@@ -54,7 +36,7 @@ ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const s
 
 ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err)
 {
-    job->config = ser_run_settings_to_json(job->kind, settings);
+    job->config = ser_run_settings_to_json(job->way->kind, settings);
     return job->config ? SER_OK : ser_fail_nomem(err);
 }
 
@@ -73,10 +55,29 @@ static ser_status make_result(ser_run_result **out, ser_job *job, ser_error *err
     return r->json && !r->folder == !job->folder.path && !r->text.failed ? SER_OK : ser_fail_nomem(err);
 }
 
-ser_status ser_job_end(ser_run_result **out, ser_status st, void *work, ser_error *err)
+static ser_status adopt(ser_job *job, const void *settings, ser_error *err)
 {
-    ser_job *job = work;
+    const ser_job_way *way = job->way;
+    void *own = (char *)job + way->settings;
+    ser_status st = ser_run_adopt(own, &job->kept, settings, way->kind, err);
+    if (st == SER_OK && !(job->given = ser_run_settings_to_json(way->kind, own)))
+        st = ser_fail_nomem(err);
+    return st;
+}
+
+ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *settings,
+                      const ser_run_listener *listener, ser_error *err)
+{
+    ser_job *job = ser_alloc(1, way->size);
     *out = NULL;
+    if (!job)
+        return ser_fail_nomem(err);
+    job->way = way;
+    job->folder.lock.fd = -1;
+    ser_run_host_init(&job->host, listener);
+    ser_status st = adopt(job, settings, err);
+    if (st == SER_OK)
+        st = way->work(job, err);
     if (st == SER_OK)
         st = make_result(out, job, err);
     if (st == SER_OK) {

@@ -7,10 +7,17 @@
 #include "run/host.h"
 #include "run/material.h"
 
+/* How a job is done. */
+typedef struct ser_job_way {
+    const ser_run_job *kind;
+    size_t size, settings; /* of its own struct; where the settings lie in it */
+    ser_status (*work)(void *job, ser_error *err);
+    void (*release)(void *job); /* what its own struct holds besides the ser_job */
+} ser_job_way;
+
 /* The first member of each job's own struct. */
 typedef struct ser_job {
-    const ser_run_job *kind;
-    void (*release)(void *work); /* what the job's own struct holds besides */
+    const ser_job_way *way;
     ser_run_host host;
     ser_run_kept kept;
     json_t *given, *config; /* settings as given, and in force */
@@ -21,13 +28,9 @@ typedef struct ser_job {
     size_t n_failed;
 } ser_job;
 
-/* Makes a job's struct of size bytes, which begins with a ser_job, and copies the settings to own_settings
- * bytes behind its begin. It is ended in any case where *work is not NULL. */
-ser_status ser_job_begin(void **work, size_t size, size_t own_settings, const ser_run_job *kind,
-                         const void *settings, const ser_run_listener *listener, void (*release)(void *work),
-                         ser_error *err);
-/* With status SER_OK the job becomes *out, else it is released. Returns status, or why there is no result. */
-ser_status ser_job_end(ser_run_result **out, ser_status status, void *work, ser_error *err);
+/* Adopts and checks the settings, does the work, and makes its result; *out is NULL where something fails. */
+ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *settings,
+                      const ser_run_listener *listener, ser_error *err);
 
 /* The run folder; whoever listens is told of it. */
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,

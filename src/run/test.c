@@ -169,8 +169,9 @@ static void release(void *work)
     ser_answers_release(&k->a);
 }
 
-static ser_status test(test_job *k, ser_error *err)
+static ser_status test(void *job, ser_error *err)
 {
+    test_job *k = job;
     const ser_answers_settings settings = {.path = k->s.models,
                                            .corpus = k->s.data.corpus,
                                            .data = &k->s.data,
@@ -196,10 +197,6 @@ static ser_status test(test_job *k, ser_error *err)
 ser_status ser_run_test(ser_run_result **out, const ser_run_test_settings *s,
                         const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(test_job), offsetof(test_job, s), &ser_job_test, s, listener,
-                                  release, err);
-    if (st == SER_OK)
-        st = test(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_test, sizeof(test_job), offsetof(test_job, s), test, release};
+    return ser_job_do(out, &way, s, listener, err);
 }

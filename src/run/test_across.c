@@ -272,8 +272,9 @@ static ser_status answer(cross_job *k, ser_error *err)
     return st == SER_OK ? ser_answers_new(&k->a, &settings, err) : st;
 }
 
-static ser_status test(cross_job *k, ser_error *err)
+static ser_status test(void *job, ser_error *err)
 {
+    cross_job *k = job;
     ser_status st = answer(k, err);
     if (st == SER_OK)
         st = open_mapping(k, err);
@@ -292,10 +293,7 @@ static ser_status test(cross_job *k, ser_error *err)
 ser_status ser_run_test_across(ser_run_result **out, const ser_run_test_across_settings *s,
                                const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(cross_job), offsetof(cross_job, s), &ser_job_test_across, s,
-                                  listener, release, err);
-    if (st == SER_OK)
-        st = test(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_test_across, sizeof(cross_job), offsetof(cross_job, s), test,
+                                    release};
+    return ser_job_do(out, &way, s, listener, err);
 }

@@ -215,8 +215,9 @@ static ser_status train_all(train_job *k, ser_error *err)
     return st;
 }
 
-static ser_status train(train_job *k, ser_error *err)
+static ser_status train(void *job, ser_error *err)
 {
+    train_job *k = job;
     ser_status st = open_bench(k, err);
     if (st == SER_OK)
         st = open_folds(k, err);
@@ -234,10 +235,7 @@ static ser_status train(train_job *k, ser_error *err)
 ser_status ser_run_train(ser_run_result **out, const ser_run_train_settings *s,
                          const ser_run_listener *listener, ser_error *err)
 {
-    void *work;
-    ser_status st = ser_job_begin(&work, sizeof(train_job), offsetof(train_job, s), &ser_job_train, s,
-                                  listener, release, err);
-    if (st == SER_OK)
-        st = train(work, err);
-    return ser_job_end(out, st, work, err);
+    static const ser_job_way way = {&ser_job_train, sizeof(train_job), offsetof(train_job, s), train,
+                                    release};
+    return ser_job_do(out, &way, s, listener, err);
 }

@@ -3,7 +3,7 @@
 
 Usage: test_program.py PATH_OF_SER        (the environment: SER_SHARED, optional, the folder of real recordings)
 """
-import csv, io, json, math, os, random, shutil, struct, subprocess, sys, tempfile, threading, unittest, wave
+import csv, io, json, math, os, random, shutil, signal, struct, subprocess, sys, tempfile, threading, time, unittest, wave
 
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
@@ -472,6 +472,52 @@ class Evaluate(Case):
         write_wav(os.path.join(corpus, "anger/anger0.wav"), tone(901, 0.5))
         self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
         self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
+
+    def test_run_folder(self):
+        corpus = self.make_corpus()
+        args = ("--data", corpus, "--protocol", "kfold=2")
+        out, _ = self.evaluate(*args, "--run", self.path("run"), "--json", self.path("r.json"), "--html", self.path("r.html"))
+        self.assertEqual(out.splitlines()[-1], self.path("run"))
+        pictures = {"confusion.png", "confusion.svg"}
+        self.assertEqual(set(os.listdir(self.path("run"))), pictures | {"config.json", "metrics.xlsx", "report.html", "report.json"})
+        for name, same in (("run/report.json", "r.json"), ("run/report.html", "r.html")):
+            with open(self.path(name), "rb") as a, open(self.path(same), "rb") as b:
+                self.assertEqual(a.read(), b.read())
+        out, _ = self.evaluate(*args)  # by name below runs/
+        self.assertTrue(out.splitlines()[-1].startswith("runs/evaluate-corpus-logmel-"), out)
+        before = os.listdir(self.path("runs"))
+        self.ser("evaluate", "--reproduce", self.path("run/report.json"))
+        self.assertEqual(os.listdir(self.path("runs")), before)
+        self.assertIn("complete", self.ser("evaluate", "--resume", self.path("run"))[1])
+        self.assertIn("'ser evaluate'", self.ser("train", "--resume", self.path("run"), status=2)[1])
+        out, _ = self.evaluate(*args, "--seeds", "2", "--run", self.path("seeds"))
+        with open(self.path("seeds/report.json")) as f:
+            report = json.load(f)
+        self.assertEqual([s["seed"] for s in report["seeds"]], [46, 47])
+        self.assertAlmostEqual(report["ua_mean"], sum(s["ua"] for s in report["seeds"]) / 2)
+        self.assertIn("UA over all seeds %.1f %%" % report["ua_mean"], out)
+
+    def test_interrupted(self):
+        """It goes on with the states of its networks, and ends with the same figures."""
+        args = ("--data", self.make_corpus(), "--protocol", "kfold=2", "--model-type", "timnet", "--epoch", "30", "--filter-size", "8",
+                "--networks", "1", "--patience", "0")
+        self.evaluate(*args, "--run", self.path("whole"))
+        p = subprocess.Popen([SER, "evaluate", "--feature-type", "LOGMEL", "--augment", "none", "--inner-folds", "2", *args, "--run",
+                              self.path("killed")], env=self.env, cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while p.poll() is None and not os.path.exists(self.path("killed/history.jsonl")):
+            time.sleep(0.02)
+        p.send_signal(signal.SIGINT)
+        err = p.communicate()[1].decode()
+        if p.returncode:  # it may have been quicker
+            self.assertEqual(p.returncode, 130)
+            self.assertIn("go on with: ser evaluate --resume " + self.path("killed"), err)
+            self.ser("evaluate", "--resume", self.path("killed"))
+        reports = []
+        for name in ("whole", "killed"):
+            self.assertEqual(sorted(f for f in os.listdir(self.path(name)) if f.startswith(("fold", "state", "."))), [])
+            with open(self.path(name + "/report.json")) as f:
+                reports.append(json.load(f))
+        self.assertEqual(reports[0]["predictions"], reports[1]["predictions"])
 
     def test_settings_of_a_report_are_checked(self):
         """As those on the command line are."""
