@@ -101,7 +101,7 @@ static void test_bad_tables(void)
     CHECK_FAILS(ser_mapping_new(&m, tree_path("missing.csv"), &emodb, &ravdess, &err), SER_E_IO, &err,
                 "missing.csv");
     check_table_fails("", &emodb, &ravdess, "empty");
-    check_table_fails("emotion;counts_as\nsad;sad\n", &emodb, &ravdess, "no column 'emotion'");
+    check_table_fails("emotion|counts_as\nsad|sad\n", &emodb, &ravdess, "no column 'emotion'");
     check_table_fails("emotion,to\nsad,sad\n", &emodb, &ravdess, "no column 'counts_as'");
     check_table_fails("emotion,counts_as\nsad\n", &emodb, &ravdess, "line 2 has 1 fields");
     check_table_fails("emotion,counts_as\nsad,\n", &emodb, &ravdess, "row 2: its column 'counts_as'");
