@@ -194,6 +194,12 @@ typedef struct ser_run_train_settings {
     const char *protocol; /* other folds: "loso", "group-kfold=5", ...; NULL: kfold=n_folds */
     const char *folds;    /* CSV with utterance,test_fold, for "emobox"; NULL: the corpus's own column */
     int embed_encoder;    /* not 0: the model file holds the encoder's needed layers, in 8 bits */
+    /* not 0: Whisper's layers learn together with the linear model's head, up to the last of data.layers,
+     * which are named; n_folds 0, no protocol. Confidence is calibrated on each joined corpus left out in
+     * turn (of one alone, on speakers); the tuned checkpoint lies in the run folder's "encoder". */
+    int fine_tune;
+    int fine_tune_from;  /* layers that learn, counted from 0, 0 ... 31; 0: the convolutions too */
+    int fine_tune_steps; /* of 16 crops of 3 s: 1 ... 1000000 */
 } ser_run_train_settings;
 SER_API void ser_run_train_settings_init(ser_run_train_settings *s, size_t size);
 SER_API ser_status ser_run_train_check(const ser_run_train_settings *s, ser_error *err);

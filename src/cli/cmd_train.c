@@ -18,6 +18,11 @@ static const ser_option options[] = {
     SER_JOB_OPTION(
         ser_job_train, settings, 0, "embed-encoder", NULL,
         "put the encoder's needed layers into the model, in 8 bits, so that it needs no checkpoint"),
+    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune", NULL,
+                   "Whisper's layers learn with the linear model's head, from many corpora joined with +"),
+    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune-from", "LAYER",
+                   "the lowest layer that learns; 0: the convolutions too"),
+    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune-steps", "N", "batches of 16 crops of 3 s"),
     SER_JOB_DATA(ser_job_train, settings),
     SER_JOB_TRAINING(ser_job_train, settings),
     SER_JOB_LINEAR(ser_job_train, settings),
@@ -49,6 +54,9 @@ const ser_command ser_command_train = {
         "is known ('ser predict --baseline'); figures with features standardised by speaker are those of "
         "'ser "
         "evaluate --normalize speaker'.\n"
+        "With --fine-tune the encoder learns, too; each corpus is left out in turn, to say what a confidence "
+        "is worth on strangers' "
+        "recordings, before all are learned from.\n"
         "The run folder gets the models, their Keras weights, metrics.xlsx, report.html, pictures and a line "
         "per epoch; its path is printed last. Ctrl-C loses at most the epoch under way: go on with --resume.",
     .examples =

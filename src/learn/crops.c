@@ -16,7 +16,7 @@
 ser_crops_settings ser_crops_default_settings(void)
 {
     return (ser_crops_settings){.variety = ser_variety_default(),
-                                .corpus_exponent = 0.5,
+                                .neutral = 3,
                                 .speaker_exponent = 0.5,
                                 .votes_share = 0.5,
                                 .max_samples = 3 * SER_SAMPLE_RATE_HZ,
@@ -166,6 +166,13 @@ static size_t speaker_of(const groups *g, const ser_utterance *u)
     return emotion_of(g, u) * g->n_speakers + (u->speaker < 0 ? g->n_speakers - 1 : (size_t)u->speaker);
 }
 
+/* A group's weight beside the other emotions of its corpus. */
+static double emotion_weight(const groups *g, const ser_crops *c, size_t e)
+{
+    double times = strcmp(c->corpus->labels[e % g->n_labels], "neutral") == 0 ? c->settings.neutral : 1;
+    return times * pow((double)g->emotion[e], c->settings.emotion_exponent);
+}
+
 static void count(groups *g, const ser_crops *c, const ser_crops_settings *s)
 {
     for (size_t i = 0; i < c->n_learned; i++) {
@@ -176,19 +183,20 @@ static void count(groups *g, const ser_crops *c, const ser_crops_settings *s)
     }
     for (size_t e = 0; e < g->n_parts * g->n_labels; e++) {
         if (g->emotion[e])
-            g->emotion_sum[e / g->n_labels] += pow((double)g->emotion[e], s->emotion_exponent);
+            g->emotion_sum[e / g->n_labels] += emotion_weight(g, c, e);
         for (size_t k = 0; k < g->n_speakers; k++)
             if (g->speaker[e * g->n_speakers + k])
                 g->speaker_sum[e] += pow((double)g->speaker[e * g->n_speakers + k], s->speaker_exponent);
     }
 }
 
-static double weight_of(const groups *g, const ser_utterance *u, const ser_crops_settings *s)
+static double weight_of(const groups *g, const ser_crops *c, const ser_utterance *u)
 {
+    const ser_crops_settings *s = &c->settings;
     size_t e = emotion_of(g, u), k = speaker_of(g, u);
-    return pow((double)g->corpus[u->part], s->corpus_exponent) *
-           pow((double)g->emotion[e], s->emotion_exponent) / g->emotion_sum[u->part] *
-           pow((double)g->speaker[k], s->speaker_exponent) / g->speaker_sum[e] / (double)g->speaker[k];
+    return pow((double)g->corpus[u->part], s->corpus_exponent) * emotion_weight(g, c, e) /
+           g->emotion_sum[u->part] * pow((double)g->speaker[k], s->speaker_exponent) / g->speaker_sum[e] /
+           (double)g->speaker[k];
 }
 
 ser_status ser_crops_select(ser_crops *c, const int *fold, int test_fold, ser_error *err)
@@ -214,7 +222,7 @@ ser_status ser_crops_select(ser_crops *c, const int *fold, int test_fold, ser_er
     if (enough)
         count(&g, c, &c->settings);
     for (size_t i = 0; enough && i < c->n_learned; i++)
-        c->weight[c->learned[i]] = weight_of(&g, &corpus->utterances[c->learned[i]], &c->settings);
+        c->weight[c->learned[i]] = weight_of(&g, c, &corpus->utterances[c->learned[i]]);
     ser_free(g.corpus);
     ser_free(g.emotion);
     ser_free(g.speaker);

@@ -13,6 +13,8 @@ typedef struct ser_crops_settings {
     /* A group's share of the draws goes with its number of recordings to this power: 0 all groups alike, 1 as
      * they are. Emotions are those of a corpus, speakers those of a corpus's emotion. */
     double corpus_exponent, emotion_exponent, speaker_exponent;
+    double neutral; /* how often neutral recordings are drawn, beside those of another emotion: so that plain
+                       speech is not taken for something */
     double votes_share; /* 0 ... 1: of the target, where listeners were asked; the rest is what the speaker
                            meant */
     size_t max_samples; /* of a crop */
@@ -22,7 +24,8 @@ typedef struct ser_crops_settings {
     const ser_progress *progress;
 } ser_crops_settings;
 
-/* What docs/strangers.md found: exponents 0.5, 0, 0.5, half votes, crops of 3 s, 64 rooms; seed 46. */
+/* What docs/strangers.md found: exponents 0, 0, 0.5, neutral 3 times, half votes, crops of 3 s, 64 rooms;
+ * seed 46. */
 ser_crops_settings ser_crops_default_settings(void);
 
 typedef struct ser_crops {

@@ -1,5 +1,6 @@
 #include "learn/fine_tune.h"
 #include "base/memory.h"
+#include "model/pooled.h"
 
 #include <string.h>
 
@@ -7,61 +8,81 @@ ser_fine_tune_settings ser_fine_tune_default_settings(void)
 {
     ser_fine_tune_settings s = {.shape = {.pooled = {1, 2, 3, 4}, .n_pooled = 4},
                                 .tune = ser_tune_default_settings(),
-                                .n_start = 1500,
-                                .start_l2 = 0.01,
-                                .blend = 1,
+                                .n_start = 4000,
+                                .start_l2 = 0.1,
+                                .blend = 0.5,
                                 .max_answer = 10 * SER_SAMPLE_RATE_HZ};
-    s.tune.head_rate = 5e-5;
+    s.tune.head_rate = 3e-5;
+    s.tune.clip = 5;
     s.tune.rate = 1e-4;
-    s.tune.open_share = 0.3;
     s.tune.dropout = 0.2;
     s.tune.stripe_probability = 0.5;
+    s.tune.per_state = true;
     return s;
 }
 
-/* Recordings to start the head from, drawn as the training draws them. */
+/* Distinct recordings to start the head from, of each corpus about as many, at most n. */
 static size_t draw_start(size_t *row, size_t n, const ser_crops *c, uint64_t seed)
 {
     ser_random r;
-    double all = 0;
-    for (size_t i = 0; i < c->n_learned; i++)
-        all += c->weight[c->learned[i]];
-    ser_random_init(&r, ser_random_derive(seed, "start"));
-    for (size_t k = 0; k < n; k++) {
-        double at = ser_random_uniform(&r) * all, sum = 0;
-        size_t i = 0;
-        while (i + 1 < c->n_learned && (sum += c->weight[c->learned[i]]) <= at)
-            i++;
-        row[k] = c->learned[i];
+    size_t n_parts = c->corpus->n_parts, n_drawn = 0;
+    size_t *order = ser_alloc(c->n_learned, sizeof *order), *taken = ser_alloc(n_parts, sizeof *taken);
+    if (order && taken) {
+        ser_random_init(&r, ser_random_derive(seed, "start"));
+        memcpy(order, c->learned, c->n_learned * sizeof *order);
+        ser_random_shuffle(&r, order, c->n_learned);
+        for (size_t i = 0; i < c->n_learned && n_drawn < n; i++)
+            if (taken[c->corpus->utterances[order[i]].part]++ < (n + n_parts - 1) / n_parts)
+                row[n_drawn++] = order[i];
     }
-    return n;
+    ser_free(order);
+    ser_free(taken);
+    return n_drawn;
 }
 
-/* Each of the recordings as it is, and altered once. */
+/* Each of the recordings as it is, whole, and an altered crop of it; weighted as the training draws them. */
+static ser_status start_features(float *pooled, double *weight, size_t *row, size_t n,
+                                 const ser_tune_net *net, const ser_crops *c, const ser_fine_tune_settings *s,
+                                 ser_error *err)
+{
+    ser_tune_settings whole = s->tune;
+    uint64_t *draw = ser_alloc(n, sizeof *draw);
+    if (!draw)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        draw[i] = UINT64_MAX - i; /* streams that no step draws from */
+        row[n + i] = row[i];
+        weight[i] = weight[n + i] = c->weight[row[i]];
+    }
+    whole.max_samples = s->max_answer;
+    ser_status st = ser_tune_features(pooled, net, &c->rows, row, NULL, n, &whole, err);
+    if (st == SER_OK)
+        st = ser_tune_features(pooled + n * net->n_in, net, &c->rows, row, draw, n, &s->tune, err);
+    ser_free(draw);
+    return st;
+}
+
 static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fine_tune_settings *s,
                              ser_error *err)
 {
-    size_t n = 2 * s->n_start, n_values;
-    const ser_tune_loss loss = {.smoothing = s->tune.label_smoothing, .open_share = s->tune.open_share};
-    size_t *row = ser_alloc(n, sizeof *row);
-    uint64_t *draw = ser_alloc(n, sizeof *draw);
-    float *pooled = ser_mul_size(&n_values, n, net->n_in) ? ser_alloc(n_values, sizeof *pooled) : NULL;
-    ser_status st = row && draw && pooled ? SER_OK : ser_fail_nomem(err);
+    size_t n_max = s->n_start, n_values;
+    const ser_tune_loss loss = {.smoothing = s->tune.label_smoothing,
+                                .open_share = s->tune.open_share,
+                                .per_state = s->tune.per_state};
+    size_t *row = ser_alloc(2 * n_max, sizeof *row);
+    double *weight = ser_alloc(2 * n_max, sizeof *weight);
+    float *pooled =
+        ser_mul_size(&n_values, 2 * n_max, net->n_in) ? ser_alloc(n_values, sizeof *pooled) : NULL;
+    size_t n = row ? draw_start(row, n_max, c, s->tune.seed) : 0;
+    ser_status st =
+        n && weight && pooled ? start_features(pooled, weight, row, n, net, c, s, err) : ser_fail_nomem(err);
     if (st == SER_OK) {
-        draw_start(row, s->n_start, c, s->tune.seed);
-        for (size_t i = 0; i < s->n_start; i++) {
-            row[s->n_start + i] = row[i];
-            draw[s->n_start + i] = UINT64_MAX - i; /* streams that no step draws from */
-        }
-        st = ser_tune_features(pooled, net, &c->rows, row, draw, n, &s->tune, err);
-    }
-    if (st == SER_OK) {
-        ser_tune_standardise(net, pooled, NULL, n);
-        st = ser_tune_fit_head(net, pooled, &c->rows, row, NULL, n, &loss, s->start_l2, s->tune.n_threads,
-                               err);
+        ser_tune_standardise(net, pooled, weight, 2 * n);
+        st = ser_tune_fit_head(net, pooled, &c->rows, row, weight, 2 * n, &loss, s->start_l2,
+                               s->tune.n_threads, err);
     }
     ser_free(row);
-    ser_free(draw);
+    ser_free(weight);
     ser_free(pooled);
     return st;
 }
@@ -132,5 +153,37 @@ ser_status ser_fine_tune_logits(float *logits, const ser_tune_net *net, const se
             ser_tune_head_forward(net, logits + first * n_labels, pooled, NULL, n_now);
     }
     ser_free(pooled);
+    return st;
+}
+
+/* Number i of the net's statistics, as they lie in pooled features. */
+static size_t place_of(const ser_tune_net *net, const ser_extractor *e, size_t i)
+{
+    size_t dims = net->shape.dims, state = i / (2 * dims), statistic = i / dims % 2, offset, block_dims;
+    ser_extractor_block(e, state, &offset, &block_dims);
+    return SER_N_STATISTICS * offset + statistic * dims + i % dims;
+}
+
+ser_status ser_fine_tune_head(ser_linear *out, const ser_tune_net *net, const ser_extractor *e,
+                              ser_error *err)
+{
+    const ser_tune_tensor *w = ser_tune_net_find(net, "head.weight"),
+                          *bias = ser_tune_net_find(net, "head.bias");
+    size_t n_labels = net->shape.n_labels, n_in = ser_pooled_dims(e);
+    if (ser_extractor_n_blocks(e) != net->shape.n_pooled ||
+        ser_extractor_dims(e) != net->shape.n_pooled * net->shape.dims)
+        return ser_fail(err, SER_E_ARG, "the head reads %zu hidden states, and there are %zu",
+                        net->shape.n_pooled, ser_extractor_n_blocks(e));
+    ser_status st = ser_linear_init(out, n_in, n_labels, err);
+    for (size_t i = 0; st == SER_OK && i < net->n_in; i++) {
+        size_t to = place_of(net, e, i);
+        out->mean[to] = net->centre[i];
+        out->scale[to] = net->factor[i];
+        for (size_t l = 0; l < n_labels; l++)
+            out->w[l * n_in + to] = net->values[w->at + l * net->n_in + i];
+    }
+    for (size_t l = 0; st == SER_OK && l < n_labels; l++)
+        out->bias[l] = net->values[bias->at + l];
+    out->temperature = 1;
     return st;
 }

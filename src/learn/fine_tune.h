@@ -3,7 +3,9 @@
 #ifndef SER_LEARN_FINE_TUNE_H
 #define SER_LEARN_FINE_TUNE_H
 
+#include "extract/extract.h"
 #include "learn/crops.h"
+#include "model/linear.h"
 
 typedef struct ser_fine_tune_settings {
     const char *encoder;    /* the checkpoint's folder */
@@ -33,5 +35,11 @@ ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops 
 ser_status ser_fine_tune_logits(float *logits, const ser_tune_net *net, const ser_crops *crops,
                                 const size_t *row, size_t n, const ser_fine_tune_settings *settings,
                                 ser_error *err);
+
+/* The head as a linear model's for pooled features (model/pooled.h) of an extractor whose blocks are the
+ * net's pooled states, in order; statistics of active frames count nothing. Temperature 1. SER_E_ARG: it has
+ * other blocks. */
+ser_status ser_fine_tune_head(ser_linear *out, const ser_tune_net *net, const ser_extractor *e,
+                              ser_error *err);
 
 #endif

@@ -219,6 +219,7 @@ ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const
 {
     if (!f->path)
         return SER_OK;
+    ser_run_record_release(&f->record); /* what it says stands in the folder */
     ser_status st = ser_run_record_open(&f->record, f->path, err);
     for (size_t i = 0; folds && i < folds->n_folds && st == SER_OK; i++) {
         char *state = ser_fold_path(f->path, folds->names[i], "/state");

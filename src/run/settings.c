@@ -84,7 +84,8 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
 #define SETTINGS ser_run_train_settings
 static const ser_field train_fields[] = {
     DATA_FIELDS, LEARNING_FIELDS, LINEAR_FIELDS, NETWORK_FIELDS, INT("split_fold", n_folds, 0, 1000),
-    TEXT("protocol", protocol), TEXT("folds", folds), FLAG("embed_encoder", embed_encoder), END};
+    TEXT("protocol", protocol), TEXT("folds", folds), FLAG("embed_encoder", embed_encoder),
+    FLAG("fine_tune", fine_tune), INT("fine_tune_from", fine_tune_from, 0, 31), INT("fine_tune_steps", fine_tune_steps, 1, 1000000), END};
 static const ser_field train_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_evaluate_settings
@@ -181,7 +182,8 @@ void ser_run_train_settings_init(ser_run_train_settings *s, size_t size)
                                         .data = default_data(),
                                         .learning = default_learning("timnet", SER_RUN_ORIGINAL),
                                         .network = default_network(),
-                                        .n_folds = 2};
+                                        .n_folds = 2,
+                                        .fine_tune_steps = 500};
     give(s, size, &own, sizeof own);
 }
 
@@ -338,6 +340,27 @@ static ser_status check_protocol(const char *text, ser_error *err)
     return ser_protocol_parse(&protocol, text, err);
 }
 
+static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *err)
+{
+    ser_run_features f;
+    ser_status st = ser_run_features_parse(&f, &s->data, s->data.feature_type, err);
+    if (st != SER_OK)
+        return st;
+    if (f.spec.n_parts != 1 || f.spec.parts[0].kind != SER_FEATURE_WHISPER)
+        return ser_fail(err, SER_E_ARG,
+                        "fine_tune: the encoder that can be tuned is Whisper: give --feature-type WHISPER");
+    if (f.layers != SER_LAYERS_NAMED)
+        return ser_fail(err, SER_E_ARG,
+                        "fine_tune: name the layers whose statistics are read, such as --layers 1,2,3,4");
+    if (strcmp(s->learning.model_type, "linear") != 0)
+        return ser_fail(err, SER_E_ARG, "fine_tune: it is for --model-type linear");
+    if (s->n_folds || s->protocol)
+        return ser_fail(
+            err, SER_E_ARG,
+            "fine_tune: corpora are left out in turn anyway: give --split-fold 0 and no --protocol");
+    return SER_OK;
+}
+
 static ser_status check_train(const void *settings, ser_error *err)
 {
     const ser_run_train_settings *s = settings;
@@ -351,7 +374,7 @@ static ser_status check_train(const void *settings, ser_error *err)
     else if (st == SER_OK && s->n_folds == 1)
         st =
             ser_fail(err, SER_E_ARG, "split_fold: one fold leaves nothing to train on: give 0, or 2 or more");
-    return st;
+    return st == SER_OK && s->fine_tune ? check_fine_tuning(s, err) : st;
 }
 
 static ser_status check_evaluate(const void *settings, ser_error *err)

@@ -6,6 +6,7 @@
 #include "run/job.h"
 #include "run/learning.h"
 #include "run/model_output.h"
+#include "run/tuning.h"
 
 #include <string.h>
 
@@ -21,6 +22,8 @@ typedef struct train_job {
     ser_leaks leaks;
     ser_evaluation e;
     ser_epochs epochs;
+    ser_run_tuning tuning; /* net NULL: nothing is */
+    const char *encoder;   /* the tuned one */
 } train_job;
 
 static void release(void *work)
@@ -32,6 +35,7 @@ static void release(void *work)
     ser_folds_free(&k->folds);
     ser_learning_close(&k->learning);
     ser_workbench_close(&k->w);
+    ser_run_tuning_release(&k->tuning);
 }
 
 /* ---- model files ---- */
@@ -100,6 +104,23 @@ static ser_status train_folds(train_job *k, ser_error *err)
 
 /* ---- the final model ---- */
 
+/* The head that learned together with the encoder, in the place of one that was fitted to its features: those
+ * of the recordings that it learned from look better than others' will. */
+static ser_status put_tuned_head(train_job *k, ser_model_data *model, json_t *origin, ser_error *err)
+{
+    ser_linear head = {0};
+    ser_status st = ser_fine_tune_head(&head, k->tuning.net, k->w.extractor, err);
+    if (st != SER_OK)
+        return st;
+    ser_linear_release(&model->plain);
+    model->plain = head;
+    model->plain.temperature = k->tuning.temperature;
+    model->min_confidence = k->tuning.min_confidence;
+    json_object_del(origin, "plain");
+    json_object_set(origin, "parts_left_out", k->tuning.figures);
+    return SER_OK;
+}
+
 static ser_status train_final(train_job *k, ser_error *err)
 {
     const char *folder = k->job.folder.path;
@@ -114,6 +135,8 @@ static ser_status train_final(train_job *k, ser_error *err)
                                   : ser_fail_nomem(err);
     if (st == SER_OK)
         st = provenance(&origin, k, -1, &t.learned, err);
+    if (st == SER_OK && k->tuning.net)
+        st = put_tuned_head(k, &t.model, origin, err);
     if (st == SER_OK) {
         json_object_set_new(origin, "voice_inner_ua", json_real(t.voice_inner_ua));
         if (t.baseline.head.n_in)
@@ -192,7 +215,7 @@ static ser_status open_folds(train_job *k, ser_error *err)
 
 static ser_status train_all(train_job *k, ser_error *err)
 {
-    static const char *const states[] = {"state", NULL};
+    static const char *const states[] = {"state", "tuning", NULL};
     ser_learn_settings *s = &k->learning.settings;
     ser_status st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models,
                                       &k->s.data, &k->job.host, err);
@@ -215,17 +238,44 @@ static ser_status train_all(train_job *k, ser_error *err)
     return st;
 }
 
+static ser_status open_folder(train_job *k, const char *corpus, const ser_feature_spec *spec, ser_error *err)
+{
+    const ser_run_naming naming = {.corpus = corpus, .spec = spec};
+    ser_status st = ser_job_open_folder(&k->job, &k->s.place, &naming, err);
+    return st == SER_OK ? ser_job_set_config(&k->job, &k->s, err) : st;
+}
+
+/* Everything after the encoder is as with any other. */
+static ser_status tune(train_job *k, ser_error *err)
+{
+    char *corpus = NULL;
+    ser_run_features features;
+    ser_status st = ser_run_features_parse(&features, &k->s.data, k->s.data.feature_type, err);
+    if (st == SER_OK)
+        st = ser_corpus_name(&corpus, k->s.data.corpus, err);
+    if (st == SER_OK)
+        st = open_folder(k, corpus, &features.spec, err);
+    ser_free(corpus);
+    if (st == SER_OK && !k->job.was_complete)
+        st = ser_run_tune(&k->tuning, &k->s, &features, &k->job.host, &k->job.folder, err);
+    k->encoder = k->tuning.encoder;
+    k->s.data.encoders = &k->encoder;
+    k->s.data.n_encoders = 1;
+    return st;
+}
+
 static ser_status train(void *job, ser_error *err)
 {
     train_job *k = job;
-    ser_status st = open_bench(k, err);
+    ser_status st = k->s.fine_tune ? tune(k, err) : SER_OK;
+    if (st == SER_OK && k->job.was_complete)
+        return st;
+    if (st == SER_OK)
+        st = open_bench(k, err);
     if (st == SER_OK)
         st = open_folds(k, err);
-    const ser_run_naming naming = {.corpus = k->w.corpus ? k->w.corpus->name : NULL, .spec = &k->w.spec};
-    if (st == SER_OK)
-        st = ser_job_open_folder(&k->job, &k->s.place, &naming, err);
-    if (st == SER_OK)
-        st = ser_job_set_config(&k->job, &k->s, err);
+    if (st == SER_OK && !k->s.fine_tune)
+        st = open_folder(k, k->w.corpus->name, &k->w.spec, err);
     if (st == SER_OK && !k->job.was_complete)
         st = train_all(k, err);
     ser_workbench_thin(&k->w);

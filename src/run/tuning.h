@@ -1,0 +1,29 @@
+/* What 'ser train --fine-tune' does before anything else: an encoder learns with a head, on many corpora, and
+ * what its answers are worth is measured on corpora that it did not hear. */
+#ifndef SER_RUN_TUNING_H
+#define SER_RUN_TUNING_H
+
+#include "learn/fine_tune.h"
+#include "run/folder.h"
+#include "run/host.h"
+#include "run/settings.h"
+
+#include <jansson.h>
+
+typedef struct ser_run_tuning {
+    ser_tune_net *net;     /* NULL: nothing was tuned */
+    char *encoder;         /* FOLDER/encoder: the tuned one, as a checkpoint */
+    float temperature;     /* over the parts that were left out in turn */
+    double min_confidence; /* two thirds of their answers lie above it */
+    json_t *figures;       /* of the parts left out */
+} ser_run_tuning;
+
+/* Encoder, layers and training by s; folder: where the tuned encoder and the states go. Each corpus is left
+ * out in turn, of one alone a third of its speakers; then all is learned from. A resumed run comes to the
+ * same bits. SER_E_ARG: features that are not one Whisper encoder's. */
+ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
+                        const ser_run_features *features, const ser_run_host *host, ser_run_folder *folder,
+                        ser_error *err);
+void ser_run_tuning_release(ser_run_tuning *t);
+
+#endif
