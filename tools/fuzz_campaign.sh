@@ -25,10 +25,11 @@ sources() { # of the reader that a target runs
     keras_h5) echo src/keras/h5.c src/keras/read.c ;;
     mapping) echo src/corpus/mapping.c ;;
     model) echo src/model/model_file.c ;;
+    multipart) echo src/serve/multipart.c ;;
     npy) echo src/io/npy.c ;;
     options) echo src/cli/options.c ;;
     pickle) echo src/io/pickle.c ;;
-    report) echo src/report/html.c ;;
+    settings) echo src/run/settings.c src/run/settings_json.c ;;
     safetensors) echo src/io/safetensors.c ;;
     torch) echo src/io/torch.c src/io/zip.c src/io/pickle.c ;;
   esac
