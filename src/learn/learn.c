@@ -41,7 +41,7 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
     ser_status st = SER_OK;
     *out = (ser_learned){0};
     for (const ser_model_kind *const *k = ser_model_kinds(); *k && st == SER_OK; k++)
-        if ((*k)->is_asked(settings))
+        if ((*k)->is_asked && (*k)->is_asked(settings))
             st = learn_part(out, *k, &t, NULL, err);
     for (size_t i = 0; i < settings->n_more && st == SER_OK; i++)
         st = learn_part(out, settings->more[i].kind, &t, settings->more[i].own, err);

@@ -139,10 +139,13 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                              const ser_run_host *host, ser_error *err)
 {
     *l = (ser_learning){
+        .models = models,
         .data = {.corpus = w->corpus, .extractor = w->extractor, .store = w->store, .frames = w->frames},
         .settings = {.linear = models.linear,
                      .candidates = l->candidates,
                      .n_inner_folds = settings->n_inner_folds,
+                     .more = l->models.more,
+                     .n_more = models.n_more,
                      .seed = (uint64_t)settings->seed,
                      .engine = data->engine,
                      .n_threads = w->n_threads,

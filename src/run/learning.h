@@ -26,6 +26,7 @@ typedef struct ser_learning {
     /* Of a head for a voice's own baseline, where the shift between corpora does not matter. */
     ser_candidate baseline_candidates[SER_MAX_CANDIDATES];
     size_t n_baseline_candidates;
+    ser_run_models models;
 } ser_learning;
 
 /* l and n are in force; w and host must outlive it, and it stays where it is. */

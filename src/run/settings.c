@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "data/condition.h"
 #include "data/normalize.h"
+#include "learn/kind.h"
 #include "model/condense.h"
 #include "nn/trainable.h"
 #include "run/folder.h"
@@ -274,21 +275,49 @@ ser_status ser_run_features_parse(ser_run_features *out, const ser_run_data *dat
     return st;
 }
 
+static const ser_model_kind *find_kind(const char *name, size_t n)
+{
+    for (const ser_model_kind *const *k = ser_model_kinds(); *k; k++)
+        if (strlen((*k)->name) == n && strncmp((*k)->name, name, n) == 0)
+            return *k;
+    return NULL;
+}
+
+static ser_status fail_kind(const char *model_type, ser_error *err)
+{
+    ser_text names = {0};
+    for (const ser_model_kind *const *k = ser_model_kinds(); *k; k++)
+        ser_text_appendf(&names, "%s%s", names.n ? ", " : "", (*k)->name);
+    ser_status st = names.failed
+                        ? ser_fail_nomem(err)
+                        : ser_fail(err, SER_E_ARG,
+                                   "model_type: '%s' does not fit: give one of %s, or several joined with +",
+                                   model_type, names.s);
+    ser_text_release(&names);
+    return st;
+}
+
 ser_status ser_run_models_parse(ser_run_models *out, const char *model_type, ser_error *err)
 {
-    static const struct {
-        const char *name;
-        ser_run_models models;
-    } types[] = {
-        {"linear", {.linear = true}}, {"timnet", {.networks = true}}, {"linear+timnet", {true, true}}};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(model_type, types[i].name) == 0) {
-            *out = types[i].models;
+    *out = (ser_run_models){0};
+    for (const char *word = model_type;; word++) {
+        size_t n = strcspn(word, "+");
+        const ser_model_kind *kind = find_kind(word, n);
+        bool again = kind == &ser_kind_linear ? out->linear : kind == &ser_kind_timnet && out->networks;
+        for (size_t i = 0; i < out->n_more; i++)
+            again = again || out->more[i].kind == kind;
+        if (!kind || again || out->n_more == SER_MAX_MODEL_KINDS)
+            return fail_kind(model_type, err);
+        if (kind == &ser_kind_linear)
+            out->linear = true;
+        else if (kind == &ser_kind_timnet)
+            out->networks = true;
+        else
+            out->more[out->n_more++] = (ser_more_kind){.kind = kind};
+        word += n;
+        if (!*word)
             return SER_OK;
-        }
-    return ser_fail(err, SER_E_ARG,
-                    "model_type: '%s' is not one of its words: give linear, timnet or linear+timnet",
-                    model_type);
+    }
 }
 
 /* ---- checks ---- */

@@ -6,6 +6,7 @@
 #include "base/field.h"
 #include "corpus/folds.h"
 #include "extract/spec.h"
+#include "learn/learn.h"
 #include "ser/run.h"
 
 #include <jansson.h>
@@ -83,8 +84,11 @@ typedef struct ser_run_features {
 ser_status ser_run_features_parse(ser_run_features *out, const ser_run_data *data, const char *type,
                                   ser_error *err);
 
+/* Kinds of models joined with '+': those of learn/kinds.c. */
 typedef struct ser_run_models {
     bool linear, networks;
+    ser_more_kind more[SER_MAX_MODEL_KINDS]; /* the others */
+    size_t n_more;
 } ser_run_models;
 ser_status ser_run_models_parse(ser_run_models *out, const char *model_type, ser_error *err);
 

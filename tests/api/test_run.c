@@ -112,6 +112,12 @@ static void test_settings(void)
     s.data.layers = "auto";
     s.learning.model_type = "tree";
     FAILS(ser_run_evaluate_check(&s, &err), SER_E_ARG, "tree");
+    s.learning.model_type = "timnet+linear";
+    CHECK(ser_run_evaluate_check(&s, &err) == SER_OK);
+    s.learning.model_type = "linear+linear";
+    FAILS(ser_run_evaluate_check(&s, &err), SER_E_ARG, "linear, timnet");
+    s.learning.model_type = "linear+";
+    FAILS(ser_run_evaluate_check(&s, &err), SER_E_ARG, "linear+");
     ser_run_train_settings_init(&train, sizeof train);
     train.data.corpus = "EMODB";
     train.n_folds = 1;

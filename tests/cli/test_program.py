@@ -465,10 +465,15 @@ class Evaluate(Case):
         for p in report["predictions"]:
             self.assertAlmostEqual(sum(p["scores"].values()), 1, delta=1e-5)
         self.assertIn("Reproduced", self.ser("evaluate", "--reproduce", self.path("r.json"))[0])
-        report["ua"] += 3
+        report["ua"] += 0.1
         with open(self.path("wrong.json"), "w") as f:
             json.dump(report, f)
         self.assertIn("ua differs", self.ser("evaluate", "--reproduce", self.path("wrong.json"), status=1)[1])
+        for key, value, fits in (("cpu", "another", True), ("jobs", 77, True), ("version", "0.0.9", True), ("version", "77.0.0", False)):
+            with open(self.path("other.json"), "w") as f:
+                json.dump(dict(report, **{key: value}), f)
+            out, _ = self.ser("evaluate", "--reproduce", self.path("other.json"), status=0 if fits else 1)
+            self.assertEqual("within 0.5 points" in out, fits)
         write_wav(os.path.join(corpus, "anger/anger0.wav"), tone(901, 0.5))
         self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
         self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
@@ -494,6 +499,10 @@ class Evaluate(Case):
         with open(self.path("seeds/report.json")) as f:
             report = json.load(f)
         self.assertEqual([s["seed"] for s in report["seeds"]], [46, 47])
+        with open(os.path.join(os.environ["SER_TEST_DIR"], "../docs/report.md")) as f:
+            documented = f.read()
+        for key in [*report, *report["folds"][0], *report["predictions"][0], *report["leaks"]]:
+            self.assertIn("`%s`" % key, documented)
         self.assertAlmostEqual(report["ua_mean"], sum(s["ua"] for s in report["seeds"]) / 2)
         self.assertIn("UA over all seeds %.1f %%" % report["ua_mean"], out)
 
