@@ -16,6 +16,7 @@ struct ser_model {
     ser_extractor *extractor;
     ser_nn_ops *ops;   /* of the networks; NULL when there are none */
     ser_text features; /* the specification's key */
+    ser_voice_network *voice;
 };
 
 struct ser_session {
@@ -147,12 +148,11 @@ static ser_status check_parts(ser_model *m, ser_error *err)
     const ser_model_data *d = &m->data;
     size_t n_pooled = ser_pooled_dims(m->extractor);
     const ser_timnet_layout layout = ser_timnet_layout_of(m->extractor);
-    const ser_linear *head = d->plain.n_in ? &d->plain : &d->voice;
-    if (head->n_in && head->n_in != n_pooled)
+    if (d->plain.n_in && d->plain.n_in != n_pooled)
         return ser_fail(
             err, SER_E_FORMAT,
             "the model's weights take %zu features, its specification gives %zu: the file is damaged",
-            head->n_in, n_pooled);
+            d->plain.n_in, n_pooled);
     if (!d->n_networks)
         return SER_OK;
     ser_status st = ser_timnet_members_check(d->networks, d->n_networks, &layout, err);
@@ -181,6 +181,8 @@ ser_status ser_model_open(ser_model **out, const char *path, const ser_settings 
                                       (const ser_encoder *const *)m->encoders.items, m->encoders.n, err);
     if (st == SER_OK)
         st = check_parts(m, err);
+    if (st == SER_OK)
+        st = ser_voice_network_new(&m->voice, err);
     if (st == SER_OK) {
         ser_feature_spec_key(&m->data.spec, &m->features);
         st = m->features.failed ? ser_fail_nomem(err) : SER_OK;
@@ -197,6 +199,7 @@ void ser_model_close(ser_model **model)
     if (!model || !*model)
         return;
     ser_nn_ops_free(&(*model)->ops);
+    ser_voice_network_free(&(*model)->voice);
     ser_extractor_free(&(*model)->extractor);
     ser_encoders_close(&(*model)->encoders);
     ser_model_data_release(&(*model)->data);
@@ -251,7 +254,8 @@ ser_status ser_session_new(ser_session **out, const ser_model *model, const ser_
     if (!s)
         return ser_fail_nomem(err);
     s->model = model;
-    st = ser_judge_init(&s->judge, &model->data, model->extractor, model->ops, own.n_threads, err);
+    st = ser_judge_init(&s->judge, &model->data, model->extractor, model->voice, model->ops, own.n_threads,
+                        err);
     if (st != SER_OK)
         ser_session_free(&s);
     *out = s;

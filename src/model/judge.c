@@ -13,7 +13,8 @@ static ser_status open_scorer(ser_judge *j, const ser_nn_ops *ops, int n_threads
 }
 
 ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_extractor *extractor,
-                          const ser_nn_ops *ops, int n_threads, ser_error *err)
+                          const ser_voice_network *voice, const ser_nn_ops *ops, int n_threads,
+                          ser_error *err)
 {
     *j = (ser_judge){.model = model, .extractor = extractor};
     j->pooled = ser_alloc(ser_pooled_dims(extractor), sizeof *j->pooled);
@@ -23,6 +24,8 @@ ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_e
         st = ser_extractor_work_new(&j->work, extractor, n_threads, err);
     if (st == SER_OK)
         st = open_scorer(j, ops, n_threads, err);
+    if (st == SER_OK)
+        st = ser_voice_detector_new(&j->detector, voice, err);
     if (st != SER_OK)
         ser_judge_release(j);
     return st;
@@ -37,19 +40,8 @@ void ser_judge_release(ser_judge *j)
     ser_free(j->scratch);
     ser_free(j->condensed);
     ser_baseline_release(&j->baseline);
+    ser_voice_detector_free(&j->detector);
     *j = (ser_judge){0};
-}
-
-/* Of j->pooled. */
-static bool has_voice(const ser_judge *j)
-{
-    const ser_linear *head = &j->model->voice;
-    float voice[2];
-    if (!head->n_in)
-        return true;
-    ser_linear_logits(head, voice, j->pooled);
-    ser_softmax(voice, 2, head->temperature);
-    return voice[1] >= 0.5f;
 }
 
 static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *scores, ser_error *err)
@@ -89,20 +81,10 @@ ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scor
     return answer(j, stretch, scores, label, err);
 }
 
-ser_status ser_judge_stretch(void *judge, const ser_stretch *stretch, float *scores, int *label,
-                             ser_error *err)
-{
-    ser_judge *j = judge;
-    ser_pooling_finish(j->extractor, stretch->pooled, j->pooled, j->scratch);
-    *label = -1;
-    return has_voice(j) ? answer(j, stretch, scores, label, err) : SER_OK;
-}
-
 void ser_judge_hear(ser_judge *j, const ser_pooling *recording)
 {
     if (!ser_judge_follows(j) || !recording->active.n_frames)
         return;
     ser_pooling_finish(j->extractor, recording, j->pooled, j->scratch);
-    if (has_voice(j))
-        ser_baseline_hear(&j->baseline, j->model, j->pooled);
+    ser_baseline_hear(&j->baseline, j->model, j->pooled);
 }

@@ -6,8 +6,9 @@
 #include "model/baseline.h"
 #include "model/model_file.h"
 #include "model/timeline.h"
+#include "model/voice_activity.h"
 
-/* A zeroed struct can be released. Model and extractor are borrowed. */
+/* A zeroed struct can be released. Model, extractor and voice network are borrowed. */
 typedef struct ser_judge {
     const ser_model_data *model;
     const ser_extractor *extractor;
@@ -18,17 +19,16 @@ typedef struct ser_judge {
     float *condensed;          /* frames as they read them */
     size_t condensed_capacity;
     ser_baseline baseline;
+    ser_voice_detector *detector; /* says where there is a voice to be judged */
 } ser_judge;
 
 /* ops: of the networks, or NULL where the model has none. n_threads: inside one recording; 0: all cores. */
 ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_extractor *extractor,
-                          const ser_nn_ops *ops, int n_threads, ser_error *err);
+                          const ser_voice_network *voice, const ser_nn_ops *ops, int n_threads,
+                          ser_error *err);
 void ser_judge_release(ser_judge *j);
 
-/* ser_judge_fn with a ser_judge as context: changes nothing that later answers depend on. */
-ser_status ser_judge_stretch(void *judge, const ser_stretch *stretch, float *scores, int *label,
-                             ser_error *err);
-/* The same of a voice that is known to be there. */
+/* A stretch in which somebody speaks: changes nothing that later answers depend on. */
 ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scores, int *label,
                            ser_error *err);
 /* A recording with a voice in it joins the baseline, where that follows. */

@@ -3,6 +3,7 @@
 #include "model/gliding.h"
 #include "model/hearing.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -10,6 +11,10 @@ enum {
     OVERLAP_SAMPLES = 2 * SER_SAMPLE_RATE_HZ,    /* of the windows of a conversation */
     BLOCK_SAMPLES = SER_SAMPLE_RATE_HZ           /* as often as somebody is told how far it is */
 };
+
+/* A cell with less than this of utterances in it is a pause. They have margins of 0.1 s, and every one has
+ * more in one cell at least. */
+static const double voice_in_cell_s = 0.2;
 
 typedef struct listening {
     ser_judge *judge;
@@ -22,7 +27,63 @@ typedef struct listening {
     float *block;        /* (BLOCK_SAMPLES) */
     bool begun, rewound; /* the first time through, hearing is told of everything */
     ser_timeline cells;
+    ser_voice_span *spans; /* utterances; end 0: under way */
+    size_t n_spans, spans_capacity, span_at;
 } listening;
+
+/* ---- where there is a voice ---- */
+
+static ser_status utterance_starts(void *context, uint64_t start, ser_error *err)
+{
+    listening *l = context;
+    if (!ser_grow(&l->spans, &l->spans_capacity, l->n_spans + 1, sizeof *l->spans))
+        return ser_fail_nomem(err);
+    l->spans[l->n_spans++] = (ser_voice_span){.start = start};
+    return SER_OK;
+}
+
+static ser_status utterance_ends(void *context, ser_voice_span span, ser_error *err)
+{
+    listening *l = context;
+    (void)err;
+    l->spans[l->n_spans - 1] = span;
+    return SER_OK;
+}
+
+static void start_hearing_voices(listening *l)
+{
+    const ser_voice_listener listener = {.context = l, .starts = utterance_starts, .ends = utterance_ends};
+    ser_voice_detector_start(l->judge->detector, NULL, &listener);
+}
+
+/* Seconds of utterances from start_s to end_s; these do not decrease from call to call. */
+static double voice_between(listening *l, double start_s, double end_s)
+{
+    const ser_voice_spans *heard = ser_voice_detector_spans(l->judge->detector);
+    double sum_s = 0;
+    for (size_t i = l->span_at; i < l->n_spans; i++) {
+        uint64_t end = l->spans[i].end ? l->spans[i].end : ser_voice_spans_settled(heard);
+        double from_s = (double)l->spans[i].start / SER_SAMPLE_RATE_HZ;
+        double to_s = (double)end / SER_SAMPLE_RATE_HZ;
+        if (to_s <= start_s)
+            l->span_at = l->spans[i].end ? i + 1 : i;
+        if (from_s >= end_s)
+            break;
+        sum_s += fmax(0, fmin(to_s, end_s) - fmax(from_s, start_s));
+    }
+    return sum_s;
+}
+
+/* ser_judge_fn */
+static ser_status judge_cell(void *context, const ser_stretch *stretch, float *scores, int *label,
+                             ser_error *err)
+{
+    listening *l = context;
+    *label = -1;
+    if (voice_between(l, stretch->start_s, stretch->end_s) < voice_in_cell_s)
+        return SER_OK;
+    return ser_judge_voice(l->judge, stretch, scores, label, err);
+}
 
 /* ---- the sound, heard once or several times ---- */
 
@@ -46,6 +107,10 @@ static ser_status read_new(listening *l, float *pcm, size_t n_max, size_t *n_rea
     if (st != SER_OK || l->rewound)
         return st;
     st = ser_hearing_add(&l->hearing, pcm, *n_read, err);
+    if (st == SER_OK)
+        st = ser_voice_detector_push(l->judge->detector, pcm, *n_read, err);
+    if (st == SER_OK && *n_read < n_max)
+        st = ser_voice_detector_finish(l->judge->detector, err);
     return st == SER_OK ? tell(l, err) : st;
 }
 
@@ -119,8 +184,8 @@ static ser_status judge_utterance(listening *l, ser_result *r, ser_error *err)
     if (st == SER_OK) {
         ser_pooling_add(&pooled, &frames);
         ser_judge_hear(j, &pooled);
-        const ser_stretch whole = {&pooled, frames};
-        st = ser_judge_stretch(j, &whole, r->scores, &r->label, err);
+        const ser_stretch whole = {.pooled = &pooled, .frames = frames};
+        st = ser_judge_voice(j, &whole, r->scores, &r->label, err);
     }
     ser_pooling_release(&pooled);
     return st;
@@ -137,11 +202,10 @@ static ser_status follow(listening *l, ser_error *err)
 {
     ser_judge *j = l->judge;
     ser_gliding windows = {0};
-    ser_status st =
-        ser_timeline_init(&l->cells, ser_extractor_dims(j->extractor), j->model->n_labels,
-                          ser_extractor_frames_per_s(j->extractor),
-                          j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(),
-                          ser_judge_stretch, j, err);
+    ser_status st = ser_timeline_init(
+        &l->cells, ser_extractor_dims(j->extractor), j->model->n_labels,
+        ser_extractor_frames_per_s(j->extractor),
+        j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge_cell, l, err);
     if (st == SER_OK)
         st = ser_gliding_init(&windows, j->extractor, j->work, OVERLAP_SAMPLES, NULL, &l->cells, err);
     /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
@@ -175,7 +239,7 @@ static ser_status join_baseline(listening *l, ser_error *err)
     ser_status st = ser_pooling_init(&pooled, ser_extractor_dims(l->judge->extractor), err);
     if (st == SER_OK)
         st = ser_listen_pooled(l->judge, &source, &pooled, err);
-    if (st == SER_OK)
+    if (st == SER_OK && l->n_spans)
         ser_judge_hear(l->judge, &pooled);
     ser_pooling_release(&pooled);
     return st;
@@ -197,9 +261,9 @@ static ser_status answer(listening *l, ser_result *r, ser_error *err)
     ser_status st = check_length(l->n_opening, err);
     if (st != SER_OK || (!is_long(l) && ser_hearing_is_silence(&l->hearing)))
         return st;
-    if (!is_long(l))
+    if (!is_long(l) && l->n_spans)
         st = judge_utterance(l, r, err);
-    else if (ser_judge_follows(l->judge))
+    else if (is_long(l) && ser_judge_follows(l->judge))
         st = join_baseline(l, err);
     if (st == SER_OK && wants_cells)
         st = follow(l, err);
@@ -241,6 +305,7 @@ ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_pred
                    .opening = ser_alloc(UTTERANCE_SAMPLES + 1, sizeof *l.opening),
                    .block = ser_alloc(BLOCK_SAMPLES, sizeof *l.block)};
     ser_result result = {.label = -1};
+    start_hearing_voices(&l);
     ser_status st = l.opening && l.block ? read_opening(&l, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = answer(&l, &result, err);
@@ -249,6 +314,7 @@ ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_pred
     if (st == SER_OK)
         *r = result;
     ser_timeline_release(&l.cells);
+    ser_free(l.spans);
     ser_free(l.opening);
     ser_free(l.block);
     return st;

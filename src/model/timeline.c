@@ -75,7 +75,10 @@ static ser_status judge_next_cell(ser_timeline *t, size_t n_available, ser_error
     ser_pooling_clear(&t->stretch);
     for (size_t i = from; i < to; i++)
         ser_pooling_merge(&t->stretch, &t->cells[i % t->n_ring]);
-    const ser_stretch stretch = {&t->stretch, {t->frames, t->active, t->stretch.all.n_frames}};
+    const ser_stretch stretch = {.pooled = &t->stretch,
+                                 .frames = {t->frames, t->active, t->stretch.all.n_frames},
+                                 .start_s = (double)(t->n_judged * t->frames_per_cell) / t->frames_per_s,
+                                 .end_s = (double)((t->n_judged + 1) * t->frames_per_cell) / t->frames_per_s};
     float scores[SER_MAX_LABELS];
     int label = -1;
     ser_status st = SER_OK;

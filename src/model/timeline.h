@@ -28,7 +28,8 @@ static inline ser_timeline_shape ser_timeline_of_networks(void)
 
 typedef struct ser_stretch {
     const ser_pooling *pooled;
-    ser_frames frames; /* x NULL without with_frames */
+    ser_frames frames;     /* x NULL without with_frames */
+    double start_s, end_s; /* of the cell in it */
 } ser_stretch;
 
 /* Judges a stretch: scores (n_labels), or label -1 when there is no voice. */

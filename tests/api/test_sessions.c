@@ -5,6 +5,7 @@
 #include "model/listen.h"
 #include "scratch.h"
 #include "test.h"
+#include "voice.h"
 
 enum {
     N_LABELS = 3,
@@ -50,15 +51,12 @@ static void write_model(void)
     ser_model_data_release(&m);
 }
 
-/* Noise whose pitch and level come and go. */
-static void make_sound(uint64_t seed)
+/* Voices of different pitch, which come nearer and go. */
+static void make_sound(int seed)
 {
-    ser_random r;
-    ser_random_init(&r, seed);
-    for (size_t i = 0; i < N_LONG; i++) {
-        double t = (double)i / RATE + 100 * (double)seed, level = 0.1 + 0.08 * sin(t * 0.7);
-        pcm[i] = (float)(level * (0.3 * ser_random_normal(&r) + sin(t * (900 + 500 * sin(t * 0.4)))));
-    }
+    make_voice(pcm, N_LONG, 150 + seed % 7);
+    for (size_t i = 0; i < N_LONG; i++)
+        pcm[i] *= (float)(0.6 + 0.4 * sin((double)i / RATE * (0.7 + 0.1 * seed)));
 }
 
 /* A WAV file of 16-bit samples in memory; returns how many bytes. */
@@ -105,7 +103,7 @@ static void test_follow(const ser_model *model)
     CHECK_OK(ser_session_follow_voice(fresh, &err), &err);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         ser_result a = {0}, b = {0}, c = {0};
-        make_sound(i);
+        make_sound((int)i);
         ask(plain, lengths[i], 0, &a);
         ask(picture, lengths[i], 1, &b);
         CHECK(a.label >= 0 && memcmp(a.scores, b.scores, sizeof a.scores) == 0 && b.n_segments > 0);
@@ -133,10 +131,12 @@ static void test_joins_once(void)
     ser_model_data m = {0};
     ser_extractor *e = NULL;
     ser_judge j = {0};
+    ser_voice_network *voice = NULL;
     CHECK_OK(ser_safetensors_open(&file, scratch("model"), &err), &err);
     CHECK_OK(ser_model_data_read(&m, file, &err), &err);
     CHECK_OK(ser_extractor_new(&e, &m.spec, NULL, &err), &err);
-    CHECK_OK(ser_judge_init(&j, &m, e, NULL, 1, &err), &err);
+    CHECK_OK(ser_voice_network_new(&voice, &err), &err);
+    CHECK_OK(ser_judge_init(&j, &m, e, voice, NULL, 1, &err), &err);
     CHECK_OK(ser_baseline_follow(&j.baseline, &m, &err), &err);
     make_sound(1);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -151,6 +151,7 @@ static void test_joins_once(void)
         ser_result_release(&r);
     }
     ser_judge_release(&j);
+    ser_voice_network_free(&voice);
     ser_extractor_free(&e);
     ser_model_data_release(&m);
     ser_safetensors_close(&file);
@@ -201,7 +202,7 @@ static void test_failures_keep_the_baseline(const ser_model *model)
     ser_session *s = new_session(model), *other = new_session(model);
     ser_result none = {0}, r = {0};
     for (uint64_t i = 0; i < 3; i++) {
-        make_sound(10 + i);
+        make_sound(10 + (int)i);
         scratch_put(i == 0 ? "0.wav" : i == 1 ? "1.wav" : "2.wav", wav, make_wav(wav, 2 * RATE));
     }
     make_sound(20);

@@ -32,6 +32,22 @@ def tone(frequency, seconds, rate=16000, level=0.3, seed=0):
     return [level * math.sin(2 * math.pi * frequency * i / rate) + 0.01 * r.gauss(0, 1) for i in range(int(seconds * rate))]
 
 
+def voice(pitch, seconds, level=0.3, seed=0):
+    """What the voice detector takes for a voice: vowels that glide into each other, of pulses through resonances."""
+    r, samples, phase, formants = random.Random(seed), [], 0, [[550, 250, 80, 0, 0], [1500, 600, 100, 0, 0], [2500, 300, 150, 0, 0]]
+    for i in range(int(seconds * 16000)):
+        t = 2 * math.pi * i / 16000
+        before, phase = math.floor(phase), phase + pitch * (1 + 0.2 * math.sin(0.7 * t) + 0.05 * math.sin(2.3 * t)) / 16000
+        x = (math.floor(phase) > before) * (0.1 + 0.9 * min(max(1.6 * math.sin(5 * t), 0), 1))
+        for f in formants:
+            a = math.exp(-math.pi * f[2] / 16000)
+            x += 2 * a * math.cos(2 * math.pi * (f[0] + f[1] * math.sin(1.3 * t + f[0])) / 16000) * f[3] - a * a * f[4]
+            f[4], f[3] = f[3], x
+        samples.append(x)
+    peak = max(map(abs, samples))
+    return [level * x / peak + 0.001 * r.gauss(0, 1) for x in samples]
+
+
 def safetensors(metadata, tensors=()):
     header, data = {"__metadata__": metadata}, b""
     for name, values in tensors:
