@@ -183,17 +183,24 @@ static void start_again(ser_decoder *d, ser_source *s)
 /* The library that knows it, and ffmpeg where that gives up or would leave half of it unread. */
 static ser_status open_kind(ser_decoder *d, ser_source *s, ser_audio_kind kind, ser_error *err)
 {
-    ser_status st = kind.reader == SER_READER_MPEG ? open_mpeg(d, s, err) : open_sndfile(d, s, err);
+    ser_error why = {0};
+    ser_status st = kind.reader == SER_READER_MPEG ? open_mpeg(d, s, &why) : open_sndfile(d, s, &why);
     if ((st == SER_E_FORMAT || (st == SER_OK && d->chained)) && ser_ffmpeg_is_there()) {
         ser_decoder first = *d;
         *d = (ser_decoder){0};
-        if (open_ffmpeg(d, s, kind.name, NULL) == SER_OK) {
+        ser_status by_ffmpeg = open_ffmpeg(d, s, kind.name, NULL);
+        if (by_ffmpeg == SER_OK) {
             d->chained = first.chained;
             start_again(&first, s);
-        } else
-            *d = first; /* whose words say more about a file that it knows */
+            return SER_OK;
+        }
+        *d = first; /* whose words say more about a file that it knows */
+        if (by_ffmpeg == SER_E_NOMEM)
+            return ser_fail_nomem(err);
     }
-    return st == SER_E_FORMAT && d->ffmpeg ? SER_OK : st;
+    if (st != SER_OK && err)
+        *err = why;
+    return st;
 }
 
 ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *err)

@@ -142,6 +142,25 @@ static void test_closing(void)
     check_no_children("closing");
 }
 
+/* Each allocation fails once: no child is left, and "out of memory" is said. */
+static void test_out_of_memory(void)
+{
+    ser_error err = {0};
+    float *pcm = NULL;
+    size_t n = 0;
+    long i = 0;
+    put_program(HEADER "exec /usr/bin/head -c 100000 /dev/zero");
+    for (ser_status st = SER_E_NOMEM; st != SER_OK && i < 100; i++) {
+        ser_alloc_fail_at(i);
+        st = ser_audio_load(&pcm, &n, scratch("any.m4a"), NULL, &err);
+        CHECK(st == SER_OK || (st == SER_E_NOMEM && !pcm && strstr(err.text, "out of memory")));
+        check_no_children("out of memory");
+    }
+    ser_alloc_fail_at(-1);
+    CHECK(i > 5 && n == 25000);
+    ser_free(pcm);
+}
+
 /* ---- the program itself ---- */
 
 /* The largest correlation with the sound over shifts of some thousand samples: encoders delay. */
@@ -315,6 +334,7 @@ int main(void)
     test_ends();
     test_dies_with_us();
     test_closing();
+    test_out_of_memory();
     setenv("PATH", path, 1);
     ser_free(path);
     bool is_there = system("ffmpeg -version >/dev/null 2>&1") == 0;
