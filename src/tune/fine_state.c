@@ -237,6 +237,11 @@ static ser_status read_tensors(tune_progress *p, size_t n_epochs, const ser_safe
     for (size_t i = 0; i < n && st == SER_OK; i++)
         sum_there =
             checksum(sum_there, ser_safetensors_find(file, tensors[i].name)->data, tensors[i].n_bytes);
+    double step = -1;
+    if (st == SER_OK)
+        memcpy(&step, h->data, sizeof step);
+    if (st == SER_OK && !(step >= 0 && step <= 0x1p53))
+        st = damaged(err);
     snprintf(sum, sizeof sum, "%016llx", (unsigned long long)sum_there);
     if (st == SER_OK && strcmp(sum, expected) != 0)
         st = damaged(err);

@@ -495,6 +495,34 @@ static void test_hidden(void)
     ser_nn_ops_free(&ops);
 }
 
+/* Whichever allocation fails, the training ends with that, and nothing is lost. */
+static void test_no_memory(void)
+{
+    ser_nn_ops *ops = open_ops(SER_ENGINE_REF);
+    ser_status status = SER_E_NOMEM;
+    long n = 0;
+    for (; n < 2000 && status == SER_E_NOMEM; n++) {
+        ser_tune_shape shape = {.pooled = {1}, .n_pooled = 1, .n_labels = N_LABELS};
+        ser_tune_net *net = NULL;
+        ser_tune_settings s = golden_settings(ops);
+        ser_tune_fit fit = {0};
+        ser_error err = {0};
+        s.n_epochs = 1;
+        s.lora_rank = 1;
+        s.pull = 0;
+        s.max_samples = 3200;
+        ser_alloc_fail_at(n);
+        status = ser_tune_net_open(&net, tiny_folder(), &shape, &err);
+        if (status == SER_OK)
+            status = ser_tune_train(&fit, net, &rows, &s, &err);
+        ser_alloc_fail_at(-1);
+        ser_tune_fit_release(&fit);
+        ser_tune_net_free(&net);
+    }
+    CHECK(status == SER_OK && n > 50);
+    ser_nn_ops_free(&ops);
+}
+
 int main(void)
 {
     scratch_make();
@@ -511,6 +539,7 @@ int main(void)
     test_head();
     test_save();
     test_hidden();
+    test_no_memory();
     ser_free(sound);
     scratch_remove();
     return test_summary();

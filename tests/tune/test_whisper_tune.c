@@ -63,6 +63,42 @@ static void check_pass(const passes *p, const ser_tune_net *net, const ser_safet
     check_tensors(net, p->gradients, net->n_frozen, f, "gradient", relative, absolute);
 }
 
+/* |a - b| in units of |b|. */
+static double distance(const float *a, const float *b, size_t n)
+{
+    double sum = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += pow((double)a[i] - (double)b[i], 2);
+        all += pow((double)b[i], 2);
+    }
+    return sqrt(sum / all);
+}
+
+/* Products in 16 bits, where this processor has them, lose what those lose and no more. */
+static void test_bf16(void)
+{
+    ser_safetensors *f = open_golden("tune/steps.safetensors");
+    ser_tune_net *net = open_tiny(f, 0);
+    ser_nn_ops *ops = NULL;
+    static passes exact, half, again;
+    if (net && ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_BF16, NULL) == SER_OK) {
+        run(&exact, net, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, 1, 0);
+        run(&half, net, SER_ENGINE_ONEDNN, SER_PRECISION_BF16, 1, 0);
+        run(&again, net, SER_ENGINE_ONEDNN, SER_PRECISION_BF16, 3, 1);
+        size_t n = net->n_values - net->n_frozen;
+        CHECK(distance(half.pooled, exact.pooled, N_ROWS * net->n_in) < 0.02);
+        CHECK(distance(half.gradients, exact.gradients, n) < 0.05);
+        CHECK(distance(half.gradients, exact.gradients, n) > 1e-5); /* it is 16 bits indeed */
+        CHECK(memcmp(half.gradients, again.gradients, n * sizeof(float)) == 0);
+    }
+    ser_nn_ops_free(&ops);
+    ser_free(exact.gradients);
+    ser_free(half.gradients);
+    ser_free(again.gradients);
+    ser_tune_net_free(&net);
+    ser_safetensors_close(&f);
+}
+
 static void test_golden(void)
 {
     ser_safetensors *f = open_golden("tune/steps.safetensors");
@@ -192,6 +228,7 @@ int main(void)
 {
     sound = make_signal(MAX_SAMPLES);
     test_golden();
+    test_bf16();
     test_differences();
     test_refused();
     ser_free(sound);
