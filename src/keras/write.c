@@ -4,6 +4,7 @@
 #include "keras/quiet.h"
 #include "keras/weights.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,6 +140,9 @@ static unsigned char *make_image(size_t *n, const ser_keras_layers *layers, cons
     return image;
 }
 
+/* libhdf5 has state of its own, and as distributions build it none that threads may share: one at a time. */
+static pthread_mutex_t hdf5 = PTHREAD_MUTEX_INITIALIZER;
+
 ser_status ser_keras_weights_write(const char *path, const ser_timnet *net, ser_error *err)
 {
     ser_keras_layers layers;
@@ -146,9 +150,11 @@ ser_status ser_keras_weights_write(const char *path, const ser_timnet *net, ser_
     if (st != SER_OK)
         return st;
     size_t n;
+    pthread_mutex_lock(&hdf5);
     ser_hdf5_voice voice = ser_hdf5_silence();
     unsigned char *image = make_image(&n, &layers, net->values);
     ser_hdf5_restore(voice);
+    pthread_mutex_unlock(&hdf5);
     st = image ? ser_io_write(path, image, n, err) : ser_fail_nomem(err);
     ser_free(image);
     ser_keras_layers_release(&layers);

@@ -2,6 +2,8 @@
 #include <ser/run.h>
 
 #include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +291,50 @@ static void test_train(void)
           "/nowhere");
 }
 
+static void *train_beside(void *context)
+{
+    char json[500];
+    ser_run_result *r = NULL;
+    snprintf(json, sizeof json,
+             "{\"data\": \"%s/corpus\", \"feature_type\": \"LOGMEL\", \"epoch\": 3, \"filter_size\": 8, "
+             "\"dilation_size\": 2, \"stack_size\": 1, \"jobs\": 1, \"run\": \"%s/%s\"}",
+             folder, folder, (const char *)context);
+    bool good = ser_run_json(&r, "train", json, NULL, NULL) == SER_OK;
+    ser_run_result_free(&r);
+    return good ? context : NULL;
+}
+
+static bool same_files(const char *a, const char *b)
+{
+    FILE *x = fopen(in_folder(a), "rb"), *y = fopen(in_folder(b), "rb");
+    int c = 0;
+    bool same = x && y;
+    while (same && c != EOF) {
+        c = fgetc(x);
+        same = c == fgetc(y);
+    }
+    if (x)
+        fclose(x);
+    if (y)
+        fclose(y);
+    return same;
+}
+
+/* Two jobs side by side do not know of each other: the same bits. */
+static void test_threads(void)
+{
+    pthread_t threads[2];
+    static char names[2][8] = {"beside", "besides"};
+    void *good[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, train_beside, names[i]) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], &good[i]);
+    CHECK(good[0] && good[1]);
+    CHECK(same_files("beside/fold-1/weights.h5", "besides/fold-1/weights.h5"));
+    CHECK(same_files("beside/model.safetensors", "besides/model.safetensors"));
+}
+
 int main(void)
 {
     char command[128];
@@ -301,6 +347,7 @@ int main(void)
     test_json_settings();
     test_evaluate();
     test_train();
+    test_threads();
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     if (chdir("/") != 0 || system(command) != 0)
         n_failed++;
