@@ -58,6 +58,15 @@ ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_
  * no column "emotion" in a CSV, recordings in no subfolder), and one emotion or none is enough. */
 ser_status ser_corpus_open_target(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err);
 void ser_corpus_free(ser_corpus **c);
+/* Whether the speaker of every recording is known. */
+static inline bool ser_corpus_has_speakers(const ser_corpus *c)
+{
+    for (size_t u = 0; u < c->n_utterances; u++)
+        if (c->utterances[u].speaker < 0)
+            return false;
+    return true;
+}
+
 /* What the corpus of a specification is called, whether it can be opened or not; free with ser_free. */
 ser_status ser_corpus_name(char **out, const char *spec, ser_error *err);
 

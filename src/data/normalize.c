@@ -23,12 +23,11 @@ const char *ser_normalize_name(ser_normalize n)
 
 ser_status ser_normalize_check(const ser_corpus *corpus, ser_normalize how, ser_error *err)
 {
-    for (size_t u = 0; how == SER_NORMALIZE_SPEAKER && u < corpus->n_utterances; u++)
-        if (corpus->utterances[u].speaker < 0)
-            return ser_fail(err, SER_E_ARG,
-                            "--normalize speaker, but %s has no speakers: use a CSV with a speaker column",
-                            corpus->name);
-    return SER_OK;
+    return how != SER_NORMALIZE_SPEAKER || ser_corpus_has_speakers(corpus)
+               ? SER_OK
+               : ser_fail(err, SER_E_ARG,
+                          "--normalize speaker, but %s has no speakers: use a CSV with a speaker column",
+                          corpus->name);
 }
 
 /* Rows of features of each recording and of what was made of it: pooled ones, of which each has one, or

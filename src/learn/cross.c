@@ -159,12 +159,10 @@ ser_status ser_cross_compute_of(ser_cross *out, const float *scores, const bool 
                  .m = m,
                  .target = target,
                  .counted = counted,
-                 .has_speakers = true,
+                 .has_speakers = ser_corpus_has_speakers(target),
                  .n_resamples = n_resamples,
                  .seed = seed,
                  .err = err};
-    for (size_t u = 0; u < target->n_utterances; u++)
-        s.has_speakers = s.has_speakers && target->utterances[u].speaker >= 0;
     ser_status st = out->confusion && out->per_class ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK) {
         list_classes(out, m);

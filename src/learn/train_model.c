@@ -246,14 +246,6 @@ ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, cons
 
 /* ---- all of it ---- */
 
-static bool has_speakers(const ser_corpus *corpus)
-{
-    for (size_t u = 0; u < corpus->n_utterances; u++)
-        if (corpus->utterances[u].speaker < 0)
-            return false;
-    return corpus->n_speakers > 1;
-}
-
 ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
                            const ser_train_settings *settings, ser_error *err)
 {
@@ -263,7 +255,8 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     of_baseline.candidates = settings->baseline_candidates;
     of_baseline.n_candidates = settings->n_baseline_candidates;
     of_baseline.speaker_disjoint = true;
-    bool with_baseline = settings->learn.linear && has_speakers(data->corpus);
+    bool with_baseline =
+        settings->learn.linear && ser_corpus_has_speakers(data->corpus) && data->corpus->n_speakers > 1;
     int *fold = ser_alloc(store->n, sizeof *fold);
     float *spread = ser_alloc(store->dims, sizeof *spread);
     ser_status st = fold && spread ? ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model",

@@ -187,15 +187,10 @@ static ser_status open_mapping(adapt_job *k, ser_error *err)
     return ser_mapping_new(&k->mapping, k->s.mapping, &source, &target, err);
 }
 
-static bool has_speakers(const ser_corpus *c)
-{
-    return ser_normalize_check(c, SER_NORMALIZE_SPEAKER, NULL) == SER_OK;
-}
-
 /* Where both corpora tell their speakers, by these. */
 static void choose_normalize(adapt_job *k)
 {
-    bool speakers = has_speakers(k->source.corpus) && has_speakers(k->target.corpus);
+    bool speakers = ser_corpus_has_speakers(k->source.corpus) && ser_corpus_has_speakers(k->target.corpus);
     if (k->s.normalize < 0)
         k->s.normalize = !is_best(k) ? SER_RUN_NORMALIZE_NONE
                          : speakers  ? SER_RUN_NORMALIZE_SPEAKER

@@ -352,14 +352,11 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     ser_text type = {0};
     time_t now = time(NULL);
     struct tm local;
-    bool has_speakers = true;
     ser_feature_spec_type(f->spec, &type);
     snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
     ser_text_release(&type);
     localtime_r(&now, &local);
     strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
-    for (size_t u = 0; u < f->corpus->n_utterances; u++)
-        has_speakers = has_speakers && f->corpus->utterances[u].speaker >= 0;
     m->report.title = m->report.corpus = f->corpus->name;
     m->report.protocol = f->protocol;
     m->report.features = m->features;
@@ -368,7 +365,7 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     m->report.date = m->date;
     m->report.labels = (const char *const *)f->corpus->labels;
     m->report.figures = &f->evaluation->figures;
-    m->report.intervals_over = has_speakers ? "speakers" : "recordings";
+    m->report.intervals_over = ser_corpus_has_speakers(f->corpus) ? "speakers" : "recordings";
     fill_folds(m, f);
     ser_status st = list_facts(m, f->config, err);
     if (st == SER_OK && !f->cross)

@@ -273,10 +273,7 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
         return st;
     ser_cpu_name(cpu, sizeof cpu);
     ser_feature_spec_type(f->spec, &type);
-    bool by_speaker = true;
     uint64_t blocks = 0;
-    for (size_t u = 0; u < f->corpus->n_utterances; u++)
-        by_speaker = by_speaker && f->corpus->utterances[u].speaker >= 0;
     for (size_t i = 0; i < f->evaluation->n_folds; i++)
         blocks |= f->evaluation->folds[i].chosen.blocks;
     json_t *report = json_pack(
@@ -285,7 +282,7 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
         (json_int_t)f->evaluation->n, "ua", ser_number_json(figures->ua), "wa", ser_number_json(figures->wa),
         "f1", ser_number_json(figures->f1), "loss", ser_number_json(figures->loss), "ua_ci95",
         pair(figures->ua_ci95), "wa_ci95", pair(figures->wa_ci95), "ci95_over",
-        by_speaker ? "speakers" : "recordings", "ece", ser_number_json(figures->ece));
+        ser_corpus_has_speakers(f->corpus) ? "speakers" : "recordings", "ece", ser_number_json(figures->ece));
     json_t *rest =
         json_pack("{s:o, s:o, s:o, s:o, s:O, s:o, s:s, s:s, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o}",
                   "labels", labels_json(f->corpus->labels, f->corpus->n_labels), "confusion", matrix_json(f),
