@@ -6,6 +6,7 @@
 #include "model/builtin.h"
 #include "model/hearing.h"
 #include "model/listen.h"
+#include "model/live.h"
 
 #include <string.h>
 
@@ -425,6 +426,62 @@ void ser_feature_array_release(ser_feature_array *a)
         return;
     ser_free(a->values);
     *a = (ser_feature_array){0};
+}
+
+/* ---- streams ---- */
+
+struct ser_stream {
+    ser_live *live;
+};
+
+ser_status ser_stream_open(ser_stream **out, ser_session *session, const ser_stream_settings *settings,
+                           ser_error *err)
+{
+    ser_stream_settings own = {0};
+    *out = NULL;
+    ser_status st =
+        settings ? take_struct(&own, sizeof own, FIRST_SIZE(ser_stream_settings, update_s), settings, err)
+                 : SER_OK;
+    if (st != SER_OK)
+        return st;
+    const ser_live_settings live = {.rate_hz = own.sample_rate_hz ? own.sample_rate_hz : SER_SAMPLE_RATE_HZ,
+                                    .n_channels = own.n_channels ? own.n_channels : 1,
+                                    .pause_s = own.pause_s != 0 ? own.pause_s : 0.5,
+                                    .update_s = own.update_s < 0    ? 0
+                                                : own.update_s != 0 ? own.update_s
+                                                                    : 1};
+    ser_stream *s = ser_alloc(1, sizeof *s);
+    if (!s)
+        return ser_fail_nomem(err);
+    st = ser_live_new(&s->live, &session->judge, session->model->voice, &live, err);
+    if (st != SER_OK)
+        ser_stream_close(&s);
+    *out = s;
+    return st;
+}
+
+ser_status ser_stream_push(ser_stream *s, const float *samples, size_t n_frames, ser_error *err)
+{
+    return ser_live_push(s->live, samples, n_frames, err);
+}
+
+ser_status ser_stream_finish(ser_stream *s, ser_error *err)
+{
+    return ser_live_finish(s->live, err);
+}
+
+const ser_event *ser_stream_next(ser_stream *s)
+{
+    return ser_live_next(s->live);
+}
+
+void ser_stream_close(ser_stream **stream)
+{
+    if (!stream || !*stream)
+        return;
+    ser_live_free(&(*stream)->live);
+    ser_free(*stream);
+    *stream = NULL;
 }
 
 /* ---- a voice's own baseline ---- */

@@ -188,6 +188,55 @@ SER_API ser_status ser_features_bytes(ser_session *s, const void *bytes, size_t 
                                       ser_feature_array *out, ser_error *err);
 SER_API void ser_feature_array_release(ser_feature_array *a);
 
+/* ---- a stream ---- */
+
+typedef struct ser_stream ser_stream;
+
+typedef enum ser_event_kind {
+    SER_EVENT_SPEECH_START = 1, /* somebody begins to speak at start_s */
+    SER_EVENT_MEASUREMENT,      /* the emotion from start_s to end_s */
+    SER_EVENT_SPEECH_END        /* an utterance from start_s to end_s is over: its own answer */
+} ser_event_kind;
+
+typedef struct ser_event {
+    ser_event_kind kind;
+    /* Of a measurement: 0, what was heard of the utterance's last 3 s so far; 1, the segment that the
+     * timeline of a recording of the same sound has. Of other events 1. */
+    int final;
+    double start_s, end_s; /* since the stream began */
+    int label;             /* -1: none */
+    float confidence, scores[SER_MAX_LABELS];
+    uint64_t reserved[8]; /* 0 */
+} ser_event;
+
+typedef struct ser_stream_settings {
+    size_t size;
+    int sample_rate_hz, n_channels; /* of what is pushed; 0: 16000, 1 */
+    double pause_s;                 /* so long a pause ends an utterance, 0.1 to 10; 0: 0.5 */
+    double
+        update_s; /* so often an utterance under way is measured, 0.25 to 10; 0: every second; < 0: never */
+} ser_stream_settings;
+
+/* Speech that comes bit by bit. An utterance of up to 4 s is measured as a whole, inside a longer one the
+ * emotion goes with time; final measurements and ends do not depend on the portions in which sound is pushed,
+ * nor do the others. Memory does not grow with time. Features that need the loudest of a whole recording
+ * (log-mel) take the loudest of the utterance so far. A session that follows a voice is joined by each
+ * utterance when it has ended. Several streams may share a session, as long as one thread at a time uses it
+ * or them; the session must outlive them. settings NULL: the defaults. */
+SER_API ser_status ser_stream_open(ser_stream **out, ser_session *session,
+                                   const ser_stream_settings *settings, ser_error *err);
+/* n_frames of n_channels samples each, interleaved, nominal range [-1, 1]. SER_E_FORMAT: a sample is not
+ * finite. After a failure the stream can only be closed. */
+SER_API ser_status ser_stream_push(ser_stream *s, const float *samples, size_t n_frames, ser_error *err);
+/* No more will come: an utterance under way ends. */
+SER_API ser_status ser_stream_finish(ser_stream *s, ser_error *err);
+/* The next event of what was pushed so far, in the order in which they became known; owned by the stream, and
+ * gone with the next call of any of these. NULL: no more for now. */
+SER_API const ser_event *ser_stream_next(ser_stream *s);
+SER_API void ser_stream_close(ser_stream **stream); /* sets *stream to NULL; a NULL stream is fine */
+
+/* ---- a voice ---- */
+
 /* From now on this session standardises features by the voice heard in these recordings (no labels needed),
  * and answers with the model's second head. At least 3 recordings; 10 or more are better. n_paths 0: back to
  * none. SER_E_UNSUPPORTED: the model has no such head, or temporal networks. */

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "model/gliding.h"
 #include "model/hearing.h"
+#include "model/utterances.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,11 +25,16 @@ typedef struct listening {
     ser_hearing hearing;
     float *opening; /* (UTTERANCE_SAMPLES + 1): what was read to see how long the recording is */
     size_t n_opening, opening_at;
-    float *block;        /* (BLOCK_SAMPLES) */
-    bool begun, rewound; /* the first time through, hearing is told of everything */
-    ser_timeline cells;
+    float *block;          /* (BLOCK_SAMPLES) */
+    bool begun, rewound;   /* the first time through, hearing is told of everything */
     ser_voice_span *spans; /* utterances; end 0: under way */
     size_t n_spans, spans_capacity, span_at;
+    size_t n_voiced; /* cells of a conversation with a voice in them, and their scores */
+    double score_sums[SER_MAX_LABELS];
+    ser_utterances utterances; /* with a timeline, as all that follows */
+    size_t n_told;             /* utterances that are over */
+    ser_segment *segments;
+    size_t n_segments, segments_capacity;
 } listening;
 
 /* ---- where there is a voice ---- */
@@ -72,17 +78,6 @@ static double voice_between(listening *l, double start_s, double end_s)
         sum_s += fmax(0, fmin(to_s, end_s) - fmax(from_s, start_s));
     }
     return sum_s;
-}
-
-/* ser_judge_fn */
-static ser_status judge_cell(void *context, const ser_stretch *stretch, float *scores, int *label,
-                             ser_error *err)
-{
-    listening *l = context;
-    *label = -1;
-    if (voice_between(l, stretch->start_s, stretch->end_s) < voice_in_cell_s)
-        return SER_OK;
-    return ser_judge_voice(l->judge, stretch, scores, label, err);
 }
 
 /* ---- the sound, heard once or several times ---- */
@@ -156,6 +151,73 @@ static ser_status rewind_listening(void *context, ser_error *err)
     return l->from->rewind(l->from->context, err);
 }
 
+/* ---- the timeline: utterances and the pauses between them ---- */
+
+static bool wants_timeline(const listening *l)
+{
+    return l->options && l->options->timeline;
+}
+
+static ser_status append_segment(listening *l, const ser_segment *segment, ser_error *err)
+{
+    if (!ser_grow(&l->segments, &l->segments_capacity, l->n_segments + 1, sizeof *l->segments))
+        return ser_fail_nomem(err);
+    l->segments[l->n_segments++] = *segment;
+    return SER_OK;
+}
+
+/* Up to there nobody speaks. */
+static ser_status append_pause(listening *l, double end_s, ser_error *err)
+{
+    const ser_segment pause = {
+        .start_s = l->n_segments ? l->segments[l->n_segments - 1].end_s : 0, .end_s = end_s, .label = -1};
+    return end_s > pause.start_s ? append_segment(l, &pause, err) : SER_OK;
+}
+
+static ser_status receive_segment(void *context, const ser_segment *segment, bool final, ser_error *err)
+{
+    listening *l = context;
+    (void) final;
+    ser_status st = append_pause(l, segment->start_s, err);
+    return st == SER_OK ? append_segment(l, segment, err) : st;
+}
+
+/* As far as the detector knows and the sound has come: the detector has heard all of a recording that is
+ * heard a second time. */
+static ser_status advance(listening *l, ser_error *err)
+{
+    ser_utterances *u = &l->utterances;
+    uint64_t heard = u->kept_from + u->n_kept;
+    uint64_t settled = ser_voice_spans_settled(ser_voice_detector_spans(l->judge->detector));
+    ser_status st = SER_OK;
+    if (settled > heard)
+        settled = heard;
+    while (st == SER_OK && l->n_told < l->n_spans && l->spans[l->n_told].start < heard) {
+        const ser_voice_span *span = &l->spans[l->n_told];
+        if (!u->open)
+            st = ser_utterances_begin(u, span->start, err);
+        bool over = span->end && span->end <= heard;
+        if (st == SER_OK && over)
+            st = ser_utterances_end(u, span->end, err);
+        else if (st == SER_OK)
+            st = ser_utterances_take(u, span->end ? heard : settled, err);
+        if (!over)
+            break;
+        l->n_told++;
+    }
+    ser_utterances_forget(u, l->n_told < l->n_spans ? l->spans[l->n_told].start : settled);
+    return st;
+}
+
+/* A block of the sound for the utterances in it. */
+static ser_status push_block(listening *l, const float *pcm, size_t n, ser_error *err)
+{
+    if (!wants_timeline(l))
+        return SER_OK;
+    ser_status st = ser_utterances_hear(&l->utterances, pcm, n, err);
+    return st == SER_OK ? advance(l, err) : st;
+}
+
 static ser_status push_all(listening *l, ser_gliding *windows, ser_error *err)
 {
     size_t n_read;
@@ -166,6 +228,8 @@ static ser_status push_all(listening *l, ser_gliding *windows, ser_error *err)
             st = read_again(l, l->block, BLOCK_SAMPLES, &n_read, err);
         if (st == SER_OK)
             st = ser_gliding_push(windows, l->block, n_read, err);
+        if (st == SER_OK && windows->receive) /* the last time */
+            st = push_block(l, l->block, n_read, err);
     } while (st == SER_OK && n_read == BLOCK_SAMPLES);
     return st == SER_OK ? ser_gliding_finish(windows, err) : st;
 }
@@ -193,6 +257,22 @@ static ser_status judge_utterance(listening *l, ser_result *r, ser_error *err)
 
 /* ---- a conversation ---- */
 
+/* ser_stretch_fn */
+static ser_status judge_cell(void *context, const ser_stretch *stretch, ser_error *err)
+{
+    listening *l = context;
+    float scores[SER_MAX_LABELS];
+    int label = -1;
+    if (voice_between(l, stretch->start_s, stretch->end_s) < voice_in_cell_s ||
+        !stretch->pooled->active.n_frames)
+        return SER_OK;
+    ser_status st = ser_judge_voice(l->judge, stretch, scores, &label, err);
+    l->n_voiced++;
+    for (size_t i = 0; i < l->judge->model->n_labels && st == SER_OK; i++)
+        l->score_sums[i] += (double)scores[i];
+    return st;
+}
+
 static ser_status hear_cells(void *context, const ser_frames *frames, ser_error *err)
 {
     return ser_timeline_add(context, frames, err);
@@ -202,30 +282,31 @@ static ser_status follow(listening *l, ser_error *err)
 {
     ser_judge *j = l->judge;
     ser_gliding windows = {0};
+    ser_timeline cells;
     ser_status st = ser_timeline_init(
-        &l->cells, ser_extractor_dims(j->extractor), j->model->n_labels,
-        ser_extractor_frames_per_s(j->extractor),
+        &cells, ser_extractor_dims(j->extractor), ser_extractor_frames_per_s(j->extractor),
         j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge_cell, l, err);
     if (st == SER_OK)
-        st = ser_gliding_init(&windows, j->extractor, j->work, OVERLAP_SAMPLES, NULL, &l->cells, err);
+        st = ser_gliding_init(&windows, j->extractor, j->work, OVERLAP_SAMPLES, NULL, &cells, err);
     /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
     if (st == SER_OK && ser_extractor_has_log_mel(j->extractor))
         st = push_all(l, &windows, err);
     windows.receive = hear_cells;
     if (st == SER_OK)
         st = push_all(l, &windows, err);
-    ser_gliding_release(&windows);
     if (st == SER_OK)
-        st = ser_timeline_finish(&l->cells, (double)l->hearing.n_samples / SER_SAMPLE_RATE_HZ, err);
+        st = ser_timeline_finish(&cells, err);
+    ser_gliding_release(&windows);
+    ser_timeline_release(&cells);
     return st;
 }
 
 /* The mean over the voiced cells says how likely an emotion is at any moment. */
-static void judge_conversation(const ser_timeline *t, ser_result *r)
+static void judge_conversation(const listening *l, ser_result *r)
 {
-    r->label = t->n_voiced ? 0 : -1;
-    for (size_t i = 0; i < t->n_labels && t->n_voiced; i++) {
-        r->scores[i] = (float)(t->score_sums[i] / (double)t->n_voiced);
+    r->label = l->n_voiced ? 0 : -1;
+    for (size_t i = 0; i < l->judge->model->n_labels && l->n_voiced; i++) {
+        r->scores[i] = (float)(l->score_sums[i] / (double)l->n_voiced);
         if (r->scores[i] > r->scores[r->label])
             r->label = (int)i;
     }
@@ -257,18 +338,23 @@ static ser_status check_length(size_t n_samples, ser_error *err)
 
 static ser_status answer(listening *l, ser_result *r, ser_error *err)
 {
-    bool wants_cells = is_long(l) || (l->options && l->options->timeline);
     ser_status st = check_length(l->n_opening, err);
     if (st != SER_OK || (!is_long(l) && ser_hearing_is_silence(&l->hearing)))
         return st;
-    if (!is_long(l) && l->n_spans)
-        st = judge_utterance(l, r, err);
-    else if (is_long(l) && ser_judge_follows(l->judge))
+    const ser_utterance_listener segments = {.context = l, .measured = receive_segment};
+    if (wants_timeline(l))
+        st = ser_utterances_init(&l->utterances, l->judge, &segments, err);
+    if (st == SER_OK && !is_long(l)) {
+        if (l->n_spans)
+            st = judge_utterance(l, r, err);
+        return st == SER_OK ? push_block(l, l->opening, l->n_opening, err) : st;
+    }
+    if (st == SER_OK && ser_judge_follows(l->judge))
         st = join_baseline(l, err);
-    if (st == SER_OK && wants_cells)
+    if (st == SER_OK)
         st = follow(l, err);
-    if (st == SER_OK && is_long(l))
-        judge_conversation(&l->cells, r);
+    if (st == SER_OK)
+        judge_conversation(l, r);
     return st;
 }
 
@@ -287,12 +373,13 @@ static ser_status fill_result(listening *l, ser_result *r, ser_error *err)
         r->confidence = r->scores[r->label];
     else
         r->note = silence ? SER_NOTE_SILENCE : SER_NOTE_NO_VOICE;
-    if (l->options && l->options->timeline && !silence) {
-        r->segments = l->cells.segments; /* moves to the result */
-        r->n_segments = l->cells.n_segments;
-        l->cells.segments = NULL;
+    ser_status st = wants_timeline(l) && !silence ? append_pause(l, r->duration_s, err) : SER_OK;
+    if (st == SER_OK && !silence) {
+        r->segments = l->segments; /* moves to the result */
+        r->n_segments = l->n_segments;
+        l->segments = NULL;
     }
-    return SER_OK;
+    return st;
 }
 
 ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_predict_options *options,
@@ -313,7 +400,10 @@ ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_pred
         st = fill_result(&l, &result, err);
     if (st == SER_OK)
         *r = result;
-    ser_timeline_release(&l.cells);
+    else
+        ser_free(result.peaks);
+    ser_utterances_release(&l.utterances);
+    ser_free(l.segments);
     ser_free(l.spans);
     ser_free(l.opening);
     ser_free(l.block);

@@ -272,6 +272,8 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
         append_bars(t, form, r, width);
     for (size_t i = 0; form->timeline && i < r->n_segments; i++) {
         const ser_segment *s = &r->segments[i];
+        if (s->label < 0 && s->end_s - s->start_s < 0.05) /* too short to be seen in these figures */
+            continue;
         ser_text_append(t, "  ");
         append_time(t, s->start_s);
         ser_text_append(t, form->style.utf8 ? " – " : " - ");
