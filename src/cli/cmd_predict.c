@@ -317,17 +317,6 @@ static bool can_write(const char *path)
     return ok;
 }
 
-/* "auto", which gives -1, or a number from 0 to 1. */
-static bool read_min_confidence(double *least)
-{
-    char *end;
-    *least = -1;
-    if (strcmp(min_confidence, "auto") == 0)
-        return true;
-    *least = strtod(min_confidence, &end);
-    return end != min_confidence && !*end && *least >= 0 && *least <= 1;
-}
-
 /* *exit_status is SER_EXIT_USAGE where something does not fit. */
 static void check_usage(const ser_option_list *paths, double *least, int *exit_status)
 {
@@ -340,7 +329,7 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
             ser_usage_error(&ser_command_predict, "--adapt, --baseline and --follow: give one of them");
     else if (quiet && verbose)
         *exit_status = ser_usage_error(&ser_command_predict, "--quiet and --verbose: give one of them");
-    else if (!read_min_confidence(least))
+    else if (!ser_read_min_confidence(least, min_confidence))
         *exit_status = ser_usage_error(
             &ser_command_predict, "--min-confidence: '%s' does not fit: give auto or a number from 0 to 1",
             min_confidence);

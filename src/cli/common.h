@@ -22,4 +22,7 @@ typedef struct ser_engine_options {
 
 void ser_engine_options_apply(const ser_engine_options *o, ser_settings *settings);
 
+/* Of --min-confidence: "auto", which gives -1, or a number from 0 to 1; false: neither. */
+bool ser_read_min_confidence(double *least, const char *text);
+
 #endif

@@ -6,6 +6,7 @@
 
 static const ser_command *const commands[] = {
     &ser_command_predict,
+    &ser_command_listen,
     &ser_command_evaluate,
     &ser_command_train,
     &ser_command_train_lmmd,

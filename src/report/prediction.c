@@ -137,6 +137,30 @@ void ser_prediction_json_error(ser_text *t, const char *file, const char *error)
     append_object(t, object, ok);
 }
 
+static const char *event_name(ser_event_kind kind)
+{
+    switch (kind) {
+    case SER_EVENT_SPEECH_START:
+        return "speech_start";
+    case SER_EVENT_MEASUREMENT:
+        return "measurement";
+    case SER_EVENT_SPEECH_END:
+        return "speech_end";
+    }
+    return "unknown";
+}
+
+void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const ser_event *e)
+{
+    json_t *object = json_object();
+    bool ok = object && json_object_set_new(object, "event", json_string(event_name(e->kind))) == 0 &&
+              json_object_set_new(object, "start", json_time(e->start_s)) == 0 &&
+              json_object_set_new(object, "end", json_time(e->end_s)) == 0;
+    if (ok && e->kind == SER_EVENT_MEASUREMENT)
+        ok = json_object_set_new(object, "final", json_boolean(e->final)) == 0;
+    append_object(t, object, ok && add_answer(object, form, e->label, e->scores));
+}
+
 /* ---- CSV ---- */
 
 /* A reader that expects UTF-8 would give up on the whole file because of one name that is not. */
@@ -282,6 +306,17 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
         append_label(t, form, s->label, s->scores, width, r->label < 0 ? "no voice" : "pause", false);
         ser_text_append(t, "\n");
     }
+}
+
+void ser_prediction_event_text(ser_text *t, const ser_prediction_form *form, const ser_event *e)
+{
+    ser_text_append(t, "  ");
+    append_time(t, e->start_s);
+    ser_text_append(t, form->style.utf8 ? " – " : " - ");
+    append_time(t, e->end_s);
+    ser_text_append(t, "  ");
+    append_label(t, form, e->label, e->scores, 9, "no label", false);
+    ser_text_append(t, "\n");
 }
 
 void ser_prediction_counts_add(ser_prediction_counts *c, const ser_prediction_form *form, const ser_result *r)

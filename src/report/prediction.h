@@ -19,6 +19,11 @@ typedef struct ser_prediction_form {
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 void ser_prediction_json_error(ser_text *t, const char *file, const char *error);
 
+/* An event of a stream, likewise: event, start, end, for measurements final, then the answer. */
+void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const ser_event *e);
+/* Its times and its answer, for people. */
+void ser_prediction_event_text(ser_text *t, const ser_prediction_form *form, const ser_event *e);
+
 /* file,duration,label,confidence,LABELS...,note,error; with timeline start,end after file, and a row for each
  * segment. */
 void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form);
