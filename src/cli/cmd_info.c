@@ -97,7 +97,6 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
     print_field("baseline", "%s",
                 m.baseline.n_in && !m.n_networks ? "yes: answers can be made relative to a voice (--baseline)"
                                                  : "no");
-    print_field("voice", "%s", m.voice.n_in ? "tells sound without a voice" : "every sound gets an emotion");
     print_field("encoder", "%s",
                 m.encoder_configs[0]  ? "in the file"
                 : m.encoder_sha256[0] ? m.encoder_sha256

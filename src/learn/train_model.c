@@ -1,19 +1,11 @@
 #include "learn/train_model.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "data/cache.h"
 #include "learn/kind.h"
-#include "learn/noises.h"
 #include "model/moments.h"
 #include "model/pooled.h"
 
 #include <string.h>
-
-enum { N_NOISES = 420 };
-
-/* How far on the side of the voice (in logits) sound must be. Speech of unseen speakers lies above 5, noises
- * of kinds that were left out of the training below 0. */
-static const float voice_margin = 2;
 
 void ser_training_release(ser_training *t)
 {
@@ -21,71 +13,6 @@ void ser_training_release(ser_training *t)
     ser_learned_release(&t->learned);
     ser_head_fit_release(&t->baseline);
     *t = (ser_training){0};
-}
-
-/* ---- heads beside what ser_learn gives ---- */
-
-/* pooled (N_NOISES, dims of the store): once for each kind of features. */
-static ser_status pool_noises(float *pooled, const ser_store *store, const ser_extractor *e,
-                              const ser_learn_settings *s, ser_error *err)
-{
-    ser_text parameters = {0};
-    ser_safetensors *file = NULL;
-    const ser_tensor *values;
-    size_t n = N_NOISES * store->dims;
-    ser_text_appendf(&parameters, "%s seed %llu", store->recipe, (unsigned long long)s->seed);
-    char *path = parameters.failed ? NULL : ser_cache_path(store->folder, "noises", "", parameters.s);
-    bool there = ser_cache_open(&file, &values, path, SER_F32, n) &&
-                 ser_tensor_to_f32(pooled, values, 0, n, NULL) == SER_OK;
-    ser_status st = there ? SER_OK : ser_noises_pool(pooled, N_NOISES, e, s->seed, s->n_threads, err);
-    if (st == SER_OK && !there)
-        ser_cache_write(path, SER_F32, pooled, n, NULL, 0);
-    ser_safetensors_close(&file);
-    ser_text_release(&parameters);
-    ser_free(path);
-    return st;
-}
-
-ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
-                           const ser_learn_settings *s, uint64_t blocks, ser_error *err)
-{
-    size_t n_store = store->n * store->n_rows, n = n_store + N_NOISES;
-    const ser_candidate candidate = {.blocks = blocks, .spread_weight = 1, .c = 10};
-    const ser_fit_settings settings = {.candidates = &candidate,
-                                       .n_candidates = 1,
-                                       .n_inner_folds = s->n_inner_folds,
-                                       .seed = s->seed,
-                                       .engine = s->engine,
-                                       .n_threads = s->n_threads,
-                                       .progress = s->progress,
-                                       .what = "voice"};
-    float *noises = ser_alloc(N_NOISES * store->dims, sizeof *noises);
-    const float **x = ser_alloc(n, sizeof *x);
-    int *label = ser_alloc(n, sizeof *label);
-    unsigned char *is_copy = ser_alloc(n, 1);
-    ser_status st =
-        noises && x && label && is_copy ? pool_noises(noises, store, e, s, err) : ser_fail_nomem(err);
-    if (st == SER_OK) {
-        ser_rows rows = {
-            .x = x, .label = label, .is_copy = is_copy, .n = n, .dims = store->dims, .n_labels = 2};
-        ser_rows_set_blocks(&rows, e);
-        for (size_t i = 0; i < n; i++) {
-            x[i] = i < n_store ? store->pooled + i * store->dims : noises + (i - n_store) * store->dims;
-            label[i] = i < n_store;
-            is_copy[i] = i < n_store && i % store->n_rows > 0;
-        }
-        st = ser_fit_head(out, &rows, &settings, err);
-    }
-    if (st == SER_OK) {
-        out->head.temperature = 1;
-        out->head.bias[0] += voice_margin / 2;
-        out->head.bias[1] -= voice_margin / 2;
-    }
-    ser_free(noises);
-    ser_free(x);
-    ser_free(label);
-    ser_free(is_copy);
-    return st;
 }
 
 /* ---- a model of what is used ---- */
@@ -101,10 +28,10 @@ static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_e
     return m->labels ? SER_OK : ser_fail_nomem(err);
 }
 
-/* What a model is put together from; baseline and voice may be NULL. */
+/* What a model is put together from; baseline may be NULL. */
 typedef struct parts {
     ser_learned *learned;
-    const ser_head_fit *baseline, *voice;
+    const ser_head_fit *baseline;
     const float *spread; /* of the baseline's features */
 } parts;
 
@@ -125,8 +52,6 @@ static ser_status assemble(ser_model_data *m, const parts *p, const ser_learn_da
     ser_status st = copy_labels(m, data->corpus, err);
     for (size_t i = 0; i < l->n_kinds && st == SER_OK; i++)
         st = l->kinds[i]->save(m, l, l->own[i], &kept, err);
-    if (st == SER_OK && p->voice)
-        st = ser_kept_head(&m->voice, &p->voice->head, &kept, err);
     if (st == SER_OK && p->baseline) {
         st = ser_kept_head(&m->baseline, &p->baseline->head, &kept, err);
         if (st == SER_OK && !(m->baseline_spread = ser_alloc(kept.n_in, sizeof *m->baseline_spread)))
@@ -218,10 +143,9 @@ static void read_unstandardised(float *mean, float *scale, size_t n, const float
 }
 
 ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, const ser_learn_data *source,
-                                 const ser_head_fit *voice, ser_normalize how, const ser_target_statistics *t,
-                                 ser_error *err)
+                                 ser_normalize how, const ser_target_statistics *t, ser_error *err)
 {
-    parts p = {.learned = learned, .voice = voice};
+    const parts p = {.learned = learned};
     *out = (ser_model_data){0};
     ser_status st = assemble(out, &p, source, err);
     if (st == SER_OK && how == SER_NORMALIZE_SPEAKER && out->plain.n_in) {
@@ -250,7 +174,6 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
                            const ser_train_settings *settings, ser_error *err)
 {
     *out = (ser_training){0};
-    ser_head_fit voice = {0};
     ser_learn_settings of_baseline = settings->learn;
     of_baseline.candidates = settings->baseline_candidates;
     of_baseline.n_candidates = settings->n_baseline_candidates;
@@ -262,24 +185,16 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     ser_status st = fold && spread ? ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model",
                                                settings->state, err)
                                    : ser_fail_nomem(err);
-    const ser_candidate *chosen =
-        out->learned.linear.head.n_in ? &out->learned.linear.chosen : settings->learn.candidates;
-    if (st == SER_OK)
-        st = ser_learn_voice(&voice, store, data->extractor, &settings->learn, chosen->blocks, err);
     if (st == SER_OK && with_baseline) {
         st = ser_normalize_apply(store, NULL, data->corpus, SER_NORMALIZE_SPEAKER, settings->learn.n_threads,
                                  spread, err);
         if (st == SER_OK)
             st = ser_learn_head(&out->baseline, data, fold, -1, &of_baseline, "baseline head", err);
     }
-    const parts p = {.learned = &out->learned,
-                     .baseline = with_baseline ? &out->baseline : NULL,
-                     .voice = &voice,
-                     .spread = spread};
+    const parts p = {
+        .learned = &out->learned, .baseline = with_baseline ? &out->baseline : NULL, .spread = spread};
     if (st == SER_OK)
         st = assemble(&out->model, &p, data, err);
-    out->voice_inner_ua = voice.inner_ua;
-    ser_head_fit_release(&voice);
     ser_free(fold);
     ser_free(spread);
     if (st != SER_OK)

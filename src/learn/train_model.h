@@ -16,24 +16,19 @@ typedef struct ser_training {
     ser_model_data model;
     ser_learned learned;   /* what was chosen, histories; its networks have moved into the model */
     ser_head_fit baseline; /* chosen likewise; n_in of its head is 0 where speakers are unknown */
-    double voice_inner_ua; /* percent */
 } ser_training;
 
-/* Networks, the plain head, the head for a voice's baseline (where there is a linear part and speakers are
- * known), the voice detector. store is data's; it is left standardised by speaker where there is a baseline
- * head. The model's specification keeps only the layers that some part uses. */
+/* Networks, the plain head, and the head for a voice's baseline (where there is a linear part and speakers
+ * are known). store is data's; it is left standardised by speaker where there is a baseline head. The model's
+ * specification keeps only the layers that some part uses. */
 ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
                            const ser_train_settings *settings, ser_error *err);
 void ser_training_release(ser_training *t);
 
-/* A model of what was learned from one fold's training part: no baseline, no voice detector. Its networks
+/* A model of what was learned from one fold's training part: no baseline. Its networks
  * move into *out. */
 ser_status ser_model_of_fold(ser_model_data *out, ser_learned *learned, const ser_learn_data *data,
                              ser_error *err);
-
-/* The voice detector: recordings and their copies against noises. store is not standardised. */
-ser_status ser_learn_voice(ser_head_fit *out, const ser_store *store, const ser_extractor *e,
-                           const ser_learn_settings *s, uint64_t blocks, ser_error *err);
 
 /* Of a target as it is, before it is standardised: of its pooled features (dims of the store), and of its
  * frames (dims of the set), where there are some. */
@@ -51,7 +46,6 @@ void ser_target_statistics_release(ser_target_statistics *t);
  * were standardised, its linear part has the head for a voice's own baseline besides. Networks move into
  * *out. */
 ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, const ser_learn_data *source,
-                                 const ser_head_fit *voice, ser_normalize how, const ser_target_statistics *t,
-                                 ser_error *err);
+                                 ser_normalize how, const ser_target_statistics *t, ser_error *err);
 
 #endif

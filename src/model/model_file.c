@@ -13,7 +13,6 @@ static const struct {
 } heads[] = {
     {"plain", offsetof(ser_model_data, plain)},
     {"baseline", offsetof(ser_model_data, baseline)},
-    {"voice", offsetof(ser_model_data, voice)},
 };
 enum { N_HEADS = sizeof heads / sizeof *heads, TENSORS_PER_HEAD = 5 };
 
@@ -391,8 +390,6 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
                  ? read_floats(m->baseline_spread, file, "baseline", "spread", m->plain.n_in, err)
                  : ser_fail_nomem(err);
     }
-    if (st == SER_OK)
-        st = read_head(&m->voice, file, "voice", 2, m->plain.n_in, err);
     for (size_t i = 0; i < ser_feature_spec_n_encoders(&m->spec) && st == SER_OK; i++) {
         char key[48];
         encoder_config_key(key, i);

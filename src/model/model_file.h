@@ -24,7 +24,6 @@ typedef struct ser_model_data {
         baseline_spread; /* (n_in): the usual deviation within one speaker, or NULL without a baseline head */
     ser_timnet_member *networks; /* an ensemble; each reads frames of spec */
     size_t n_networks;
-    ser_linear voice; /* on pooled features; two labels: no voice, voice; n_in 0: none */
     char encoder_sha256[SER_ENCODERS_SHA256]; /* of the checkpoints' weights; empty without an encoder */
     /* config.json of the encoders that the file carries, in the order of spec; NULL: it carries none */
     char *encoder_configs[SER_MAX_PARTS];

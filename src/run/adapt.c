@@ -25,7 +25,6 @@ typedef struct adapt_job {
     ser_learn_data to;
     ser_learn_transfer transfer;
     ser_candidate candidate;
-    ser_head_fit voice;
     ser_target_statistics statistics;
     ser_epochs epochs;
     ser_adaptation adaptation;
@@ -202,9 +201,6 @@ static void choose_normalize(adapt_job *k)
 static ser_status standardise(adapt_job *k, ser_error *err)
 {
     ser_status st = ser_target_statistics_measure(&k->statistics, &k->to, err);
-    if (st == SER_OK)
-        st = ser_learn_voice(&k->voice, k->source.store, k->source.extractor, &k->learning.settings,
-                             k->candidate.blocks, err);
     if (st == SER_OK)
         st = ser_workbench_normalize(&k->source, k->normalize, NULL, err);
     return st == SER_OK ? ser_workbench_normalize(&k->target, k->normalize, k->statistics.spread, err) : st;
@@ -386,9 +382,9 @@ static ser_status save_model(adapt_job *k, ser_error *err)
                   ser_normalize_name(k->normalize), "encoder_sha256", k->source.encoder_sha256, "seed",
                   (json_int_t)k->source.seed, "trained_on", ser_model_output_heard(k->source.store, NULL, -2),
                   "adapted_to", ser_model_output_heard(k->target.store, NULL, -2));
-    ser_status st = path && origin ? ser_model_of_transfer(&m, kept, &k->learning.data, &k->voice,
-                                                           k->normalize, &k->statistics, err)
-                                   : ser_fail_nomem(err);
+    ser_status st =
+        path && origin ? ser_model_of_transfer(&m, kept, &k->learning.data, k->normalize, &k->statistics, err)
+                       : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_model_output_save(&m, &k->source, origin, path, false, err);
     if (st == SER_OK)
@@ -450,7 +446,6 @@ static void release(void *work)
     ser_free(k->folds.test_fold);
     ser_mapping_release(&k->mapping);
     ser_adaptation_release(&k->adaptation);
-    ser_head_fit_release(&k->voice);
     ser_target_statistics_release(&k->statistics);
     ser_learning_close(&k->learning);
     ser_workbench_close(&k->target);

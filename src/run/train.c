@@ -138,7 +138,6 @@ static ser_status train_final(train_job *k, ser_error *err)
     if (st == SER_OK && k->tuning.net)
         st = put_tuned_head(k, &t.model, origin, err);
     if (st == SER_OK) {
-        json_object_set_new(origin, "voice_inner_ua", json_real(t.voice_inner_ua));
         if (t.baseline.head.n_in)
             json_object_set_new(origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
         st = ser_model_output_save(&t.model, &k->w, origin, path, k->s.embed_encoder, err);
