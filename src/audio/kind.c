@@ -17,6 +17,7 @@ static const beginning beginnings[] = {
     {"RIFF????WAVE", "WAV", SER_READER_SNDFILE},
     {"RIFX????WAVE", "WAV", SER_READER_SNDFILE},
     {"RF64????WAVE", "WAV", SER_READER_SNDFILE},
+    {"BW64????WAVE", "WAV", SER_READER_SNDFILE},
     {"riff\x2e\x91\xcf\x11", "W64", SER_READER_SNDFILE},
     {"FORM????AIFF", "AIFF", SER_READER_SNDFILE},
     {"FORM????AIFC", "AIFF", SER_READER_SNDFILE},

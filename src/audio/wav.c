@@ -93,7 +93,8 @@ static bool find_layout(layout *l, ser_source *s)
     if (ser_source_read_at(s, 0, h, sizeof h) < sizeof h || memcmp(h + 8, "WAVE", 4) != 0)
         return false;
     *l = (layout){.little = memcmp(h, "RIFX", 4) != 0};
-    memcpy(l->magic, h, 4);
+    memcpy(l->magic, memcmp(h, "BW64", 4) == 0 ? "RF64" : (const char *)h,
+           4); /* ITU-R BS.2088: its successor */
     chunk c;
     bool more = read_chunk(&c, s, 12, l->little);
     for (int i = 0; i < MAX_CHUNKS && more && !(l->format.begin && l->data.begin); i++) {

@@ -169,14 +169,14 @@ static void test_channels(void)
     ser_free(pcm);
 }
 
-/* Sound whose size does not fit in 32 bits, in a file without real content: sizes wrap around, or are in
- * RF64's own chunk. */
+/* Sound whose size does not fit in 32 bits, in a file without real content: sizes wrap around, or are in the
+ * own chunk of RF64 and BW64. */
 static void test_over_4_gb(void)
 {
     const uint64_t n_sound = ((uint64_t)1 << 32) + 64000;
     const short *x = shorts();
     ser_error err = {0};
-    for (int is_rf64 = 0; is_rf64 < 2; is_rf64++) {
+    for (int is_rf64 = 0; is_rf64 < 3; is_rf64++) {
         unsigned char sizes[28] = {0};
         set_u32(sizes + 8, (uint32_t)n_sound, true);
         set_u32(sizes + 12, (uint32_t)(n_sound >> 32), true);
@@ -185,7 +185,7 @@ static void test_over_4_gb(void)
             add("ds64", 28, sizes, 28);
         add("data", is_rf64 ? UINT32_MAX : (uint32_t)n_sound, x, 2 * N);
         if (is_rf64)
-            memcpy(w.bytes, "RF64", 4);
+            memcpy(w.bytes, is_rf64 == 2 ? "BW64" : "RF64", 4);
         scratch_put("big.wav", w.bytes, w.n);
         CHECK(truncate(scratch("big.wav"), (off_t)(w.n - 2 * N + n_sound)) == 0);
         ser_audio *a = NULL;
