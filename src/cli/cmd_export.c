@@ -1,0 +1,65 @@
+/* ser export: a model in a form that other programs run. */
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "export/export.h"
+
+#include <stdio.h>
+
+static const char *format, *output;
+
+static const ser_option options[] = {
+    {SER_OPTION_CHOICE, 0, "format", &format, "c", "in which form: c"},
+    {SER_OPTION_STRING, 'o', "output", &output, "OUT", "the folder to make (default: emotion)"},
+    {SER_OPTION_END},
+};
+
+static int run(int argc, char **argv);
+
+const ser_command ser_command_export = {
+    .name = "export",
+    .run = run,
+    .summary = "write a model in a form that other programs run",
+    .usage = "--format c MODEL",
+    .description =
+        "c: a model of LOGMEL or MFCC as C99 that needs nothing but a math library and takes no "
+        "memory of its own. OUT is a folder with emotion.c, emotion.h (which says how to call it), "
+        "the weights, and test vectors: recordings and their scores. Compiled with EMOTION_CHECK "
+        "defined, emotion.c is a program that compares with them. It judges one utterance of up to "
+        "10 s, and gives scores to whatever it hears: whether anybody speaks, and what is longer, "
+        "is for its caller.\n"
+        "OUT appears when it is whole. A folder that is there already must be empty.",
+    .examples = "ser train --data EMODB --feature-type MFCC -o model.safetensors\n"
+                "ser export --format c model.safetensors -o emotion\n"
+                "cc -O2 -DEMOTION_CHECK emotion/emotion.c -lm -o check\n"
+                "./check emotion/weights.bin emotion/vectors.bin",
+    .options = options,
+};
+
+static int run(int argc, char **argv)
+{
+    ser_option_list models = {0};
+    ser_error err = {0};
+    int status;
+    if (!ser_options_start(&ser_command_export, argc, argv, &models, &status))
+        goto done;
+    if (!format) {
+        status =
+            ser_usage_error(&ser_command_export, "which form the model is to have is missing: --format c");
+        goto done;
+    }
+    if (models.n > 1) {
+        status = ser_usage_error(&ser_command_export, "one model at a time: '%s' and '%s' are two",
+                                 models.items[0], models.items[1]);
+        goto done;
+    }
+    const char *out = output ? output : "emotion";
+    ser_status st = ser_export_c99(models.n ? models.items[0] : NULL, out, &err);
+    if (st == SER_OK && (printf("%s\n", out) < 0 || fflush(stdout) != 0))
+        st = SER_E_IO; /* said when the program ends */
+    else if (st != SER_OK)
+        ser_say("%s", err.text);
+    status = ser_exit_status(st);
+done:
+    ser_option_list_release(&models);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* Models in forms that other programs run. */
+#ifndef SER_EXPORT_EXPORT_H
+#define SER_EXPORT_EXPORT_H
+
+#include "base/status.h"
+
+/* A model of LOGMEL or MFCC as C99 in a folder: emotion.c, emotion.h, weights.bin, vectors.bin (recordings
+ * and their scores), LICENSE, and provenance.json where the model has one. model: a file, or NULL: the model
+ * built into the library. The folder is made whole or not at all; one that is there already must be empty.
+ * SER_E_UNSUPPORTED: a model with an encoder; SER_E_ARG: a folder that is in use. */
+ser_status ser_export_c99(const char *model, const char *folder, ser_error *err);
+
+#endif
