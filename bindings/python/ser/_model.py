@@ -1,0 +1,439 @@
+"""Models and answers."""
+
+from __future__ import annotations
+
+import ctypes as c
+import math
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional, Sequence, Union
+
+import numpy as np
+
+from . import _library as lib
+from ._errors import ArgumentError, ArgumentTypeError, Error
+from ._sound import Path, as_recording, is_path, name_of, path_bytes
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_NOTES = {1: "silence", 2: "no voice"}
+_PRECISIONS = ("auto", "fp32", "bf16", "int8")
+_ENGINES = ("onednn", "ref")
+MAX_THREADS = 1024
+
+
+def _to_ms(seconds: float) -> float:
+    """To the millisecond as C rounds, halves away from zero."""
+    return math.floor(seconds * 1000 + 0.5) / 1000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording; start and end in seconds. ``label`` and ``scores`` are None where there is no voice."""
+
+    start: float
+    end: float
+    label: Optional[str]
+    confidence: float
+    scores: Optional[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model hears in one recording.
+
+    ``label`` is the most probable emotion, ``"uncertain"`` where its probability is below the model's own limit (see
+    ``min_confidence`` of `predict`), and None in silence and in noise without a voice, where ``note`` says why.
+    ``confidence`` is its probability, ``scores`` holds that of each emotion: calibrated, from 0 to 1, adding up to 1; None
+    without a label. ``segments`` are there with ``timeline=True``. ``duration`` is in seconds. ``warning`` says what was
+    odd about the recording, such as a truncated file. ``error`` is the exception of a recording that failed in
+    `Model.predict_many`, and everything else is then empty.
+    """
+
+    file: str
+    label: Optional[str] = None
+    confidence: float = 0.0
+    scores: Optional[dict[str, float]] = None
+    segments: Optional[list[Segment]] = None
+    note: Optional[str] = None
+    warning: Optional[str] = None
+    duration: float = 0.0
+    error: Optional[Error] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``ser predict --format json`` prints; times to the millisecond, scores unrounded."""
+        if self.error is not None:
+            return {"file": self.file, "error": str(self.error)}
+        d: dict[str, Any] = {"file": self.file, "duration": _to_ms(self.duration), "label": self.label,
+                             "confidence": self.confidence, "scores": self.scores}
+        if self.note:
+            d["note"] = self.note
+        if self.segments is not None:
+            d["segments"] = [{"start": _to_ms(s.start), "end": _to_ms(s.end), "label": s.label, "confidence": s.confidence,
+                              "scores": s.scores} for s in self.segments]
+        return d
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if self.error is not None or not self.scores:
+            return f"<p><b>{escape(self.file)}</b> {escape(str(self.error or self.note))}</p>"
+        rows = "".join(f"<tr><th>{escape(k)}</th><td>{100 * v:.1f} %</td><td><progress max=1 value={v:.4f}></progress></td></tr>"
+                       for k, v in sorted(self.scores.items(), key=lambda kv: -kv[1]))
+        return f"<p><b>{escape(self.file)} {escape(str(self.label))}</b></p><table>{rows}</table>"
+
+
+def check_jobs(jobs: Any) -> int:
+    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)):
+        raise ArgumentTypeError(f"jobs is a {type(jobs).__name__}: give a number of threads, 0 for all cores")
+    if not 0 <= jobs <= MAX_THREADS:
+        raise ArgumentError(f"jobs is {jobs}: a number from 0 to {MAX_THREADS} is wanted")
+    return int(jobs)
+
+
+def _word(value: Any, words: Sequence[str], name: str) -> int:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give one of {', '.join(words)}")
+    if value not in words:
+        raise ArgumentError(f"{name}: '{value}' does not fit: give one of {', '.join(words)}")
+    return words.index(value)
+
+
+class Handle:
+    """A model of the library with its idle sessions. It lives as long as somebody uses it: what is closed while another
+    thread is busy with it goes when that thread is done."""
+
+    def __init__(self) -> None:
+        self.model = c.c_void_p()
+        self.idle: dict[Any, deque] = {}
+        # Kept here because at the interpreter's exit the module's own names may be gone.
+        self._free_session, self._close = lib.ser().ser_session_free, lib.ser().ser_model_close
+        self._pid, self._getpid, self._byref = os.getpid(), os.getpid, c.byref
+
+    def __del__(self) -> None:
+        if getattr(self, "_byref", None) is None or self._getpid() != self._pid:
+            return  # of the parent, whose threads a forked process does not have
+        for sessions in self.idle.values():
+            for session in sessions:
+                self._free_session(self._byref(session))
+        self._close(self._byref(self.model))
+
+
+class _Stop:
+    """An exception that a callback raised, on its way through C."""
+
+    def __init__(self, tell: Optional[Callable[[float, float], Any]] = None) -> None:
+        self.raised: Optional[BaseException] = None
+        self.tell = tell
+        self.cancelled = False
+
+    def __call__(self, _context: Any, heard_s: float, total_s: float) -> int:
+        try:
+            if self.tell:
+                self.tell(heard_s, total_s)
+        except BaseException as e:
+            self.raised = e
+        return int(self.raised is not None or self.cancelled)
+
+
+class Model:
+    """A model of emotion: a ``.safetensors`` file, a run folder, or without a path the one that is built in.
+
+    May be used by several threads at once, each of which gets working memory of its own; C works without the GIL. In a
+    forked process a model goes on working, with working memory of its own.
+
+    ``precision`` of the encoder: ``auto`` (the fastest on this processor that keeps the accuracy), ``fp32``, ``bf16``,
+    ``int8``. ``encoder`` names the encoder's folder (or its name in the model hub's cache) for models that carry none; a
+    list where a model needs several.
+    """
+
+    def __init__(self, path: Optional[Path] = None, *, precision: str = "auto", engine: str = "onednn",
+                 encoder: Union[None, Path, Sequence[Path]] = None) -> None:
+        self._handle: Optional[Handle] = None
+        self._args = (path, precision, engine, encoder)
+        settings = lib.Settings()
+        lib.ser().ser_settings_init(c.byref(settings), c.sizeof(settings))
+        settings.precision = _word(precision, _PRECISIONS, "precision")
+        settings.engine = _word(engine, _ENGINES, "engine")
+        names = [] if encoder is None else [encoder] if is_path(encoder) else encoder
+        if not isinstance(names, (list, tuple)):
+            raise ArgumentTypeError(f"encoder is a {type(encoder).__name__}: give a folder, or a list of them")
+        encoders = [path_bytes(e, "encoder") for e in names]
+        kept = lib.strings(encoders)
+        settings.encoders, settings.n_encoders = kept, len(encoders)
+        self.path = None if path is None else os.fsdecode(path_bytes(path, "the model's path"))
+        file = self.path
+        if file and os.path.exists(os.path.join(file, "model.safetensors")):
+            file = os.path.join(file, "model.safetensors")
+        self._open(None if file is None else path_bytes(file), settings)
+        self._labels = [lib.text(lib.ser().ser_model_label(self._live().model, i)) for i in range(len(self))]
+
+    def _open(self, path: Optional[bytes], settings: Any) -> None:
+        handle, err = Handle(), lib.ErrorText()
+        lib.check(lib.ser().ser_model_open(c.byref(handle.model), path, c.byref(settings), c.byref(err)), err, self.path or "")
+        self._handle = handle
+
+    # ---- what it is ----
+
+    def _live(self) -> Handle:
+        handle = getattr(self, "_handle", None)
+        if handle is None:
+            raise ArgumentError("the model is closed: open it again")
+        return handle
+
+    def __len__(self) -> int:
+        return int(lib.ser().ser_model_n_labels(self._live().model))
+
+    @property
+    def labels(self) -> list[str]:
+        """The emotions that it tells apart, in alphabetical order."""
+        self._live()
+        return list(self._labels)
+
+    @property
+    def type(self) -> str:
+        """``linear``, ``timnet``, or ``linear+timnet``."""
+        return lib.text(lib.ser().ser_model_type(self._live().model))
+
+    @property
+    def features(self) -> str:
+        """What it reads, such as ``WHISPER(layers=2,3,4;pad=0)``."""
+        return lib.text(lib.ser().ser_model_features(self._live().model))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where it comes from, as its maker wrote it: corpora, hashes, settings, figures. Empty where the file does not say."""
+        import json
+
+        said = lib.ser().ser_model_provenance(self._live().model)
+        return json.loads(said.decode("utf-8", "replace")) if said else {}
+
+    @property
+    def min_confidence(self) -> float:
+        """Below it a label is ``uncertain``, by the model's own rule; 0: never."""
+        return float(lib.ser().ser_model_min_confidence(self._live().model))
+
+    def close(self) -> None:
+        """Gives its memory back; twice is fine. Threads that are busy with it finish first."""
+        self._handle = None
+
+    def __enter__(self) -> "Model":
+        self._live()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if getattr(self, "_handle", None) is None:
+            return "<ser.Model, closed>"
+        return f"<ser.Model {self.path or 'built in'}: {self.type} on {self.features}, {', '.join(self._labels)}>"
+
+    def __reduce__(self) -> Any:
+        self._live()
+        return _reopen, self._args
+
+    # ---- sessions ----
+
+    def _session(self, handle: Handle, n_threads: int) -> Any:
+        """Working memory that belongs to the caller until _give_back. A forked process takes none of its parent's, with
+        which a thread may have been busy."""
+        idle = handle.idle.setdefault((os.getpid(), n_threads), deque())
+        try:
+            return idle.pop()
+        except IndexError:
+            session, err = c.c_void_p(), lib.ErrorText()
+            settings = lib.SessionSettings(c.sizeof(lib.SessionSettings), n_threads)
+            lib.check(lib.ser().ser_session_new(c.byref(session), handle.model, c.byref(settings), c.byref(err)), err)
+            return session
+
+    def _give_back(self, handle: Handle, n_threads: int, session: Any) -> None:
+        handle.idle[(os.getpid(), n_threads)].append(session)
+
+    def _limit(self, min_confidence: Any) -> float:
+        if min_confidence == "auto" and isinstance(min_confidence, str):
+            return self.min_confidence
+        if isinstance(min_confidence, bool) or not isinstance(min_confidence, (int, float, np.integer, np.floating)):
+            raise ArgumentTypeError("min_confidence: give 'auto' or a number from 0 to 1")
+        if not 0 <= min_confidence <= 1:
+            raise ArgumentError(f"min_confidence is {min_confidence}: give 'auto' or a number from 0 to 1")
+        return float(min_confidence)
+
+    # ---- answers ----
+
+    def predict(self, recording: Any, rate: Optional[int] = None, *, timeline: bool = False,
+                min_confidence: Union[str, float] = "auto", jobs: int = 0,
+                progress: Optional[Callable[[float, float], Any]] = None) -> Answer:
+        """The emotion of one recording.
+
+        ``recording``: the path of an audio file of any kind, rate and number of channels; an open binary file; or samples,
+        shape (n_samples,) or (n_samples, channels), int16 or float of nominal range [-1, 1], of ``rate`` per second.
+        ``timeline``: the emotion over time too, as ``segments``. ``min_confidence``: below it the label is ``uncertain``;
+        0: never. ``jobs``: threads, 0 for all cores. ``progress(heard_s, total_s)`` is called about once a second of sound.
+
+        Raises `FormatError` for what cannot be decoded, is shorter than 25 ms, or holds samples that are not finite.
+        """
+        data, is_file = as_recording(recording, rate)
+        return self._answer(self._live(), data, is_file, name_of(recording), bool(timeline), self._limit(min_confidence),
+                            check_jobs(jobs), _Stop(progress))
+
+    def _answer(self, handle: Handle, data: bytes, is_file: bool, name: str, timeline: bool, limit: float, n_threads: int,
+                stop: _Stop) -> Answer:
+        session = self._session(handle, n_threads)
+        result, err, ser = lib.Result(), lib.ErrorText(), lib.ser()
+        callback = lib.PredictProgress(stop)
+        options = lib.PredictOptions(c.sizeof(lib.PredictOptions), int(timeline), 0, callback, None)
+        try:
+            if is_file:
+                status = ser.ser_predict_file(session, data, c.byref(options), c.byref(result), c.byref(err))
+            else:
+                status = ser.ser_predict_bytes(session, data, len(data), c.byref(options), c.byref(result), c.byref(err))
+            if stop.raised is not None:
+                raise stop.raised
+            lib.check(status, err, name)
+            return self._answer_of(result, name, timeline, limit)
+        finally:
+            ser.ser_result_release(c.byref(result))
+            self._give_back(handle, n_threads, session)
+
+    def _named(self, label: int, scores: Any, limit: float) -> tuple[Optional[str], float, Optional[dict[str, float]]]:
+        if label < 0:
+            return None, 0.0, None
+        confidence = float(scores[label])
+        name = "uncertain" if np.float32(confidence) < limit else self._labels[label]
+        return name, confidence, {k: float(scores[i]) for i, k in enumerate(self._labels)}
+
+    def _answer_of(self, r: Any, name: str, timeline: bool, limit: float) -> Answer:
+        label, confidence, scores = self._named(r.label, r.scores, limit)
+        segments = None
+        if timeline:
+            segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limit)) for s in r.segments[:r.n_segments]]
+        return Answer(file=name, label=label, confidence=confidence, scores=scores, segments=segments, note=_NOTES.get(r.note),
+                      warning=r.warning.decode("utf-8", "replace") or None, duration=r.duration_s)
+
+    def predict_many(self, recordings: Iterable[Any], rate: Optional[int] = None, *, jobs: int = 0, timeline: bool = False,
+                     min_confidence: Union[str, float] = "auto", progress: Union[bool, Callable[[int, int], Any]] = False
+                     ) -> list[Answer]:
+        """The emotions of many recordings, in their order, several at a time; see `predict`.
+
+        One that fails leaves the others be: its answer has ``error``, and no label. ``progress``: True for tqdm's bar
+        where tqdm is installed, or a function of how many are done and how many there are.
+        """
+        from concurrent.futures import ThreadPoolExecutor  # brings logging along, which an import of ser need not pay for
+
+        handle, limit = self._live(), self._limit(min_confidence)
+        items = _listed(recordings)
+        n_workers = min(check_jobs(jobs) or len(os.sched_getaffinity(0)), max(len(items), 1))
+        # Many recordings: one to a thread; a single one gets them all, as on the command line.
+        n_threads = 1 if len(items) > 1 else check_jobs(jobs)
+        stop = _Stop()
+
+        def one(item: Any) -> Answer:
+            try:
+                data, is_file = as_recording(item, None if is_path(item) or hasattr(item, "read") else rate)
+                return self._answer(handle, data, is_file, name_of(item), bool(timeline), limit, n_threads, stop)
+            except Error as e:
+                return Answer(file=name_of(item), error=e)
+
+        told = _teller(progress, len(items))
+        with ThreadPoolExecutor(n_workers, "ser") as pool:
+            futures = [pool.submit(one, item) for item in items]
+            try:
+                return list(_collected(futures, told))
+            except BaseException:
+                stop.cancelled = True
+                for f in futures:
+                    f.cancel()
+                raise
+            finally:
+                told(-1)
+
+    def features_of(self, recording: Any, rate: Optional[int] = None, *, pooled: bool = False) -> np.ndarray:
+        """What the model reads of a recording, float32: shape (n_frames, n_dims); ``pooled``: (n_dims,), for each hidden
+        state (or log-mel, ...) mean and deviation over all frames, then over the active ones. `recording` as in `predict`.
+        """
+        data, is_file = as_recording(recording, rate)
+        handle = self._live()
+        session = self._session(handle, 0)
+        array, err, ser = lib.FeatureArray(), lib.ErrorText(), lib.ser()
+        try:
+            if is_file:
+                status = ser.ser_features_file(session, data, int(bool(pooled)), c.byref(array), c.byref(err))
+            else:
+                status = ser.ser_features_bytes(session, data, len(data), int(bool(pooled)), c.byref(array), c.byref(err))
+            lib.check(status, err, name_of(recording))
+            shape = (array.n_dims,) if pooled else (array.n_rows, array.n_dims)
+            if not array.n_rows:
+                return np.empty(shape, np.float32)
+            return np.ctypeslib.as_array(array.values, shape).copy()
+        finally:
+            ser.ser_feature_array_release(c.byref(array))
+            self._give_back(handle, 0, session)
+
+
+def _reopen(path: Any, precision: str, engine: str, encoder: Any) -> Model:
+    return Model(path, precision=precision, engine=engine, encoder=encoder)
+
+
+def _listed(recordings: Any) -> list[Any]:
+    if is_path(recordings) or isinstance(recordings, np.ndarray) and recordings.dtype.kind in "iuf" and recordings.ndim == 1:
+        raise ArgumentTypeError("predict_many takes a list of recordings: give predict() a single one")
+    try:
+        return list(recordings)
+    except TypeError as e:
+        raise ArgumentTypeError(f"recordings is a {type(recordings).__name__}: give a list") from e
+
+
+def _collected(futures: list["Future[Answer]"], told: Callable[[int], Any]) -> Iterator[Answer]:
+    for i, future in enumerate(futures):
+        yield future.result()
+        told(i + 1)
+
+
+def _teller(progress: Any, total: int) -> Callable[[int], Any]:
+    """Called with how many are done, and with -1 at the end."""
+    if callable(progress):
+        return lambda done: progress(done, total) if done >= 0 else None
+    if not progress:
+        return lambda done: None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return lambda done: None
+    bar = tqdm(total=total, unit="recording")
+    return lambda done: bar.close() if done < 0 else bar.update(1)
+
+
+_builtin: Optional[Model] = None
+_builtin_lock = threading.Lock()
+
+
+def builtin() -> Model:
+    """The built-in model, opened once."""
+    global _builtin
+    with _builtin_lock:
+        if _builtin is None or _builtin._handle is None:
+            _builtin = Model()
+        return _builtin
+
+
+def _after_fork() -> None:
+    global _builtin_lock
+    _builtin_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def predict(recording: Any, rate: Optional[int] = None, *, model: Union[None, Path, Model] = None, timeline: bool = False,
+            min_confidence: Union[str, float] = "auto", jobs: int = 0,
+            progress: Optional[Callable[[float, float], Any]] = None) -> Answer:
+    """The emotion of one recording, by the model that is built in, or by ``model`` (a `Model`, or the path of one).
+
+    See `Model.predict` for everything else. To answer for many, open a `Model` once.
+    """
+    chosen = builtin() if model is None else model if isinstance(model, Model) else Model(model)
+    return chosen.predict(recording, rate, timeline=timeline, min_confidence=min_confidence, jobs=jobs, progress=progress)
