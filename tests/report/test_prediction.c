@@ -100,6 +100,33 @@ static void test_json_without_label(void)
     json_decref(o);
 }
 
+static void test_events(void)
+{
+    ser_event e = {.kind = SER_EVENT_SPEECH_START, .start_s = 1.2345, .end_s = 1.2345, .label = -1};
+    ser_prediction_form f = form();
+    ser_text t = {0};
+    ser_prediction_event(&t, &f, &e);
+    CHECK(strcmp(t.s, "{\"event\": \"speech_start\", \"start\": 1.234, \"end\": 1.234, \"label\": null, "
+                      "\"confidence\": 0, \"scores\": null}\n") == 0 ||
+          strstr(t.s, "\"start\": 1.235"));
+    ser_text_clear(&t);
+    e = (ser_event){.kind = SER_EVENT_MEASUREMENT, .end_s = 2, .label = 1, .scores = {0.25f, 0.5f, 0.25f}};
+    ser_prediction_event(&t, &f, &e);
+    json_t *o = parse_line(&t);
+    CHECK(json_is_false(json_object_get(o, "final")) && number(o, "confidence") == 0.5);
+    CHECK(strcmp(string(o, "event"), "measurement") == 0 && strcmp(string(o, "label"), "happy") == 0);
+    json_decref(o);
+    e.kind = SER_EVENT_SPEECH_END;
+    f.min_confidence = 0.6;
+    ser_prediction_event(&t, &f, &e);
+    o = parse_line(&t);
+    CHECK(!json_object_get(o, "final") && strcmp(string(o, "label"), "uncertain") == 0);
+    json_decref(o);
+    ser_prediction_event_text(&t, &f, &e);
+    CHECK(strcmp(t.s, "      0:00.0 –     0:02.0  uncertain  50 %\n") == 0);
+    ser_text_release(&t);
+}
+
 static void test_csv(void)
 {
     ser_segment segments[2];
@@ -195,6 +222,7 @@ int main(void)
 {
     test_json();
     test_json_without_label();
+    test_events();
     test_csv();
     test_csv_timeline();
     test_counts();
