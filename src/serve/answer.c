@@ -43,25 +43,34 @@ static void fail_with(ser_request *r, const ser_error *err)
     }
 }
 
+/* The sound of an upload, counted; *session answers for it. */
+static ser_status open_upload(ser_request *r, int worker, const ser_upload *u, ser_session **session,
+                              ser_decoded *sound, ser_error *err)
+{
+    double limit_s = r->service->settings->limits.audio_s;
+    ser_status st = ser_serve_session(session, r->service, r->model, worker, err);
+    if (st == SER_OK)
+        st = ser_decoders_decode(r->service->decoders, sound, u->bytes, u->n, err);
+    if (st != SER_OK)
+        return st;
+    double s = (double)sound->n_samples / SER_SAMPLE_RATE_HZ;
+    r->audio_s += s;
+    ser_metrics_add_audio(&r->service->metrics, s);
+    return r->audio_s <= limit_s
+               ? SER_OK
+               : ser_fail(
+                     err, SER_E_ARG,
+                     "the recordings hold more than %g s of sound together, which is what one request may",
+                     limit_s);
+}
+
 static ser_status predict(ser_request *r, int worker, const ser_upload *u, ser_result *result, ser_error *err)
 {
     ser_session *session;
     ser_decoded sound = {0};
     const ser_predict_options options = {
         .size = sizeof options, .timeline = r->timeline, .on_progress = is_over, .context = r};
-    ser_status st = ser_serve_session(&session, r->service, r->model, worker, err);
-    if (st == SER_OK)
-        st = ser_decoders_decode(r->service->decoders, &sound, u->bytes, u->n, err);
-    if (st == SER_OK) {
-        double s = (double)sound.n_samples / SER_SAMPLE_RATE_HZ;
-        r->audio_s += s;
-        ser_metrics_add_audio(&r->service->metrics, s);
-        if (r->audio_s > r->service->settings->limits.audio_s)
-            st = ser_fail(
-                err, SER_E_ARG,
-                "the recordings hold more than %g s of sound together, which is what one request may",
-                r->service->settings->limits.audio_s);
-    }
+    ser_status st = open_upload(r, worker, u, &session, &sound, err);
     if (st == SER_OK)
         st = ser_predict(session, sound.pcm, sound.n_samples, &options, result, err);
     ser_decoded_release(&sound);
@@ -117,7 +126,38 @@ static void answer_all(ser_request *r, int worker, const ser_upload *uploads, si
     ser_text_append(&r->text, "]}\n");
 }
 
-static void answer_predict(ser_request *r, int worker)
+/* Rows of numbers that give back the same floats. */
+static void append_features(ser_text *t, const ser_feature_array *a)
+{
+    ser_text_appendf(t, "{\"rows\": %zu, \"dims\": %zu, \"frames_per_s\": %.9g, \"values\": [", a->n_rows,
+                     a->n_dims, a->frames_per_s);
+    for (size_t i = 0; i < a->n_rows * a->n_dims; i++)
+        ser_text_appendf(t, "%s%.9g%s",
+                         i % a->n_dims ? ", "
+                         : i           ? ",\n["
+                                       : "[",
+                         (double)a->values[i], (i + 1) % a->n_dims ? "" : "]");
+    ser_text_append(t, "]}\n");
+}
+
+static void answer_features(ser_request *r, int worker, const ser_upload *u)
+{
+    ser_session *session;
+    ser_decoded sound = {0};
+    ser_feature_array features = {0};
+    ser_error err = {0};
+    ser_status st = open_upload(r, worker, u, &session, &sound, &err);
+    if (st == SER_OK)
+        st = ser_features(session, sound.pcm, sound.n_samples, !r->frames, &features, &err);
+    if (st == SER_OK)
+        append_features(&r->text, &features);
+    else
+        fail_with(r, &err);
+    ser_feature_array_release(&features);
+    ser_decoded_release(&sound);
+}
+
+static void answer_uploads(ser_request *r, int worker)
 {
     static const char multipart[] = "multipart/form-data";
     ser_error err = {0};
@@ -134,6 +174,10 @@ static void answer_predict(ser_request *r, int worker)
         uploads[0] = (ser_upload){.name = "upload", .bytes = r->body, .n = r->n_body};
     if (st != SER_OK)
         ser_request_fail(r, st == SER_E_ARG ? 413 : 400, "invalid_request", "%s", err.text);
+    else if (r->route == SER_ROUTE_FEATURES && n > 1)
+        ser_request_fail(r, 400, "invalid_request", "features are given of one recording a request");
+    else if (r->route == SER_ROUTE_FEATURES)
+        answer_features(r, worker, &uploads[0]);
     else if (n == 1)
         answer_one(r, worker, &uploads[0]);
     else
@@ -146,7 +190,7 @@ void ser_answer(ser_task *task, int worker)
     ser_request *r = (ser_request *)task;
     r->status = 200;
     if (!atomic_load(&r->abandoned))
-        answer_predict(r, worker);
+        answer_uploads(r, worker);
     if (r->text.failed)
         ser_request_fail(r, 503, "overloaded", "out of memory: try again later");
     ser_http_answered(r);

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "serve/peers.h"
 #include "serve/service.h"
+#include "serve/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,13 @@
 
 /* libwebsockets' memory for a connection, zeroed when it comes. */
 typedef struct visit {
-    ser_request *request; /* under way, or NULL */
+    ser_request *request;     /* under way, or NULL */
+    ser_serve_stream *stream; /* of a WebSocket */
+    bool draining; /* an answer was given before the body's end, of which n_drained bytes came since */
+    size_t n_drained;
 } visit;
+
+enum { MAX_DRAINED = 16 << 20, DRAIN_S = 5, TAKE_S = 60 /* for a client to take its answer */ };
 
 static ser_service *service_of(struct lws *wsi)
 {
@@ -90,9 +96,12 @@ static int start_answer(struct lws *wsi, ser_request *r)
                  add(wsi, "vary:", "Origin", &p, end) ||
                  add(wsi, "access-control-allow-headers:", "authorization, content-type", &p, end) ||
                  add(wsi, "access-control-allow-methods:", "GET, POST", &p, end);
+    if (!failed && r->closing)
+        failed = add(wsi, "connection:", "close", &p, end);
     if (failed || lws_finalize_write_http_header(wsi, start, &p, end))
         return -1;
-    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, (int)r->service->settings->limits.body_s);
+    r->is_answering = true;
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, TAKE_S);
     lws_callback_on_writable(wsi);
     return 0;
 }
@@ -102,7 +111,14 @@ static int finish(struct lws *wsi, visit *v)
     bool closing = v->request->closing;
     count(v->request);
     forget(v);
-    if (closing || atomic_load(&service_of(wsi)->state) == SER_SERVE_STOPPING)
+    if (closing) { /* a client that is still sending would not see an answer behind which the connection is
+                      closed */
+        v->draining = true;
+        lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+        lws_set_timer_usecs(wsi, DRAIN_S * LWS_US_PER_SEC);
+        return 0;
+    }
+    if (atomic_load(&service_of(wsi)->state) == SER_SERVE_STOPPING)
         return -1;
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
@@ -112,7 +128,7 @@ static int go_on(struct lws *wsi, visit *v)
     enum { PIECE = 16384 };
     unsigned char room[LWS_PRE + PIECE];
     ser_request *r = v->request;
-    if (!r || !r->status)
+    if (!r || !r->is_answering)
         return 0;
     const char *content = r->fixed ? r->fixed : r->text.s;
     size_t n_all = r->head_only ? 0 : r->fixed ? r->n_fixed : r->text.n, n = n_all - r->n_sent;
@@ -179,17 +195,20 @@ static bool may_call(const ser_service *s, const char *origin)
     return false;
 }
 
-static bool has_key(struct lws *wsi, ser_request *r)
+static bool shows_key(struct lws *wsi, const ser_service *s)
 {
     static const char bearer[] = "Bearer ";
-    const ser_service *s = r->service;
     char header[300];
-    bool open = r->route == SER_ROUTE_PAGE || r->route == SER_ROUTE_WORKLET || r->route == SER_ROUTE_HEALTH;
-    if (!s->keys.n || (open && !s->settings->page_needs_key))
-        return true;
     read_header(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
-    const char *key = strncmp(header, bearer, sizeof bearer - 1) == 0 ? header + sizeof bearer - 1 : "";
-    if (ser_keys_know(&s->keys, key))
+    return ser_keys_know(&s->keys,
+                         strncmp(header, bearer, sizeof bearer - 1) == 0 ? header + sizeof bearer - 1 : "");
+}
+
+static bool has_key(struct lws *wsi, ser_request *r)
+{
+    const ser_service *s = r->service;
+    bool open = r->route == SER_ROUTE_PAGE || r->route == SER_ROUTE_WORKLET || r->route == SER_ROUTE_HEALTH;
+    if (!s->keys.n || (open && !s->settings->page_needs_key) || shows_key(wsi, s))
         return true;
     ser_request_fail(r, 401, "unauthorized", "a key is needed: send the header 'Authorization: Bearer KEY'");
     return false;
@@ -259,13 +278,13 @@ static const char *method_name(int method)
 
 static bool is_posted(ser_route route)
 {
-    return route == SER_ROUTE_PREDICT;
+    return route == SER_ROUTE_PREDICT || route == SER_ROUTE_FEATURES;
 }
 
 /* What has a status afterwards is answered at once; what has none waits for its body. */
 static void dispatch(struct lws *wsi, ser_request *r, int method)
 {
-    if (r->route == SER_ROUTE_UNKNOWN || r->route == SER_ROUTE_FEATURES || r->route == SER_ROUTE_STREAM)
+    if (r->route == SER_ROUTE_UNKNOWN || r->route == SER_ROUTE_STREAM)
         ser_route_get(r);
     else if (method == LWSHUMETH_OPTIONS)
         r->status = 204;
@@ -286,6 +305,8 @@ static int begin(struct lws *wsi, visit *v)
     int n_uri = 0, method = lws_http_get_uri_and_method(wsi, &uri, &n_uri);
     ser_service *s = service_of(wsi);
     forget(v);
+    v->draining = false;
+    v->n_drained = 0;
     ser_request *r = v->request = ser_request_new(s);
     if (!r)
         return -1;
@@ -302,7 +323,8 @@ static int begin(struct lws *wsi, visit *v)
     dispatch(wsi, r, method);
     if (!r->status)
         return 0;
-    r->closing = method != LWSHUMETH_GET && method != LWSHUMETH_HEAD; /* its body is not read any more */
+    r->closing = method != LWSHUMETH_GET && method != LWSHUMETH_HEAD &&
+                 method != LWSHUMETH_OPTIONS; /* its body is not read */
     return start_answer(wsi, r);
 }
 
@@ -316,6 +338,9 @@ static int fail_now(struct lws *wsi, ser_request *r)
 static int take_body(struct lws *wsi, visit *v, const char *bytes, size_t n)
 {
     ser_request *r = v->request;
+    v->n_drained += !r || r->status ? n : 0;
+    if (v->n_drained > MAX_DRAINED)
+        return -1;
     if (!r || r->status || r->complete_s > 0)
         return 0;
     if (n > r->n_expected - r->n_body) {
@@ -339,6 +364,8 @@ static int queue(struct lws *wsi, visit *v)
     enum { LONG_BYTES = 1 << 20 }; /* half a minute of plain sound, some minutes of compressed one */
     ser_request *r = v->request;
     ser_service *s = r ? r->service : NULL;
+    if (v->draining)
+        return -1;
     if (!r || r->status)
         return 0;
     lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
@@ -347,24 +374,83 @@ static int queue(struct lws *wsi, visit *v)
     ser_peer *peer = ser_peer_of(s, r->address);
     r->task = (ser_task){.run = ser_answer, .is_long = r->n_body > LONG_BYTES};
     atomic_fetch_add(&r->n_holders, 1);
-    if (r->n_body == r->n_expected && peer && ser_workers_add(s->pool, &r->task, false)) {
+    if (r->n_body == r->n_expected && peer && peer->n_requests < s->settings->limits.queue_per_peer &&
+        ser_workers_add(s->pool, &r->task, false)) {
         s->n_requests++;
         peer->n_requests++;
         return 0;
     }
     ser_request_release(r);
-    ser_request_fail(r, 503, "overloaded", "too many requests wait already: try again in a second");
+    ser_request_fail(r, peer && peer->n_requests >= s->settings->limits.queue_per_peer ? 429 : 503,
+                     "overloaded", "too many requests wait already: try again in a second");
     return fail_now(wsi, r);
 }
 
 static int late(struct lws *wsi, visit *v)
 {
     ser_request *r = v->request;
+    if (v->draining)
+        return -1;
     if (!r || r->status || r->complete_s > 0)
         return 0;
     ser_request_fail(r, 408, "timeout", "the body did not arrive within %g s",
                      r->service->settings->limits.body_s);
     return fail_now(wsi, r);
+}
+
+/* ---- streams ---- */
+
+/* A page of another site could otherwise have a visitor's browser speak to a service on the visitor's own
+ * machine. */
+static bool is_own_page(struct lws *wsi, const ser_service *s)
+{
+    char origin[256], host[256];
+    read_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN);
+    read_header(wsi, host, sizeof host, WSI_TOKEN_HOST);
+    const char *at = strstr(origin, "://");
+    return !*origin || may_call(s, origin) || (at && strcmp(at + 3, host) == 0);
+}
+
+/* 0: it may be opened. */
+static int may_stream(struct lws *wsi)
+{
+    const ser_service *s = service_of(wsi);
+    char uri[64];
+    read_header(wsi, uri, sizeof uri, WSI_TOKEN_GET_URI);
+    bool fits = ser_route_of(uri, strlen(uri)) == SER_ROUTE_STREAM && is_own_page(wsi, s) &&
+                s->n_streams < s->settings->limits.streams && atomic_load(&s->state) != SER_SERVE_STOPPING;
+    return fits ? 0 : 1;
+}
+
+static int begin_stream(struct lws *wsi, visit *v)
+{
+    ser_service *s = service_of(wsi);
+    v->stream = ser_serve_stream_new(s, wsi, s->keys.n && shows_key(wsi, s));
+    lws_set_timer_usecs(wsi, (lws_usec_t)(s->settings->limits.idle_s * LWS_US_PER_SEC));
+    return v->stream ? 0 : -1;
+}
+
+static int on_stream(struct lws *wsi, enum lws_callback_reasons reason, visit *v, const char *in, size_t n)
+{
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+        return begin_stream(wsi, v);
+    case LWS_CALLBACK_RECEIVE:
+        if (v->stream)
+            ser_serve_stream_receive(v->stream, in, n,
+                                     lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi),
+                                     lws_frame_is_binary(wsi));
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return v->stream ? ser_serve_stream_write(v->stream, wsi) : -1;
+    default: /* LWS_CALLBACK_CLOSED */
+        if (v->stream) {
+            ser_metrics_count(&service_of(wsi)->metrics, SER_ROUTE_STREAM, 101, -1);
+            ser_serve_stream_gone(v->stream);
+            v->stream = NULL;
+        }
+        return 0;
+    }
 }
 
 /* ---- connections ---- */
@@ -421,6 +507,9 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
         return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
         collect_answers(service_of(wsi));
+        for (ser_serve_stream *stream = service_of(wsi)->streams; stream;
+             stream = ser_serve_stream_next(stream))
+            ser_serve_stream_wake(stream);
         return 0;
     case LWS_CALLBACK_HTTP:
         return begin(wsi, v);
@@ -431,14 +520,21 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return go_on(wsi, v);
     case LWS_CALLBACK_TIMER:
-        return v ? late(wsi, v) : 0;
+        if (v && v->stream)
+            ser_serve_stream_idle(v->stream);
+        return v && !v->stream ? late(wsi, v) : 0;
     case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
         if (v)
             forget(v);
         return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        return 1;
+        return may_stream(wsi);
+    case LWS_CALLBACK_ESTABLISHED:
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_CLOSED:
+        return on_stream(wsi, reason, v, in, n);
     default:
         return 0;
     }

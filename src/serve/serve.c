@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "serve/service.h"
+#include "serve/stream.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -243,6 +244,10 @@ static void begin_to_stop(ser_service *s, double *until_s)
     ser_log_note(&s->log, "stopping", NULL);
     atomic_store(&s->state, SER_SERVE_STOPPING);
     *until_s = ser_clock_s() + s->settings->limits.grace_s;
+    for (ser_serve_stream *stream = s->streams, *next; stream; stream = next) {
+        next = ser_serve_stream_next(stream);
+        ser_serve_stream_stop(stream);
+    }
 }
 
 static ser_status serve(ser_service *s, const loading *l, ser_error *err)

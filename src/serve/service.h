@@ -43,7 +43,7 @@ typedef struct ser_request {
     ser_text text;
     const char *fixed; /* an answer that is never changed, instead of text */
     size_t n_fixed, n_sent;
-    bool is_page;
+    bool is_page, is_answering; /* is_answering: of the loop's thread, once the answer is complete */
     double audio_s;
     char origin[256]; /* of the calling page, where it may call; else empty */
 } ser_request;
@@ -84,6 +84,7 @@ struct ser_service {
     struct ser_peer *peers;
     size_t n_peers, peers_capacity;
     int n_connections, n_streams, n_requests;
+    struct ser_serve_stream *streams;
 };
 
 /* ---- answer.c: on a worker's thread ---- */

@@ -54,6 +54,12 @@ def test_voice(s):
     results = answer["results"]
     check("several", status == 200 and [r["file"] for r in results] == ["a.flac", "b.wav", "c.wav"], answer)
     check("several", results[0]["segments"] and "error" in results[1] and results[2]["label"] is None, answer)
+    status, _, body = s.request("POST", "/v1/features", voice)
+    pooled = json.loads(body)
+    check("features", status == 200 and pooled["rows"] == 1 and len(pooled["values"][0]) == pooled["dims"] > 1000, status)
+    status, _, body = s.request("POST", "/v1/features?frames=1", voice)
+    frames = json.loads(body)
+    check("frames", status == 200 and frames["rows"] == len(frames["values"]) > 50 and frames["frames_per_s"] > 0, status)
     status, answer = s.predict(voice, "?min_confidence=1")
     check("uncertain", answer["label"] == "uncertain" and answer["scores"], answer)
 
@@ -87,8 +93,7 @@ def nan_wav():
 
 
 def test_limits():
-    s = Service(program, "--max-body", "1", "--max-seconds", "5", "--body-timeout", "1", "--header-timeout", "2",
-                "--max-queue-per-address", "3", "--workers", "1")
+    s = Service(program, "--max-body", "1", "--max-seconds", "5", "--body-timeout", "1", "--header-timeout", "2")
     status, head, body = s.request("POST", "/v1/predict", b"x" * 1200000)
     check_error("too large", (status, json.loads(body)), 413, "too_large")
     check_error("too long", s.predict(wav([0.0] * 16000 * 6)), 413, "too_long")
@@ -99,6 +104,11 @@ def test_limits():
     with s.connect() as slow:  # a head that does not come
         slow.sendall(b"GET /health HT")
         check("slow head", slow.recv(100) in (b"",), "still open")
+    check("end", s.stop() == 0)
+
+
+def test_rate():
+    s = Service(program, "--max-queue-per-address", "3", "--workers", "1")
     seen = []
     long_sound = wav([0.2 * math.sin(t * t * 1e-6) for t in range(16000 * 4)])
     ask = lambda: seen.append(s.request("POST", "/v1/predict", long_sound)[:2])
@@ -167,5 +177,6 @@ if __name__ == "__main__":
         test_voice(s)
     check("end", s.stop() == 0)
     test_limits()
+    test_rate()
     test_keys()
     test_end()

@@ -1,0 +1,445 @@
+#include "serve/stream.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "report/escape.h"
+#include "report/prediction.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+enum { MAX_FIRST_MESSAGE = 4096, MAX_RATE_HZ = 384000, MAX_CHANNELS = 8 };
+
+struct ser_serve_stream {
+    ser_task task; /* first: a worker gets only this */
+    ser_service *service;
+    atomic_int n_holders;             /* connection and worker */
+    ser_serve_stream *next, **before; /* of the service's list, on the loop's thread */
+
+    /* of the loop's thread */
+    struct lws *wsi;
+    ser_text first;                /* the first message, as it comes */
+    bool is_set, has_key, is_over; /* the first message is read; nothing more is taken */
+    double since_s, received_s;    /* when sound began to come, and how much */
+    size_t n_frame_bytes;          /* of one frame of all channels */
+
+    pthread_mutex_t mutex; /* what follows is both threads' */
+    char *bytes;           /* sound that waits */
+    size_t n_bytes, capacity;
+    bool is_queued, is_finishing, is_ended;
+    ser_text out; /* messages, each ended by a new line */
+    size_t n_sent;
+
+    /* of the worker */
+    ser_stream_wish wish;
+    ser_session *session;
+    ser_stream *heard;
+    float *samples;
+    size_t samples_capacity;
+    bool failed;
+};
+
+/* ---- the first message ---- */
+
+static bool read_number(double *out, const json_t *o, const char *key, double low, double high,
+                        ser_error *err)
+{
+    const json_t *value = json_object_get(o, key);
+    if (!value)
+        return true;
+    double x = json_is_number(value) ? json_number_value(value) : NAN;
+    if (x >= low && x <= high) {
+        *out = x;
+        return true;
+    }
+    ser_fail(err, SER_E_ARG, "%s: a number from %g to %g is expected", key, low, high);
+    return false;
+}
+
+static bool read_words(ser_stream_wish *w, const ser_serve_settings *serve, const json_t *o, ser_error *err)
+{
+    const char *encoding = json_string_value(json_object_get(o, "encoding")),
+               *name = json_string_value(json_object_get(o, "model"));
+    const char *key = json_string_value(json_object_get(o, "key"));
+    w->floats = encoding && strcmp(encoding, "f32le") == 0;
+    snprintf(w->key, sizeof w->key, "%s", key ? key : "");
+    if (json_object_get(o, "encoding") && !w->floats && (!encoding || strcmp(encoding, "s16le") != 0)) {
+        ser_fail(err, SER_E_ARG, "encoding: 's16le' or 'f32le' is expected");
+        return false;
+    }
+    for (w->model = 0; name && w->model < serve->n_models; w->model++)
+        if (strcmp(serve->models[w->model].name, name) == 0)
+            return true;
+    if (json_object_get(o, "model")) {
+        ser_fail(err, SER_E_ARG, "there is no model of that name here: GET /v1/models lists those there are");
+        return false;
+    }
+    return true;
+}
+
+ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *serve, const char *text,
+                                size_t n, ser_error *err)
+{
+    static const char *const known[] = {"rate",  "channels",       "encoding", "update", "pause",
+                                        "model", "min_confidence", "key",      "type"};
+    double rate = SER_SAMPLE_RATE_HZ, channels = 1, update = 1, pause = 0.5;
+    const char *key;
+    json_t *value, *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    *out = (ser_stream_wish){.min_confidence = serve->min_confidence};
+    bool fits = json_is_object(o);
+    if (!fits)
+        ser_fail(err, SER_E_ARG,
+                 "the first message is no JSON object such as {\"rate\": 16000, \"encoding\": \"s16le\"}");
+    json_object_foreach(o, key, value)
+    {
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(known[i], key) != 0)
+            i++;
+        if (fits && i == sizeof known / sizeof *known) {
+            fits = false;
+            ser_fail(err, SER_E_ARG,
+                     "the first message has an unknown key: rate, channels, encoding, update, pause, model, "
+                     "min_confidence and key are what there is");
+        }
+    }
+    fits =
+        fits && read_number(&rate, o, "rate", 1000, MAX_RATE_HZ, err) &&
+        read_number(&channels, o, "channels", 1, MAX_CHANNELS, err) &&
+        read_number(&update, o, "update", 0.25, 10, err) && read_number(&pause, o, "pause", 0.1, 10, err) &&
+        read_number(&out->min_confidence, o, "min_confidence", 0, 1, err) && read_words(out, serve, o, err);
+    json_decref(o);
+    out->settings = (ser_stream_settings){.size = sizeof out->settings,
+                                          .sample_rate_hz = (int)rate,
+                                          .n_channels = (int)channels,
+                                          .pause_s = pause,
+                                          .update_s = update};
+    return fits ? SER_OK : SER_E_ARG;
+}
+
+/* ---- what is said ---- */
+
+/* Under the mutex, or before the worker knows of the stream. */
+static void append_error(ser_serve_stream *s, int code, const char *type, const char *message)
+{
+    ser_text_appendf(&s->out, "{\"error\": {\"code\": %d, \"message\": ", code);
+    ser_append_json(&s->out, message);
+    ser_text_appendf(&s->out, ", \"type\": \"%s\"}}\n", type);
+    s->is_ended = true;
+}
+
+/* On the loop's thread. */
+static void refuse(ser_serve_stream *s, int code, const char *type, const char *message)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (!s->is_ended)
+        append_error(s, code, type, message);
+    s->is_over = true;
+    pthread_mutex_unlock(&s->mutex);
+    lws_callback_on_writable(s->wsi);
+}
+
+/* ---- on a worker's thread ---- */
+
+static ser_status open_stream(ser_serve_stream *s, ser_error *err)
+{
+    ser_status st =
+        s->session ? SER_OK : ser_session_new(&s->session, s->service->models[s->wish.model], NULL, err);
+    if (st == SER_OK && !s->heard)
+        st = ser_stream_open(&s->heard, s->session, &s->wish.settings, err);
+    return st;
+}
+
+static ser_status push(ser_serve_stream *s, const char *bytes, size_t n_bytes, ser_error *err)
+{
+    size_t size = s->wish.floats ? sizeof(float) : sizeof(int16_t), n = n_bytes / size;
+    if (!ser_grow(&s->samples, &s->samples_capacity, n, sizeof *s->samples))
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        int16_t x;
+        if (s->wish.floats) {
+            memcpy(&s->samples[i], bytes + i * size, size);
+            continue;
+        }
+        memcpy(&x, bytes + i * size, size);
+        s->samples[i] = (float)x / 32768;
+    }
+    return ser_stream_push(s->heard, s->samples, n / (size_t)s->wish.settings.n_channels, err);
+}
+
+static void take_events(ser_serve_stream *s)
+{
+    const char *labels[SER_MAX_LABELS];
+    const ser_model *model = s->service->models[s->wish.model];
+    ser_prediction_form form = {
+        .labels = labels, .n_labels = ser_model_n_labels(model), .min_confidence = s->wish.min_confidence};
+    const ser_event *event;
+    uint64_t n = 0;
+    for (size_t i = 0; i < form.n_labels; i++)
+        labels[i] = ser_model_label(model, i);
+    pthread_mutex_lock(&s->mutex);
+    for (; (event = ser_stream_next(s->heard)); n++)
+        ser_prediction_event(&s->out, &form, event);
+    pthread_mutex_unlock(&s->mutex);
+    ser_metrics_add_events(&s->service->metrics, n);
+}
+
+static void release(ser_serve_stream *s)
+{
+    if (atomic_fetch_sub(&s->n_holders, 1) != 1)
+        return;
+    ser_stream_close(&s->heard);
+    ser_session_free(&s->session);
+    ser_text_release(&s->first);
+    ser_text_release(&s->out);
+    ser_free(s->bytes);
+    ser_free(s->samples);
+    pthread_mutex_destroy(&s->mutex);
+    ser_free(s);
+}
+
+/* Hears what waits. false: there is nothing left to do, and the task is not queued any more. */
+static bool hear_some(ser_serve_stream *s)
+{
+    ser_error err = {0};
+    pthread_mutex_lock(&s->mutex);
+    char *bytes = s->bytes;
+    size_t n = s->n_bytes;
+    bool finishing = s->is_finishing, over = s->is_ended || (!n && !finishing);
+    s->bytes = NULL;
+    s->n_bytes = s->capacity = 0;
+    s->is_queued = !over;
+    pthread_mutex_unlock(&s->mutex);
+    if (over) {
+        ser_free(bytes);
+        return false;
+    }
+    ser_status st = open_stream(s, &err);
+    if (st == SER_OK && n)
+        st = push(s, bytes, n, &err);
+    if (st == SER_OK && finishing)
+        st = ser_stream_finish(s->heard, &err);
+    if (st == SER_OK)
+        take_events(s);
+    ser_free(bytes);
+    pthread_mutex_lock(&s->mutex);
+    if (st != SER_OK && !s->is_ended)
+        append_error(s, st == SER_E_FORMAT ? 422 : 500, st == SER_E_FORMAT ? "invalid_audio" : "internal",
+                     err.text);
+    if (finishing && !s->is_ended) {
+        ser_text_append(&s->out, "{\"event\": \"end\"}\n");
+        s->is_ended = true;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return true;
+}
+
+static void hear(ser_task *task, int worker)
+{
+    ser_serve_stream *s = (ser_serve_stream *)task;
+    struct lws_context *context = s->service->context;
+    (void)worker;
+    while (hear_some(s))
+        ;
+    release(s);
+    lws_cancel_service(context);
+}
+
+/* ---- on the loop's thread ---- */
+
+ser_serve_stream *ser_serve_stream_new(ser_service *service, struct lws *wsi, bool has_key)
+{
+    ser_serve_stream *s = ser_alloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->service = service;
+    s->wsi = wsi;
+    s->has_key = has_key;
+    atomic_init(&s->n_holders, 1);
+    pthread_mutex_init(&s->mutex, NULL);
+    s->next = service->streams;
+    s->before = &service->streams;
+    if (s->next)
+        s->next->before = &s->next;
+    service->streams = s;
+    service->n_streams++;
+    return s;
+}
+
+/* Under the mutex: something waits for a worker. */
+static void queue(ser_serve_stream *s)
+{
+    if (s->is_queued || s->is_ended)
+        return;
+    s->is_queued = true;
+    s->task = (ser_task){.run = hear};
+    atomic_fetch_add(&s->n_holders, 1);
+    ser_workers_add(s->service->pool, &s->task, true);
+}
+
+static void finish(ser_serve_stream *s)
+{
+    s->is_over = true;
+    pthread_mutex_lock(&s->mutex);
+    s->is_finishing = true;
+    queue(s);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void read_first(ser_serve_stream *s)
+{
+    ser_error err = {0};
+    const ser_keys *keys = &s->service->keys;
+    ser_status st =
+        ser_stream_wish_read(&s->wish, s->service->settings, s->first.s ? s->first.s : "", s->first.n, &err);
+    if (st != SER_OK)
+        refuse(s, 400, "invalid_request", err.text);
+    else if (keys->n && !s->has_key && !ser_keys_know(keys, s->wish.key))
+        refuse(s, 401, "unauthorized",
+               "a key is needed: send the header 'Authorization: Bearer KEY', or 'key' in the first message");
+    s->is_set = st == SER_OK;
+    s->n_frame_bytes =
+        (s->wish.floats ? sizeof(float) : sizeof(int16_t)) * (size_t)s->wish.settings.n_channels;
+    ser_text_clear(&s->first);
+}
+
+static void receive_text(ser_serve_stream *s, const char *bytes, size_t n, bool is_last)
+{
+    ser_text_append_n(&s->first, bytes, n);
+    if (s->first.n > MAX_FIRST_MESSAGE || s->first.failed)
+        refuse(s, 413, "too_large", "a message in JSON of more than 4096 bytes");
+    else if (is_last && !s->is_set)
+        read_first(s);
+    else if (is_last) {
+        json_t *o = json_loadb(s->first.s, s->first.n, JSON_REJECT_DUPLICATES, NULL);
+        const char *type = json_string_value(json_object_get(o, "type"));
+        if (type && strcmp(type, "finish") == 0)
+            finish(s);
+        else
+            refuse(s, 400, "invalid_request",
+                   "after the first message only sound is expected, and {\"type\": \"finish\"}");
+        json_decref(o);
+        ser_text_clear(&s->first);
+    }
+}
+
+/* Sound may come faster than it is spoken, but not by more than the limit: so much waits at most. */
+static bool is_too_fast(ser_serve_stream *s, size_t n)
+{
+    double now = ser_clock_s();
+    if (s->since_s == 0)
+        s->since_s = now;
+    s->received_s += (double)n / (double)s->n_frame_bytes / s->wish.settings.sample_rate_hz;
+    return s->received_s - (now - s->since_s) > s->service->settings->limits.stream_ahead_s;
+}
+
+static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool is_last)
+{
+    if (!s->is_set) {
+        refuse(s, 400, "invalid_request",
+               "the first message has to say in JSON what will come: {\"rate\": 16000, \"encoding\": "
+               "\"s16le\"}");
+        return;
+    }
+    if (is_too_fast(s, n)) {
+        refuse(s, 429, "too_fast",
+               "sound comes much faster than it is spoken: send recordings to POST /v1/predict");
+        return;
+    }
+    pthread_mutex_lock(&s->mutex);
+    size_t wanted = s->n_bytes + n;
+    if (wanted > s->capacity && wanted < 2 * s->capacity)
+        wanted = 2 * s->capacity;
+    bool enough = ser_grow(&s->bytes, &s->capacity, wanted, 1);
+    if (enough) {
+        memcpy(s->bytes + s->n_bytes, bytes, n);
+        s->n_bytes += n;
+    }
+    bool whole = !is_last || s->n_bytes % s->n_frame_bytes == 0;
+    if (enough && whole && is_last)
+        queue(s);
+    pthread_mutex_unlock(&s->mutex);
+    if (!enough)
+        refuse(s, 503, "overloaded", "out of memory: try again later");
+    else if (!whole)
+        refuse(s, 400, "invalid_request", "a message does not end with a whole sample of every channel");
+}
+
+void ser_serve_stream_receive(ser_serve_stream *s, const char *bytes, size_t n, bool is_last, bool is_binary)
+{
+    if (s->is_over)
+        return;
+    lws_set_timer_usecs(s->wsi, (lws_usec_t)(s->service->settings->limits.idle_s * LWS_US_PER_SEC));
+    if (atomic_load(&s->service->state) != SER_SERVE_READY)
+        refuse(s, 503, "loading", "the service is not ready: try again in a second");
+    else if (is_binary)
+        receive_sound(s, bytes, n, is_last);
+    else
+        receive_text(s, bytes, n, is_last);
+}
+
+void ser_serve_stream_idle(ser_serve_stream *s)
+{
+    refuse(s, 408, "timeout", "nothing came for too long");
+}
+
+void ser_serve_stream_stop(ser_serve_stream *s)
+{
+    if (s->is_set && !s->is_over)
+        finish(s);
+    else if (!s->is_over)
+        refuse(s, 503, "stopping", "the service stops");
+}
+
+ser_serve_stream *ser_serve_stream_next(ser_serve_stream *s)
+{
+    return s->next;
+}
+
+void ser_serve_stream_wake(ser_serve_stream *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool has_news = s->out.n > 0 || s->is_ended;
+    pthread_mutex_unlock(&s->mutex);
+    if (has_news)
+        lws_callback_on_writable(s->wsi);
+}
+
+int ser_serve_stream_write(ser_serve_stream *s, struct lws *wsi)
+{
+    int result = 0;
+    pthread_mutex_lock(&s->mutex);
+    const char *from = s->out.n ? s->out.s + s->n_sent : NULL;
+    const char *end = from ? memchr(from, '\n', s->out.n - s->n_sent) : NULL;
+    if (end) {
+        size_t n = (size_t)(end - from);
+        unsigned char *room = ser_alloc(LWS_PRE + n + 1, 1);
+        if (room)
+            memcpy(room + LWS_PRE, from, n);
+        result = room && lws_write(wsi, room + LWS_PRE, n, LWS_WRITE_TEXT) >= (int)n ? 0 : -1;
+        ser_free(room);
+        s->n_sent += n + 1;
+    }
+    bool more = s->n_sent < s->out.n;
+    if (!more) {
+        ser_text_clear(&s->out);
+        s->n_sent = 0;
+    }
+    if (more)
+        lws_callback_on_writable(wsi);
+    else if (s->is_ended || s->out.failed)
+        result = -1;
+    pthread_mutex_unlock(&s->mutex);
+    return result;
+}
+
+void ser_serve_stream_gone(ser_serve_stream *s)
+{
+    if (s->next)
+        s->next->before = s->before;
+    *s->before = s->next;
+    s->service->n_streams--;
+    pthread_mutex_lock(&s->mutex);
+    s->is_ended = true; /* what is heard now is for nobody */
+    pthread_mutex_unlock(&s->mutex);
+    release(s);
+}
