@@ -13,10 +13,10 @@ static long port = 8080, n_workers, max_body_mb = 64, max_connections = 2000,
             max_connections_per_address = 1200, max_queue = 256, max_queue_per_address = 128,
             max_streams = 64;
 static double max_seconds = 3600, header_s = 10, body_s = 60, idle_s = 60, answer_s = 300, decode_s = 60,
-              ahead_s = 30, grace_s = 10, min_confidence;
+              ahead_s = 30, grace_s = 10;
 static bool page_needs_key, log_addresses;
 static ser_option_list model_names, origins;
-static const char *precision = "auto", *engine = "onednn";
+static const char *min_confidence = "auto", *precision = "auto", *engine = "onednn";
 
 static const ser_option options[] = {
     {SER_OPTION_GROUP, .help = "Models"},
@@ -25,8 +25,9 @@ static const ser_option options[] = {
      "the default"},
     {SER_OPTION_INT, 'j', "workers", &n_workers, "N", "threads that answer (default: one a core)", 1, 256,
      .alias = "jobs"},
-    {SER_OPTION_DOUBLE, 0, "min-confidence", &min_confidence, "P",
-     "'uncertain' below it, where a request does not say", 0, 1},
+    {SER_OPTION_STRING, 0, "min-confidence", &min_confidence, "auto|P",
+     "below this an answer is 'uncertain', where a request does not say (0: never; default: auto, the "
+     "model's own rule)"},
     {SER_OPTION_CHOICE, 0, "precision", &precision, "auto|fp32|bf16|int8", "of the encoder's products"},
     {SER_OPTION_CHOICE, 0, "engine", &engine, "ref|onednn", "ref: plain C, slow, to compare with"},
     {SER_OPTION_GROUP, .help = "Network"},
@@ -124,7 +125,7 @@ static ser_status read_models(ser_serve_model *models, char **texts, ser_error *
     return SER_OK;
 }
 
-static ser_status serve(ser_error *err)
+static ser_status serve(double least, ser_error *err)
 {
     ser_settings computing;
     ser_engine_options choice = {.precision = precision, .engine = engine};
@@ -140,7 +141,7 @@ static ser_status serve(ser_error *err)
                             .n_workers = (int)n_workers,
                             .precision = computing.precision,
                             .engine = computing.engine,
-                            .min_confidence = min_confidence,
+                            .min_confidence = least,
                             .key_path = key_path,
                             .page_needs_key = page_needs_key,
                             .certificate_path = certificate_path,
@@ -182,13 +183,18 @@ static int run(int argc, char **argv)
     int status;
     if (!ser_options_start(&ser_command_serve, argc, argv, &rest, &status))
         goto done;
-    if (rest.n)
+    double least;
+    if (!ser_read_min_confidence(&least, min_confidence))
+        status = ser_usage_error(&ser_command_serve,
+                                 "--min-confidence: '%s' does not fit: give auto or a number from 0 to 1",
+                                 min_confidence);
+    else if (rest.n)
         status = ser_usage_error(&ser_command_serve, "'%s' is not expected here", rest.items[0]);
     else if (!certificate_path != !private_key_path)
         status = ser_usage_error(&ser_command_serve, "--tls-cert and --tls-key belong together: give both");
     if (status != SER_EXIT_OK)
         goto done;
-    ser_status st = serve(&err);
+    ser_status st = serve(least, &err);
     if (st != SER_OK)
         ser_say("%s", err.text);
     status = ser_exit_status(st);

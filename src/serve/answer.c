@@ -7,6 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+double ser_serve_min_confidence(const ser_service *s, size_t model, double p)
+{
+    return p < 0 ? ser_model_min_confidence(s->models[model]) : p;
+}
+
 ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
 {
     ser_session **session = &s->workers[worker].sessions[model];
@@ -83,8 +88,11 @@ static ser_prediction_form form_of(const ser_request *r, const char **labels)
     size_t n = ser_model_n_labels(model);
     for (size_t i = 0; i < n; i++)
         labels[i] = ser_model_label(model, i);
-    return (ser_prediction_form){
-        .labels = labels, .n_labels = n, .min_confidence = r->min_confidence, .timeline = r->timeline};
+    return (ser_prediction_form){.labels = labels,
+                                 .n_labels = n,
+                                 .min_confidence =
+                                     ser_serve_min_confidence(r->service, r->model, r->min_confidence),
+                                 .timeline = r->timeline};
 }
 
 /* One recording: its object is the answer, its error the request's. */

@@ -37,7 +37,8 @@ typedef struct ser_serve_settings {
     int n_workers;   /* 0: one a core */
     ser_precision precision;
     ser_engine engine;
-    double min_confidence;
+    double
+        min_confidence; /* where a request does not say: below it 'uncertain'; < 0: by the model's own rule */
     const char *key_path; /* a key per line; NULL: none are asked for */
     bool page_needs_key;  /* and so does /health */
     const char *certificate_path, *private_key_path;

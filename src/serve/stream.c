@@ -171,7 +171,9 @@ static void take_events(ser_serve_stream *s)
     const char *labels[SER_MAX_LABELS];
     const ser_model *model = s->service->models[s->wish.model];
     ser_prediction_form form = {
-        .labels = labels, .n_labels = ser_model_n_labels(model), .min_confidence = s->wish.min_confidence};
+        .labels = labels,
+        .n_labels = ser_model_n_labels(model),
+        .min_confidence = ser_serve_min_confidence(s->service, s->wish.model, s->wish.min_confidence)};
     const ser_event *event;
     uint64_t n = 0;
     for (size_t i = 0; i < form.n_labels; i++)
