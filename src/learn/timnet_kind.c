@@ -282,16 +282,13 @@ static ser_status ask(void *context, size_t u, int worker, ser_error *err)
     const question *q = context;
     if (q->fold && q->fold[u] != q->test_fold)
         return SER_OK;
-    float own[SER_MAX_LABELS], *out = q->out + u * q->n_labels;
+    float *out = q->out + u * q->n_labels;
     const ser_frame_row *row = ser_frame_set_row(q->frames, u, q->row);
     const float *frames = row->x;
     const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
-    if (q->logits)
-        return ser_timnet_logits(q->workers[worker].scorer, 0, &batch, out, err);
-    ser_status st = ser_timnet_score(q->workers[worker].scorer, &batch, own, err);
-    for (size_t k = 0; k < q->n_labels && st == SER_OK; k++)
-        out[k] = own[k];
-    return st;
+    ser_timnet_scorer *scorer = q->workers[worker].scorer;
+    return q->logits ? ser_timnet_logits(scorer, 0, &batch, out, err)
+                     : ser_timnet_score(scorer, &batch, out, err);
 }
 
 static ser_status ask_networks(const ser_learned *l, question *q, const ser_learn_data *data,
