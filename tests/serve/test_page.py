@@ -1,5 +1,5 @@
 """The page in a real browser. Skipped (77) where chromium and its driver are not. Usage: test_page.py SER"""
-import csv, json, os, shutil, sys, tempfile, time
+import csv, json, os, shutil, subprocess, sys, tempfile, time
 from browser import Browser, found
 from service import Service, wav
 
@@ -32,7 +32,30 @@ def download(b, selector, path):
     return path
 
 
+def live(program, folder):
+    """The microphone is a recording; its answer appears while it plays, and the whole of it in the list afterwards."""
+    if not shutil.which("ffmpeg"):
+        return
+    spoken = os.path.join(folder, "spoken.wav")
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", recordings[0], "-ar", "48000", spoken], check=True)
+    service = Service(program, "--log", "/dev/null")
+    b = Browser("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={spoken}")
+    try:
+        b.open(f"http://127.0.0.1:{service.port}/")
+        b.click("#live")
+        b.wait("live && live.events.length > 0", "an event")
+        check("bars", b.run("return document.querySelectorAll('#live-scores .bar').length") == 9)
+        check("answer", b.text("#live-answer").strip() != "")
+        b.click("#stop")
+        b.wait("!live && items.length == 1 && items[0].state == 'done'", "the recording in the list")
+        check("no complaints", not b.complaints(), b.complaints())
+    finally:
+        b.close()
+        service.stop()
+
+
 with tempfile.TemporaryDirectory() as folder:
+    live(program, folder)
     silent = os.path.join(folder, "silence.wav")
     open(silent, "wb").write(wav([0.0] * 16000))
     broken = os.path.join(folder, "=broken.wav")
