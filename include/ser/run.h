@@ -285,6 +285,8 @@ typedef struct ser_run_extract_settings {
     int overwrite;     /* not 0: trees of other parameters are replaced */
     const char *recording, *output; /* instead of corpora: an audio file, and the .npy to write: float32,
                                        (frames, dims), C order */
+    const char *shard; /* "2/4": of the corpora's recordings the second of four shares, into features_dir,
+                          which has its name only once that is whole; 'ser merge' joins them. NULL: all */
 } ser_run_extract_settings;
 SER_API void ser_run_extract_settings_init(ser_run_extract_settings *s, size_t size);
 SER_API ser_status ser_run_extract_check(const ser_run_extract_settings *s, ser_error *err);

@@ -22,6 +22,10 @@ static const ser_option options[] = {
                    "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"),
     SER_JOB_OPTION(ser_job_extract, settings, 0, "features-dir", "DIR", "where the feature trees go"),
     SER_JOB_OPTION(ser_job_extract, settings, 0, "overwrite", NULL, "replace what is there"),
+    SER_JOB_OPTION(
+        ser_job_extract, settings, 0, "shard", "I/N",
+        "only the Ith of N shares of the recordings, into a --features-dir of its own; 'ser merge' "
+        "joins them"),
     {SER_OPTION_GROUP, .help = "Features"},
     SER_JOB_OPTION(
         ser_job_extract, settings, 0, "feature-type", "TYPE",
@@ -84,9 +88,11 @@ static int check_usage(const ser_option_list *paths)
         return ser_usage_error(&ser_command_extract, "no output is named: give -o OUT.npy");
     if (!settings.output)
         return SER_EXIT_OK;
-    if (settings.data.corpus || settings.overwrite)
+    if (settings.data.corpus || settings.overwrite || settings.shard)
         return ser_usage_error(&ser_command_extract, "-o is for one recording, %s for corpora",
-                               settings.data.corpus ? "--data" : "--overwrite");
+                               settings.data.corpus ? "--data"
+                               : settings.overwrite ? "--overwrite"
+                                                    : "--shard");
     if (!type_given)
         return ser_usage_error(&ser_command_extract, "no features are named: give --feature-type");
     if (paths->n != 1)

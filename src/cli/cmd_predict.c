@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/inputs.h"
+#include "cli/predict_share.h"
 #include "cli/progress.h"
 #include "io/file.h"
 #include "report/escape.h"
@@ -18,6 +19,7 @@
 
 static const char *model_path, *format_name = "text", *baseline_folder, *adapt_folder, *picture_path,
                                *output_path, *min_confidence = "auto";
+static const char *shard_text;
 static bool timeline, follow, quiet, verbose;
 static long n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_AUTO;
@@ -29,6 +31,8 @@ static const ser_option options[] = {
      "text with bars, one JSON object per line, or CSV"},
     {SER_OPTION_STRING, 'o', "output", &output_path, "FILE",
      "write there, and only when all is done, instead of to standard output"},
+    {SER_OPTION_STRING, 0, "shard", &shard_text, "I/N",
+     "only the Ith of N shares of the recordings, into -o FILE; 'ser merge' joins them"},
     {SER_OPTION_FLAG, 't', "timeline", &timeline, NULL, "the emotion over time, as segments"},
     {SER_OPTION_STRING, 'p', "picture", &picture_path, "FILE",
      "draw the timeline of one recording (.png or .svg)"},
@@ -76,8 +80,9 @@ typedef struct printing {
     bool on_terminal; /* the progress line stands where the answers go */
     ser_prediction_counts counts;
     double heard_s;
-    ser_status picture; /* whether it could be drawn */
-    bool listens;       /* to the wish to stop: from the first report on */
+    ser_predict_share *share; /* NULL: no shard */
+    ser_status picture;       /* whether it could be drawn */
+    bool listens;             /* to the wish to stop: from the first report on */
 } printing;
 
 static bool is_format(const char *name)
@@ -150,12 +155,13 @@ static void print_answer(void *context, size_t i, const ser_result *r, const ser
     printing *p = context;
     ser_error err = {0};
     const char *name = p->inputs->items[i].name;
-    if (!r) {
+    if (r)
+        write_result(p, name, r);
+    else
         write_error(p, name, failure->text);
-        return;
-    }
-    write_result(p, name, r);
-    if (picture_path && (p->picture = draw(p, name, r, &err)) != SER_OK)
+    if (p->share)
+        ser_predict_share_note(p->share, i, name, r ? NULL : failure->text, p->out);
+    if (r && picture_path && (p->picture = draw(p, name, r, &err)) != SER_OK)
         ser_say("%s", err.text);
 }
 
@@ -212,12 +218,18 @@ static ser_status check_voice(const ser_model *model, const char *const *paths, 
 
 /* ---- all of them ---- */
 
+static size_t count_all(const printing *p)
+{
+    return p->share ? p->share->part.n_listed : p->inputs->n;
+}
+
 static ser_status answer_all(printing *p, const ser_model *model, const ser_inputs *voice, ser_error *err)
 {
     enum { N_PEAKS = 600 };
     const char **paths = ser_alloc(p->inputs->n, sizeof *paths),
                **voices = ser_alloc(voice->n, sizeof *voices);
     const ser_run_predict_settings settings = {.n_jobs = (int)n_jobs,
+                                               .n_all = count_all(p),
                                                .timeline = timeline || picture_path,
                                                .n_peaks = picture_path ? N_PEAKS : 0,
                                                .voice = voices,
@@ -240,6 +252,8 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
         fwrite(header.s, 1, header.n, p->out);
         ser_text_release(&header);
     }
+    if (st == SER_OK && p->share)
+        ser_predict_share_begin(p->share, p->out);
     if (st == SER_OK)
         st = ser_run_predict(model, paths, p->inputs->n, &settings, err);
     ser_progress_clear();
@@ -251,7 +265,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
 static void write_summary(printing *p, double seconds)
 {
     ser_text t = {0};
-    if (is_format("text") && p->inputs->n > 1) {
+    if (is_format("text") && p->inputs->n > 1 && !p->share) {
         ser_prediction_counts_text(&t, &p->form, &p->counts);
         if (t.n)
             fwrite(t.s, 1, t.n, p->out);
@@ -269,9 +283,12 @@ static void say_what_answers(const ser_model *model)
     ser_say("threads: %d", n_jobs ? (int)n_jobs : ser_n_cores());
 }
 
-static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, double least, FILE *out,
-                          size_t *n_failed, ser_error *err)
+/* output: NULL where out is standard output. */
+static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, double least,
+                          const ser_output *output, ser_predict_share *share, size_t *n_failed,
+                          ser_error *err)
 {
+    FILE *out = output ? output->file : stdout;
     double since = ser_clock_s();
     ser_settings settings;
     ser_model *model = NULL;
@@ -289,13 +306,19 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
                            .n_labels = ser_model_n_labels(model),
                            .min_confidence = least < 0 ? ser_model_min_confidence(model) : least,
                            .timeline = timeline,
-                           .bars = inputs->n == 1,
                            .style = style},
                   .out = out,
+                  .share = share,
                   .on_terminal = style.terminal};
+    p.form.bars = count_all(&p) == 1;
     if (verbose)
         say_what_answers(model);
-    st = answer_all(&p, model, voice, err);
+    if (share)
+        st = ser_predict_share_describe(share, model_path, &p.form, options, voice, err);
+    if (st == SER_OK)
+        st = answer_all(&p, model, voice, err);
+    if (st == SER_OK && share)
+        st = ser_predict_share_write(share, &p.counts, out, output->temporary_path, output_path, err);
     if (st == SER_OK) {
         write_summary(&p, ser_clock_s() - since);
         st = p.picture == SER_OK ? SER_OK : ser_fail(err, p.picture, "the picture is missing");
@@ -348,6 +371,27 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
                             "--output: %s: its folder cannot be written to: choose another", output_path);
 }
 
+static void check_shard(const ser_option_list *paths, ser_shard *shard, int *exit_status)
+{
+    ser_error err = {0};
+    bool piped = false;
+    for (size_t i = 0; i < paths->n; i++)
+        piped = piped || strcmp(paths->items[i], "-") == 0;
+    if (!shard_text)
+        return;
+    if (ser_shard_parse(shard, shard_text, &err) != SER_OK)
+        *exit_status = ser_usage_error(&ser_command_predict, "--shard: %s", err.text);
+    else if (!output_path)
+        *exit_status =
+            ser_usage_error(&ser_command_predict, "--shard needs a file for its answers: give -o FILE");
+    else if (picture_path || follow || piped)
+        *exit_status = ser_usage_error(&ser_command_predict,
+                                       "--shard: %s goes over all recordings: leave one of them out",
+                                       picture_path ? "--picture"
+                                       : follow     ? "--follow"
+                                                    : "standard input");
+}
+
 /* A run folder stands for the model in it. *owned is the caller's. */
 static void find_model(char **owned)
 {
@@ -384,12 +428,14 @@ static size_t list_inputs(ser_inputs *inputs, const ser_option_list *paths)
 
 /* To standard output, or to the file once all of it is there. */
 static ser_status predict_to(const ser_inputs *inputs, const ser_inputs *voice, double least,
-                             size_t *n_failed, ser_error *err)
+                             ser_predict_share *share, size_t *n_failed, ser_error *err)
 {
     ser_output file = {0};
     ser_status st = output_path ? ser_output_open(&file, output_path, err) : SER_OK;
+    if (st == SER_OK && share && !file.temporary_path)
+        st = ser_fail(err, SER_E_ARG, "--shard: %s is no file that a manifest could be beside", output_path);
     if (st == SER_OK)
-        st = predict(inputs, voice, least, output_path ? file.file : stdout, n_failed, err);
+        st = predict(inputs, voice, least, output_path ? &file : NULL, share, n_failed, err);
     if (st == SER_OK && output_path)
         st = ser_output_commit(&file, err);
     ser_output_abort(&file);
@@ -400,6 +446,8 @@ static int run(int argc, char **argv)
 {
     ser_option_list paths = {0};
     ser_inputs inputs = {0}, voice = {0};
+    ser_shard shard = {0};
+    ser_predict_share share = {0};
     ser_error err = {0};
     ser_status st = SER_OK;
     char *model_inside = NULL;
@@ -410,6 +458,8 @@ static int run(int argc, char **argv)
         return status;
     }
     check_usage(&paths, &least, &status);
+    if (status == SER_EXIT_OK)
+        check_shard(&paths, &shard, &status);
     if (status == SER_EXIT_OK) {
         find_model(&model_inside);
         size_t n_failed = list_inputs(&inputs, &paths);
@@ -419,12 +469,17 @@ static int run(int argc, char **argv)
         if (st == SER_OK && picture_path && inputs.n > 1)
             st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu",
                           inputs.n);
-        if (st == SER_OK && inputs.n)
-            st = predict_to(&inputs, &voice, least, &n_failed, &err);
+        if (st == SER_OK && shard.count && n_failed)
+            st = ser_fail(&err, SER_E_IO, "nothing was written: a shard must find all that is named");
+        if (st == SER_OK && shard.count)
+            st = ser_predict_share_open(&share, &shard, &inputs, &err);
+        if (st == SER_OK && (inputs.n || shard.count))
+            st = predict_to(&inputs, &voice, least, shard.count ? &share : NULL, &n_failed, &err);
         if (st != SER_OK)
             ser_say("%s", err.text);
         status = st != SER_OK ? ser_exit_status(st) : n_failed ? SER_EXIT_FAILED : SER_EXIT_OK;
     }
+    ser_predict_share_close(&share);
     ser_free(model_inside);
     ser_inputs_release(&inputs);
     ser_inputs_release(&voice);

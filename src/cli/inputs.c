@@ -45,9 +45,11 @@ static ser_status add_entry(ser_inputs *inputs, const char *root, const char *fi
     ser_audio_state state = is_dangling ? SER_AUDIO_NONE : ser_audio_look(path, &kind);
     if (state == SER_AUDIO_NEEDS_FFMPEG)
         note_kind(inputs, kind);
-    if (is_dangling ? ser_audio_is_named_so(path) : state != SER_AUDIO_NONE)
+    if (is_dangling ? ser_audio_is_named_so(path) : state != SER_AUDIO_NONE) {
         st = add(inputs, path, err);
-    else
+        if (st == SER_OK)
+            inputs->items[inputs->n - 1].relative = strlen(path) - strlen(file);
+    } else
         skip(inputs, path);
     ser_free(path);
     return st;

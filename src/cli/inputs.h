@@ -5,8 +5,9 @@
 #include "base/text.h"
 
 typedef struct ser_input {
-    char *path; /* to open it: "-" is standard input */
-    char *name; /* to show: the argument, or argument/relative path */
+    char *path;      /* to open it: "-" is standard input */
+    char *name;      /* to show: the argument, or argument/relative path */
+    size_t relative; /* where the path relative to the argument begins in name; 0: it is no folder */
 } ser_input;
 
 typedef struct ser_inputs {

@@ -13,6 +13,7 @@ static const ser_command *const commands[] = {
     &ser_command_test,
     &ser_command_test_cross_corpus,
     &ser_command_extract,
+    &ser_command_merge,
     &ser_command_export,
     &ser_command_pull,
     &ser_command_serve,

@@ -11,8 +11,7 @@ enum { FORMAT_VERSION = 1, MAX_INDEX_BYTES = 1 << 30, MAX_NAME_BYTES = 4000, MAX
 
 /* ---- reading ---- */
 
-/* A relative path below the folder and nothing else, because files are opened by it. */
-static bool is_safe_name(const char *name)
+bool ser_tree_is_safe_name(const char *name)
 {
     if (strlen(name) > MAX_NAME_BYTES)
         return false;
@@ -55,8 +54,9 @@ static bool parse_recording(ser_tree_recording *r, const json_t *object, bool *n
                *label = json_string_value(json_object_get(object, "label"));
     const json_t *speaker = json_object_get(object, "speaker"), *text = json_object_get(object, "text"),
                  *fold = json_object_get(object, "fold");
-    if (!utterance || !is_safe_name(utterance) || !file || !label || !*label || !is_text_or_null(speaker) ||
-        !is_text_or_null(text) || (!json_is_null(fold) && !json_is_integer(fold)) ||
+    if (!utterance || !ser_tree_is_safe_name(utterance) || !file || !label || !*label ||
+        !is_text_or_null(speaker) || !is_text_or_null(text) ||
+        (!json_is_null(fold) && !json_is_integer(fold)) ||
         !copy_sha256(r->sha256, json_object_get(object, "sha256")) ||
         !copy_sha256(r->file_sha256, json_object_get(object, "file_sha256")) ||
         !copy_size(&r->n_frames, json_object_get(object, "n_frames"), INT_MAX) ||

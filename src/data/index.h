@@ -31,6 +31,8 @@ ser_status ser_tree_index_read(ser_tree_index *out, const char *path, ser_error 
 ser_status ser_tree_index_write(const ser_tree_index *index, const char *path, ser_error *err);
 void ser_tree_index_release(ser_tree_index *index);
 
+/* A relative path below its folder and nothing else, because files are opened by it. */
+bool ser_tree_is_safe_name(const char *name);
 /* NULL: it is not listed. */
 const ser_tree_recording *ser_tree_index_find(const ser_tree_index *index, const char *utterance);
 /* Strings are copied; what is no string of the corpus stays as it is. */

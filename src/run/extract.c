@@ -5,9 +5,11 @@
 #include "data/buffer.h"
 #include "data/fill.h"
 #include "extract/encoders.h"
+#include "io/file.h"
 #include "io/npy.h"
 #include "model/hearing.h"
 #include "run/job.h"
+#include "run/part_folder.h"
 
 #include <string.h>
 
@@ -17,12 +19,16 @@ typedef struct extract_job {
     ser_feature_spec spec;
     ser_encoders encoders;
     char encoder_sha256[SER_ENCODERS_SHA256];
+    ser_part part; /* of a shard */
+    ser_part_folder part_folder;
 } extract_job;
 
 static void release(void *work)
 {
     extract_job *k = work;
     ser_encoders_close(&k->encoders);
+    ser_part_close(&k->part);
+    ser_part_folder_close(&k->part_folder);
 }
 
 /* ---- what both ways need ---- */
@@ -165,18 +171,41 @@ static void tell_notes(const extract_job *k, const ser_tree_filled *filled, cons
     }
 }
 
+/* A shard's trees are told by the name that they will have. */
 static ser_status report_tree(extract_job *k, const ser_tree_filled *f, ser_error *err)
 {
-    ser_run_tell(&k->job.host, SER_RUN_DONE, "%s: %zu recordings of %zu dims%s", f->folder,
-                 f->n - f->n_failed, f->dims, f->n_failed ? ", unfinished" : "");
-    json_t *tree = json_pack("{s:o, s:I, s:I, s:I, s:I}", "folder", ser_text_json(f->folder), "n",
+    const ser_part_folder *p = &k->part_folder;
+    char *folder = p->work ? ser_io_join(p->folder, f->folder + strlen(p->work) + 1) : ser_strdup(f->folder);
+    if (!folder)
+        return ser_fail_nomem(err);
+    ser_run_tell(&k->job.host, SER_RUN_DONE, "%s: %zu recordings of %zu dims%s", folder, f->n - f->n_failed,
+                 f->dims, f->n_failed ? ", unfinished" : "");
+    json_t *tree = json_pack("{s:o, s:I, s:I, s:I, s:I}", "folder", ser_text_json(folder), "n",
                              (json_int_t)f->n, "dims", (json_int_t)f->dims, "computed",
                              (json_int_t)f->n_computed, "failed", (json_int_t)f->n_failed);
+    ser_free(folder);
     return json_array_append_new(json_object_get(k->job.report, "trees"), tree) == 0 ? SER_OK
                                                                                      : ser_fail_nomem(err);
 }
 
-static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus *corpus, ser_error *err)
+/* What became of a shard's recordings: of the tree of all parts, which fails where any of them does. */
+static ser_status note_recordings(extract_job *k, const ser_corpus *corpus, const size_t *positions,
+                                  const ser_tree_filled *filled, ser_error *err)
+{
+    ser_status st = SER_OK;
+    for (size_t u = 0; u < corpus->n_utterances && st == SER_OK; u++) {
+        const ser_utterance *utterance = &corpus->utterances[u];
+        json_t *more = json_pack("{s:o, s:o}", "corpus", ser_text_json(corpus->name), "utterance",
+                                 ser_text_json(utterance->name));
+        st = more ? ser_part_note(&k->part, positions[u], utterance->file, filled->failures[u], more, err)
+                  : ser_fail_nomem(err);
+    }
+    return st;
+}
+
+/* positions (n_utterances): where each stands among all recordings; NULL: this is no shard. */
+static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus *corpus,
+                             const size_t *positions, ser_error *err)
 {
     ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
     const ser_tree_fill_settings settings = {.features_dir = k->s.data.features_dir,
@@ -190,8 +219,49 @@ static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus 
             st = report_tree(k, &filled[i], err);
         k->job.n_failed += filled[i].n_failed;
     }
+    if (st == SER_OK && positions)
+        st = note_recordings(k, corpus, positions, &filled[all->n - 1], err);
     for (size_t i = 0; i < all->n; i++)
         ser_tree_filled_release(&filled[i]);
+    return st;
+}
+
+/* All shards have the same list, also those without a recording of the corpus. */
+static ser_status note_trees(extract_job *k, const trees *all, const ser_corpus *corpus, ser_error *err)
+{
+    json_t *list = json_object_get(k->part.root, "trees");
+    bool ok = true;
+    for (size_t i = 0; i < all->n && ok; i++) {
+        char *folder = ser_tree_folder("", all->recipes[i].spec, corpus->name);
+        ok =
+            folder && json_array_append_new(list, json_pack("{s:o, s:o}", "folder", ser_text_json(folder + 1),
+                                                            "corpus", ser_text_json(corpus->name))) == 0;
+        ser_free(folder);
+    }
+    return ok ? SER_OK : ser_fail_nomem(err);
+}
+
+/* The corpus as this shard has it: its strings stay the corpus's own. */
+static ser_status fill_share(extract_job *k, const trees *all, const ser_corpus *corpus, ser_error *err)
+{
+    ser_corpus mine = *corpus;
+    size_t *positions = ser_alloc(corpus->n_utterances, sizeof *positions);
+    mine.utterances = ser_alloc(corpus->n_utterances, sizeof *mine.utterances);
+    mine.n_utterances = 0;
+    mine.votes = NULL;
+    ser_status st = mine.utterances && positions ? note_trees(k, all, corpus, err) : ser_fail_nomem(err);
+    for (size_t u = 0; u < corpus->n_utterances && st == SER_OK; u++) {
+        const ser_utterance *utterance = &corpus->utterances[u];
+        size_t position = k->part.n_listed;
+        if (!ser_part_deal(&k->part, utterance->name, utterance->file))
+            continue;
+        positions[mine.n_utterances] = position;
+        mine.utterances[mine.n_utterances++] = *utterance;
+    }
+    if (st == SER_OK && mine.n_utterances)
+        st = fill_trees(k, all, &mine, positions, err);
+    ser_free(mine.utterances);
+    ser_free(positions);
     return st;
 }
 
@@ -202,7 +272,7 @@ static ser_status fill_corpus(extract_job *k, const ser_corpus *corpus, ser_erro
         ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", corpus->warnings[i]);
     ser_status st = list_trees(&all, k, err);
     if (st == SER_OK)
-        st = fill_trees(k, &all, corpus, err);
+        st = k->part.root ? fill_share(k, &all, corpus, err) : fill_trees(k, &all, corpus, NULL, err);
     for (size_t i = 0; i < all.n; i++)
         ser_extractor_free(&all.extractors[i]);
     return st;
@@ -230,13 +300,47 @@ static ser_status fill_known(extract_job *k, ser_error *err)
     return st == SER_OK ? st : ser_fail(err, st, "%s", own.text);
 }
 
+/* What decides the features, of whatever folders they are read from and into. */
+static ser_status set_options(extract_job *k, ser_error *err)
+{
+    static const char *const places[] = {"data",  "data_dir",  "features_dir", "encoder", "jobs",
+                                         "shard", "overwrite", "recording",    "output"};
+    json_t *options = ser_run_settings_to_json(&ser_job_extract, &k->s);
+    for (size_t i = 0; options && i < sizeof places / sizeof *places; i++)
+        json_object_del(options, places[i]);
+    bool ok = options && json_object_update(k->part.options, options) == 0 &&
+              json_object_set_new(k->part.options, "encoder_sha256", json_string(k->encoder_sha256)) == 0 &&
+              json_object_set_new(k->part.root, "trees", json_array()) == 0;
+    json_decref(options);
+    return ok ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status begin_share(extract_job *k, ser_error *err)
+{
+    ser_shard shard;
+    ser_status st = ser_shard_parse(&shard, k->s.shard, err);
+    if (st == SER_OK)
+        st = ser_part_open(&k->part, "extract", &shard, err);
+    if (st == SER_OK)
+        st = set_options(k, err);
+    if (st == SER_OK)
+        st = ser_part_folder_open(&k->part_folder, k->s.data.features_dir, &k->part, err);
+    if (st == SER_OK)
+        k->s.data.features_dir = k->part_folder.work;
+    return st;
+}
+
 static ser_status extract_corpora(extract_job *k, ser_corpus *corpus, ser_error *err)
 {
     ser_status st = ser_encoders_sha256(&k->encoders, k->encoder_sha256, err);
     if (st == SER_OK && json_object_set_new(k->job.report, "trees", json_array()) != 0)
         st = ser_fail_nomem(err);
+    if (st == SER_OK && k->s.shard)
+        st = begin_share(k, err);
     if (st == SER_OK)
         st = corpus ? fill_corpus(k, corpus, err) : fill_known(k, err);
+    if (st == SER_OK && k->s.shard)
+        st = ser_part_folder_publish(&k->part_folder, &k->part, err);
     return st;
 }
 

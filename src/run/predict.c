@@ -120,8 +120,9 @@ ser_status ser_run_predict(const ser_model *model, const char *const *paths, siz
                            const ser_run_predict_settings *settings, ser_error *err)
 {
     int n_cores = settings->n_jobs ? settings->n_jobs : ser_n_cores();
+    size_t n_all = settings->n_all ? settings->n_all : n;
     /* Many recordings: one to a thread. */
-    int n_threads = n > 1 && !settings->follow ? n_cores : 1;
+    int n_threads = n_all > 1 && !settings->follow ? n_cores : 1;
     job j = {.model = model,
              .paths = paths,
              .n = n,

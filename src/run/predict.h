@@ -6,7 +6,9 @@
 #include "ser/ser.h"
 
 typedef struct ser_run_predict_settings {
-    int n_jobs; /* threads; 0: all cores */
+    int n_jobs;   /* threads; 0: all cores */
+    size_t n_all; /* recordings of the whole job, of which these are a share, so that each is done in the same
+                     way; 0: these are all */
     bool timeline;
     size_t n_peaks;
     /* Recordings of a voice (n_voice), by which all are judged; with adapt the head is adapted to them

@@ -6,6 +6,7 @@
 #include "model/condense.h"
 #include "nn/trainable.h"
 #include "run/folder.h"
+#include "run/shard.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -117,7 +118,7 @@ static const ser_field adapt_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_extract_settings
 static const ser_field extract_fields[] = {DATA_FIELDS, FLAG("overwrite", overwrite), TEXT("recording", recording),
-                                           TEXT("output", output), END};
+                                           TEXT("output", output), TEXT("shard", shard), END};
 static const ser_field no_places[] = {END};
 #undef SETTINGS
 /* clang-format on */
@@ -461,6 +462,12 @@ static ser_status check_extract(const void *settings, ser_error *err)
         return ser_fail(err, SER_E_ARG, "recording: one recording or a corpus, not both");
     if (s->data.layers && strcmp(s->data.layers, "weighted") == 0)
         return ser_fail(err, SER_E_ARG, "layers: weighted ones are learned, not extracted: name them");
+    ser_shard shard;
+    ser_status st = s->shard ? ser_shard_parse(&shard, s->shard, err) : SER_OK;
+    if (st != SER_OK)
+        return ser_fail_within(err, st, "shard: ");
+    if (s->shard && s->recording)
+        return ser_fail(err, SER_E_ARG, "shard: it is for corpora, not for one recording");
     return check_data(&s->data, err);
 }
 
