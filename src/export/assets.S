@@ -13,4 +13,5 @@ ser_export_\name\()_end:
     asset c99_source, SER_EXPORT_C99_SOURCE
     asset c99_header, SER_EXPORT_C99_HEADER
     asset licence, SER_EXPORT_LICENCE
+    asset notice, SER_EXPORT_NOTICE
     .section .note.GNU-stack,"",%progbits

@@ -2,6 +2,7 @@
 #include "base/vector.h"
 #include "export/export.h"
 #include "export/folder.h"
+#include "export/network.h"
 #include "export/read.h"
 #include "export/sources.h"
 #include "export/vectors.h"
@@ -120,32 +121,20 @@ static void add_linear(writing *w)
     ser_export_floats_append(&w->weights, &l->temperature, 1);
 }
 
-/* The convolution with its normalisation in its kernel and bias: nn/batch_norm.c has the epsilon. */
 static void add_conv(writing *w, const ser_timnet *net, const ser_timnet_conv *c)
 {
-    const float *v = net->values;
-    size_t n = net->shape.n_filters, n_rows = net->shape.kernel_size * n;
-    float *kernel = ser_export_floats_add(&w->weights, n_rows * n + n);
-    for (size_t k = 0; kernel && k < n; k++) {
-        double scale = (double)v[c->gamma + k] / sqrt((double)v[c->running_variance + k] + 1e-3);
-        for (size_t i = 0; i < n_rows; i++)
-            kernel[i * n + k] = (float)((double)v[c->kernel + i * n + k] * scale);
-        kernel[n_rows * n + k] = (float)((double)v[c->beta + k] +
-                                         ((double)v[c->bias + k] - (double)v[c->running_mean + k]) * scale);
-    }
+    size_t n = net->shape.n_filters, n_kernel = net->shape.kernel_size * n * n;
+    float *to = ser_export_floats_add(&w->weights, n_kernel + n);
+    if (to)
+        ser_export_fold_conv(to, to + n_kernel, net, c);
 }
 
-/* Rows of what the network does not read are zero, as are their mean and scale. */
 static void place_blocks(writing *w, const ser_timnet_layout *l, const ser_timnet_member *m,
                          const float *from, size_t row)
 {
     float *to = ser_export_floats_add(&w->weights, l->dims * row);
-    for (size_t b = 0; to && b < l->n_blocks; b++) {
-        if (m->blocks && !(m->blocks >> b & 1))
-            continue;
-        memcpy(to + l->offset[b] * row, from, l->block_dims[b] * row * sizeof *to);
-        from += l->block_dims[b] * row;
-    }
+    if (to)
+        ser_export_place_blocks(to, l, m, from, row);
 }
 
 static void add_network(writing *w, const ser_timnet_layout *l, const ser_timnet_member *m)
