@@ -5,6 +5,7 @@ Usage: test_example.py PATH_OF_THE_EXAMPLE
 """
 import array, math, os, random, subprocess, sys, tempfile, wave
 
+EXAMPLE = os.path.abspath(sys.argv[1])
 RATE = 16000
 
 
@@ -26,14 +27,14 @@ with tempfile.TemporaryDirectory() as folder:
     with open(f"{folder}/corpus.csv", "w") as f:
         f.write("\n".join(rows) + "\n")
     env = dict(os.environ, XDG_CACHE_HOME=f"{folder}/cache")
-    p = subprocess.run([sys.argv[1], f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,
+    p = subprocess.run([EXAMPLE, f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,
                        capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     assert "fold s2" in p.stdout and "\nUA " in p.stdout, p.stdout
     assert p.stdout.splitlines()[-1].startswith(f"{folder}/sad/1.wav: "), p.stdout
     assert f"leaves its results in {folder}/run" in p.stderr and "done" in p.stderr, p.stderr
     assert sorted(os.listdir(f"{folder}/run")) == ["config.json", "model.safetensors", "report.json"], os.listdir(f"{folder}/run")
-    again = subprocess.run([sys.argv[1], f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,
+    again = subprocess.run([EXAMPLE, f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,
                            capture_output=True, text=True)
     assert again.returncode == 1 and "holds a run already" in again.stderr, again.stderr
 print("ok")
