@@ -157,6 +157,52 @@ class Predict(Shards):
         self.assertEqual(self.read("p"), self.read("whole"))
 
 
+SLURM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/slurm")
+SBATCH = """#!/usr/bin/env python3
+# Slurm as far as the scripts see it: every task at once, one after another.
+import os, subprocess, sys
+options = [a for a in sys.argv[1:sys.argv.index(next(a for a in sys.argv[1:] if not a.startswith("-")))]]
+job = sys.argv[1 + len(options):]
+values = dict(o.split("=", 1) for o in options if "=" in o)
+first, _, last = values.get("--array", "0").partition("-")
+with open("submitted", "a") as f:
+    f.write(" ".join(options) + chr(10))
+for task in range(int(first), int(last or first) + 1):
+    subprocess.run(job, env=dict(os.environ, SLURM_ARRAY_TASK_ID=str(task), SLURM_CPUS_PER_TASK="2"), stdout=sys.stderr)
+print("17;cluster")
+"""
+
+
+class Slurm(Shards):
+    def submit(self, *args):
+        with open(self.path("sbatch"), "w") as f:
+            f.write(SBATCH)
+        os.chmod(self.path("sbatch"), 0o755)
+        env = dict(self.env, PATH=self.dir + os.pathsep + os.environ["PATH"], SER=SER)
+        return subprocess.run(args, env=env, cwd=self.dir, check=True, capture_output=True, text=True)
+
+    def test_scripts(self):
+        self.make_corpus(per_class=2)
+        args = ("--data", "corpus", "--feature-type", "LOGMEL")
+        self.ser("extract", *args, "--features-dir", "whole")
+        p = self.submit(SLURM + "/submit.sh", "3", "parts", "merged", "extract", *args)
+        self.assertEqual(p.stdout, "17;cluster\n")
+        self.assertEqual(self.contents("merged"), self.contents("whole"))
+        self.assertEqual(self.read("submitted").decode().splitlines(),
+                         ["--parsable --array=1-3", "--parsable --dependency=afterany:17"])
+        shutil.rmtree(self.path("parts/2"))
+        shutil.rmtree(self.path("merged"))
+        p = self.submit(self.path("sbatch"), SLURM + "/merge.sh", "3", "parts", "merged")
+        self.assertIn("parts/2: it is not there", p.stderr)
+        self.submit(self.path("sbatch"), "--array=2", SLURM + "/shard.sh", "3", "parts", "extract", *args)
+        self.submit(self.path("sbatch"), SLURM + "/merge.sh", "3", "parts", "merged")
+        self.assertEqual(self.contents("merged"), self.contents("whole"))
+        if HAS_MODEL:
+            self.ser("predict", "-q", "--format", "json", "-o", "one", "corpus")
+            self.submit(SLURM + "/submit.sh", "2", "answers", "all", "predict", "--format", "json", "corpus")
+            self.assertEqual(self.read("all"), self.read("one"))
+
+
 class Extract(Shards):
     def extract(self, features, *args, status=0, data="corpus", type="LOGMEL"):
         return self.ser("extract", "--data", data, "--feature-type", type, "--features-dir", self.path(features), *args, status=status)
