@@ -3,7 +3,7 @@
 
   tools/check_onnx.py FOLDER
       every NAME.onnx in it against NAME.vectors, which tests/export/test_onnx.c leaves there
-  tools/check_onnx.py --ser build/ser [--model MODEL] RECORDING...
+  tools/check_onnx.py --ser build/ser [--model MODEL [--encoder FOLDER]] RECORDING...
       exports the model (without --model: the built-in one) and compares with 'ser predict' in fp32; recordings of 16 kHz,
       mono, of 10 s or less; ffmpeg reads them
 
@@ -61,12 +61,13 @@ def check_folder(folder):
     return worst, n
 
 
-def check_recordings(ser, model, recordings):
+def check_recordings(ser, model, encoder, recordings):
     worst = 0
-    named = ["--model", model] if model else []
+    encoder = ["--encoder", encoder] if encoder else []
+    named = (["--model", model] if model else []) + encoder
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.onnx")
-        subprocess.run([ser, "export", "--format", "onnx", "-o", path] + ([model] if model else []), check=True,
+        subprocess.run([ser, "export", "--format", "onnx", "-o", path] + ([model] if model else []) + encoder, check=True,
                        stdout=subprocess.DEVNULL)
         session, labels = open_model(path)
         answers = subprocess.run([ser, "predict", "--format", "json", "--precision", "fp32"] + named + recordings, check=True,
@@ -87,8 +88,9 @@ def check_recordings(ser, model, recordings):
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--ser")
 parser.add_argument("--model")
+parser.add_argument("--encoder")
 parser.add_argument("paths", nargs="+")
 args = parser.parse_args()
-worst, n = check_recordings(args.ser, args.model, args.paths) if args.ser else check_folder(args.paths[0])
+worst, n = check_recordings(args.ser, args.model, args.encoder, args.paths) if args.ser else check_folder(args.paths[0])
 print(f"{n} recordings, largest difference of a score {worst:.3g}")
 sys.exit(0 if n and worst <= TOLERANCE else 1)

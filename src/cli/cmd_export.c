@@ -6,10 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *format, *output;
+static const char *format, *encoder, *output;
 
 static const ser_option options[] = {
     {SER_OPTION_CHOICE, 0, "format", &format, "onnx|c", "in which form"},
+    {SER_OPTION_STRING, 'e', "encoder", &encoder, "FOLDER|NAME",
+     "onnx, of a model that carries no encoder: the checkpoint that it was trained with (default: the usual "
+     "one in the "
+     "model hub's cache)"},
     {SER_OPTION_STRING, 'o', "output", &output, "OUT",
      "the file or folder to make (default: emotion.onnx, emotion)"},
     {SER_OPTION_END},
@@ -27,7 +31,7 @@ const ser_command ser_command_export = {
         "onnx: one file with everything in it, from the waveform (16 kHz, mono) to the scores, in fp32, "
         "for whatever runs ONNX (opset 17). The labels, in the order of the scores, stand in its "
         "metadata, and so do licences and where the model comes from. It takes one utterance of 25 ms "
-        "to 30 s. Of the encoders WHISPER only, and in models that carry it (--embed-encoder).\n"
+        "to 30 s. Of the encoders WHISPER only.\n"
         "c: a model of LOGMEL or MFCC as C99 that needs nothing but a math library and takes no "
         "memory of its own. OUT is a folder with emotion.c, emotion.h (which says how to call it), "
         "the weights, and test vectors: recordings and their scores. Compiled with EMOTION_CHECK "
@@ -37,8 +41,8 @@ const ser_command ser_command_export = {
         "recordings of more than 10 s, of which 'ser predict' judges pieces.\n"
         "OUT appears when it is whole. A folder that is there already must be empty.",
     .examples = "ser export --format onnx -o emotion.onnx\n"
-                "ser train --data EMODB --feature-type MFCC -o model.safetensors\n"
-                "ser export --format c model.safetensors -o emotion\n"
+                "ser train --data EMODB --feature-type MFCC --run mfcc\n"
+                "ser export --format c mfcc/model.safetensors -o emotion\n"
                 "cc -O2 -DEMOTION_CHECK emotion/emotion.c -lm -o check\n"
                 "./check emotion/weights.bin emotion/vectors.bin",
     .options = options,
@@ -62,9 +66,11 @@ static int run(int argc, char **argv)
         goto done;
     }
     bool is_onnx = strcmp(format, "onnx") == 0;
-    const char *out = output ? output : is_onnx ? "emotion.onnx" : "emotion";
-    ser_status st =
-        (is_onnx ? ser_export_onnx : ser_export_c99)(models.n ? models.items[0] : NULL, out, &err);
+    const char *out = output    ? output
+                      : is_onnx ? "emotion.onnx"
+                                : "emotion",
+               *model = models.n ? models.items[0] : NULL;
+    ser_status st = is_onnx ? ser_export_onnx(model, encoder, out, &err) : ser_export_c99(model, out, &err);
     if (st == SER_OK && (printf("%s\n", out) < 0 || fflush(stdout) != 0))
         st = SER_E_IO; /* said when the program ends */
     else if (st != SER_OK)

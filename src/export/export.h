@@ -12,8 +12,9 @@ ser_status ser_export_c99(const char *model, const char *folder, ser_error *err)
 
 /* A model as an ONNX file (opset 17): waveform (1, samples) of 16 kHz, one utterance, to scores (1, labels),
  * with the encoder inside; labels, licences and provenance are in its metadata. The file appears when it is
- * whole. SER_E_UNSUPPORTED: an encoder other than Whisper, or one that the model does not carry; more than 2
- * GB. */
-ser_status ser_export_onnx(const char *model, const char *path, ser_error *err);
+ * whole. encoder: the checkpoint of a model that carries none, as ser_settings has it; NULL: the usual one.
+ * SER_E_UNSUPPORTED: an encoder other than Whisper; more than 2 GB. SER_E_ARG: another checkpoint than the
+ * model was trained with. */
+ser_status ser_export_onnx(const char *model, const char *encoder, const char *path, ser_error *err);
 
 #endif

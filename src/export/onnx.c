@@ -5,6 +5,7 @@
 #include "export/onnx_parts.h"
 #include "export/read.h"
 #include "export/sources.h"
+#include "io/checkpoint.h"
 #include "model/pooled.h"
 
 #include <jansson.h>
@@ -16,6 +17,7 @@ typedef struct graph {
     const ser_model_data *m;
     const ser_safetensors *file;
     bool is_builtin;
+    const char *encoder;      /* as the user named it, or NULL */
     ser_timnet_layout layout; /* of the frames */
     ser_onnx_value waveform, frames, active;
 } graph;
@@ -29,8 +31,6 @@ static ser_status check_part(const ser_model_data *m, const ser_feature_part *p,
     if (p->kind != SER_FEATURE_WHISPER)
         return ser_fail(err, SER_E_UNSUPPORTED, "reads %s: of the encoders only WHISPER becomes ONNX",
                         ser_feature_kind_name(p->kind));
-    if (!m->encoder_configs[0])
-        return ser_fail(err, SER_E_UNSUPPORTED, "carries no encoder: train it with --embed-encoder");
     return m->spec.pad_s ? ser_fail(err, SER_E_UNSUPPORTED,
                                     "pads recordings to %d s: only models trained without --pad become ONNX",
                                     m->spec.pad_s)
@@ -69,15 +69,60 @@ static ser_status add_mel(graph *b, ser_onnx_value *x, ser_feature_kind kind, se
     return st;
 }
 
+/* What the model carries. */
+static ser_status find_carried(graph *b, ser_encoder_plan *plan, int last_layer, ser_error *err)
+{
+    json_t *config;
+    ser_status st = ser_config_parse(&config, b->m->encoder_configs[0], err);
+    if (st == SER_OK)
+        st = ser_encoder_whisper.plan(plan, config, last_layer, err);
+    json_decref(config);
+    return st;
+}
+
+/* The checkpoint that the model was trained with. */
+static ser_status find_checkpoint(graph *b, ser_encoder_plan *plan, ser_safetensors **file, int last_layer,
+                                  ser_error *err)
+{
+    char sha256[SER_ENCODERS_SHA256];
+    const ser_encoder_kind *kind;
+    const char *name;
+    ser_encoders e;
+    ser_status st = ser_encoders_open(&e, &b->m->spec, &b->encoder, b->encoder != NULL, SER_ENGINE_REF,
+                                      SER_PRECISION_FP32, err);
+    if (st == SER_OK)
+        st = ser_encoders_sha256(&e, sha256, err);
+    if (st == SER_OK && strcmp(sha256, b->m->encoder_sha256) != 0)
+        st = ser_fail(
+            err, SER_E_ARG,
+            "%s is not what this model was trained with (sha256 %.12s..., wanted %.12s...): name another "
+            "--encoder",
+            e.folders[0], sha256, b->m->encoder_sha256);
+    if (st == SER_OK)
+        st = ser_encoder_plan_folder(plan, &kind, e.folders[0], last_layer, err);
+    if (st == SER_OK)
+        st = ser_checkpoint_open(file, &name, e.folders[0], err);
+    ser_encoders_close(&e);
+    return st;
+}
+
 static ser_status add_whisper(graph *b, ser_onnx_value *x, const ser_feature_part *p, ser_error *err)
 {
-    char prefix[SER_MODEL_PREFIX_BYTES];
-    size_t dims;
-    ser_model_encoder_prefix(prefix, 0);
-    ser_status st =
-        ser_onnx_whisper(b->g, x, &dims, b->waveform, b->file, prefix, b->m->encoder_configs[0], p, err);
+    bool is_carried = b->m->encoder_configs[0] != NULL;
+    char prefix[SER_MODEL_PREFIX_BYTES] = "";
+    int last_layer = ser_feature_part_last_layer(p);
+    ser_encoder_plan plan = {0};
+    ser_safetensors *checkpoint = NULL;
+    ser_status st = is_carried ? find_carried(b, &plan, last_layer, err)
+                               : find_checkpoint(b, &plan, &checkpoint, last_layer, err);
+    if (is_carried)
+        ser_model_encoder_prefix(prefix, 0);
+    if (st == SER_OK)
+        st = ser_onnx_whisper(b->g, x, b->waveform, &plan, is_carried ? b->file : checkpoint, prefix, p, err);
     for (size_t i = 0; i < p->n_layers && st == SER_OK; i++)
-        add_block(&b->layout, dims);
+        add_block(&b->layout, plan.sizes.dims);
+    ser_safetensors_close(&checkpoint);
+    ser_free(plan.specs);
     return st;
 }
 
@@ -189,11 +234,11 @@ static ser_status add_metadata(graph *b, ser_error *err)
     return st;
 }
 
-ser_status ser_export_onnx(const char *model, const char *path, ser_error *err)
+ser_status ser_export_onnx(const char *model, const char *encoder, const char *path, ser_error *err)
 {
     ser_model_data m;
     ser_safetensors *file;
-    graph b = {.m = &m, .is_builtin = !model};
+    graph b = {.m = &m, .is_builtin = !model, .encoder = encoder};
     ser_status st = ser_export_read(&m, &file, model, err);
     b.file = file;
     if (st == SER_OK)

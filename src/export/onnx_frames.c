@@ -1,7 +1,6 @@
 /* Sound to frames: spectrograms and Whisper's encoder. */
 #include "base/memory.h"
 #include "base/vector.h"
-#include "encoder/kind.h"
 #include "export/onnx_parts.h"
 #include "features/filters.h"
 
@@ -76,7 +75,7 @@ ser_onnx_value ser_onnx_bounded_log(ser_onnx *g, ser_onnx_value x, float scale, 
 
 typedef struct network {
     ser_onnx *g;
-    ser_encoder_plan plan;
+    const ser_encoder_plan *plan;
     ser_weights weights;
     ser_status st;
     ser_error *err;
@@ -85,7 +84,7 @@ typedef struct network {
 /* Weight (0) or bias (1) of a module, a linear layer's weight as (n_in, n_out). "": it has none. */
 static ser_onnx_value tensor(network *n, const char *module, int which)
 {
-    const ser_module_spec *s = n->plan.specs, *end = s + n->plan.n_specs;
+    const ser_module_spec *s = n->plan->specs, *end = s + n->plan->n_specs;
     ser_onnx_value value;
     while (s < end && strcmp(s->name, module) != 0)
         s++;
@@ -144,15 +143,15 @@ static ser_onnx_value norm(network *n, ser_onnx_value x, const char *module)
 {
     x = SER_ONNX(n->g, "LayerNormalization", x, tensor(n, module, 0), tensor(n, module, 1));
     ser_onnx_int(n->g, "axis", -1);
-    ser_onnx_float(n->g, "epsilon", n->plan.sizes.epsilon);
+    ser_onnx_float(n->g, "epsilon", n->plan->sizes.epsilon);
     return x;
 }
 
 /* (1, frames, dims) to (1, heads, frames, dims of a head), or with the last two exchanged. */
 static ser_onnx_value heads(network *n, ser_onnx_value x, bool turned)
 {
-    size_t n_heads = n->plan.sizes.n_heads;
-    const int64_t shape[] = {0, 0, (int64_t)n_heads, (int64_t)(n->plan.sizes.dims / n_heads)};
+    size_t n_heads = n->plan->sizes.n_heads;
+    const int64_t shape[] = {0, 0, (int64_t)n_heads, (int64_t)(n->plan->sizes.dims / n_heads)};
     const int64_t order[] = {0, 2, 1, 3}, turned_order[] = {0, 2, 3, 1};
     x = SER_ONNX(n->g, "Reshape", x, ser_onnx_i64(n->g, 4, shape));
     x = SER_ONNX(n->g, "Transpose", x);
@@ -163,7 +162,7 @@ static ser_onnx_value heads(network *n, ser_onnx_value x, bool turned)
 static ser_onnx_value attention(network *n, ser_onnx_value x, int layer)
 {
     char m[96];
-    const ser_encoder_sizes *s = &n->plan.sizes;
+    const ser_encoder_sizes *s = &n->plan->sizes;
     const int64_t order[] = {0, 2, 1, 3}, shape[] = {0, 0, (int64_t)s->dims};
     float scale = (float)(1 / sqrt((double)(s->dims / s->n_heads)));
     ser_onnx_value q = heads(n, linear(n, x, name(m, "layers.%d.self_attn.q_proj", layer)), false);
@@ -191,7 +190,7 @@ static ser_onnx_value run_layer(network *n, ser_onnx_value x, int layer)
 /* Hidden state 0. */
 static ser_onnx_value stem(network *n, ser_onnx_value waveform)
 {
-    const ser_mel_settings s = ser_whisper_mel_settings((int)n->plan.sizes.n_mels);
+    const ser_mel_settings s = ser_whisper_mel_settings((int)n->plan->sizes.n_mels);
     const int64_t order[] = {0, 2, 1}, zero = 0, last = -1;
     ser_onnx_value x = "";
     n->st = ser_onnx_mel(n->g, &x, waveform, &s, n->err);
@@ -212,7 +211,7 @@ static ser_onnx_value run_whisper(network *n, ser_onnx_value waveform, const ser
     states[0] = stem(n, waveform);
     for (int i = 0; i < last && n->st == SER_OK; i++)
         states[i + 1] = run_layer(n, states[i], i);
-    if (last == n->plan.info.n_layers && n->st == SER_OK)
+    if (last == n->plan->info.n_layers && n->st == SER_OK)
         states[last] = norm(n, states[last], "layer_norm");
     for (size_t i = 0; i < part->n_layers && n->st == SER_OK; i++)
         wanted[i] = states[part->layers[i]];
@@ -221,23 +220,15 @@ static ser_onnx_value run_whisper(network *n, ser_onnx_value waveform, const ser
     return frames;
 }
 
-ser_status ser_onnx_whisper(ser_onnx *g, ser_onnx_value *frames, size_t *dims, ser_onnx_value waveform,
-                            const ser_safetensors *file, const char *prefix, const char *config_json,
+ser_status ser_onnx_whisper(ser_onnx *g, ser_onnx_value *frames, ser_onnx_value waveform,
+                            const ser_encoder_plan *plan, const ser_safetensors *file, const char *prefix,
                             const ser_feature_part *part, ser_error *err)
 {
-    network n = {.g = g, .err = err};
-    json_t *config = NULL;
-    n.st = ser_config_parse(&config, config_json, err);
+    network n = {.g = g, .plan = plan, .err = err};
+    n.st = ser_weights_init(&n.weights, file, prefix, plan->specs, err);
     if (n.st == SER_OK)
-        n.st = ser_encoder_whisper.plan(&n.plan, config, ser_feature_part_last_layer(part), err);
-    if (n.st == SER_OK)
-        n.st = ser_weights_init(&n.weights, file, prefix, n.plan.specs, err);
-    if (n.st == SER_OK)
-        n.st = ser_modules_check(n.plan.specs, n.plan.n_specs, &n.weights, err);
+        n.st = ser_modules_check(plan->specs, plan->n_specs, &n.weights, err);
     if (n.st == SER_OK)
         *frames = run_whisper(&n, waveform, part);
-    *dims = n.plan.sizes.dims;
-    ser_free(n.plan.specs);
-    json_decref(config);
     return n.st;
 }

@@ -3,6 +3,7 @@
 #ifndef SER_EXPORT_ONNX_PARTS_H
 #define SER_EXPORT_ONNX_PARTS_H
 
+#include "encoder/kind.h"
 #include "export/onnx_graph.h"
 #include "features/mel.h"
 #include "model/model_file.h"
@@ -13,9 +14,10 @@ ser_status ser_onnx_mel(ser_onnx *g, ser_onnx_value *mel, ser_onnx_value wavefor
 /* log10 with the floor 1e-10, nothing further than 8 below the maximum; times scale, plus shift. */
 ser_onnx_value ser_onnx_bounded_log(ser_onnx *g, ser_onnx_value x, float scale, float shift);
 
-/* Whisper's hidden states side by side, in the order of part; dims: of one. The encoder is in the file. */
-ser_status ser_onnx_whisper(ser_onnx *g, ser_onnx_value *frames, size_t *dims, ser_onnx_value waveform,
-                            const ser_safetensors *file, const char *prefix, const char *config_json,
+/* Whisper's hidden states side by side, in the order of part. Its tensors' names in the file begin with
+ * prefix. */
+ser_status ser_onnx_whisper(ser_onnx *g, ser_onnx_value *frames, ser_onnx_value waveform,
+                            const ser_encoder_plan *plan, const ser_safetensors *file, const char *prefix,
                             const ser_feature_part *part, ser_error *err);
 
 /* 1 for frames that are active, else 0: (1, frames, 1). n_frames: one integer. */

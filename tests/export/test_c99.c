@@ -30,6 +30,17 @@ static void test_model(const wanted *w)
     CHECK(shell("%s %s %s", scratch("check"), scratch(model), scratch(vectors)) == 0);
 }
 
+/* For WebAssembly, where clang can. */
+static void test_wasi(const char *folder)
+{
+    const char *compile =
+        "clang --target=wasm32-wasi --sysroot=/usr -std=c99 -Wall -Wextra -Werror -O2 -o %s %s%s";
+    scratch_put("empty.c", "int main(void) { return 0; }", 28);
+    if (shell(compile, scratch("empty.wasm"), scratch("empty.c"), " 2>/dev/null") != 0)
+        return;
+    CHECK(shell(compile, scratch("emotion.wasm"), scratch(folder), "/emotion.c -DEMOTION_CHECK -lm") == 0);
+}
+
 /* A check that sees a wrong score, and weights of another model. */
 static void test_check(const char *name, const char *other)
 {
@@ -85,6 +96,7 @@ int main(void)
     for (size_t i = 0; i < N_MODELS; i++)
         test_model(&models[i]);
     test_check("both", "mfcc");
+    test_wasi("both-c");
     test_folders("plain");
     test_memory("plain");
     scratch_remove();
