@@ -22,10 +22,18 @@ install_packages() {
     command -v sudo >/dev/null || { echo "setup.sh: run this as root, or install sudo" >&2; exit 1; }
     as_root=sudo
   fi
-  echo "Installing:$missing"
-  $as_root apt-get update -qq
   # shellcheck disable=SC2086
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  set -- $missing
+  echo "Installing $# packages and what they need, from Debian (minutes on a slow line): $*"
+  $as_root apt-get update -qq
+  log=$(mktemp)
+  # In a terminal apt draws its own bar; elsewhere its lines are shown only where it fails.
+  if [ -t 1 ]; then
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o Dpkg::Progress-Fancy=1 "$@"
+  else
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  fi
+  rm -f "$log"
 }
 
 # shellcheck disable=SC2086
@@ -34,8 +42,25 @@ install_packages $packages
 # shellcheck disable=SC2086
 [ "${1:-}" != packages-test ] || { install_packages $test_packages; exit 0; }
 
-[ -e build/build.ninja ] || /usr/bin/meson setup build --buildtype=release >/dev/null
-/usr/bin/ninja -C build ser
+# "Building: 120 of 334" on one line of a terminal; elsewhere one line before, and ninja's only where it fails.
+build() {
+  log=$(mktemp)
+  if [ -t 1 ]; then
+    NINJA_STATUS="Building: %f of %t, %es  " /usr/bin/ninja -C build ser
+  else
+    echo "Building ser (a minute or two)"
+    /usr/bin/ninja -C build ser >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  fi
+  rm -f "$log"
+}
+
+if [ ! -e build/build.ninja ]; then
+  echo "Looking for the compiler and the libraries"
+  log=$(mktemp)
+  /usr/bin/meson setup build --buildtype=release >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  rm -f "$log"
+fi
+build
 
 recording=/usr/share/sounds/alsa/Front_Center.wav
 [ ! -e ../shared/data/emodb/wav/03a01Wa.flac ] || recording=../shared/data/emodb/wav/03a01Wa.flac

@@ -185,6 +185,9 @@ static ser_status load_report(json_t **report, ser_error *err)
 {
     json_error_t at;
     *report = json_load_file(reproduce_path, 0, &at);
+    if (!*report && at.line < 0) /* it was not even opened */
+        return ser_fail(err, SER_E_IO, "%s: there is no such file, or it cannot be read: check the path",
+                        reproduce_path);
     if (!*report)
         return ser_fail(err, SER_E_FORMAT, "%s: line %d: %s: name a report that 'ser evaluate --json' wrote",
                         reproduce_path, at.line, at.text);

@@ -1,11 +1,12 @@
 #include "cli/epochs.h"
 #include "cli/progress.h"
+#include "report/escape.h"
 #include "report/text.h"
 
 #include <math.h>
 
-/* The last losses as bars, the highest of them full. */
-static void append_curve(ser_text *t, const ser_epoch_curve *k, bool utf8)
+/* As many of the last losses as fit into the columns that are left, as bars, the highest of them full. */
+static void append_curve(ser_text *t, const ser_epoch_curve *k, size_t n_columns, bool utf8)
 {
     static const char *const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     size_t n = k->n < SER_EPOCHS_SHOWN ? k->n : SER_EPOCHS_SHOWN;
@@ -14,6 +15,7 @@ static void append_curve(ser_text *t, const ser_epoch_curve *k, bool utf8)
         high = fmaxf(high, k->losses[i]);
         low = fminf(low, k->losses[i]);
     }
+    n = n < n_columns ? n : n_columns;
     for (size_t i = k->n - n; i < k->n && utf8; i++) {
         float share = high > low ? (k->losses[i % SER_EPOCHS_SHOWN] - low) / (high - low) : 0;
         ser_text_append(t, bars[(int)(share * 7.49f)]);
@@ -41,14 +43,15 @@ void ser_epoch_show(ser_epoch_curve *k, const ser_run_epoch_info *e)
         ser_text_appendf(&t, ", network %zu", e->network);
     ser_text_appendf(&t, "  epoch %2zu/%zu  loss %.3f", e->epoch, e->n_epochs, e->train_loss);
     if (validated)
-        ser_text_appendf(&t, ", validation %.3f", e->validation_loss);
+        ser_text_appendf(&t, " (val. %.3f)", e->validation_loss);
     if (isfinite(e->lmmd))
         ser_text_appendf(&t, ", LMMD %.3f, entropy %.2f", e->lmmd, e->entropy);
     ser_text_appendf(&t, "  accuracy %.1f %%", e->train_accuracy);
     if (validated)
-        ser_text_appendf(&t, ", validation %.1f %%", e->validation_accuracy);
+        ser_text_appendf(&t, " (val. %.1f %%)", e->validation_accuracy);
     ser_text_append(&t, "  ");
-    append_curve(&t, k, style.utf8);
+    size_t n_columns = t.failed ? style.width : ser_columns(t.s);
+    append_curve(&t, k, n_columns < style.width ? style.width - n_columns : 0, style.utf8);
     if (!t.failed)
         ser_tell("%s", t.s);
     ser_text_release(&t);

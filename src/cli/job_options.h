@@ -17,7 +17,7 @@
     SER_JOB_OPTION(j, s, 'd', "data", "CORPUS", SER_KNOWN_NAMES "a folder, a CSV file, or several joined with +"), \
     SER_JOB_OPTION(j, s, 0, "data-dir", "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"), \
     SER_JOB_OPTION(j, s, 0, "features-dir", "DIR", "where 'ser extract' left features, which are used where they fit"), \
-    SER_JOB_OPTION(j, s, 0, "feature-type", "TYPE", "LOGMEL, MFCC, WHISPER, or several joined with +"), \
+    SER_JOB_OPTION(j, s, 0, "feature-type", "TYPE", "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined with +"), \
     SER_JOB_OPTION(j, s, 0, "layers", "LIST", "hidden states such as 1,2,3, of several encoders HUBERT=6+WHISPER=2,3; auto: chosen, weighted: all of them, summed with weights learned inside each training part"), \
     SER_JOB_OPTION(j, s, 0, "hop-length", "N", "samples from one frame to the next (LOGMEL, MFCC)"), \
     SER_JOB_OPTION(j, s, 0, "pad", "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)"), \

@@ -92,11 +92,16 @@ static void append_one_corpus(ser_text *t, const ser_run_report *r, ser_style st
 
 void ser_append_run(ser_text *t, const ser_run_report *r, ser_style style)
 {
-    ser_text_append(t, r->setup ? r->setup : "");
-    ser_text_append(t, "\n");
+    ser_text whole = {0};
+    ser_text_append(&whole, r->setup ? r->setup : "");
+    ser_text_append(&whole, "\n");
     if (r->cross)
-        append_cross(t, r, style);
+        append_cross(&whole, r, style);
     else
-        append_one_corpus(t, r, style);
-    append_extra(t, r);
+        append_one_corpus(&whole, r, style);
+    append_extra(&whole, r);
+    if (!whole.failed)
+        ser_append_fitted(t, whole.s, style);
+    t->failed |= whole.failed;
+    ser_text_release(&whole);
 }

@@ -67,6 +67,67 @@ void ser_append_right(ser_text *t, const char *text, size_t width, ser_style sty
     append_field(t, text, width, true, style);
 }
 
+/* The bytes of the colour sequences that text begins with, which take no column. */
+static size_t sequence_length(const char *text)
+{
+    size_t n = 0;
+    while (text[n] == '\033') {
+        size_t length = strcspn(text + n, "m");
+        n += length + (text[n + length] == 'm');
+    }
+    return n;
+}
+
+/* Whether a line is of fields with wide gaps between them, which should not be torn apart. */
+static bool has_fields(const char *line)
+{
+    const char *end = strchr(line, '\n'), *gap = strstr(line + strspn(line, " "), "   ");
+    return gap && (!end || gap < end);
+}
+
+/* What a word, up to the next space (of fields: two of them) or newline, takes: bytes, and columns without
+ * its colours. */
+static size_t word_length(const char *text, bool fields, size_t *columns)
+{
+    const char *s = text;
+    *columns = 0;
+    for (;;) {
+        s += sequence_length(s);
+        if (!*s || *s == '\n' || (*s == ' ' && (!fields || s[1] == ' ')))
+            return (size_t)(s - text);
+        *columns += ser_character_columns(ser_utf8_next(&s));
+    }
+}
+
+void ser_append_fitted(ser_text *t, const char *text, ser_style style)
+{
+    enum { INDENT = 2 };
+    size_t column = 0, columns;
+    if (!style.terminal) {
+        ser_text_append(t, text);
+        return;
+    }
+    bool fields = has_fields(text);
+    while (*text) {
+        size_t n_spaces = strspn(text, " "), n = word_length(text + n_spaces, fields, &columns);
+        if (column > INDENT && columns && column + n_spaces + columns > style.width) {
+            ser_text_appendf(t, "\n%*s", INDENT, "");
+            column = INDENT;
+            text += n_spaces;
+            n_spaces = 0;
+        }
+        ser_text_append_n(t, text, n_spaces + n);
+        column += n_spaces + columns;
+        text += n_spaces + n;
+        if (*text == '\n') {
+            ser_text_append(t, "\n");
+            column = 0;
+            text++;
+            fields = has_fields(text);
+        }
+    }
+}
+
 void ser_append_bar(ser_text *t, double share, size_t width, ser_style style)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
@@ -91,21 +152,14 @@ static size_t label_width(const char *const *labels, size_t n_labels)
     return widest < LONGEST_LABEL ? widest : LONGEST_LABEL;
 }
 
-/* Blue of the terminal's 256 colours, from almost none to strong, with a readable letter colour. */
+/* The larger the share, the more visible, on a dark ground as on a light one: as it is, a blue that both let
+ * read, white on strong blue. */
 static void append_shade(ser_text *t, double share)
 {
-    static const struct {
-        double from;
-        const char *sequence;
-    } shades[] = {{0.8, "\033[48;5;25;38;5;231m"},
-                  {0.5, "\033[48;5;67;38;5;231m"},
-                  {0.25, "\033[48;5;110;38;5;16m"},
-                  {0.1, "\033[48;5;153;38;5;16m"}};
-    for (size_t i = 0; i < sizeof shades / sizeof *shades; i++)
-        if (share >= shades[i].from) {
-            ser_text_append(t, shades[i].sequence);
-            return;
-        }
+    if (share >= 0.5)
+        ser_text_append(t, "\033[48;5;25;38;5;231m");
+    else if (share >= 0.1)
+        ser_text_append(t, "\033[38;5;33m");
 }
 
 static void append_count(ser_text *t, size_t count, size_t n_row, bool right, size_t width, ser_style style)

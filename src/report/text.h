@@ -27,6 +27,10 @@ void ser_append_plain(ser_text *t, ser_style style);
 void ser_append_left(ser_text *t, const char *text, size_t width, ser_style style);
 void ser_append_right(ser_text *t, const char *text, size_t width, ser_style style);
 
+/* Text whose lines wider than a terminal go on, between words and further in, on the next one; elsewhere as
+ * it is, so that what reads lines finds them whole. */
+void ser_append_fitted(ser_text *t, const char *text, ser_style style);
+
 /* share (0 ... 1) of width columns, in eighths where utf8 allows; filled up with spaces, or with dots in
  * ASCII. */
 void ser_append_bar(ser_text *t, double share, size_t width, ser_style style);

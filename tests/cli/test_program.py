@@ -493,6 +493,9 @@ class Evaluate(Case):
         write_wav(os.path.join(corpus, "anger/anger0.wav"), tone(901, 0.5))
         self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
         self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
+        _, err = self.ser("evaluate", "--reproduce", self.path("nosuch.json"), status=1)
+        self.assertIn("no such file", err)
+        self.assertNotIn("line -1", err)
 
     def test_run_folder(self):
         corpus = self.make_corpus()
