@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares exported ONNX models in ONNX Runtime with ser. Exit status 77: onnx or onnxruntime is not installed.
+"""Compares exported ONNX models in ONNX Runtime, or with --openvino in OpenVINO, with ser. Exit status 77: onnx or onnxruntime is not installed.
 
   tools/check_onnx.py FOLDER
       every NAME.onnx in it against NAME.vectors, which tests/export/test_onnx.c leaves there
@@ -7,7 +7,7 @@
       exports the model (without --model: the built-in one) and compares with 'ser predict' in fp32; recordings of 16 kHz,
       mono, of 10 s or less; ffmpeg reads them
 
-Last checked with onnx 1.17.0 and onnxruntime 1.20.1.
+Last checked with onnx 1.17.0, onnxruntime 1.20.1, openvino 2024.6.0.
 """
 import argparse
 import json
@@ -28,7 +28,7 @@ TOLERANCE = 1e-4
 
 
 def open_model(path):
-    """Checked, with shapes inferred strictly; the session and the labels."""
+    """Checked, with shapes inferred strictly; what turns sound into scores, and the labels."""
     onnx.checker.check_model(path, full_check=True)
     model = onnx.load(path)
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
@@ -39,22 +39,23 @@ def open_model(path):
     shape = [d.dim_value for d in inferred.graph.output[0].type.tensor_type.shape.dim]
     assert shape == [1, len(labels)], shape
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)], model.opset_import
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), labels
-
-
-def run(session, pcm):
-    return session.run(["scores"], {"waveform": pcm[None]})[0][0]
+    if args.openvino:
+        import openvino
+        compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda pcm: compiled({"waveform": pcm[None]})["scores"][0], labels
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pcm: session.run(["scores"], {"waveform": pcm[None]})[0][0], labels
 
 
 def check_folder(folder):
     worst, n = 0, 0
     for name in sorted(f[:-5] for f in os.listdir(folder) if f.endswith(".onnx")):
-        session, labels = open_model(os.path.join(folder, name + ".onnx"))
+        run, labels = open_model(os.path.join(folder, name + ".onnx"))
         x, largest = np.fromfile(os.path.join(folder, name + ".vectors"), dtype="<f4"), 0
         while len(x):
             n_samples = int(x[0])
             pcm, expected, x = x[1:1 + n_samples], x[1 + n_samples:1 + n_samples + len(labels)], x[1 + n_samples + len(labels):]
-            largest = max(largest, np.abs(run(session, pcm) - expected).max())
+            largest = max(largest, np.abs(run(pcm) - expected).max())
             n += 1
         print(f"{name}: largest difference of a score {largest:.3g}")
         worst = max(worst, largest)
@@ -69,7 +70,7 @@ def check_recordings(ser, model, encoder, recordings):
         path = os.path.join(folder, "model.onnx")
         subprocess.run([ser, "export", "--format", "onnx", "-o", path] + ([model] if model else []) + encoder, check=True,
                        stdout=subprocess.DEVNULL)
-        session, labels = open_model(path)
+        run, labels = open_model(path)
         answers = subprocess.run([ser, "predict", "--format", "json", "--precision", "fp32"] + named + recordings, check=True,
                                  stdout=subprocess.PIPE).stdout.splitlines()
         n = 0
@@ -79,7 +80,7 @@ def check_recordings(ser, model, encoder, recordings):
                 continue
             sound = subprocess.run(["ffmpeg", "-v", "error", "-i", recording, "-f", "f32le", "-"], check=True,
                                    stdout=subprocess.PIPE).stdout
-            scores = run(session, np.frombuffer(sound, dtype="<f4"))
+            scores = run(np.frombuffer(sound, dtype="<f4"))
             worst = max(worst, max(abs(float(s) - answer["scores"][label]) for s, label in zip(scores, labels)))
             n += 1
     return worst, n
@@ -88,6 +89,7 @@ def check_recordings(ser, model, encoder, recordings):
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--ser")
 parser.add_argument("--model")
+parser.add_argument("--openvino", action="store_true")
 parser.add_argument("--encoder")
 parser.add_argument("paths", nargs="+")
 args = parser.parse_args()
