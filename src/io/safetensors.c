@@ -69,7 +69,10 @@ static ser_status read_tensor(ser_tensor *t, const char *name, const json_t *ent
         fits = ser_mul_size(&t->n_elements, t->n_elements, t->dims[i]) && fits;
     size_t n_bytes = 0;
     fits = ser_mul_size(&n_bytes, t->n_elements, ser_dtype_size(t->dtype)) && fits;
-    if (!fits || (t->dtype != SER_DTYPE_OTHER && n_bytes != range[1] - range[0]))
+    /* Of a type that is not known: a bit for each element at least, so that none promises more than the file
+     * holds. */
+    if (!fits || (t->dtype == SER_DTYPE_OTHER ? t->n_elements / 8 > range[1] - range[0]
+                                              : n_bytes != range[1] - range[0]))
         return ser_fail(
             err, SER_E_FORMAT,
             "tensor '%s' lies outside the file or its size does not match its shape: fetch the file again",

@@ -72,6 +72,9 @@ static ser_status place_tensor(ser_tensor *t, const ser_pickled_tensor *p, const
     if (p->dtype == SER_DTYPE_OTHER) { /* which only those need that ask for it, and they refuse it by name */
         t->data = storage->data;
         t->n_bytes = storage->n;
+        if (t->n_elements / 8 > storage->n)
+            return ser_fail(err, SER_E_FORMAT, "tensor '%s' lies outside its values: fetch it again",
+                            t->name);
         return SER_OK;
     }
     if (!ser_mul_size(&n_storage, p->storage_elements, size) || n_storage != storage->n ||
