@@ -38,6 +38,21 @@ static ser_status count_shared(int *shared, const ser_corpus *c, const ser_folds
     return st;
 }
 
+/* Nothing found tells nothing where what was looked for is not known of all recordings. */
+static void mark_unknown(ser_leaks *l, const ser_corpus *c)
+{
+    bool speakers = true, texts = true;
+    for (size_t u = 0; u < c->n_utterances; u++) {
+        speakers = speakers && c->utterances[u].speaker >= 0;
+        texts = texts && c->utterances[u].text >= 0;
+    }
+    for (size_t f = 0; f < l->n_folds; f++) {
+        l->speakers[f] = speakers || l->speakers[f] ? l->speakers[f] : -1;
+        l->texts[f] = texts || l->texts[f] ? l->texts[f] : -1;
+        l->takes[f] = (speakers && texts) || l->takes[f] ? l->takes[f] : -1;
+    }
+}
+
 static bool is_take(const ser_utterance *a, const ser_utterance *b)
 {
     return a->speaker >= 0 && a->text >= 0 && a->speaker == b->speaker && a->text == b->text &&
@@ -113,6 +128,8 @@ ser_status ser_leaks_find(ser_leaks *out, const ser_corpus *c, const ser_folds *
         out->duplicates[f->test_fold[u]] += (flags[u] & HAS_COPY) != 0;
         out->takes[f->test_fold[u]] += (flags[u] & HAS_TAKE) != 0;
     }
+    if (st == SER_OK)
+        mark_unknown(out, c);
     ser_free(flags);
     if (st != SER_OK)
         ser_leaks_release(out);

@@ -8,10 +8,10 @@
 
 typedef struct ser_leaks {
     size_t n_folds;
-    int *speakers, *texts; /* per fold: how many are on both sides; -1: not known */
+    int *speakers, *texts; /* per fold: how many are on both sides; -1: none found, but not all are known */
     int *duplicates;       /* per fold: test recordings with a copy in the training part */
     int *takes; /* per fold: test recordings of which the training part has another take: same speaker, text,
-                   emotion; -1: not known */
+                   emotion; -1: none found, but not all are known */
     char (*examples)[256]; /* per fold: "a.wav is b.wav" for the first copy, or empty */
 } ser_leaks;
 

@@ -71,16 +71,15 @@ ser_status ser_html_chart(ser_text *t, ser_chart *c, ser_error *err)
 
 void ser_html_shared(ser_text *t, const ser_shared_count counts[SER_N_SHARED])
 {
-    size_t n_known = 0, n_found = 0, n_serious = 0;
-    for (size_t i = 0; i < SER_N_SHARED; i++) {
-        n_known += counts[i].known;
+    static const char *const looks[] = {
+        [SER_VERDICT_GOOD] = " good", [SER_VERDICT_UNKNOWN] = "", [SER_VERDICT_BAD] = " bad"};
+    const ser_verdict verdict = ser_shared_verdict(counts);
+    size_t n_found = 0;
+    for (size_t i = 0; i < SER_N_SHARED; i++)
         n_found += counts[i].n_folds > 0;
-        n_serious += counts[i].n_folds > 0 && ser_shared_kinds[i].serious;
-    }
-    if (!n_known)
+    if (verdict == SER_VERDICT_NONE)
         return;
-    ser_text_appendf(t, "<section class=\"box %s\"><h2>%s</h2>\n", n_serious ? "bad" : "good",
-                     ser_shared_verdict(n_serious > 0));
+    ser_text_appendf(t, "<section class=\"box%s\"><h2>%s</h2>\n", looks[verdict], ser_verdict_text(verdict));
     ser_text_append(t, n_found ? "<ul>\n" : "");
     for (size_t i = 0; i < SER_N_SHARED; i++)
         if (counts[i].n_folds) {

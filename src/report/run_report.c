@@ -109,10 +109,36 @@ ser_shared_count ser_run_count_shared(const ser_run_report *r, size_t kind)
     return count;
 }
 
-const char *ser_shared_verdict(bool serious)
+ser_verdict ser_shared_verdict(const ser_shared_count counts[SER_N_SHARED])
 {
-    return serious ? "Training and test parts are not independent"
-                   : "Training and test parts share no speaker and no recording";
+    enum { SPEAKERS = 0 };
+    bool known = false, serious = false;
+    for (size_t i = 0; i < SER_N_SHARED; i++) {
+        known |= counts[i].known;
+        serious |= counts[i].n_folds > 0 && ser_shared_kinds[i].serious;
+    }
+    if (!known)
+        return SER_VERDICT_NONE;
+    if (serious)
+        return SER_VERDICT_BAD;
+    return counts[SPEAKERS].known ? SER_VERDICT_GOOD : SER_VERDICT_UNKNOWN;
+}
+
+const char *ser_verdict_text(ser_verdict verdict)
+{
+    switch (verdict) {
+    case SER_VERDICT_BAD:
+        return "Training and test parts are not independent";
+    case SER_VERDICT_GOOD:
+        return "Training and test parts share no speaker and no recording";
+    case SER_VERDICT_UNKNOWN:
+        return "Training and test parts share no recording; whether they share speakers cannot be told: not "
+               "all "
+               "speakers are known";
+    case SER_VERDICT_NONE:
+        break;
+    }
+    return "";
 }
 
 void ser_append_shared(ser_text *t, size_t kind, ser_shared_count count)

@@ -136,8 +136,16 @@ typedef struct ser_shared_count {
 } ser_shared_count;
 ser_shared_count ser_run_count_shared(const ser_run_report *r, size_t kind);
 
-/* One line that says whether the parts are independent. */
-const char *ser_shared_verdict(bool serious);
+/* Whether the parts are independent. */
+typedef enum ser_verdict {
+    SER_VERDICT_NONE, /* nothing was looked for */
+    SER_VERDICT_GOOD,
+    SER_VERDICT_UNKNOWN, /* nothing was found, but not all speakers are known */
+    SER_VERDICT_BAD
+} ser_verdict;
+ser_verdict ser_shared_verdict(const ser_shared_count counts[SER_N_SHARED]);
+/* The same in one line. */
+const char *ser_verdict_text(ser_verdict verdict);
 /* "shared in 3 of 10 folds, up to 2: ..."; nothing where nothing is shared. */
 void ser_append_shared(ser_text *t, size_t kind, ser_shared_count count);
 

@@ -78,14 +78,15 @@ static lxw_row_t add_notes(ser_book *b, lxw_worksheet *s, lxw_row_t row)
 {
     const ser_run_report *r = b->report;
     ser_shared_count counts[SER_N_SHARED];
-    bool known = false, serious = false;
-    for (size_t kind = 0; kind < SER_N_SHARED; kind++) {
+    for (size_t kind = 0; kind < SER_N_SHARED; kind++)
         counts[kind] = ser_run_count_shared(r, kind);
-        known |= counts[kind].known && !r->cross; /* across corpora it is told in notes */
-        serious |= counts[kind].n_folds > 0 && ser_shared_kinds[kind].serious;
-    }
+    const ser_verdict verdict = ser_shared_verdict(counts);
+    bool known = verdict != SER_VERDICT_NONE && !r->cross; /* across corpora it is told in notes */
     if (known)
-        add_paragraph(b, s, &row, ser_shared_verdict(serious), serious ? SER_CELL_SERIOUS : SER_CELL_GOOD);
+        add_paragraph(b, s, &row, ser_verdict_text(verdict),
+                      verdict == SER_VERDICT_BAD    ? SER_CELL_SERIOUS
+                      : verdict == SER_VERDICT_GOOD ? SER_CELL_GOOD
+                                                    : SER_CELL_NOTE);
     for (size_t kind = 0; kind < SER_N_SHARED; kind++) {
         ser_text line = {0};
         ser_text_appendf(&line, "%s ", ser_shared_kinds[kind].what);

@@ -30,14 +30,17 @@ static void append_notes(ser_text *t, const ser_run_report *r)
 
 static void append_shared(ser_text *t, const ser_run_report *r)
 {
+    ser_shared_count counts[SER_N_SHARED];
     for (size_t i = 0; i < SER_N_SHARED; i++) {
-        ser_shared_count count = ser_run_count_shared(r, i);
-        if (!count.n_folds)
+        counts[i] = ser_run_count_shared(r, i);
+        if (!counts[i].n_folds)
             continue;
         ser_text_appendf(t, "%s: ", ser_shared_kinds[i].what);
-        ser_append_shared(t, i, count);
+        ser_append_shared(t, i, counts[i]);
         ser_text_append(t, "\n");
     }
+    if (ser_shared_verdict(counts) == SER_VERDICT_UNKNOWN)
+        ser_text_appendf(t, "%s\n", ser_verdict_text(SER_VERDICT_UNKNOWN));
 }
 
 /* "UA, unheard 71.2 % (68.0 to 74.5): of models that had not heard the recording". */

@@ -77,7 +77,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     ser_status st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
                                       &k->job.host, err);
     ser_learn_settings *s = &k->learning.settings;
-    s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
+    s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;

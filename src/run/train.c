@@ -224,7 +224,7 @@ static ser_status train_all(train_job *k, ser_error *err)
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
     if (st == SER_OK && k->folds) {
-        s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] == 0;
+        s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
         st = train_folds(k, err);
     }
     s->speaker_disjoint = true;

@@ -475,6 +475,7 @@ class Evaluate(Case):
         self.assertEqual(report["labels"], ["angry", "neutral", "sad"])
         self.assertEqual(report["n"], 18)
         self.assertEqual(sum(map(sum, report["confusion"])), 18)
+        self.assertEqual(report["leaks"]["speakers"], [-1, -1, -1])  # folders tell none
         self.assertEqual(sum(f["n_test"] for f in report["folds"]), 18)
         self.assertAlmostEqual(report["ua"], 100 * sum(row[i] / sum(row) for i, row in enumerate(report["confusion"])) / 3, delta=1e-6)
         self.assertIn("UA %.1f %%" % report["ua"], out)

@@ -176,9 +176,9 @@ static void test_counts(void)
     CHECK_OK(ser_leaks_find(&l, c, folds, f, &err), &err);
     CHECK(l.n_folds == 3);
     CHECK(l.speakers[0] == 2 && l.speakers[1] == 1 && l.speakers[2] == 1);
-    CHECK(l.texts[0] == 2 && l.texts[1] == 2 && l.texts[2] == 0);
+    CHECK(l.texts[0] == 2 && l.texts[1] == 2 && l.texts[2] == -1); /* not all texts are known */
     CHECK(l.duplicates[0] == 1 && l.duplicates[1] == 1 && l.duplicates[2] == 0);
-    CHECK(l.takes[0] == 1 && l.takes[1] == 1 && l.takes[2] == 0);
+    CHECK(l.takes[0] == 1 && l.takes[1] == 1 && l.takes[2] == -1);
     CHECK(strcmp(l.examples[0], "u1.wav is u3.wav") == 0 && strcmp(l.examples[1], "u3.wav is u1.wav") == 0 &&
           !*l.examples[2]);
     ser_leaks_release(&l);

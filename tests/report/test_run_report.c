@@ -3,6 +3,7 @@
 #include "report/pictures.h"
 #include "report/run_page.h"
 #include "report/spreadsheet.h"
+#include "report/summary.h"
 #include "report/text.h"
 #include "run_example.h"
 #include "scratch.h"
@@ -144,6 +145,15 @@ static void test_leaks(void)
           strstr(t.s, "<b>speakers</b> shared in 1 of 2 folds, up to 2: "));
     CHECK(strstr(t.s, "<b>sentences</b> shared in 2 of 2 folds, up to 9: ") && !strstr(t.s, "<b>takes"));
     CHECK(strstr(t.s, "<li>12 recordings were in the model&#39;s &lt;training&gt; part</li>"));
+    ser_text_release(&t);
+    folds[0].shared = folds[1].shared =
+        (ser_run_shared){-1, -1, 0, -1}; /* not independent for all that is known */
+    CHECK_OK(ser_run_page(&t, &r, &err), &err);
+    CHECK(strstr(t.s, "speakers cannot be told") && !strstr(t.s, "share no speaker") &&
+          !strstr(t.s, "box good"));
+    ser_text_clear(&t);
+    ser_append_run(&t, &r, (ser_style){.width = 80});
+    CHECK(strstr(t.s, "speakers cannot be told"));
     ser_text_release(&t);
 }
 
