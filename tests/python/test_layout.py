@@ -9,7 +9,7 @@ from ser import _library as lib
 
 STRUCTS = {"ser_error": lib.ErrorText, "ser_settings": lib.Settings, "ser_session_settings": lib.SessionSettings, "ser_segment": lib.Segment,
            "ser_result": lib.Result, "ser_predict_options": lib.PredictOptions, "ser_feature_array": lib.FeatureArray,
-           "ser_run_epoch_info": lib.Epoch, "ser_run_listener": lib.Listener}
+           "ser_event": lib.Event, "ser_stream_settings": lib.StreamSettings, "ser_run_epoch_info": lib.Epoch, "ser_run_listener": lib.Listener}
 C_TYPES = {ctypes.c_int: "int", ctypes.c_size_t: "size_t", ctypes.c_double: "double", ctypes.c_char_p: "const char *", None: "void"}
 
 include, compiler = sys.argv[1], sys.argv[2:]
@@ -36,7 +36,8 @@ for name, (result, arguments) in {**lib.SER, **lib.RUN}.items():
         if not is_pointer:
             assert c_text.startswith(C_TYPES[ours] + " "), f"{name}: {c_text} is {ours}"
     returned = declared[1].strip()
-    assert returned == C_TYPES[result] or returned == "ser_status" and result is ctypes.c_int, f"{name} returns {returned}"
+    is_pointer = "*" in returned and (result is ctypes.c_char_p or isinstance(result, type) and issubclass(result, ctypes._Pointer))
+    assert is_pointer or returned == C_TYPES.get(result) or returned == "ser_status" and result is ctypes.c_int, f"{name} returns {returned}"
     n += 1
 with tempfile.TemporaryDirectory() as folder:
     with open(f"{folder}/layout.c", "w") as f:

@@ -11,15 +11,29 @@ they are there.
 
 from ._errors import (ArgumentError, ArgumentTypeError, CancelledError, Error, FileError, FormatError, MissingPackageError,
                       OutOfMemoryError, UnsupportedError)
+from ._jobs import adapt, evaluate, extract, test, train
 from ._model import Answer, Model, Segment, predict
+from ._report import Report
 
-__all__ = ["Answer", "ArgumentError", "ArgumentTypeError", "CancelledError", "Error", "FileError", "FormatError",
-           "MissingPackageError", "Model", "OutOfMemoryError", "Segment", "UnsupportedError", "predict"]
+__all__ = ["Answer", "Classifier", "Event", "Interface", "Stream", "ArgumentError", "ArgumentTypeError", "CancelledError", "Error", "FileError", "FormatError",
+           "MissingPackageError", "Model", "OutOfMemoryError", "Report", "Segment", "UnsupportedError", "adapt",
+           "evaluate", "extract", "predict", "test", "train"]
+
+
+_LATER = {"Classifier": "_scikit", "Interface": "_interface", "Stream": "_stream", "Event": "_stream"}
 
 
 def __getattr__(name: str):
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module("." + _LATER[name], __name__), name)
     if name == "__version__":
         from ._library import ser, text
 
         return text(ser().ser_version())
     raise AttributeError(f"module 'ser' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

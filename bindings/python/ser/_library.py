@@ -53,6 +53,16 @@ class FeatureArray(c.Structure):
                 ("reserved", c.c_uint64 * 4)]
 
 
+class Event(c.Structure):
+    _fields_ = [("kind", c.c_int), ("final", c.c_int), ("start_s", c.c_double), ("end_s", c.c_double), ("label", c.c_int),
+                ("confidence", c.c_float), ("scores", c.c_float * MAX_LABELS), ("reserved", c.c_uint64 * 8)]
+
+
+class StreamSettings(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("sample_rate_hz", c.c_int), ("n_channels", c.c_int), ("pause_s", c.c_double),
+                ("update_s", c.c_double)]
+
+
 class Epoch(c.Structure):
     _fields_ = [("part", c.c_char_p), ("network", c.c_size_t), ("n_networks", c.c_size_t), ("epoch", c.c_size_t),
                 ("n_epochs", c.c_size_t), ("train_loss", c.c_double), ("train_accuracy", c.c_double),
@@ -72,7 +82,6 @@ class Listener(c.Structure):
 
 _p, _err = c.c_void_p, POINTER(ErrorText)
 _result, _options, _array = POINTER(Result), POINTER(PredictOptions), POINTER(FeatureArray)
-_strings = POINTER(c.c_char_p)
 
 # Of libser: what is returned, and of what.
 SER = {
@@ -95,8 +104,11 @@ SER = {
     "ser_features_file": (c.c_int, [_p, c.c_char_p, c.c_int, _array, _err]),
     "ser_features_bytes": (c.c_int, [_p, _p, c.c_size_t, c.c_int, _array, _err]),
     "ser_feature_array_release": (None, [_array]),
-    "ser_session_set_baseline": (c.c_int, [_p, _strings, c.c_size_t, _err]),
-    "ser_session_copy_baseline": (c.c_int, [_p, _p, _err]),
+    "ser_stream_open": (c.c_int, [POINTER(_p), _p, POINTER(StreamSettings), _err]),
+    "ser_stream_push": (c.c_int, [_p, POINTER(c.c_float), c.c_size_t, _err]),
+    "ser_stream_finish": (c.c_int, [_p, _err]),
+    "ser_stream_next": (POINTER(Event), [_p]),
+    "ser_stream_close": (None, [POINTER(_p)]),
 }
 # Of libser-run.
 RUN = {

@@ -8,16 +8,13 @@ import os
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
 import numpy as np
 
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError, Error
 from ._sound import Path, as_recording, is_path, name_of, path_bytes
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 _NOTES = {1: "silence", 2: "no voice"}
 _PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -153,28 +150,20 @@ class Model:
     def __init__(self, path: Optional[Path] = None, *, precision: str = "auto", engine: str = "onednn",
                  encoder: Union[None, Path, Sequence[Path]] = None) -> None:
         self._handle: Optional[Handle] = None
-        self._args = (path, precision, engine, encoder)
-        settings = lib.Settings()
-        lib.ser().ser_settings_init(c.byref(settings), c.sizeof(settings))
-        settings.precision = _word(precision, _PRECISIONS, "precision")
-        settings.engine = _word(engine, _ENGINES, "engine")
-        names = [] if encoder is None else [encoder] if is_path(encoder) else encoder
-        if not isinstance(names, (list, tuple)):
-            raise ArgumentTypeError(f"encoder is a {type(encoder).__name__}: give a folder, or a list of them")
-        encoders = [path_bytes(e, "encoder") for e in names]
-        kept = lib.strings(encoders)
-        settings.encoders, settings.n_encoders = kept, len(encoders)
+        self._args: Any = (path, precision, engine, encoder)
+        settings = _settings(precision, engine, encoder)
         self.path = None if path is None else os.fsdecode(path_bytes(path, "the model's path"))
         file = self.path
         if file and os.path.exists(os.path.join(file, "model.safetensors")):
             file = os.path.join(file, "model.safetensors")
-        self._open(None if file is None else path_bytes(file), settings)
-        self._labels = [lib.text(lib.ser().ser_model_label(self._live().model, i)) for i in range(len(self))]
+        name = None if file is None else path_bytes(file)
+        self._open(lambda model, err: lib.ser().ser_model_open(model, name, c.byref(settings), err))
 
-    def _open(self, path: Optional[bytes], settings: Any) -> None:
+    def _open(self, open_it: Callable[[Any, Any], int]) -> None:
         handle, err = Handle(), lib.ErrorText()
-        lib.check(lib.ser().ser_model_open(c.byref(handle.model), path, c.byref(settings), c.byref(err)), err, self.path or "")
+        lib.check(open_it(c.byref(handle.model), c.byref(err)), err, self.path or "")
         self._handle = handle
+        self._labels = [lib.text(lib.ser().ser_model_label(self._live().model, i)) for i in range(len(self))]
 
     # ---- what it is ----
 
@@ -338,26 +327,29 @@ class Model:
             except Error as e:
                 return Answer(file=name_of(item), error=e)
 
-        told = _teller(progress, len(items))
+        told, answers = _teller(progress, len(items)), []  # type: Any, list[Answer]
         with ThreadPoolExecutor(n_workers, "ser") as pool:
             futures = [pool.submit(one, item) for item in items]
             try:
-                return list(_collected(futures, told))
+                for future in futures:
+                    answers.append(future.result())
+                    told(len(answers))
+                return answers
             except BaseException:
                 stop.cancelled = True
-                for f in futures:
-                    f.cancel()
+                for future in futures:
+                    future.cancel()
                 raise
             finally:
                 told(-1)
 
-    def features_of(self, recording: Any, rate: Optional[int] = None, *, pooled: bool = False) -> np.ndarray:
+    def features_of(self, recording: Any, rate: Optional[int] = None, *, pooled: bool = False, jobs: int = 0) -> np.ndarray:
         """What the model reads of a recording, float32: shape (n_frames, n_dims); ``pooled``: (n_dims,), for each hidden
         state (or log-mel, ...) mean and deviation over all frames, then over the active ones. `recording` as in `predict`.
         """
         data, is_file = as_recording(recording, rate)
-        handle = self._live()
-        session = self._session(handle, 0)
+        handle, n_threads = self._live(), check_jobs(jobs)
+        session = self._session(handle, n_threads)
         array, err, ser = lib.FeatureArray(), lib.ErrorText(), lib.ser()
         try:
             if is_file:
@@ -371,7 +363,19 @@ class Model:
             return np.ctypeslib.as_array(array.values, shape).copy()
         finally:
             ser.ser_feature_array_release(c.byref(array))
-            self._give_back(handle, 0, session)
+            self._give_back(handle, n_threads, session)
+
+
+def _settings(precision: Any, engine: Any, encoder: Any) -> Any:
+    settings = lib.Settings()
+    lib.ser().ser_settings_init(c.byref(settings), c.sizeof(settings))
+    settings.precision = _word(precision, _PRECISIONS, "precision")
+    settings.engine = _word(engine, _ENGINES, "engine")
+    names = [] if encoder is None else [encoder] if is_path(encoder) else encoder
+    if not isinstance(names, (list, tuple)):
+        raise ArgumentTypeError(f"encoder is a {type(encoder).__name__}: give a folder, or a list of them")
+    settings.encoders, settings.n_encoders = lib.strings([path_bytes(e, "encoder") for e in names]), len(names)
+    return settings
 
 
 def _reopen(path: Any, precision: str, engine: str, encoder: Any) -> Model:
@@ -385,12 +389,6 @@ def _listed(recordings: Any) -> list[Any]:
         return list(recordings)
     except TypeError as e:
         raise ArgumentTypeError(f"recordings is a {type(recordings).__name__}: give a list") from e
-
-
-def _collected(futures: list["Future[Answer]"], told: Callable[[int], Any]) -> Iterator[Answer]:
-    for i, future in enumerate(futures):
-        yield future.result()
-        told(i + 1)
 
 
 def _teller(progress: Any, total: int) -> Callable[[int], Any]:

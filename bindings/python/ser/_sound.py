@@ -42,7 +42,7 @@ def name_of(x: Any) -> str:
     return os.fsdecode(x) if is_path(x) else ""
 
 
-def _check_rate(rate: Any) -> int:
+def check_rate(rate: Any) -> int:
     if isinstance(rate, (bool, np.bool_)) or not isinstance(rate, (int, float, np.integer, np.floating)):
         raise ArgumentTypeError(f"rate is a {type(rate).__name__}: give the samples per second, such as rate=16000")
     if not 1000 <= rate <= 768000 or rate != int(rate):
@@ -54,7 +54,7 @@ def wav_bytes(x: Any, rate: Any) -> bytes:
     """A WAV file of samples x, shape (n,) or (n, channels): uint8, int16, int32, or float of nominal range [-1, 1]."""
     if rate is None:
         raise ArgumentError("rate is missing: give the samples per second of the array, such as rate=16000")
-    rate = _check_rate(rate)
+    rate = check_rate(rate)
     try:
         x = np.asarray(x)
     except Exception as e:  # whatever an object's own conversion raises

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""ser.Interface: tables with audformat's index, the same scores as the command line's. ser.Stream: events of pushed samples."""
+import os, unittest
+
+import numpy as np
+
+import ser
+from common import SPEECH, Case, run, samples, tone, write_wav
+
+try:
+    import pandas as pd
+except ImportError:
+    pd = None
+try:
+    import audformat
+except ImportError:
+    audformat = None
+
+
+@unittest.skipUnless(pd is not None, "needs pandas")
+class Tables(Case):
+    def setUp(self):
+        super().setUp()
+        self.x, self.rate = samples(SPEECH)
+        self.twice = np.concatenate([self.x, self.x])[:, 0] / np.float32(32768)
+        write_wav("twice.wav", self.twice, self.rate)
+        self.s = ser.Interface()
+
+    def test_files(self):
+        t = self.s.process_files([SPEECH, "missing.wav"])
+        self.assertEqual(list(t.index.names), ["file", "start", "end"])
+        self.assertEqual(t.index[0][0], SPEECH)
+        self.assertEqual((t.index.dtypes["start"], t.index.dtypes["end"]), ("timedelta64[ns]",) * 2)
+        want = ser.predict(SPEECH)
+        self.assertEqual({k: t.iloc[0][k] for k in want.scores}, want.scores)
+        self.assertEqual(t.iloc[0]["label"], want.label)
+        self.assertAlmostEqual(t.index[0][2].total_seconds(), want.duration, 6)
+        self.assertIn("missing.wav", t.iloc[1]["error"])
+        self.assertEqual(self.s.process_file("twice.wav", root=self.dir).index[0][0], "twice.wav")
+
+    def test_folder_signal_and_what_is_wrong(self):
+        os.mkdir("in"), write_wav("in/b.wav", tone(300)), write_wav("in/a.wav", tone(500))
+        with open("in/notes.txt", "w") as f:
+            f.write("no recording")
+        self.assertEqual([os.path.basename(f) for f in self.s.process_folder("in", filetype="wav").index.get_level_values("file")], ["a.wav", "b.wav"])
+        t = self.s.process_signal(self.x.T, self.rate, file="x")
+        self.assertEqual(t.iloc[0]["confidence"], ser.predict(SPEECH).confidence)
+        for call in (lambda: self.s.process_files("a.wav"), lambda: self.s.process_index(5), lambda: self.s.process_folder("missing"),
+                     lambda: self.s.process_index(pd.Index(["a"], name="recording"))):
+            with self.assertRaises(ser.ArgumentError):
+                call()
+
+    @unittest.skipUnless(audformat, "needs audformat")
+    def test_an_audformat_csv_goes_in_and_comes_out(self):
+        with open("in.csv", "w") as f:
+            f.write("file,start,end\ntwice.wav,0 days 00:00:00,\n")
+        t = self.s.process_index(audformat.utils.read_csv("in.csv"))
+        self.assertTrue(audformat.is_segmented_index(t.index))
+        with self.assertRaises(ser.UnsupportedError):
+            self.s.process_index(t.index)
+        t.to_csv("out.csv")
+        back = audformat.utils.read_csv("out.csv")
+        audformat.assert_index(back.index)
+        self.assertEqual(list(back.index), list(t.index))
+
+
+class Streams(Case):
+    def test_events(self):
+        x, rate = samples(SPEECH)
+        pause = np.zeros((rate, 1), np.int16)
+        sound = np.concatenate([pause, x, pause])
+        stream = ser.Stream(rate=rate)
+        events = stream.push(sound[i:i + 5000] for i in range(0, len(sound), 5000)) + stream.finish()
+        self.assertEqual([e.event for e in events if e.event != "measurement"], ["speech_start", "speech_end"])
+        end = events[-1] if events[-1].event == "speech_end" else [e for e in events if e.event == "speech_end"][0]
+        self.assertIn(end.label, [*ser.Model().labels, "uncertain"])
+        self.assertAlmostEqual(sum(end.scores.values()), 1, 5)
+        whole = ser.Stream(rate=rate)
+        floats = (sound[:, 0] / 32768).astype(np.float32)
+        again = [e for e in whole.push(floats) + whole.finish() if e.final]
+        self.assertEqual(again, [e for e in events if e.final])
+
+    def test_what_is_wrong(self):
+        stream = ser.Stream()
+        for kind, x in ((ser.ArgumentError, np.zeros((5, 2), np.float32)), (ser.ArgumentTypeError, np.zeros(5, np.int64)), (ser.ArgumentTypeError, "x"),
+                        (ser.ArgumentTypeError, None)):
+            with self.assertRaises(kind):
+                stream.push(x)
+        with self.assertRaises(ser.FormatError):
+            stream.push(np.full(16000, np.nan, np.float32))
+        stream.close(), stream.close()
+        for call in (lambda: stream.push(np.zeros(5, np.float32)), stream.finish, lambda: ser.Stream(rate=0), lambda: ser.Stream(channels=0),
+                     lambda: ser.Stream(pause="x"), lambda: ser.Stream(update=-1), lambda: ser.Stream(pause=1e9)):
+            with self.assertRaises(ser.ArgumentError):
+                call()
+        over = ser.Stream()
+        over.finish()
+        self.assertEqual(over.finish(), [])
+        with self.assertRaisesRegex(ser.ArgumentError, "over"):
+            over.push(np.zeros(5, np.float32))
+
+
+if __name__ == "__main__":
+    unittest.main()
