@@ -168,34 +168,49 @@ static double or_none(size_t n)
     return n ? (double)n : NAN;
 }
 
-static void append_fold(ser_text *t, const ser_run_fold *f)
+/* Columns of the folds' table that some models have no number for. */
+typedef struct fold_columns {
+    bool validation, kept_epoch;
+} fold_columns;
+
+static void append_fold(ser_text *t, const ser_run_fold *f, fold_columns has)
 {
     ser_text_append(t, f->combined ? "<tr class=\"total\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
     ser_append_xml(t, f->name);
     ser_text_append(t, "</th>");
     append_number(t, or_none(f->n_train), 0);
-    append_number(t, or_none(f->n_validation), 0);
+    if (has.validation)
+        append_number(t, or_none(f->n_validation), 0);
     append_number(t, or_none(f->n_test), 0);
     ser_html_share(t, f->ua / 100);
     ser_html_share(t, f->wa / 100);
     ser_html_share(t, f->f1 / 100);
     append_number(t, f->loss, 3);
-    append_number(t, or_none(f->kept_epoch), 0);
-    append_number(t, f->seconds, 0);
+    if (has.kept_epoch)
+        append_number(t, or_none(f->kept_epoch), 0);
+    append_number(t, f->seconds, f->seconds < 10 ? 1 : 0);
     ser_text_append(t, "</tr>\n");
 }
 
 static void append_folds(page *p)
 {
+    fold_columns has = {false, false};
     if (!p->r->n_folds)
         return;
-    ser_text_append(p->t, "<section><h2>Folds</h2>\n<table><thead><tr><th>Fold</th><th>Training</th>"
-                          "<th>Validation</th><th>Test</th><th>UA</th><th>WA</th><th>F1</th><th>Loss</th>"
-                          "<th>Kept epoch</th><th>Seconds</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < p->r->n_folds; i++) {
+        has.validation |= p->r->folds[i].n_validation > 0;
+        has.kept_epoch |= p->r->folds[i].kept_epoch > 0;
+    }
+    ser_text_appendf(p->t,
+                     "<section><h2>Folds</h2>\n<table><thead><tr><th>Fold</th><th>Training</th>%s"
+                     "<th>Test</th><th>UA</th><th>WA</th><th>F1</th><th>Loss</th>%s<th>Seconds</th></tr>"
+                     "</thead>\n<tbody>\n",
+                     has.validation ? "<th>Validation</th>" : "",
+                     has.kept_epoch ? "<th>Kept epoch</th>" : "");
     for (int combined = 0; combined < 2; combined++)
         for (size_t i = 0; i < p->r->n_folds; i++)
             if (p->r->folds[i].combined == combined)
-                append_fold(p->t, &p->r->folds[i]);
+                append_fold(p->t, &p->r->folds[i], has);
     ser_text_append(p->t, "</tbody></table></section>\n");
 }
 
@@ -247,11 +262,11 @@ static void append_cross_classes(page *p)
     const ser_matrix *m = &cross->matrix;
     if (!m->n_truths)
         return;
-    ser_text_append(p->t,
-                    "<section><h2>Each emotion</h2>\n<p class=\"note\">Precision, recall and F1 are those "
-                    "among the shared emotions.</p>\n<table><thead><tr><th>Truth</th>"
-                    "<th class=\"word\">Answers that count as it</th><th>Such answers</th><th>Precision</th>"
-                    "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
+    ser_text_append(
+        p->t, "<section><h2>Each emotion</h2>\n<p class=\"note\">Precision, recall and F1 are those "
+              "among the shared emotions.</p>\n<table><thead><tr><th>Truth</th>"
+              "<th class=\"word\">Answers that count as it</th><th>Counted as right</th><th>Precision</th>"
+              "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < m->n_truths; i++) {
         const ser_class_figures *f = cross->classes[i].shared;
         ser_text_append(p->t, "<tr>");

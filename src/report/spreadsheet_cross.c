@@ -63,9 +63,12 @@ static void add_class(ser_book *b, lxw_worksheet *s, lxw_row_t row, size_t i)
 
 void ser_sheet_cross_classes(ser_book *b)
 {
-    static const ser_column columns[] = {{"Truth", 20, true},         {"Answers that count as it", 30, true},
-                                         {"Such answers", 14, false}, {"Precision", 12, false},
-                                         {"Recall", 12, false},       {"F1", 12, false},
+    static const ser_column columns[] = {{"Truth", 20, true},
+                                         {"Answers that count as it", 30, true},
+                                         {"Counted as right", 18, false},
+                                         {"Precision", 12, false},
+                                         {"Recall", 12, false},
+                                         {"F1", 12, false},
                                          {"Recordings", 12, false}};
     const ser_matrix *m = &b->report->cross->matrix;
     lxw_worksheet *s = m->n_truths ? ser_book_sheet(b, "Classes") : NULL;

@@ -307,7 +307,9 @@ static ser_status add_layers_note(adapt_job *k, ser_error *err)
     append_blocks(&t, &k->source.spec, sets[chosen]);
     ser_text_append(&t, " rather than ");
     append_blocks(&t, &k->source.spec, sets[!chosen]);
-    ser_text_appendf(&t, ": there the unadapted model sees both corpora closer, LMMD %.3f rather than %.3f",
+    ser_text_appendf(&t,
+                     ": the two corpora lie closer together in them before adaptation (distance LMMD %.3f "
+                     "rather than %.3f)",
                      m->distance[chosen], m->distance[!chosen]);
     return add_note(k, false, &t, err);
 }
@@ -317,12 +319,13 @@ static ser_status add_notes(adapt_job *k, ser_error *err)
     const ser_adaptation *a = &k->adaptation;
     ser_text kept = {0}, unlabelled = {0}, heard = {0};
     ser_text_appendf(&kept, "Kept: the %s model; %s", a->kept_adapted ? "adapted" : "unadapted", a->reason);
-    ser_text_appendf(&unlabelled, "Recordings of %s were used without their labels%s%s",
-                     k->target.corpus->name,
-                     k->normalize == SER_NORMALIZE_NONE ? "" : ": to standardise features by ",
-                     k->normalize == SER_NORMALIZE_NONE      ? ""
-                     : k->normalize == SER_NORMALIZE_SPEAKER ? "speaker, and to adapt to"
-                                                             : "corpus, and to adapt to");
+    ser_text_appendf(
+        &unlabelled, "Recordings of %s were used without their labels%s%s", k->target.corpus->name,
+        k->normalize == SER_NORMALIZE_NONE ? ""
+                                           : " to adapt the model, and to standardise the features of each ",
+        k->normalize == SER_NORMALIZE_NONE      ? ""
+        : k->normalize == SER_NORMALIZE_SPEAKER ? "speaker"
+                                                : "corpus");
     ser_status st = add_note(k, false, &kept, err);
     if (st == SER_OK)
         st = add_layers_note(k, err);

@@ -116,6 +116,7 @@ static void test_page(void)
     CHECK_OK(ser_run_page(&t, &r, &err), &err);
     CHECK(count(t.s, "<svg") == 4 && !strstr(t.s, "<script"));
     CHECK(strstr(t.s, "share no speaker and no recording") && strstr(t.s, "UA, 3 seeds"));
+    CHECK(strstr(t.s, "<th>Validation</th>") && strstr(t.s, "<th>Kept epoch</th>"));
     CHECK(strstr(t.s, "Fold 10<") && strstr(t.s, "--batch_size") &&
           strstr(t.s, "The most confident mistakes"));
     CHECK(strstr(t.s, "<tr class=\"total\"><th scope=\"row\">average of all</th>"));
@@ -151,6 +152,7 @@ static void test_leaks(void)
     CHECK_OK(ser_run_page(&t, &r, &err), &err);
     CHECK(strstr(t.s, "speakers cannot be told") && !strstr(t.s, "share no speaker") &&
           !strstr(t.s, "box good"));
+    CHECK(strstr(t.s, "<h2>Folds") && !strstr(t.s, "<th>Validation</th>") && !strstr(t.s, "<th>Kept epoch"));
     ser_text_clear(&t);
     ser_append_run(&t, &r, (ser_style){.width = 80});
     CHECK(strstr(t.s, "speakers cannot be told"));
