@@ -118,6 +118,11 @@ static ser_status put_tuned_head(train_job *k, ser_model_data *model, json_t *or
     model->min_confidence = k->tuning.min_confidence;
     json_object_del(origin, "plain");
     json_object_set(origin, "parts_left_out", k->tuning.figures);
+    json_object_set_new(origin, "temperature", json_real((double)k->tuning.temperature));
+    json_object_set_new(origin, "min_confidence", json_real(k->tuning.min_confidence));
+    json_object_set_new(origin, "ece", json_real(k->tuning.ece));
+    json_object_set_new(origin, "right", json_real(k->tuning.right));
+    json_object_set_new(origin, "right_above", json_real(k->tuning.right_above));
     return SER_OK;
 }
 

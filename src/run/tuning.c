@@ -131,11 +131,11 @@ static void tell_epoch(void *context, const ser_tune_epoch *e)
         k->host->listener.on_epoch(k->host->listener.context, &info);
 }
 
-/* What few corpora ask for is told apart by what those corpora sound like, and answered too often elsewhere.
- */
-static void discount_rare(const work *k, ser_tune_net *net)
+/* What few corpora ask for is told apart by what those corpora sound like, and answered too often elsewhere;
+ * plain speech, of which none of them has much, is neutral. In logits, found on corpora left out. */
+static void correct_bias(const work *k, ser_tune_net *net)
 {
-    const double per_octave = 0.7; /* in logits: docs/strangers.md */
+    const double per_octave = 0.7, neutral = 0.4;
     const ser_tune_tensor *bias = ser_tune_net_find(net, "head.bias");
     uint64_t learned = 0; /* parts */
     for (size_t i = 0; i < k->crops->n_learned; i++)
@@ -148,6 +148,8 @@ static void discount_rare(const work *k, ser_tune_net *net)
         }
         if (n_with > 0)
             net->values[bias->at + l] += (float)(per_octave * log2(n_with / n));
+        if (strcmp(k->corpus->labels[l], "neutral") == 0)
+            net->values[bias->at + l] += (float)neutral;
     }
 }
 
@@ -169,7 +171,7 @@ static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
     if (st == SER_OK)
         st = ser_fine_tune(net, NULL, k->crops, &k->tuning, err);
     if (st == SER_OK)
-        discount_rare(k, *net);
+        correct_bias(k, *net);
     ser_text_release(&state);
     return st;
 }
@@ -193,23 +195,47 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The temperature, and the confidence that two thirds of the answers have. */
+/* The temperature, the confidence that two thirds of the answers have, and what both are worth. */
 static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 {
     const answers *a = &k->all;
-    float *confidence = ser_alloc(a->n, sizeof *confidence), scores[SER_MAX_LABELS];
-    if (!confidence)
-        return ser_fail_nomem(err);
-    out->temperature = ser_temperature_fit(a->logits, a->label, a->n, a->n_labels);
-    for (size_t i = 0; i < a->n; i++) {
-        memcpy(scores, a->logits + i * a->n_labels, a->n_labels * sizeof *scores);
-        ser_softmax(scores, a->n_labels, out->temperature);
-        confidence[i] = scores[ser_argmax(scores, a->n_labels)];
+    ser_reliability reliability;
+    size_t n_right = 0, n_right_above = 0, n_above = 0;
+    float *scores = ser_alloc(a->n, a->n_labels * sizeof *scores),
+          *confidence = ser_alloc(a->n, sizeof *confidence);
+    ser_status st =
+        a->n ? SER_OK
+             : ser_fail(
+                   err, SER_E_ARG,
+                   "no corpus that was left out has an emotion that others have: nothing can be calibrated");
+    if (st == SER_OK && (!scores || !confidence))
+        st = ser_fail_nomem(err);
+    if (st == SER_OK) {
+        out->temperature = ser_temperature_fit(a->logits, a->label, a->n, a->n_labels);
+        memcpy(scores, a->logits, a->n * a->n_labels * sizeof *scores);
+        for (size_t i = 0; i < a->n; i++) {
+            ser_softmax(scores + i * a->n_labels, a->n_labels, out->temperature);
+            confidence[i] =
+                scores[i * a->n_labels + (size_t)ser_argmax(scores + i * a->n_labels, a->n_labels)];
+        }
+        qsort(confidence, a->n, sizeof *confidence, compare_floats);
+        out->min_confidence = (double)confidence[a->n / 3];
+        ser_reliability_compute(&reliability, scores, a->label, a->n, a->n_labels);
+        for (size_t i = 0; i < a->n; i++) {
+            int best = ser_argmax(scores + i * a->n_labels, a->n_labels);
+            bool above = (double)scores[i * a->n_labels + (size_t)best] >= out->min_confidence,
+                 right = best == a->label[i];
+            n_right += right;
+            n_above += above;
+            n_right_above += above && right;
+        }
+        out->ece = reliability.ece;
+        out->right = (double)n_right / (double)a->n;
+        out->right_above = (double)n_right_above / (double)n_above;
     }
-    qsort(confidence, a->n, sizeof *confidence, compare_floats);
-    out->min_confidence = a->n ? (double)confidence[a->n / 3] : 0;
+    ser_free(scores);
     ser_free(confidence);
-    return SER_OK;
+    return st;
 }
 
 /* ---- beginning and end ---- */

@@ -15,7 +15,9 @@ typedef struct ser_run_tuning {
     char *encoder;         /* FOLDER/encoder: the tuned one, as a checkpoint */
     float temperature;     /* over the parts that were left out in turn */
     double min_confidence; /* two thirds of their answers lie above it */
-    json_t *figures;       /* of the parts left out */
+    double ece, right,
+        right_above; /* of those answers: calibration error in percent; shares of all and above it */
+    json_t *figures; /* of the parts left out */
 } ser_run_tuning;
 
 /* Encoder, layers and training by s; folder: where the tuned encoder and the states go. Each corpus is left

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Writes what a fine-tuned model's training measured on the corpora that it left out into docs/strangers.md and
+docs/model-card.md.
+
+  tools/make_strangers.py REPORT.json      report.json of the run folder of 'ser train --fine-tune'
+
+tools/make_builtin.sh calls it. Needs nothing but Python's own library."""
+import json, os, re, sys
+
+report = json.load(open(sys.argv[1]))
+root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+parts = report["parts_left_out"]
+names = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
+rows = ["| left out | recordings asked | UA, its own emotions | UA, all emotions |", "| --- | --- | --- | --- |"]
+for p in parts:
+    rows.append(f"| {names.get(p['left_out'], p['left_out'])} | {p['n']} | {p['ua_restricted']:.1f} | {p['ua_open']:.1f} |")
+mean = lambda key: sum(p[key] for p in parts) / len(parts)
+rows.append(f"| mean | | **{mean('ua_restricted'):.1f}** | **{mean('ua_open'):.1f}** |")
+table = "\n".join(rows) + (f"\n\nTemperature {report['temperature']:.2f}; below a confidence of {100 * report['min_confidence']:.0f} % an "
+                           f"answer is *uncertain*, which leaves two thirds of these recordings with a label: "
+                           f"{100 * report['right_above']:.0f} % of those labels are right, of all answers {100 * report['right']:.0f} %. "
+                           f"Calibration error {report['ece']:.1f} %.")
+for page in ("strangers.md", "model-card.md"):
+    path = os.path.join(root, "docs", page)
+    text = open(path).read()
+    new = re.sub(r"(<!-- left out -->\n).*?(\n<!-- end -->)", lambda m: m.group(1) + table + m.group(2), text, flags=re.S)
+    assert "<!-- left out -->" in text, path
+    open(path, "w").write(new)
