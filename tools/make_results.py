@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every evaluation that docs/results.md and docs/model-card.md quote, and writes the tables into them.
+"""Runs every evaluation that docs/results.md quotes, and writes the table into it.
 
   tools/make_results.py PATH_OF_SER DATA_DIR WHISPER_FOLDER [OUTPUT_FOLDER]
 
@@ -15,7 +15,6 @@ FOLDS = {c: os.path.join(DATA, "emobox", c + "_test_folds.csv") for c in ("emodb
 
 EMODB = ["--data", "EMODB", "--feature-type", "WHISPER"]
 RAVDESS = ["--data", "RAVDESS", "--feature-type", "WHISPER"]
-BOTH = ["--data", "EMODB+RAVDESS", "--feature-type", "WHISPER", "--layers", "2,3,4", "--pooling", "all", "--c", "30"]
 EMOBOX = {"EMODB": ["--protocol", "emobox", "--folds", FOLDS["emodb"]], "RAVDESS": ["--protocol", "emobox", "--folds", FOLDS["ravdess"]]}
 
 TIMNET, COMBINED = ["--model-type", "timnet"], ["--model-type", "linear+timnet"]
@@ -53,10 +52,6 @@ RESULTS = [
     ("emodb-mfcc-timnet", ["--data", "EMODB", "--feature-type", "MFCC"] + EMOBOX["EMODB"] + TIMNET, "EMO-DB, emobox, MFCC, timnet", None, ""),
     ("ravdess-mfcc-timnet", ["--data", "RAVDESS", "--feature-type", "MFCC"] + EMOBOX["RAVDESS"] + TIMNET, "RAVDESS, emobox, MFCC, timnet", None, ""),
 ]
-TRAVEL = [("1,2,3", "all", "30"), ("2,3,4", "all", "30"), ("1,2,3,4", "all", "30"), ("3,4", "all", "30"), ("2,3,4", "all", "10"),
-          ("2,3,4", "all", "300"), ("2,3,4", "both", "30"), ("2,3,4", "both", "300")]
-CONDITIONS = [("none", "as recorded"), ("noise", "pink noise at 10 dB"), ("telephone", "telephone band, 8 kHz"), ("echo", "room echo, 0.5 s"),
-              ("quiet", "30 dB quieter, 16 bit"), ("clipped", "5 % of the samples clipped")]
 
 
 def evaluate(name, args):
@@ -73,16 +68,6 @@ def command(args):
     return "`ser evaluate " + " ".join(os.path.basename(a) if os.path.isabs(a) else a for a in args) + "`"
 
 
-def recall_of(report, prefix):
-    """UA of the recordings of one corpus in a joint evaluation, over the emotions it has."""
-    right, n = {}, {}
-    for p in report["predictions"]:
-        if p["file"].startswith(prefix):
-            n[p["label"]] = n.get(p["label"], 0) + 1
-            right[p["label"]] = right.get(p["label"], 0) + (p["predicted"] == p["label"])
-    return 100 * sum(right[e] / n[e] for e in n) / len(n)
-
-
 def results_table():
     lines = ["| corpus and protocol | UA (95 % interval) | WA | macro F1 | calibration error | to reach | published | command |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
@@ -90,54 +75,6 @@ def results_table():
         r = evaluate(name, args)
         lines.append("| %s | **%.1f** (%.1f to %.1f) | %.1f | %.1f | %.1f %% | %s | %s | %s |" % (
             what, r["ua"], *r["ua_ci95"], r["wa"], r["f1"], r["ece"], "" if target is None else "%.1f" % target, published, command(args)))
-    return lines
-
-
-def conditions_table():
-    args = BOTH + ["--protocol", "group-kfold=6"]
-    lines = ["| recordings | UA, nine emotions | EMO-DB's | RAVDESS's | WA | calibration error |", "| --- | --- | --- | --- | --- | --- |"]
-    for condition, what in CONDITIONS:
-        extra = [] if condition == "none" else ["--test-condition", condition]
-        r = evaluate("both-" + condition, args + extra)
-        lines.append("| %s | %.1f (%.1f to %.1f) | %.1f | %.1f | %.1f | %.1f %% |" % (
-            what, r["ua"], *r["ua_ci95"], recall_of(r, "EMODB/"), recall_of(r, "RAVDESS/"), r["wa"], r["ece"]))
-    return lines + ["", "Command: " + command(args) + ", with `--test-condition`."]
-
-
-def shared_corpus():
-    """A CSV of both corpora's six shared emotions, with the corpus as fold: who is trained on one is tested on the other."""
-    letters = dict(W="angry", E="disgust", A="fear", F="happy", T="sad", N="neutral")
-    numbers = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust"}
-    rows = []
-    for folder, _, files in sorted(os.walk(os.path.join(DATA, "emodb"))):
-        rows += [(os.path.join(folder, f), letters[f[5]], "EMODB/" + f[:2], 1) for f in sorted(files) if len(f) > 7 and f[5] in letters]
-    for folder, _, files in sorted(os.walk(os.path.join(DATA, "ravdess"))):
-        rows += [(os.path.join(folder, f), numbers[f[6:8]], "RAVDESS/" + f[18:20], 2) for f in sorted(files) if f[6:8] in numbers]
-    path = os.path.join(OUT, "shared.csv")
-    with open(path, "w") as f:
-        f.write("file,emotion,speaker,fold\n")
-        f.writelines("%s,%s,%s,%d\n" % row for row in rows)
-    return path
-
-
-def travel_table():
-    path = shared_corpus()
-    lines = ["| layers | statistics of | c | RAVDESS to EMO-DB | EMO-DB to RAVDESS | mean |", "| --- | --- | --- | --- | --- | --- |"]
-    for layers, pooling, c in TRAVEL:
-        args = ["--data", path, "--feature-type", "WHISPER", "--protocol", "emobox", "--layers", layers, "--pooling", pooling, "--c", c]
-        r = evaluate("travel-%s-%s-%s" % (layers.replace(",", ""), pooling, c), args)
-        ua = [f["ua"] for f in r["folds"]]
-        lines.append("| %s | %s frames | %s | %.1f | %.1f | %.1f |" % (layers, "all" if pooling == "all" else "all and active", c, ua[0], ua[1], sum(ua) / 2))
-    return lines + ["", "Command: `ser evaluate --data shared.csv --feature-type WHISPER --protocol emobox --layers L --pooling P --c C`,"
-                    " where the fold of `shared.csv` is the corpus."]
-
-
-def per_class_table():
-    r = evaluate("both-none", BOTH + ["--protocol", "group-kfold=6"])
-    lines = ["| emotion | recall | precision | recordings |", "| --- | --- | --- | --- |"]
-    for i, label in enumerate(r["labels"]):
-        row, column = r["confusion"][i], [c[i] for c in r["confusion"]]
-        lines.append("| %s | %.1f %% | %.1f %% | %d |" % (label, 100 * row[i] / sum(row), 100 * column[i] / max(sum(column), 1), sum(row)))
     return lines
 
 
@@ -164,5 +101,3 @@ machine = evaluate(RESULTS[0][0], RESULTS[0][1])
 facts = ["Measured with ser %s on %s, precision %s, %d threads, seed %d." % (
     machine["version"], machine["cpu"], machine["precision"], machine["jobs"], machine["seed"])]
 fill(os.path.join(ROOT, "docs/results.md"), {"results": results_table(), "machine": facts})
-fill(os.path.join(ROOT, "docs/model-card.md"), {"machine": facts, "travel": travel_table()})
-fill(os.path.join(ROOT, "docs/model-card.md"), {"conditions": conditions_table(), "per class": per_class_table()})
