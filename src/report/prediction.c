@@ -236,11 +236,32 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
 /* ---- text ---- */
 
 /* "angry 93 %", or the note where there is no label, in a field as wide where padded. */
+/* "uncertain: neutral 34 %, sad 29 %": what it may be, rather than a bare winner. */
+static void append_doubt(ser_text *t, const ser_prediction_form *form, int label, const float *scores)
+{
+    int second = label == 0;
+    for (int i = 0; (size_t)i < form->n_labels; i++)
+        if (i != label && scores[i] > scores[second])
+            second = i;
+    ser_text_append(t, "uncertain: ");
+    ser_append_line(t, form->labels[label], 0, form->style.utf8);
+    ser_text_appendf(t, " %.0f %%", 100.0 * (double)scores[label]);
+    if (form->n_labels < 2)
+        return;
+    ser_text_append(t, ", ");
+    ser_append_line(t, form->labels[second], 0, form->style.utf8);
+    ser_text_appendf(t, " %.0f %%", 100.0 * (double)scores[second]);
+}
+
 static void append_label(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
                          size_t width, const char *note, bool padded)
 {
     enum { PERCENT = 6 };
     const char *name = label_of(form, label, scores);
+    if (name && name != form->labels[label]) {
+        append_doubt(t, form, label, scores);
+        return;
+    }
     if (!name) {
         ser_append_left(t, note, padded ? width + PERCENT : 0, form->style);
         return;

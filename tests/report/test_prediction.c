@@ -123,7 +123,7 @@ static void test_events(void)
     CHECK(!json_object_get(o, "final") && strcmp(string(o, "label"), "uncertain") == 0);
     json_decref(o);
     ser_prediction_event_text(&t, &f, &e);
-    CHECK(strcmp(t.s, "      0:00.0 –     0:02.0  uncertain  50 %\n") == 0);
+    CHECK(strcmp(t.s, "      0:00.0 –     0:02.0  uncertain: happy 50 %, angry 25 %\n") == 0);
     ser_text_release(&t);
 }
 
