@@ -8,6 +8,7 @@
 #include "cli/predict_share.h"
 #include "cli/progress.h"
 #include "io/file.h"
+#include "report/annotation.h"
 #include "report/escape.h"
 #include "report/pictures.h"
 #include "report/prediction.h"
@@ -23,14 +24,16 @@ static const char *shard_text;
 static bool timeline, follow, quiet, verbose;
 static long n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_AUTO;
+static ser_annotation annotation; /* SER_N_ANNOTATIONS: another format */
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 'm', "model", &model_path, "FILE",
      "model that answers: a file, or a run folder (default: the one built in)"},
-    {SER_OPTION_CHOICE, 'f', "format", &format_name, "text|json|csv",
-     "text with bars, one JSON object per line, or CSV"},
+    {SER_OPTION_CHOICE, 'f', "format", &format_name, "text|json|csv|" SER_ANNOTATION_WORDS,
+     "text with bars, one JSON object per line, CSV, or with --timeline what other tools read"},
     {SER_OPTION_STRING, 'o', "output", &output_path, "FILE",
-     "write there, and only when all is done, instead of to standard output"},
+     "write there, and only when all is done, instead of to standard output; a folder for several recordings "
+     "in a format that has one a file"},
     {SER_OPTION_STRING, 0, "shard", &shard_text, "I/N",
      "only the Ith of N shares of the recordings, into -o FILE; 'ser merge' joins them"},
     {SER_OPTION_FLAG, 't', "timeline", &timeline, NULL, "the emotion over time, as segments"},
@@ -83,6 +86,8 @@ typedef struct printing {
     ser_predict_share *share; /* NULL: no shard */
     ser_status picture;       /* whether it could be drawn */
     bool listens;             /* to the wish to stop: from the first report on */
+    bool apart;               /* each recording's annotation is a file of its own */
+    ser_status annotated;     /* whether those could be written */
 } printing;
 
 static bool is_format(const char *name)
@@ -115,10 +120,49 @@ static void write_error(printing *p, const char *name, const char *text)
     p->counts.n_failed++;
 }
 
-static void write_result(printing *p, const char *name, const ser_result *r)
+/* FOLDER/NAME.TextGrid, NAME being the path below a folder that was named, or a file's name. */
+static ser_status write_apart(const ser_input *input, const ser_text *t, ser_error *err)
+{
+    const char *slash = strrchr(input->name, '/');
+    const char *name = input->relative ? input->name + input->relative : slash ? slash + 1 : input->name;
+    const char *base = strrchr(name, '/'), *dot = strrchr(base ? base : name, '.');
+    ser_text path = {0};
+    ser_text_appendf(&path, "%s/%.*s%s", output_path, dot ? (int)(dot - name) : (int)strlen(name), name,
+                     ser_annotation_suffix(annotation));
+    char *folder = path.failed ? NULL : ser_strndup(path.s, (size_t)(strrchr(path.s, '/') - path.s));
+    ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
+    if (st == SER_OK && access(path.s, F_OK) == 0)
+        st = ser_fail(err, SER_E_ARG, "%s: it is there already: name an empty folder", path.s);
+    if (st == SER_OK)
+        st = t->failed ? ser_fail_nomem(err) : ser_io_write(path.s, t->s, t->n, err);
+    ser_free(folder);
+    ser_text_release(&path);
+    return st;
+}
+
+static void write_annotation(printing *p, const ser_input *input, const ser_result *r)
 {
     ser_text t = {0};
-    if (is_format("json"))
+    ser_error err = {0};
+    if (p->apart || !ser_annotation_joins(annotation))
+        ser_annotation_begin(&t, annotation, &p->form);
+    ser_annotation_append(&t, annotation, &p->form, input->name, r);
+    ser_status st = p->apart ? write_apart(input, &t, &err) : SER_OK;
+    if (!p->apart && t.n)
+        fwrite(t.s, 1, t.n, p->out);
+    if (st != SER_OK)
+        ser_say("%s", err.text);
+    p->annotated = p->annotated == SER_OK ? st : p->annotated;
+    ser_text_release(&t);
+}
+
+static void write_result(printing *p, const ser_input *input, const ser_result *r)
+{
+    ser_text t = {0};
+    const char *name = input->name;
+    if (annotation != SER_N_ANNOTATIONS)
+        write_annotation(p, input, r);
+    else if (is_format("json"))
         ser_prediction_json(&t, &p->form, name, r);
     else if (is_format("csv"))
         ser_prediction_csv(&t, &p->form, name, r);
@@ -156,7 +200,7 @@ static void print_answer(void *context, size_t i, const ser_result *r, const ser
     ser_error err = {0};
     const char *name = p->inputs->items[i].name;
     if (r)
-        write_result(p, name, r);
+        write_result(p, &p->inputs->items[i], r);
     else
         write_error(p, name, failure->text);
     if (p->share)
@@ -246,10 +290,15 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
         voices[i] = voice->items[i].path;
     if (st == SER_OK)
         st = check_voice(model, voices, voice->n, err);
-    if (st == SER_OK && is_format("csv")) {
+    bool joined = annotation != SER_N_ANNOTATIONS && ser_annotation_joins(annotation);
+    if (st == SER_OK && (joined || is_format("csv"))) {
         ser_text header = {0};
-        ser_prediction_csv_header(&header, &p->form);
-        fwrite(header.s, 1, header.n, p->out);
+        if (joined)
+            ser_annotation_begin(&header, annotation, &p->form);
+        else
+            ser_prediction_csv_header(&header, &p->form);
+        if (header.n)
+            fwrite(header.s, 1, header.n, p->out);
         ser_text_release(&header);
     }
     if (st == SER_OK && p->share)
@@ -283,6 +332,11 @@ static void say_what_answers(const ser_model *model)
     ser_say("threads: %d", n_jobs ? (int)n_jobs : ser_n_cores());
 }
 
+static bool is_apart(const ser_inputs *inputs)
+{
+    return annotation != SER_N_ANNOTATIONS && !ser_annotation_joins(annotation) && inputs->n > 1;
+}
+
 /* output: NULL where out is standard output. */
 static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, double least,
                           const ser_output *output, ser_predict_share *share, size_t *n_failed,
@@ -309,6 +363,7 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
                            .style = style},
                   .out = out,
                   .share = share,
+                  .apart = is_apart(inputs),
                   .on_terminal = style.terminal};
     p.form.bars = count_all(&p) == 1;
     if (verbose)
@@ -322,6 +377,8 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
     if (st == SER_OK) {
         write_summary(&p, ser_clock_s() - since);
         st = p.picture == SER_OK ? SER_OK : ser_fail(err, p.picture, "the picture is missing");
+        if (p.annotated != SER_OK)
+            st = ser_fail(err, p.annotated, "some files are missing");
     }
     ser_model_close(&model);
     *n_failed += p.counts.n_failed;
@@ -365,6 +422,10 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
         *exit_status =
             ser_usage_error(&ser_command_predict,
                             "--picture: %s: its folder cannot be written to: choose another", picture_path);
+    else if (annotation != SER_N_ANNOTATIONS && (!timeline || shard_text))
+        *exit_status = ser_usage_error(&ser_command_predict, "--format %s %s", format_name,
+                                       shard_text ? "and --shard: leave one of them out"
+                                                  : "shows the emotion over time: give --timeline, too");
     else if (output_path && !can_write(output_path))
         *exit_status =
             ser_usage_error(&ser_command_predict,
@@ -431,12 +492,13 @@ static ser_status predict_to(const ser_inputs *inputs, const ser_inputs *voice, 
                              ser_predict_share *share, size_t *n_failed, ser_error *err)
 {
     ser_output file = {0};
-    ser_status st = output_path ? ser_output_open(&file, output_path, err) : SER_OK;
+    bool to_file = output_path && !is_apart(inputs);
+    ser_status st = to_file ? ser_output_open(&file, output_path, err) : SER_OK;
     if (st == SER_OK && share && !file.temporary_path)
         st = ser_fail(err, SER_E_ARG, "--shard: %s is no file that a manifest could be beside", output_path);
     if (st == SER_OK)
-        st = predict(inputs, voice, least, output_path ? &file : NULL, share, n_failed, err);
-    if (st == SER_OK && output_path)
+        st = predict(inputs, voice, least, to_file ? &file : NULL, share, n_failed, err);
+    if (st == SER_OK && to_file)
         st = ser_output_commit(&file, err);
     ser_output_abort(&file);
     return st;
@@ -457,6 +519,7 @@ static int run(int argc, char **argv)
         ser_option_list_release(&paths);
         return status;
     }
+    annotation = ser_annotation_from_name(format_name);
     check_usage(&paths, &least, &status);
     if (status == SER_EXIT_OK)
         check_shard(&paths, &shard, &status);
@@ -469,6 +532,9 @@ static int run(int argc, char **argv)
         if (st == SER_OK && picture_path && inputs.n > 1)
             st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu",
                           inputs.n);
+        if (st == SER_OK && is_apart(&inputs) && !output_path)
+            st = ser_fail(&err, SER_E_ARG, "--format %s has one recording a file: give -o FOLDER for %zu",
+                          format_name, inputs.n);
         if (st == SER_OK && shard.count && n_failed)
             st = ser_fail(&err, SER_E_IO, "nothing was written: a shard must find all that is named");
         if (st == SER_OK && shard.count)
