@@ -4,6 +4,8 @@
 #include "cli/progress.h"
 #include "corpus/known.h"
 
+#include <string.h>
+
 static ser_run_extract_settings settings;
 static ser_option_list encoders;
 static ser_run_kept kept;
@@ -88,6 +90,11 @@ static int check_usage(const ser_option_list *paths)
         return ser_usage_error(&ser_command_extract, "no output is named: give -o OUT.npy");
     if (!settings.output)
         return SER_EXIT_OK;
+    const char *ending = strrchr(settings.output, '.');
+    if (ending &&
+        (strcmp(ending, ".csv") == 0 || strcmp(ending, ".txt") == 0 || strcmp(ending, ".json") == 0))
+        return ser_usage_error(&ser_command_extract, "%s: features are written as NumPy arrays: name OUT.npy",
+                               settings.output);
     if (settings.data.corpus || settings.overwrite || settings.shard)
         return ser_usage_error(&ser_command_extract, "-o is for one recording, %s for corpora",
                                settings.data.corpus ? "--data"

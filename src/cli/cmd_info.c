@@ -252,19 +252,23 @@ static ser_status print_h5(const char *path, ser_error *err)
     return st;
 }
 
-/* What ser train leaves: its models. */
+/* What ser train and others leave; model: NULL where there is none. */
 static ser_status print_run_folder(const char *folder, const char *model, ser_error *err)
 {
     static const char *const parts[] = {"report.html", "report.json", "metrics.xlsx", "weights.h5",
                                         "history.jsonl"};
-    printf("run folder, with ");
+    const char *before = "run folder, with ";
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *path = ser_io_join(folder, parts[i]);
         if (path && access(path, F_OK) == 0)
-            printf("%s, ", parts[i]);
+            printf("%s%s", before, parts[i]), before = ", ";
         ser_free(path);
     }
-    printf("model.safetensors: ");
+    if (!model) {
+        printf("; no model\n");
+        return SER_OK;
+    }
+    printf("%smodel.safetensors: ", before);
     return print_safetensors(model, err);
 }
 
@@ -275,7 +279,11 @@ static ser_status print_folder(const char *path, ser_error *err)
     bool is_run = model && access(model, R_OK) == 0 && ser_safetensors_open(&file, model, NULL) == SER_OK &&
                   ser_safetensors_metadata(file, "ser.format_version");
     ser_safetensors_close(&file);
-    ser_status st = is_run ? print_run_folder(path, model, err) : print_encoder(path, err);
+    char *report = ser_io_join(path, "report.json");
+    bool is_report = !is_run && report && access(report, R_OK) == 0; /* of an evaluation or a test */
+    ser_status st =
+        is_run || is_report ? print_run_folder(path, is_run ? model : NULL, err) : print_encoder(path, err);
+    ser_free(report);
     ser_free(model);
     return st;
 }

@@ -443,6 +443,9 @@ class Extract(Case):
         self.assertEqual((data[:6], header["descr"], header["fortran_order"]), (b"\x93NUMPY", "<f4", False))
         return header["shape"], data[10 + n:]
 
+    def test_no_table(self):
+        self.assertIn("name OUT.npy", self.ser("extract", "--feature-type", "LOGMEL", "-o", "a.csv", "a.wav", status=2)[1])
+
     def test_shapes(self):
         write_wav(self.path("a.wav"), tone(300, 1.0))
         for args, shape in ((("LOGMEL",), (51, 128)), (("MFCC",), (51, 96)), (("LOGMEL+MFCC",), (51, 224)),
@@ -508,6 +511,7 @@ class Evaluate(Case):
         for name, same in (("run/report.json", "r.json"), ("run/report.html", "r.html")):
             with open(self.path(name), "rb") as a, open(self.path(same), "rb") as b:
                 self.assertEqual(a.read(), b.read())
+        self.assertIn("run folder, with report.html, report.json, metrics.xlsx; no model", self.ser("info", self.path("run"))[0])
         out, _ = self.evaluate(*args)  # by name below runs/
         self.assertTrue(out.splitlines()[-1].startswith("runs/evaluate-corpus-logmel-"), out)
         before = os.listdir(self.path("runs"))
