@@ -132,7 +132,7 @@ class Runs(Adaptation):
             self.assertEqual(len(last), n_sets + 1)
         self.assertNotIn("rather than", self.out)
         self.adapt(*joined)
-        found = re.search(r"^(\S.*) rather than (.*): there .* closer, LMMD ([\d.]+) rather than ([\d.]+)$", self.out, re.M)
+        found = re.search(r"^(\S.*) rather than (.*): the two .* closer .*LMMD ([\d.]+) rather than ([\d.]+)\)$", self.out, re.M)
         self.assertEqual(sorted(found.group(1, 2)), ["LOGMEL + MFCC + HUBERT 1", "MFCC + HUBERT 1"])
         with open(self.path("a/history.jsonl")) as f:
             tried = [e["lmmd"] for e in map(json.loads, f) if e["epoch"] == 3 and e["part"].startswith("source")]
