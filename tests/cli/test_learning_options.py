@@ -57,6 +57,13 @@ class Options(Case):
         self.assertEqual([s["seed"] for s in both["seeds"]], [5, 6])
         self.assertAlmostEqual(both["ua_mean"], sum(s["ua"] for s in both["seeds"]) / 2, places=5)
 
+    def test_fine_tuning_is_refused(self):
+        """What it does, tests/tune tests; here what people give it that does not fit."""
+        for features, args, said in (("LOGMEL", (), "give --feature-type WHISPER"), ("WHISPER", ("--fine-tune-from", "99"), "from 0 to 31"),
+                                     ("WHISPER", ("--fine-tune-steps", "0"), "from 1 to")):
+            _, err = self.ser("train", "--data", self.corpus, "--feature-type", features, "--fine-tune", *args, status=2)
+            self.assertIn(said, err)
+
     def test_corpora_left_out(self):
         other = self.make_corpus("other", per_class=3)
         os.rename(os.path.join(other, "neutral"), os.path.join(other, "disgust"))
