@@ -269,7 +269,11 @@ static ser_status open_work(work *k, const ser_run_features *f, ser_error *err)
         st = ser_nn_ops_new(&k->ops, d->engine, d->precision, err);
     if (st != SER_OK)
         return st;
+    ser_encoder_info info;
+    ser_encoder_get_info(k->encoders.items[0], &info);
     ser_crops_settings crops = ser_crops_default_settings();
+    crops.max_samples = crops.max_samples < info.max_samples ? crops.max_samples : info.max_samples;
+    k->tuning.max_answer = k->tuning.max_answer < info.max_samples ? k->tuning.max_answer : info.max_samples;
     crops.seed = (uint64_t)k->s->learning.seed;
     crops.n_threads = d->n_threads;
     crops.progress = &k->host->progress;

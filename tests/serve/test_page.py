@@ -4,7 +4,7 @@ from browser import Browser, found
 from service import Service, wav
 
 program = sys.argv[1]
-shared = os.environ.get("SER_SHARED", "")
+shared = os.path.realpath(os.environ.get("SER_SHARED", ""))  # the browser takes canonical paths alone
 recordings = [os.path.join(shared, "data/emodb/wav", name) for name in ("03a01Wa.flac", "03a01Nc.flac")]
 if not found() or not all(map(os.path.exists, recordings)):
     sys.exit(77)

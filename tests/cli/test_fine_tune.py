@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""ser train --fine-tune, with a tiny Whisper.
+
+Usage: test_fine_tune.py PATH_OF_SER        (the environment: SER_TEST_DIR, the folder tests/)
+"""
+import json, os, unittest
+
+from test_program import Case, voice, write_wav
+
+TINY = os.path.join(os.environ.get("SER_TEST_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")), "golden/tune/tiny")
+TUNE = ("--feature-type", "WHISPER", "--model-type", "linear", "--encoder", TINY, "--layers", "1,2", "--pooling", "all", "--split-fold", "0",
+        "--fine-tune", "--fine-tune-steps", "3", "--embed-encoder", "--jobs", "2")
+
+
+class FineTune(Case):
+    def make(self, name, emotions, shift):
+        os.makedirs(self.path(name))
+        with open(self.path(name + ".csv"), "w") as f:
+            f.write("file,emotion,speaker\n")
+            for k, emotion in enumerate(emotions):
+                for i in range(6):
+                    write_wav(self.path(f"{name}/{emotion}{i}.wav"), voice(120 + 60 * k + 5 * i + shift, 0.6))
+                    f.write(f"{name}/{emotion}{i}.wav,{emotion},s{i % 3}\n")
+        return self.path(name + ".csv")
+
+    def train(self, data, run, *more, status=0):
+        return self.ser("train", "--data", data, *TUNE, *more, "--run", self.path(run), status=status)
+
+    def setUp(self):
+        super().setUp()
+        self.one = self.make("one", ("angry", "sad", "neutral"), 0)
+        self.two = self.make("two", ("angry", "neutral", "surprised"), 9)
+
+    def test_many_corpora(self):
+        self.train(self.one + "+" + self.two, "a")
+        with open(self.path("a/report.json")) as f:
+            report = json.load(f)
+        self.assertEqual([p["left_out"] for p in report["parts_left_out"]], ["one", "two"])
+        self.assertEqual([p["n"] for p in report["parts_left_out"]], [12, 12])  # of each, two emotions were heard elsewhere
+        for key in ("temperature", "min_confidence", "ece", "right", "right_above"):
+            self.assertIsInstance(report[key], float)
+        self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "model.safetensors", "preprocessor_config.json"])
+        self.assertFalse([n for n in os.listdir(self.path("a")) if n.startswith("tuning")])
+        out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", "--min-confidence", "0", self.path("one/angry0.wav"))
+        answer = json.loads(out)
+        self.assertEqual(sorted(answer["scores"]), ["angry", "neutral", "sad", "surprised"])
+        self.train(self.one + "+" + self.two, "b", "--jobs", "1")  # the same bits, by any number of threads
+        with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("b/model.safetensors"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        self.train(self.one + "+" + self.two, "c", "--fine-tune-from", "1")  # another training
+        with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
+            self.assertNotEqual(a.read(), c.read())
+
+    def test_one_corpus_leaves_speakers_out(self):
+        self.train(self.one, "a")
+        with open(self.path("a/report.json")) as f:
+            self.assertEqual(len(json.load(f)["parts_left_out"]), 3)
+
+    def test_what_does_not_fit(self):
+        for k, (args, status, words) in enumerate(((("--layers", "auto"), 2, "name the layers"), (("--feature-type", "LOGMEL", "--layers", "auto"), 2, "Whisper"),
+                                                   (("--split-fold", "2"), 2, "split-fold 0"), (("--model-type", "timnet"), 2, "linear"),
+                                                   (("--layers", "1,9"), 2, "9"), (("--fine-tune-from", "2"), 2, "from"))):
+            _, err = self.train(self.one, f"x{k}", *args, status=status)
+            self.assertIn(words, err)
+            self.assertLessEqual(err.count("\n"), 3, err)
+
+
+if __name__ == "__main__":
+    unittest.main()
