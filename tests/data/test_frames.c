@@ -187,9 +187,11 @@ static void test_stretches(void)
     CHECK(strcmp(cut.store->recordings[0].sha256, t.store->recordings[1].sha256) == 0);
     CHECK(memcmp(cut.store->pooled, ser_store_row(t.store, 1, 0), cut.store->dims * sizeof(float)) == 0);
     utterances[0].start_s = 7;
+    release(&again);
     CHECK_FAILS(ser_intake(&again.store, NULL, &corpus, &caching, NULL, &err), SER_E_FORMAT, &err,
                 "cut.wav: it holds 0.500 s");
     release(&t);
+    release(&again);
     release(&cut);
 }
 
