@@ -19,7 +19,7 @@ rows.append(f"| mean | | **{mean('ua_restricted'):.1f}** | **{mean('ua_open'):.1
 table = "\n".join(rows) + (f"\n\nTemperature {report['temperature']:.2f}; below a confidence of {100 * report['min_confidence']:.0f} % an "
                            f"answer is *uncertain*, which leaves two thirds of these recordings with a label: "
                            f"{100 * report['right_above']:.0f} % of those labels are right, of all answers {100 * report['right']:.0f} %. "
-                           f"Calibration error {report['ece']:.1f} %.")
+                           f"Calibration error {report['ece']:.1f} %, by the temperature that was fitted to the same answers: elsewhere it is larger.")
 for page in ("strangers.md", "model-card.md"):
     path = os.path.join(root, "docs", page)
     text = open(path).read()
