@@ -22,6 +22,7 @@ struct ser_serve_stream {
     bool is_set, has_key, is_over; /* the first message is read; nothing more is taken */
     double since_s, received_s;    /* when sound began to come, and how much */
     size_t n_frame_bytes;          /* of one frame of all channels */
+    size_t n_message_bytes;        /* of the message of sound that is under way */
 
     pthread_mutex_t mutex; /* what follows is both threads' */
     char *bytes;           /* sound that waits */
@@ -199,23 +200,41 @@ static void release(ser_serve_stream *s)
     ser_free(s);
 }
 
+/* Under the mutex: takes the whole frames that wait. A message comes in pieces that end within a sample too:
+ * its other half is left to be joined with what follows. */
+static ser_status take_sound(ser_serve_stream *s, char **bytes, size_t *n, ser_error *err)
+{
+    size_t n_rest = s->n_frame_bytes ? s->n_bytes % s->n_frame_bytes : 0, capacity = 0;
+    char *rest = NULL;
+    if (n_rest && !ser_grow(&rest, &capacity, n_rest, 1))
+        return ser_fail_nomem(err);
+    *bytes = s->bytes;
+    *n = s->n_bytes - n_rest;
+    if (n_rest)
+        memcpy(rest, *bytes + *n, n_rest);
+    s->bytes = rest;
+    s->n_bytes = n_rest;
+    s->capacity = capacity;
+    return SER_OK;
+}
+
 /* Hears what waits. false: there is nothing left to do, and the task is not queued any more. */
 static bool hear_some(ser_serve_stream *s)
 {
     ser_error err = {0};
+    char *bytes = NULL;
+    size_t n = 0;
     pthread_mutex_lock(&s->mutex);
-    char *bytes = s->bytes;
-    size_t n = s->n_bytes;
-    bool finishing = s->is_finishing, over = s->is_ended || (!n && !finishing);
-    s->bytes = NULL;
-    s->n_bytes = s->capacity = 0;
+    ser_status st = take_sound(s, &bytes, &n, &err);
+    bool finishing = s->is_finishing, over = s->is_ended || (st == SER_OK && !n && !finishing);
     s->is_queued = !over;
     pthread_mutex_unlock(&s->mutex);
     if (over) {
         ser_free(bytes);
         return false;
     }
-    ser_status st = open_stream(s, &err);
+    if (st == SER_OK)
+        st = open_stream(s, &err);
     if (st == SER_OK && n)
         st = push(s, bytes, n, &err);
     if (st == SER_OK && finishing)
@@ -356,7 +375,10 @@ static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool
         memcpy(s->bytes + s->n_bytes, bytes, n);
         s->n_bytes += n;
     }
-    bool whole = !is_last || s->n_bytes % s->n_frame_bytes == 0;
+    s->n_message_bytes += n;
+    bool whole = !is_last || s->n_message_bytes % s->n_frame_bytes == 0;
+    if (is_last)
+        s->n_message_bytes = 0;
     if (enough && whole && is_last)
         queue(s);
     pthread_mutex_unlock(&s->mutex);

@@ -224,7 +224,8 @@ class Life(Case):
 
     def test_exits_in_any_order(self):
         for code in ("import ser; m = ser.Model(); m.predict(f)", "import ser; m = ser.Model(); m.me = m", "import ser; ser.predict(f); del ser",
-                     "import ser, threading; threading.Thread(target=ser.predict, args=(f,), daemon=True).start()",
+                     *(f"import ser, threading, time; threading.Thread(target=ser.predict, args=(f,), daemon=True).start(); time.sleep({s})"
+                       for s in (0, 0.005, 0.01, 0.02, 0.04, 0.08)),
                      "import ser, sys; m = ser.Model(); sys.modules.clear()", "import ser; m = ser.Model(); m.predict(f); raise SystemExit(0)",
                      "import ser, atexit; m = ser.Model(); atexit.register(m.close); atexit.register(m.predict, f)"):
             p = subprocess.run([sys.executable, "-c", f"f = {SPEECH!r}\n{code}"], capture_output=True, text=True, timeout=300)

@@ -1,11 +1,12 @@
 """Starts the service for a test, and speaks to it. Only 127.0.0.1 is ever asked."""
-import json, os, re, signal, socket, struct, subprocess, time
+import atexit, json, os, re, signal, socket, struct, subprocess, time
 
 
 class Service:
     def __init__(self, program, *options, log=None):
         command = [program, "serve", "--port", "0", *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # a test that fails leaves nothing behind
         self.lines, self.port = [], None
         until = time.time() + 60
         while time.time() < until and self.port is None:

@@ -87,7 +87,7 @@ class _Listener:
 
     def _on_progress(self, _context: Any, what: bytes, done: int, total: int) -> int:
         self._guard(lambda: self._tell(lib.text(what), done, total))
-        return int(self.stop or self.raised is not None)
+        return int(self.stop or self.raised is not None or lib.calls.closing)
 
     def _on_epoch(self, _context: Any, epoch: Any) -> None:
         if self.on_epoch:

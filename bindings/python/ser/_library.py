@@ -6,8 +6,11 @@ function of theirs works. Layouts are compared with the headers' by tests/python
 
 from __future__ import annotations
 
+import atexit
 import ctypes as c
 import os
+import threading
+import time
 from ctypes import POINTER, byref
 
 from ._errors import BY_STATUS, Error
@@ -124,6 +127,50 @@ RUN = {
 }
 
 
+class _Calls:
+    """The calls that are inside the libraries. exit() takes down what they work with while daemon threads still run in them,
+    so the interpreter's exit asks those calls to stop, waits for them, and holds back whatever such threads call afterwards.
+    """
+
+    WAIT_S = 20.0  # for a call that does not ask whether it shall stop
+
+    def __init__(self) -> None:
+        self._reset()
+        atexit.register(self._close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)  # the parent's threads are not the child's
+
+    def _reset(self) -> None:
+        self.lock, self.n, self.closing = threading.Lock(), 0, False
+
+    def _close(self) -> None:
+        with self.lock:
+            self.closing = True
+        until = time.monotonic() + self.WAIT_S
+        while self.n and time.monotonic() < until:
+            time.sleep(0.001)
+
+    def counted(self, entry):
+        main, current, forever = threading.main_thread, threading.current_thread, threading.Event
+
+        def call(*arguments):
+            with self.lock:
+                held = self.closing and current() is not main()
+                self.n += not held
+            if held:
+                forever().wait()
+            try:
+                return entry(*arguments)
+            finally:
+                with self.lock:
+                    self.n -= 1
+
+        return call
+
+
+calls = _Calls()
+
+
 def _candidates(name: str) -> list[str]:
     """Beside this file, as in a wheel; else where the loader looks."""
     folder = os.environ.get("SER_LIBRARY_DIR") or HERE
@@ -137,6 +184,7 @@ def _load(name: str, functions: dict, version: str) -> c.CDLL:
         for function, (result, arguments) in functions.items():
             entry = getattr(lib, function)
             entry.restype, entry.argtypes = result, arguments
+            setattr(lib, function, calls.counted(entry))
     except (OSError, AttributeError) as e:
         raise Error(f"{name} cannot be loaded: {e}") from e
     found = getattr(lib, version)()

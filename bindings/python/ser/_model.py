@@ -133,7 +133,7 @@ class _Stop:
                 self.tell(heard_s, total_s)
         except BaseException as e:
             self.raised = e
-        return int(self.raised is not None or self.cancelled)
+        return int(self.raised is not None or self.cancelled or lib.calls.closing)
 
 
 class Model:
