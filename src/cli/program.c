@@ -1,4 +1,5 @@
 #include "cli/program.h"
+#include "base/cpu.h"
 #include "base/spelling.h"
 #include "cli/help.h"
 #include "cli/progress.h"
@@ -75,6 +76,11 @@ static int run(const ser_program *program, int argc, char **argv)
     if (strcmp(name, "--generate") == 0)
         return generate(program, argc > 2 ? argv[2] : NULL);
     const ser_command *command = find_command(program, name);
+    ser_error err = {0};
+    if (command && ser_cpu_check(&err) != SER_OK) {
+        ser_say("%s", err.text);
+        return SER_EXIT_USAGE;
+    }
     return command ? command->run(argc - 1, argv + 1) : complain_about(program, name);
 }
 

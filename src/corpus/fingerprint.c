@@ -64,7 +64,7 @@ SER_INLINE double dot_coarse(const int16_t *a, const int16_t *b, size_t n)
     return total;
 }
 
-SER_FAST static double dot_fine(const int8_t *a, const int8_t *b, size_t n)
+SER_FAST_STATIC(double, dot_fine, (const int8_t *a, const int8_t *b, size_t n), (a, b, n))
 {
     double total = 0;
     for (size_t from = 0; from < n; from += BLOCK) {
@@ -221,7 +221,8 @@ SER_INLINE overlap overlap_at(ptrdiff_t shift, const ser_fingerprint *a, const s
 }
 
 /* The shift with the largest product of the coarse codes, and its cosine. */
-SER_FAST static double find_shift(ptrdiff_t *shift, const ser_fingerprint *a, const ser_fingerprint *b)
+SER_FAST_STATIC(double, find_shift, (ptrdiff_t * shift, const ser_fingerprint *a, const ser_fingerprint *b),
+                (shift, a, b))
 {
     double best = 0;
     ptrdiff_t last = (ptrdiff_t)a->n_frames - (ptrdiff_t)b->n_frames + FRAMES_BEYOND;

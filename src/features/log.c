@@ -38,7 +38,7 @@ SER_INLINE float max_of(const float *x, size_t n)
 }
 
 /* log10 with the floor 1e-10, nothing further than 8 below the maximum; times scale, plus shift. */
-SER_FAST static void bounded_log(float *x, size_t n, float scale, float shift)
+SER_FAST_STATIC(void, bounded_log, (float *x, size_t n, float scale, float shift), (x, n, scale, shift))
 {
     for (size_t i = 0; i < n; i++)
         x[i] = log10_positive(x[i] > 1e-10f ? x[i] : 1e-10f);

@@ -174,15 +174,17 @@ static const float *frame_samples(const ser_mel *m, ser_mel_work *w, const float
     return w->samples;
 }
 
-SER_FAST static void apply_window(float *restrict out, const float *restrict x, const float *restrict window,
-                                  int n)
+SER_FAST_STATIC(void, apply_window,
+                (float *restrict out, const float *restrict x, const float *restrict window, int n),
+                (out, x, window, n))
 {
     for (int i = 0; i < n; i++)
         out[i] = x[i] * window[i];
 }
 
-SER_FAST static void split_complex(float *restrict re, float *restrict im, const kiss_fft_cpx *restrict z,
-                                   int n)
+SER_FAST_STATIC(void, split_complex,
+                (float *restrict re, float *restrict im, const kiss_fft_cpx *restrict z, int n),
+                (re, im, z, n))
 {
     for (int k = 0; k < n; k++) {
         re[k] = z[k].r;
@@ -195,8 +197,10 @@ SER_FAST static void split_complex(float *restrict re, float *restrict im, const
 /* z = re + i im (n + 1), z[n] = z[0]: the transform of the samples taken in pairs, x[2i] + i x[2i+1]. With
  * the even samples' spectrum E[k] = (z[k] + conj z[n-k]) / 2 and the odd ones' O[k] = (z[k] - conj z[n-k]) /
  * 2i, the spectrum is X[k] = E[k] + turn[k] O[k]. The halves are in the window already. power (n + 1). */
-SER_FAST static void power_spectrum(float *restrict power, const float *restrict re, const float *restrict im,
-                                    const float *restrict turn_re, const float *restrict turn_im, int n)
+SER_FAST_STATIC(void, power_spectrum,
+                (float *restrict power, const float *restrict re, const float *restrict im,
+                 const float *restrict turn_re, const float *restrict turn_im, int n),
+                (power, re, im, turn_re, turn_im, n))
 {
     for (int k = 0; k <= n; k++) {
         float even_re = re[k] + re[n - k], even_im = im[k] - im[n - k];
@@ -208,8 +212,10 @@ SER_FAST static void power_spectrum(float *restrict power, const float *restrict
 }
 
 /* mel (n_mels): each band's weighted sum of power. */
-SER_FAST static void apply_filters(float *restrict mel, const float *restrict power,
-                                   const ser_mel_filter *bands, const float *weights, int n_mels)
+SER_FAST_STATIC(void, apply_filters,
+                (float *restrict mel, const float *restrict power, const ser_mel_filter *bands,
+                 const float *weights, int n_mels),
+                (mel, power, bands, weights, n_mels))
 {
     for (int band = 0; band < n_mels; band++) {
         const float *p = power + bands[band].first_bin, *w = weights + bands[band].first_weight;

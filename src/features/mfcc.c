@@ -26,8 +26,10 @@ ser_status ser_dct_new(float **table, int n_coefficients, int n_mels, ser_error 
 }
 
 /* Band by band, so that the inner loop runs along the coefficients. */
-SER_FAST void ser_features_mfcc(float *restrict mfcc, const float *restrict log_mel,
-                                const float *restrict table, size_t n_frames, int n_mels, int n_coefficients)
+SER_FAST(void, ser_features_mfcc,
+         (float *restrict mfcc, const float *restrict log_mel, const float *restrict table, size_t n_frames,
+          int n_mels, int n_coefficients),
+         (mfcc, log_mel, table, n_frames, n_mels, n_coefficients))
 {
     for (size_t frame = 0; frame < n_frames; frame++, mfcc += n_coefficients, log_mel += n_mels) {
         const float *row = table;

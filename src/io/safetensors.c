@@ -260,7 +260,7 @@ const char *ser_safetensors_metadata(const ser_safetensors *f, const char *key)
     return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
 }
 
-SER_FAST static void f16_to_f32(float *out, const unsigned char *bytes, size_t n)
+SER_FAST_STATIC(void, f16_to_f32, (float *out, const unsigned char *bytes, size_t n), (out, bytes, n))
 {
     for (size_t i = 0; i < n; i++) {
         uint16_t half;
@@ -277,7 +277,7 @@ SER_FAST static void f16_to_f32(float *out, const unsigned char *bytes, size_t n
     }
 }
 
-SER_FAST static void bf16_to_f32(float *out, const unsigned char *bytes, size_t n)
+SER_FAST_STATIC(void, bf16_to_f32, (float *out, const unsigned char *bytes, size_t n), (out, bytes, n))
 {
     for (size_t i = 0; i < n; i++) {
         uint16_t half;
@@ -296,7 +296,7 @@ static void f64_to_f32(float *out, const unsigned char *bytes, size_t n)
     }
 }
 
-SER_FAST static void i8_to_f32(float *out, const unsigned char *bytes, size_t n)
+SER_FAST_STATIC(void, i8_to_f32, (float *out, const unsigned char *bytes, size_t n), (out, bytes, n))
 {
     for (size_t i = 0; i < n; i++)
         out[i] = (float)(int8_t)bytes[i];

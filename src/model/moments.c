@@ -4,13 +4,14 @@
 
 #include <string.h>
 
-SER_FAST static void add(double *sum, const float *x, size_t n)
+SER_FAST_STATIC(void, add, (double *sum, const float *x, size_t n), (sum, x, n))
 {
     for (size_t i = 0; i < n; i++)
         sum[i] += (double)x[i];
 }
 
-SER_FAST static void add_squares(double *sum, const float *x, const double *mean, size_t n)
+SER_FAST_STATIC(void, add_squares, (double *sum, const float *x, const double *mean, size_t n),
+                (sum, x, mean, n))
 {
     for (size_t i = 0; i < n; i++) {
         double d = (double)x[i] - mean[i];

@@ -201,7 +201,7 @@ SER_INLINE void exact_tile(const affine *a, float *const *y, const float *const 
 }
 
 /* Four rows of one layer. */
-SER_FAST static void four_rows(const affine *a, float *const *y, const float *const *x)
+SER_FAST_STATIC(void, four_rows, (const affine *a, float *const *y, const float *const *x), (a, y, x))
 {
     for (size_t block = 0; block < a->n_out / SER_N_LANES; block++)
         if (a->exact)
@@ -211,7 +211,7 @@ SER_FAST static void four_rows(const affine *a, float *const *y, const float *co
 }
 
 /* One row; n_out is a multiple of 64. */
-SER_FAST static void one_row(const affine *a, float *const *y, const float *const *x)
+SER_FAST_STATIC(void, one_row, (const affine *a, float *const *y, const float *const *x), (a, y, x))
 {
     for (size_t block = 0; block < a->n_out / SER_N_LANES; block += TILE)
         if (a->exact)
@@ -246,13 +246,13 @@ static void add_row(rows *r, float *y, const float *x)
     r->x[r->n++] = x;
 }
 
-SER_FAST static void rectify(float *x, size_t n)
+SER_FAST_STATIC(void, rectify, (float *x, size_t n), (x, n))
 {
     for (size_t i = 0; i < n; i++)
         x[i] = x[i] > 0 ? x[i] : 0;
 }
 
-SER_FAST static void find_magnitudes(float *y, const float *spectrum)
+SER_FAST_STATIC(void, find_magnitudes, (float *y, const float *spectrum), (y, spectrum))
 {
     for (size_t i = 0; i < SER_VOICE_BINS; i++)
         y[i] = __builtin_sqrtf(spectrum[i] * spectrum[i] +
@@ -313,7 +313,8 @@ SER_INLINE ser_lanes hyperbolic_tangent(ser_lanes x)
 
 /* c = forget * c + input * tanh(cell), h = output * tanh(c): Hochreiter and Schmidhuber 1997, with the forget
  * gate of Gers et al. 2000, as torch.nn.LSTMCell. */
-SER_FAST static void remember(ser_voice_memory *m, const float *from_input, const float *from_before)
+SER_FAST_STATIC(void, remember, (ser_voice_memory * m, const float *from_input, const float *from_before),
+                (m, from_input, from_before))
 {
     for (size_t i = 0; i < SER_VOICE_WIDE; i += SER_N_LANES) {
         ser_lanes gates[4];
@@ -328,7 +329,7 @@ SER_FAST static void remember(ser_voice_memory *m, const float *from_input, cons
 }
 
 /* A 1x1 convolution of what is positive in the hidden state, then a sigmoid. */
-SER_FAST static float find_probability(const ser_voice_network *n, const float *hidden)
+SER_FAST_STATIC(float, find_probability, (const ser_voice_network *n, const float *hidden), (n, hidden))
 {
     ser_lanes sum = {0};
     for (size_t i = 0; i < SER_VOICE_WIDE; i += SER_N_LANES)

@@ -46,8 +46,10 @@ SER_INLINE void forward_typed(void *z, ser_dtype z_type, const void *x, ser_dtyp
         forward(z, true, x, true, p, f, n_frames);
 }
 
-SER_FAST void ser_nn_norm_act_forward(void *z, ser_dtype z_type, const void *x, ser_dtype x_type,
-                                      const ser_nn_norm_act *p, size_t n_frames)
+SER_FAST(void, ser_nn_norm_act_forward,
+         (void *z, ser_dtype z_type, const void *x, ser_dtype x_type, const ser_nn_norm_act *p,
+          size_t n_frames),
+         (z, z_type, x, x_type, p, n_frames))
 {
     switch (p->f) { /* outside the loops */
     case SER_ELU:
@@ -94,8 +96,10 @@ SER_INLINE void backward_typed(void *du, float *sum, float *sum_x, const float *
         backward(du, sum, sum_x, dz, x, false, p, f, n_frames);
 }
 
-SER_FAST void ser_nn_norm_act_backward(void *du, float *sum, float *sum_x, const float *dz, const void *x,
-                                       ser_dtype type, const ser_nn_norm_act *p, size_t n_frames)
+SER_FAST(void, ser_nn_norm_act_backward,
+         (void *du, float *sum, float *sum_x, const float *dz, const void *x, ser_dtype type,
+          const ser_nn_norm_act *p, size_t n_frames),
+         (du, sum, sum_x, dz, x, type, p, n_frames))
 {
     switch (p->f) {
     case SER_ELU:
@@ -112,14 +116,14 @@ SER_FAST void ser_nn_norm_act_backward(void *du, float *sum, float *sum_x, const
     }
 }
 
-SER_FAST void ser_nn_relu_forward(float *x, size_t n)
+SER_FAST(void, ser_nn_relu_forward, (float *x, size_t n), (x, n))
 {
     for (size_t i = 0; i < n; i++)
         x[i] = x[i] > 0 ? x[i] : 0;
 }
 
 /* forward was: y = x > 0 ? x : 0, so: dx = y > 0 ? dy : 0. */
-SER_FAST void ser_nn_relu_backward(float *dx, const float *y, size_t n)
+SER_FAST(void, ser_nn_relu_backward, (float *dx, const float *y, size_t n), (dx, y, n))
 {
     for (size_t i = 0; i < n; i++)
         dx[i] = y[i] > 0 ? dx[i] : 0;

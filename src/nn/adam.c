@@ -24,9 +24,10 @@ void ser_adam_release(ser_adam *a)
     *a = (ser_adam){0};
 }
 
-SER_FAST static void update(float *restrict values, float *restrict mean, float *restrict square,
-                            float *restrict gradients, size_t n, float rate, float beta1, float beta2,
-                            float eps)
+SER_FAST_STATIC(void, update,
+                (float *restrict values, float *restrict mean, float *restrict square,
+                 float *restrict gradients, size_t n, float rate, float beta1, float beta2, float eps),
+                (values, mean, square, gradients, n, rate, beta1, beta2, eps))
 {
     for (size_t i = 0; i < n; i++) {
         float g = gradients[i];
@@ -45,8 +46,10 @@ void ser_adam_step(ser_adam *a, float *values, float *gradients, double rate)
            (float)epsilon);
 }
 
-SER_FAST static void update_decoupled(const ser_adamw_arrays *a, float rate, float beta1, float beta2,
-                                      float eps, float root, float shrink, float by)
+SER_FAST_STATIC(void, update_decoupled,
+                (const ser_adamw_arrays *a, float rate, float beta1, float beta2, float eps, float root,
+                 float shrink, float by),
+                (a, rate, beta1, beta2, eps, root, shrink, by))
 {
     float *restrict values = a->values, *restrict mean = a->mean, *restrict square = a->square;
     const float *restrict gradients = a->gradients;
@@ -59,7 +62,8 @@ SER_FAST static void update_decoupled(const ser_adamw_arrays *a, float rate, flo
 }
 
 /* y += (x - y) * share. */
-SER_FAST static void move_towards(float *restrict y, const float *restrict x, size_t n, float share)
+SER_FAST_STATIC(void, move_towards, (float *restrict y, const float *restrict x, size_t n, float share),
+                (y, x, n, share))
 {
     for (size_t i = 0; i < n; i++)
         y[i] += (x[i] - y[i]) * share;
@@ -77,7 +81,7 @@ void ser_adamw_step(const ser_adamw *s, const ser_adamw_arrays *a)
         move_towards(a->average, a->values, a->n, (float)s->average_share);
 }
 
-SER_FAST double ser_sum_of_squares(const float *x, size_t n)
+SER_FAST(double, ser_sum_of_squares, (const float *x, size_t n), (x, n))
 {
     enum { N_SUMS = 16 };
     double sums[N_SUMS] = {0}, sum = 0;
@@ -102,7 +106,8 @@ double ser_schedule_rate(const ser_schedule *s, uint64_t step)
     return s->rate * (1 - s->decay * (1 - cos(3.141592653589793 * done)) / 2);
 }
 
-SER_FAST void ser_average_add(float *average, const float *values, size_t n, size_t n_before)
+SER_FAST(void, ser_average_add, (float *average, const float *values, size_t n, size_t n_before),
+         (average, values, n, n_before))
 {
     float share = 1 / (float)(n_before + 1);
     for (size_t i = 0; i < n; i++)

@@ -12,12 +12,15 @@ SER_INLINE void add_bias(void *y, bool half, const float *x, const float *bias, 
         }
 }
 
-SER_FAST static void add_bias_f32(float *y, const float *x, const float *bias, size_t n_rows, size_t n)
+SER_FAST_STATIC(void, add_bias_f32, (float *y, const float *x, const float *bias, size_t n_rows, size_t n),
+                (y, x, bias, n_rows, n))
 {
     add_bias(y, false, x, bias, n_rows, n);
 }
 
-SER_FAST static void add_bias_bf16(uint16_t *y, const float *x, const float *bias, size_t n_rows, size_t n)
+SER_FAST_STATIC(void, add_bias_bf16,
+                (uint16_t * y, const float *x, const float *bias, size_t n_rows, size_t n),
+                (y, x, bias, n_rows, n))
 {
     add_bias(y, true, x, bias, n_rows, n);
 }

@@ -29,8 +29,10 @@ SER_INLINE float mask_and_find_highest(float *scores, size_t n_frames, size_t ld
 
 /* scores (n_rows, ld) = scores * scale + gate * bias: row t's bias starts at bias - t, its gate at gates + t
  * * n_heads. */
-SER_FAST static void add_bias(float *scores, const float *bias, const float *gates, size_t n_heads,
-                              size_t n_rows, size_t n_frames, size_t ld, float scale)
+SER_FAST_STATIC(void, add_bias,
+                (float *scores, const float *bias, const float *gates, size_t n_heads, size_t n_rows,
+                 size_t n_frames, size_t ld, float scale),
+                (scores, bias, gates, n_heads, n_rows, n_frames, ld, scale))
 {
     for (size_t t = 0; t < n_rows; t++, scores += ld, bias--, gates += n_heads)
         for (size_t i = 0; i < n_frames; i += SER_N_LANES)
@@ -40,8 +42,9 @@ SER_FAST static void add_bias(float *scores, const float *bias, const float *gat
 
 /* scores (n_rows, ld): each becomes exp(scale * (score - the row's highest)), in place; inverse_sums (n_rows)
  * are what is missing to softmax. */
-SER_FAST static void exponentials_f32(float *scores, float *inverse_sums, size_t n_rows, size_t n_frames,
-                                      size_t ld, float scale)
+SER_FAST_STATIC(void, exponentials_f32,
+                (float *scores, float *inverse_sums, size_t n_rows, size_t n_frames, size_t ld, float scale),
+                (scores, inverse_sums, n_rows, n_frames, ld, scale))
 {
     for (size_t t = 0; t < n_rows; t++, scores += ld) {
         float highest = mask_and_find_highest(scores, n_frames, ld);
@@ -56,8 +59,9 @@ SER_FAST static void exponentials_f32(float *scores, float *inverse_sums, size_t
 }
 
 /* The same with bf16 results, which lie in the first half of each row. */
-SER_FAST static void exponentials_bf16(float *scores, float *inverse_sums, size_t n_rows, size_t n_frames,
-                                       size_t ld, float scale)
+SER_FAST_STATIC(void, exponentials_bf16,
+                (float *scores, float *inverse_sums, size_t n_rows, size_t n_frames, size_t ld, float scale),
+                (scores, inverse_sums, n_rows, n_frames, ld, scale))
 {
     for (size_t t = 0; t < n_rows; t++, scores += ld) {
         float highest = mask_and_find_highest(scores, n_frames, ld);
@@ -73,16 +77,20 @@ SER_FAST static void exponentials_bf16(float *scores, float *inverse_sums, size_
 }
 
 /* y[t] (head_dims) = x[t] * factors[t]; rows of y are y_stride apart. */
-SER_FAST static void scale_rows_f32(float *restrict y, const float *restrict x, const float *factors,
-                                    size_t n_rows, size_t dims, size_t y_stride)
+SER_FAST_STATIC(void, scale_rows_f32,
+                (float *restrict y, const float *restrict x, const float *factors, size_t n_rows, size_t dims,
+                 size_t y_stride),
+                (y, x, factors, n_rows, dims, y_stride))
 {
     for (size_t t = 0; t < n_rows; t++, y += y_stride, x += dims)
         for (size_t i = 0; i < dims; i++)
             y[i] = x[i] * factors[t];
 }
 
-SER_FAST static void scale_rows_bf16(uint16_t *restrict y, const float *restrict x, const float *factors,
-                                     size_t n_rows, size_t dims, size_t y_stride)
+SER_FAST_STATIC(void, scale_rows_bf16,
+                (uint16_t *restrict y, const float *restrict x, const float *factors, size_t n_rows,
+                 size_t dims, size_t y_stride),
+                (y, x, factors, n_rows, dims, y_stride))
 {
     for (size_t t = 0; t < n_rows; t++, y += y_stride, x += dims)
         for (size_t i = 0; i < dims; i++)
@@ -207,31 +215,39 @@ SER_INLINE void softmax_gradient(void *dscores, bool half, const float *weights,
     }
 }
 
-SER_FAST static void finish_softmax_f32(float *weights, const float *inverse_sums, size_t n_rows,
-                                        size_t n_frames, size_t ld)
+SER_FAST_STATIC(void, finish_softmax_f32,
+                (float *weights, const float *inverse_sums, size_t n_rows, size_t n_frames, size_t ld),
+                (weights, inverse_sums, n_rows, n_frames, ld))
 {
     finish_softmax(weights, NULL, false, inverse_sums, n_rows, n_frames, ld);
 }
 
-SER_FAST static void finish_softmax_bf16(float *weights, uint16_t *half, const float *inverse_sums,
-                                         size_t n_rows, size_t n_frames, size_t ld)
+SER_FAST_STATIC(void, finish_softmax_bf16,
+                (float *weights, uint16_t *half, const float *inverse_sums, size_t n_rows, size_t n_frames,
+                 size_t ld),
+                (weights, half, inverse_sums, n_rows, n_frames, ld))
 {
     finish_softmax(weights, half, true, inverse_sums, n_rows, n_frames, ld);
 }
 
-SER_FAST static void softmax_gradient_f32(float *dweights, const float *weights, size_t n_rows, size_t n_keys,
-                                          size_t ld, float scale)
+SER_FAST_STATIC(void, softmax_gradient_f32,
+                (float *dweights, const float *weights, size_t n_rows, size_t n_keys, size_t ld, float scale),
+                (dweights, weights, n_rows, n_keys, ld, scale))
 {
     softmax_gradient(dweights, false, weights, dweights, n_rows, n_keys, ld, scale);
 }
 
-SER_FAST static void softmax_gradient_bf16(uint16_t *dscores, const float *weights, const float *dweights,
-                                           size_t n_rows, size_t n_keys, size_t ld, float scale)
+SER_FAST_STATIC(void, softmax_gradient_bf16,
+                (uint16_t * dscores, const float *weights, const float *dweights, size_t n_rows,
+                 size_t n_keys, size_t ld, float scale),
+                (dscores, weights, dweights, n_rows, n_keys, ld, scale))
 {
     softmax_gradient(dscores, true, weights, dweights, n_rows, n_keys, ld, scale);
 }
 
-SER_FAST static void put_rows(void *y, bool half, const float *x, size_t n_rows, size_t dims, size_t y_stride)
+SER_FAST_STATIC(void, put_rows,
+                (void *y, bool half, const float *x, size_t n_rows, size_t dims, size_t y_stride),
+                (y, half, x, n_rows, dims, y_stride))
 {
     for (size_t t = 0; t < n_rows; t++)
         for (size_t i = 0; i < dims; i += SER_N_LANES)

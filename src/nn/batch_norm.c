@@ -67,8 +67,9 @@ SER_INLINE void sum_distances(ser_nn_batch_norm *s, void *copy, bool half, const
         }
 }
 
-SER_FAST static void count_frames(ser_nn_batch_norm *s, void *copy, ser_dtype type, const float *x,
-                                  size_t n_frames)
+SER_FAST_STATIC(void, count_frames,
+                (ser_nn_batch_norm * s, void *copy, ser_dtype type, const float *x, size_t n_frames),
+                (s, copy, type, x, n_frames))
 {
     if (type == SER_BF16)
         sum_distances(s, copy, true, x, n_frames);
@@ -161,9 +162,10 @@ SER_INLINE void backward(void *dx, const void *du, const void *x, bool half, con
         }
 }
 
-SER_FAST void ser_nn_batch_norm_backward(void *dx, const void *du, const void *x, ser_dtype type,
-                                         const float *a, const float *b, const float *c, size_t n_frames,
-                                         size_t n)
+SER_FAST(void, ser_nn_batch_norm_backward,
+         (void *dx, const void *du, const void *x, ser_dtype type, const float *a, const float *b,
+          const float *c, size_t n_frames, size_t n),
+         (dx, du, x, type, a, b, c, n_frames, n))
 {
     if (type == SER_BF16)
         backward(dx, du, x, true, a, b, c, n_frames, n);

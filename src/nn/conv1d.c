@@ -108,9 +108,11 @@ static void gather_rows(unsigned char *rows, const unsigned char *x, const ser_n
 
 /* What pairs of results are made of: middle (n_pairs, n_in), first and second (n_pairs, 2 n_in). Frames
  * beyond the last are silent. */
-SER_FAST static void gather_pairs(float *restrict middle, float *restrict first, float *restrict second,
-                                  const float *restrict x, size_t n_in, size_t n_frames, size_t first_row,
-                                  size_t n_pairs, const float *restrict silence)
+SER_FAST_STATIC(void, gather_pairs,
+                (float *restrict middle, float *restrict first, float *restrict second,
+                 const float *restrict x, size_t n_in, size_t n_frames, size_t first_row, size_t n_pairs,
+                 const float *restrict silence),
+                (middle, first, second, x, n_in, n_frames, first_row, n_pairs, silence))
 {
     for (size_t p = 0; p < n_pairs; p++, middle += n_in, first += 2 * n_in, second += 2 * n_in) {
         const float *f[5];

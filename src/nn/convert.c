@@ -1,7 +1,7 @@
 #include "nn/rows.h"
 #include "nn/trainable.h"
 
-SER_FAST void ser_nn_to_bf16(uint16_t *restrict y, const float *restrict x, size_t n)
+SER_FAST(void, ser_nn_to_bf16, (uint16_t *restrict y, const float *restrict x, size_t n), (y, x, n))
 {
     for (size_t i = 0; i < n; i++)
         y[i] = ser_bf16_of(x[i]);
@@ -15,7 +15,7 @@ void ser_nn_convert(void *y, ser_dtype y_type, const float *x, size_t n)
         memcpy(y, x, n * sizeof *x);
 }
 
-SER_FAST static void add_bf16(float *restrict y, const uint16_t *restrict x, size_t n)
+SER_FAST_STATIC(void, add_bf16, (float *restrict y, const uint16_t *restrict x, size_t n), (y, x, n))
 {
     for (size_t i = 0; i < n; i += SER_N_LANES)
         ser_row_store(y, i, n - i, ser_row_load(y, i, n - i) + ser_row_load_as(x, true, i, n - i));

@@ -2,7 +2,7 @@
 #include "nn/rows.h"
 #include "nn/trainable.h"
 
-SER_FAST static void add_bias(float *y, const float *bias, size_t n_rows, size_t n)
+SER_FAST_STATIC(void, add_bias, (float *y, const float *bias, size_t n_rows, size_t n), (y, bias, n_rows, n))
 {
     for (size_t t = 0; t < n_rows; t++, y += n)
         for (size_t i = 0; i < n; i++)
@@ -37,14 +37,15 @@ ser_status ser_nn_dense_backward(ser_nn_work *work, float *dx, float *dw, const 
     return ser_nn_gemm_by_rows(work, dx, dy, w, &to_x, err);
 }
 
-SER_FAST void ser_nn_add_rows(float *sums, const float *x, size_t n_rows, size_t n)
+SER_FAST(void, ser_nn_add_rows, (float *sums, const float *x, size_t n_rows, size_t n), (sums, x, n_rows, n))
 {
     for (size_t t = 0; t < n_rows; t++, x += n)
         for (size_t i = 0; i < n; i++)
             sums[i] += x[i];
 }
 
-SER_FAST static void add_bf16_rows(float *sums, const uint16_t *x, size_t n_rows, size_t n)
+SER_FAST_STATIC(void, add_bf16_rows, (float *sums, const uint16_t *x, size_t n_rows, size_t n),
+                (sums, x, n_rows, n))
 {
     for (size_t t = 0; t < n_rows; t++, x += n)
         for (size_t i = 0; i < n; i += SER_N_LANES)

@@ -28,7 +28,7 @@ SER_INLINE void forward_typed(void *out, float *mean, const ser_nn_gate *g, ser_
         forward(out, mean, g, false, f);
 }
 
-SER_FAST void ser_nn_gate_forward(void *out, float *mean, const ser_nn_gate *g)
+SER_FAST(void, ser_nn_gate_forward, (void *out, float *mean, const ser_nn_gate *g), (out, mean, g))
 {
     switch (g->norm_act->f) { /* outside the loops */
     case SER_ELU:
@@ -86,7 +86,7 @@ SER_INLINE void backward_typed(const ser_nn_gate_gradient *d, const ser_nn_gate 
         backward(d, g, false, f);
 }
 
-SER_FAST void ser_nn_gate_backward(const ser_nn_gate_gradient *d, const ser_nn_gate *g)
+SER_FAST(void, ser_nn_gate_backward, (const ser_nn_gate_gradient *d, const ser_nn_gate *g), (d, g))
 {
     switch (g->norm_act->f) {
     case SER_ELU:

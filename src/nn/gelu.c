@@ -1,7 +1,7 @@
 #include "nn/rows.h"
 #include "nn/trainable.h"
 
-SER_FAST void ser_nn_gelu_forward(float *x, size_t n)
+SER_FAST(void, ser_nn_gelu_forward, (float *x, size_t n), (x, n))
 {
     size_t n_whole = n - n % SER_N_LANES;
     for (size_t i = 0; i < n_whole; i += SER_N_LANES)
@@ -22,14 +22,16 @@ SER_INLINE void bias_gelu(void *y, bool half_y, void *h, bool half_h, const floa
         }
 }
 
-SER_FAST static void bias_gelu_f32(float *y, void *h, bool half_h, const float *x, const float *bias,
-                                   size_t n_rows, size_t n)
+SER_FAST_STATIC(void, bias_gelu_f32,
+                (float *y, void *h, bool half_h, const float *x, const float *bias, size_t n_rows, size_t n),
+                (y, h, half_h, x, bias, n_rows, n))
 {
     bias_gelu(y, false, h, half_h, x, bias, n_rows, n);
 }
 
-SER_FAST static void bias_gelu_bf16(uint16_t *y, uint16_t *h, const float *x, const float *bias,
-                                    size_t n_rows, size_t n)
+SER_FAST_STATIC(void, bias_gelu_bf16,
+                (uint16_t * y, uint16_t *h, const float *x, const float *bias, size_t n_rows, size_t n),
+                (y, h, x, bias, n_rows, n))
 {
     bias_gelu(y, true, h, true, x, bias, n_rows, n);
 }
@@ -71,14 +73,16 @@ SER_INLINE void gelu_backward(void *dh, bool half, float *dbias, const float *dy
         }
 }
 
-SER_FAST static void gelu_backward_f32(float *dh, float *dbias, const float *dy, const float *h,
-                                       size_t n_rows, size_t n)
+SER_FAST_STATIC(void, gelu_backward_f32,
+                (float *dh, float *dbias, const float *dy, const float *h, size_t n_rows, size_t n),
+                (dh, dbias, dy, h, n_rows, n))
 {
     gelu_backward(dh, false, dbias, dy, h, n_rows, n);
 }
 
-SER_FAST static void gelu_backward_bf16(uint16_t *dh, float *dbias, const float *dy, const uint16_t *h,
-                                        size_t n_rows, size_t n)
+SER_FAST_STATIC(void, gelu_backward_bf16,
+                (uint16_t * dh, float *dbias, const float *dy, const uint16_t *h, size_t n_rows, size_t n),
+                (dh, dbias, dy, h, n_rows, n))
 {
     gelu_backward(dh, true, dbias, dy, h, n_rows, n);
 }

@@ -58,8 +58,10 @@ SER_INLINE void add_tile(float *sums, size_t ld, const float *x, size_t row, con
 }
 
 /* n_rows: a multiple of TILE_ROWS; ld: whole lanes. */
-SER_FAST static void add_terms(float *sums, size_t ld, const float *x, size_t row, const float *w,
-                               size_t n_terms, size_t n_rows)
+SER_FAST_STATIC(void, add_terms,
+                (float *sums, size_t ld, const float *x, size_t row, const float *w, size_t n_terms,
+                 size_t n_rows),
+                (sums, ld, x, row, w, n_terms, n_rows))
 {
     for (size_t o = 0; o < ld; o += TILE_LANES * SER_N_LANES)
         for (size_t t = 0; t < n_rows; t += TILE_ROWS) {
@@ -73,8 +75,10 @@ SER_FAST static void add_terms(float *sums, size_t ld, const float *x, size_t ro
 }
 
 /* y rows (n_rows, n) of sums (n_rows, ld), n_channels apart, x with them. */
-SER_FAST static void finish_rows(float *y, const float *x, const float *sums, size_t ld, size_t n,
-                                 size_t n_rows, size_t n_channels, bool residual)
+SER_FAST_STATIC(void, finish_rows,
+                (float *y, const float *x, const float *sums, size_t ld, size_t n, size_t n_rows,
+                 size_t n_channels, bool residual),
+                (y, x, sums, ld, n, n_rows, n_channels, residual))
 {
     for (size_t t = 0; t < n_rows; t++, y += n_channels, x += n_channels, sums += ld)
         for (size_t i = 0; i < n; i += SER_N_LANES) {

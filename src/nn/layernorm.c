@@ -27,8 +27,10 @@ SER_INLINE void row_statistics(float *mean, float *inverse, const float *x, size
     *inverse = 1 / sqrtf((ser_lanes_sum(lanes) + rest) / (float)dims + epsilon);
 }
 
-SER_FAST static void normalise_f32(float *y, const float *x, const float *scale, const float *shift,
-                                   size_t n_rows, size_t dims, float epsilon)
+SER_FAST_STATIC(void, normalise_f32,
+                (float *y, const float *x, const float *scale, const float *shift, size_t n_rows, size_t dims,
+                 float epsilon),
+                (y, x, scale, shift, n_rows, dims, epsilon))
 {
     for (size_t t = 0; t < n_rows; t++, x += dims, y += dims) {
         float mean, inverse;
@@ -38,9 +40,10 @@ SER_FAST static void normalise_f32(float *y, const float *x, const float *scale,
     }
 }
 
-SER_FAST static void normalise_bf16(uint16_t *restrict y, const float *restrict x,
-                                    const float *restrict scale, const float *restrict shift, size_t n_rows,
-                                    size_t dims, float epsilon)
+SER_FAST_STATIC(void, normalise_bf16,
+                (uint16_t *restrict y, const float *restrict x, const float *restrict scale,
+                 const float *restrict shift, size_t n_rows, size_t dims, float epsilon),
+                (y, x, scale, shift, n_rows, dims, epsilon))
 {
     for (size_t t = 0; t < n_rows; t++, x += dims, y += dims) {
         float mean, inverse;
@@ -75,14 +78,18 @@ SER_INLINE void normalise_gelu(void *y, bool half, const float *x, const float *
     }
 }
 
-SER_FAST static void normalise_gelu_f32(float *y, const float *x, const float *scale, const float *shift,
-                                        size_t n_rows, size_t dims, float epsilon)
+SER_FAST_STATIC(void, normalise_gelu_f32,
+                (float *y, const float *x, const float *scale, const float *shift, size_t n_rows, size_t dims,
+                 float epsilon),
+                (y, x, scale, shift, n_rows, dims, epsilon))
 {
     normalise_gelu(y, false, x, scale, shift, n_rows, dims, epsilon);
 }
 
-SER_FAST static void normalise_gelu_bf16(uint16_t *y, const float *x, const float *scale, const float *shift,
-                                         size_t n_rows, size_t dims, float epsilon)
+SER_FAST_STATIC(void, normalise_gelu_bf16,
+                (uint16_t * y, const float *x, const float *scale, const float *shift, size_t n_rows,
+                 size_t dims, float epsilon),
+                (y, x, scale, shift, n_rows, dims, epsilon))
 {
     normalise_gelu(y, true, x, scale, shift, n_rows, dims, epsilon);
 }
@@ -112,9 +119,10 @@ SER_INLINE void gradient_sums(float *sum, float *sum_x, const float *dy, const f
 }
 
 /* With n = (x - mean) * inverse and d = dy * scale: dx += inverse (d - mean(d) - n mean(d n)). */
-SER_FAST void ser_nn_layernorm_backward(float *dx, float *dscale, float *dshift, const float *dy,
-                                        const float *x, const float *scale, size_t n_rows, size_t dims,
-                                        float epsilon)
+SER_FAST(void, ser_nn_layernorm_backward,
+         (float *dx, float *dscale, float *dshift, const float *dy, const float *x, const float *scale,
+          size_t n_rows, size_t dims, float epsilon),
+         (dx, dscale, dshift, dy, x, scale, n_rows, dims, epsilon))
 {
     for (size_t t = 0; t < n_rows; t++, x += dims, dy += dims, dx += dims) {
         float mean, inverse, sum, sum_x;

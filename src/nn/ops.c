@@ -1,4 +1,5 @@
 #include "nn/ops.h"
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "base/threads.h"
 #include "nn/engine.h"
@@ -8,6 +9,8 @@
 ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err)
 {
     *out = NULL;
+    if (ser_cpu_check(err) != SER_OK)
+        return SER_E_ARG;
     ser_nn_ops *ops = ser_alloc(1, sizeof *ops);
     if (!ops)
         return ser_fail_nomem(err);

@@ -14,7 +14,8 @@ typedef struct ser_nn_work ser_nn_work;     /* scratch memory and cached primiti
 
 typedef enum ser_activation { SER_ACT_NONE, SER_ACT_GELU /* exact, with erf */ } ser_activation;
 
-/* SER_E_UNSUPPORTED: the engine or this processor cannot compute in this precision. */
+/* SER_E_UNSUPPORTED: the engine or this processor cannot compute in this precision; SER_E_ARG: SER_MAX_ISA is
+ * no word that base/cpu.h knows. */
 ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err);
 void ser_nn_ops_free(ser_nn_ops **ops);
 /* What AUTO became on this processor. */

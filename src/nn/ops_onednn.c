@@ -1,6 +1,7 @@
 /* oneDNN (https://oneapi-src.github.io/oneDNN/v2.6), by its C interface. Weights are packed once, in the
  * layout that its fastest kernels read; primitives, which are compiled for one shape, are kept in the work.
  */
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "nn/engine.h"
 #include "nn/layers.h"
@@ -112,11 +113,31 @@ static dnnl_status_t matrices(dnnl_memory_desc_t *md, size_t n_batch, size_t str
     return dnnl_memory_desc_init_by_strides(md, 3, sizes, type_of(type), strides);
 }
 
+/* oneDNN has a limit of its own, for the whole process, which counts as long as it was not asked for
+ * anything. */
+static void limit_processor(void)
+{
+    unsigned cpu = ser_cpu();
+    if (!ser_cpu_limit())
+        return;
+    dnnl_set_max_cpu_isa(cpu & SER_CPU_AMX          ? dnnl_cpu_isa_all
+                         : cpu & SER_CPU_AVX512BF16 ? dnnl_cpu_isa_avx512_core_bf16
+                         : cpu & SER_CPU_AVX512VNNI ? dnnl_cpu_isa_avx512_core_vnni
+                         : cpu & SER_CPU_AVX512     ? dnnl_cpu_isa_avx512_core
+                         : cpu & SER_CPU_AVXVNNI    ? dnnl_cpu_isa_avx2_vnni
+                         : cpu & SER_CPU_AVX2       ? dnnl_cpu_isa_avx2
+                                                    : dnnl_cpu_isa_sse41);
+}
+
 static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    bool has_bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-    bool has_vnni = (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
+    limit_processor();
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa(); /* ONEDNN_MAX_CPU_ISA is in it */
+    unsigned cpu = ser_cpu();
+    bool has_bf16 =
+        cpu & SER_CPU_AVX512BF16 && (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    bool has_vnni =
+        cpu & SER_CPU_AVX512VNNI && (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
     if (wanted == SER_PRECISION_INT8 && !has_vnni)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "this processor cannot compute in int8: choose --precision auto or fp32");

@@ -54,8 +54,9 @@ enum { TILE = 4 };
 
 /* sums[r][s] = a_r . b_s over k; whatever the tile's place in its matrix, the order of additions is the same.
  */
-SER_FAST static void dot_tile(float sums[TILE][TILE], const float *const a[TILE], const float *const b[TILE],
-                              size_t k)
+SER_FAST_STATIC(void, dot_tile,
+                (float sums[TILE][TILE], const float *const a[TILE], const float *const b[TILE], size_t k),
+                (sums, a, b, k))
 {
     ser_lanes lanes[TILE][TILE] = {0};
     size_t n_whole = k - k % SER_N_LANES;

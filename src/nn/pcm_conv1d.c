@@ -29,8 +29,10 @@ void ser_nn_pcm_conv_release(ser_nn_pcm_conv *c)
 }
 
 /* Of what the kernel sees, n_frames windows stride apart: sums (kernel) and products (kernel, K_MAX). */
-SER_FAST static void window_moments(double *sums, double (*products)[K_MAX], const float *pcm, size_t kernel,
-                                    size_t stride, size_t n_frames)
+SER_FAST_STATIC(void, window_moments,
+                (double *sums, double (*products)[K_MAX], const float *pcm, size_t kernel, size_t stride,
+                 size_t n_frames),
+                (sums, products, pcm, kernel, stride, n_frames))
 {
     for (size_t t = 0; t < n_frames; t++, pcm += stride) {
         double x[K_MAX] = {0};
@@ -108,14 +110,18 @@ SER_INLINE void forward(void *y, bool half, const ser_nn_pcm_conv *c, const floa
     }
 }
 
-SER_FAST static void forward_f32(float *y, const ser_nn_pcm_conv *c, const float *weights, const float *pcm,
-                                 size_t n_rows, bool gelu)
+SER_FAST_STATIC(void, forward_f32,
+                (float *y, const ser_nn_pcm_conv *c, const float *weights, const float *pcm, size_t n_rows,
+                 bool gelu),
+                (y, c, weights, pcm, n_rows, gelu))
 {
     forward(y, false, c, weights, pcm, n_rows, gelu);
 }
 
-SER_FAST static void forward_bf16(uint16_t *y, const ser_nn_pcm_conv *c, const float *weights,
-                                  const float *pcm, size_t n_rows, bool gelu)
+SER_FAST_STATIC(void, forward_bf16,
+                (uint16_t * y, const ser_nn_pcm_conv *c, const float *weights, const float *pcm,
+                 size_t n_rows, bool gelu),
+                (y, c, weights, pcm, n_rows, gelu))
 {
     forward(y, true, c, weights, pcm, n_rows, gelu);
 }

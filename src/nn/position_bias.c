@@ -45,7 +45,8 @@ static void widen(float *y, const void *x, ser_dtype type, size_t at, size_t n)
 }
 
 /* sums += w x, added up over the first and over the last GATE_SIZE rows; n_dims terms of each. */
-SER_FAST static void gate_sums(float sums[2], const float *x, const float *w, size_t ld, size_t n_dims)
+SER_FAST_STATIC(void, gate_sums, (float sums[2], const float *x, const float *w, size_t ld, size_t n_dims),
+                (sums, x, w, ld, n_dims))
 {
     for (size_t half = 0; half < 2; half++) {
         ser_lanes sum = {0};

@@ -5,7 +5,8 @@
 
 enum { WEIGHT_MAX = 127, ACTIVATION_MAX = 255 };
 
-SER_FAST float ser_nn_quantise_weights(int8_t *restrict q, float *sum, const float *restrict w, size_t n)
+SER_FAST(float, ser_nn_quantise_weights, (int8_t *restrict q, float *sum, const float *restrict w, size_t n),
+         (q, sum, w, n))
 {
     ser_lanes lanes = {0};
     int32_t total = 0;
@@ -85,14 +86,16 @@ SER_INLINE void quantise(uint8_t *q, float *lows, float *steps, const void *x, b
     }
 }
 
-SER_FAST static void quantise_f32(uint8_t *q, float *lows, float *steps, const float *x, size_t n_rows,
-                                  size_t n)
+SER_FAST_STATIC(void, quantise_f32,
+                (uint8_t * q, float *lows, float *steps, const float *x, size_t n_rows, size_t n),
+                (q, lows, steps, x, n_rows, n))
 {
     quantise(q, lows, steps, x, false, n_rows, n);
 }
 
-SER_FAST static void quantise_bf16(uint8_t *q, float *lows, float *steps, const uint16_t *x, size_t n_rows,
-                                   size_t n)
+SER_FAST_STATIC(void, quantise_bf16,
+                (uint8_t * q, float *lows, float *steps, const uint16_t *x, size_t n_rows, size_t n),
+                (q, lows, steps, x, n_rows, n))
 {
     quantise(q, lows, steps, x, true, n_rows, n);
 }
@@ -129,12 +132,14 @@ SER_INLINE void dequantise(void *y, bool half, const int32_t *sums, const ser_nn
         }
 }
 
-SER_FAST static void dequantise_f32(float *y, const int32_t *sums, const ser_nn_quantised *q, bool add)
+SER_FAST_STATIC(void, dequantise_f32, (float *y, const int32_t *sums, const ser_nn_quantised *q, bool add),
+                (y, sums, q, add))
 {
     dequantise(y, false, sums, q, add);
 }
 
-SER_FAST static void dequantise_bf16(uint16_t *y, const int32_t *sums, const ser_nn_quantised *q)
+SER_FAST_STATIC(void, dequantise_bf16, (uint16_t * y, const int32_t *sums, const ser_nn_quantised *q),
+                (y, sums, q))
 {
     dequantise(y, true, sums, q, false);
 }

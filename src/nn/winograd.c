@@ -171,12 +171,12 @@ SER_INLINE void transform_by(const ser_winograd *p, direction way, void *terms, 
     }
 }
 
-SER_FAST static void split_f32(const ser_winograd *p, float *terms, float *x)
+SER_FAST_STATIC(void, split_f32, (const ser_winograd *p, float *terms, float *x), (p, terms, x))
 {
     transform_by(p, SPLIT, terms, x, false);
 }
 
-SER_FAST static void split_bf16(const ser_winograd *p, uint16_t *terms, uint16_t *x)
+SER_FAST_STATIC(void, split_bf16, (const ser_winograd *p, uint16_t *terms, uint16_t *x), (p, terms, x))
 {
     transform_by(p, SPLIT, terms, x, true);
 }
@@ -189,12 +189,13 @@ void ser_winograd_split(const ser_winograd *p, void *terms, const void *x, ser_d
         split_f32(p, terms, (void *)x);
 }
 
-SER_FAST static void split_gradient_f32(const ser_winograd *p, float *terms, float *dy)
+SER_FAST_STATIC(void, split_gradient_f32, (const ser_winograd *p, float *terms, float *dy), (p, terms, dy))
 {
     transform_by(p, SPLIT_GRADIENT, terms, dy, false);
 }
 
-SER_FAST static void split_gradient_bf16(const ser_winograd *p, uint16_t *terms, uint16_t *dy)
+SER_FAST_STATIC(void, split_gradient_bf16, (const ser_winograd *p, uint16_t *terms, uint16_t *dy),
+                (p, terms, dy))
 {
     transform_by(p, SPLIT_GRADIENT, terms, dy, true);
 }
@@ -207,12 +208,13 @@ void ser_winograd_split_gradient(const ser_winograd *p, void *terms, const void 
         split_gradient_f32(p, terms, (void *)dy);
 }
 
-SER_FAST void ser_winograd_join(const ser_winograd *p, float *y, const float *products)
+SER_FAST(void, ser_winograd_join, (const ser_winograd *p, float *y, const float *products), (p, y, products))
 {
     transform_by(p, JOIN, (void *)products, y, false);
 }
 
-SER_FAST void ser_winograd_join_gradient(const ser_winograd *p, float *dx, const float *products)
+SER_FAST(void, ser_winograd_join_gradient, (const ser_winograd *p, float *dx, const float *products),
+         (p, dx, products))
 {
     transform_by(p, JOIN_GRADIENT, (void *)products, dx, false);
 }
@@ -251,7 +253,8 @@ SER_INLINE void transform_kernel_by(size_t tile, void *terms, float *w, size_t n
     }
 }
 
-SER_FAST void ser_winograd_split_kernel(size_t tile, void *terms, ser_dtype type, const float *w, size_t n)
+SER_FAST(void, ser_winograd_split_kernel,
+         (size_t tile, void *terms, ser_dtype type, const float *w, size_t n), (tile, terms, type, w, n))
 {
     if (type == SER_BF16)
         transform_kernel_by(tile, terms, (float *)w, n, true, true);
@@ -259,7 +262,8 @@ SER_FAST void ser_winograd_split_kernel(size_t tile, void *terms, ser_dtype type
         transform_kernel_by(tile, terms, (float *)w, n, true, false);
 }
 
-SER_FAST void ser_winograd_join_kernel(size_t tile, float *dw, const float *dterms, size_t n)
+SER_FAST(void, ser_winograd_join_kernel, (size_t tile, float *dw, const float *dterms, size_t n),
+         (tile, dw, dterms, n))
 {
     transform_kernel_by(tile, (void *)dterms, dw, n, false, false);
 }

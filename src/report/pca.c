@@ -68,8 +68,10 @@ void ser_map_rows_release(ser_map_rows *rows)
 }
 
 /* w (BLOCK, stride) = x^T x v, v (BLOCK, stride): the covariance but for a factor. */
-SER_FAST static void multiply(float *restrict w, const float *restrict v, const float *restrict x, size_t n,
-                              size_t stride)
+SER_FAST_STATIC(void, multiply,
+                (float *restrict w, const float *restrict v, const float *restrict x, size_t n,
+                 size_t stride),
+                (w, v, x, n, stride))
 {
     memset(w, 0, BLOCK * stride * sizeof *w);
     for (size_t i = 0; i < n; i++) {

@@ -21,8 +21,9 @@ static size_t n_blocks(size_t n, size_t size)
 }
 
 /* out[k] = squared distance of a[k] and b. */
-SER_FAST static void measure(float out[DISTANCE_ROWS], const float *const a[DISTANCE_ROWS], const float *b,
-                             size_t n)
+SER_FAST_STATIC(void, measure,
+                (float out[DISTANCE_ROWS], const float *const a[DISTANCE_ROWS], const float *b, size_t n),
+                (out, a, b, n))
 {
     ser_lanes sums[DISTANCE_ROWS] = {{0}};
     for (size_t j = 0; j < n; j += SER_N_LANES) {
@@ -171,8 +172,9 @@ void ser_tsne_release(ser_tsne *t)
 
 /* pulls and pushes [2]: the sums over j of p_ij w (y_i - y_j) and of w^2 (y_i - y_j), w being
  * 1 / (1 + |y_i - y_j|^2). Returns the sum of w, of i itself too. */
-SER_FAST static float gather_forces(float *pulls, float *pushes, const float *p, const float *y,
-                                    size_t stride, size_t i)
+SER_FAST_STATIC(float, gather_forces,
+                (float *pulls, float *pushes, const float *p, const float *y, size_t stride, size_t i),
+                (pulls, pushes, p, y, stride, i))
 {
     const float *y0 = y, *y1 = y + stride;
     ser_lanes pull0 = {0}, pull1 = {0}, push0 = {0}, push1 = {0}, sum = {0};

@@ -29,16 +29,18 @@ void ser_layer_softmax(float *weight, const float *logit, const ser_layering *la
 
 /* ---- passes over the rows ---- */
 
-SER_FAST static void add_layer(float *z, float weight, const float *x, const float *mean, const float *scale,
-                               size_t n)
+SER_FAST_STATIC(void, add_layer,
+                (float *z, float weight, const float *x, const float *mean, const float *scale, size_t n),
+                (z, weight, x, mean, scale, n))
 {
     for (size_t i = 0; i < n; i++)
         z[i] += weight * ((x[i] - mean[i]) * scale[i]);
 }
 
 /* <g, (x - mean) * scale> */
-SER_FAST static double layer_product(const float *g, const float *x, const float *mean, const float *scale,
-                                     size_t n)
+SER_FAST_STATIC(double, layer_product,
+                (const float *g, const float *x, const float *mean, const float *scale, size_t n),
+                (g, x, mean, scale, n))
 {
     ser_lanes sums = {0};
     size_t i = 0;

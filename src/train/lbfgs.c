@@ -20,7 +20,7 @@ typedef struct search {
 } search;
 
 /* Eight sums side by side: a vector register wide, and in the same order on every processor. */
-SER_FAST double ser_dot(const double *a, const double *b, size_t n)
+SER_FAST(double, ser_dot, (const double *a, const double *b, size_t n), (a, b, n))
 {
     double sums[8] = {0};
     size_t i = 0;
@@ -33,7 +33,7 @@ SER_FAST double ser_dot(const double *a, const double *b, size_t n)
 }
 
 /* y += factor * x */
-SER_FAST static void add_scaled(double *y, double factor, const double *x, size_t n)
+SER_FAST_STATIC(void, add_scaled, (double *y, double factor, const double *x, size_t n), (y, factor, x, n))
 {
     for (size_t i = 0; i < n; i++)
         y[i] += factor * x[i];

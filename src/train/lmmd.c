@@ -26,7 +26,7 @@ void ser_lmmd_release(ser_lmmd *l)
     *l = (ser_lmmd){0};
 }
 
-SER_FAST static float squared_distance(const float *a, const float *b, size_t n)
+SER_FAST_STATIC(float, squared_distance, (const float *a, const float *b, size_t n), (a, b, n))
 {
     ser_lanes sum = {0};
     float rest = 0;
@@ -40,7 +40,8 @@ SER_FAST static float squared_distance(const float *a, const float *b, size_t n)
     return ser_lanes_sum(sum) + rest;
 }
 
-SER_FAST static void add_difference(float *y, const float *a, const float *b, float by, size_t n)
+SER_FAST_STATIC(void, add_difference, (float *y, const float *a, const float *b, float by, size_t n),
+                (y, a, b, by, n))
 {
     for (size_t i = 0; i < n; i++)
         y[i] += by * (a[i] - b[i]);

@@ -188,7 +188,7 @@ static ser_status check(const ser_softmax_data *d, const ser_softmax_fit *fit, s
     return SER_OK;
 }
 
-SER_FAST static double sum_of_squares(const float *x, size_t n)
+SER_FAST_STATIC(double, sum_of_squares, (const float *x, size_t n), (x, n))
 {
     double sums[8] = {0}; /* as in ser_dot */
     size_t i = 0;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* Means and deviations over time as src/model/pool.c has them: x (n_frames, dims) -> y (2 dims). */
-SER_FAST static void pool_frames(float *y, const float *x, size_t n_frames, size_t dims)
+SER_FAST_STATIC(void, pool_frames, (float *y, const float *x, size_t n_frames, size_t dims),
+                (y, x, n_frames, dims))
 {
     enum { PIECE = 64 };
     for (size_t first = 0; first < dims; first += PIECE) {
@@ -56,9 +57,11 @@ ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err)
 }
 
 /* dx += share * (dmean + dstd (x - mean) / std), for each frame. */
-SER_FAST static void unpool_frames(float *restrict dx, const float *restrict x, const float *restrict mean,
-                                   const float *restrict std, const float *restrict dmean,
-                                   const float *restrict dstd, size_t n_frames, size_t dims)
+SER_FAST_STATIC(void, unpool_frames,
+                (float *restrict dx, const float *restrict x, const float *restrict mean,
+                 const float *restrict std, const float *restrict dmean, const float *restrict dstd,
+                 size_t n_frames, size_t dims),
+                (dx, x, mean, std, dmean, dstd, n_frames, dims))
 {
     float share = 1 / (float)n_frames;
     for (size_t t = 0; t < n_frames; t++, x += dims, dx += dims)

@@ -98,6 +98,12 @@ class Usage(Case):
             _, err = self.ser(*args, status=2)
             self.assertTrue(err.startswith("ser: "), err)
 
+    def test_unknown_processor_is_told(self):
+        self.env["SER_MAX_ISA"] = "avx3"
+        _, err = self.ser("predict", "x.wav", status=2)
+        self.assertRegex(err, r"^ser: SER_MAX_ISA is 'avx3': .*sse41, avx2,")
+        self.ser("--help")
+
     def test_spelling_is_suggested(self):
         self.assertIn("predict", self.ser("predcit", status=2)[1])
         self.assertIn("--format", self.ser("predict", "--formt", "json", "x", status=2)[1])
@@ -190,6 +196,14 @@ class Predict(Case):
         (b,), _ = self.rows("--engine", "ref", "--precision", "fp32", SPEECH)
         for label in a["scores"]:
             self.assertAlmostEqual(a["scores"][label], b["scores"][label], delta=1e-4)
+
+    def test_processors_agree(self):
+        (b,), _ = self.rows("--engine", "ref", "--precision", "fp32", SPEECH)
+        for limit in ("sse41", "avx2", "avx512"):
+            self.env["SER_MAX_ISA"] = limit
+            (a,), _ = self.rows("--precision", "fp32", SPEECH)
+            for label in a["scores"]:
+                self.assertAlmostEqual(a["scores"][label], b["scores"][label], delta=1e-4)
 
     def test_standard_input_equals_the_file(self):
         with open(SPEECH, "rb") as f:
