@@ -3,13 +3,15 @@
 #   sh setup.sh                 all of that
 #   sh setup.sh packages        only the packages
 #   sh setup.sh packages-test   those and what the tests need besides
+#   sh setup.sh packages-cluster  those and Open MPI, for one job on many nodes: build after it
 set -eu
 cd "$(dirname "$0")"
 
 packages="gcc libc6-dev meson ninja-build pkg-config libdnnl-dev libsndfile1-dev libmpg123-dev libsoxr-dev libkissfft-dev
   libjansson-dev libmd-dev libcairo2-dev libhdf5-dev libxlsxwriter-dev libcurl4-openssl-dev libzip-dev libwebsockets-dev portaudio19-dev ca-certificates fonts-dejavu-core alsa-utils
   libprotobuf-c-dev protobuf-c-compiler libonnx-dev"
-test_packages="chromium chromium-driver clang clang-format ffmpeg libclang-rt-14-dev llvm python3 python3-numpy"
+cluster_packages="libopenmpi-dev openmpi-bin"
+test_packages="$cluster_packages chromium chromium-driver clang clang-format ffmpeg libclang-rt-14-dev llvm python3 python3-numpy"
 
 install_packages() {
   missing=
@@ -39,6 +41,8 @@ install_packages() {
 # shellcheck disable=SC2086
 install_packages $packages
 [ "${1:-}" != packages ] || exit 0
+# shellcheck disable=SC2086
+[ "${1:-}" != packages-cluster ] || { install_packages $cluster_packages; exit 0; }
 # shellcheck disable=SC2086
 [ "${1:-}" != packages-test ] || { install_packages $test_packages; exit 0; }
 

@@ -7,6 +7,7 @@
 #include "cli/inputs.h"
 #include "cli/predict_share.h"
 #include "cli/progress.h"
+#include "cli/together.h"
 #include "io/file.h"
 #include "report/annotation.h"
 #include "report/escape.h"
@@ -16,6 +17,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *model_path, *format_name = "text", *baseline_folder, *adapt_folder, *picture_path,
@@ -24,6 +26,8 @@ static const char *shard_text;
 static bool timeline, follow, quiet, verbose;
 static long n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_AUTO;
+static const ser_team *team;      /* NULL: this process alone */
+static ser_journal *journal;      /* NULL: there is none */
 static ser_annotation annotation; /* SER_N_ANNOTATIONS: another format */
 
 static const ser_option options[] = {
@@ -282,16 +286,18 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
                                                .follow = follow,
                                                .progress = {report, p},
                                                .on_answer = print_answer,
-                                               .context = p};
+                                               .context = p,
+                                               .team = team,
+                                               .journal = journal};
     ser_status st = paths && voices ? SER_OK : ser_fail_nomem(err);
     for (size_t i = 0; i < p->inputs->n && st == SER_OK; i++)
         paths[i] = p->inputs->items[i].path;
     for (size_t i = 0; i < voice->n && st == SER_OK; i++)
         voices[i] = voice->items[i].path;
-    if (st == SER_OK)
+    if (st == SER_OK && ser_team_is_first(team))
         st = check_voice(model, voices, voice->n, err);
     bool joined = annotation != SER_N_ANNOTATIONS && ser_annotation_joins(annotation);
-    if (st == SER_OK && (joined || is_format("csv"))) {
+    if (st == SER_OK && (joined || is_format("csv")) && ser_team_is_first(team)) {
         ser_text header = {0};
         if (joined)
             ser_annotation_begin(&header, annotation, &p->form);
@@ -314,7 +320,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
 static void write_summary(printing *p, double seconds)
 {
     ser_text t = {0};
-    if (is_format("text") && p->inputs->n > 1 && !p->share) {
+    if (is_format("text") && p->inputs->n > 1 && !p->share && ser_team_is_first(team)) {
         ser_prediction_counts_text(&t, &p->form, &p->counts);
         if (t.n)
             fwrite(t.s, 1, t.n, p->out);
@@ -337,6 +343,24 @@ static bool is_apart(const ser_inputs *inputs)
     return annotation != SER_N_ANNOTATIONS && !ser_annotation_joins(annotation) && inputs->n > 1;
 }
 
+static void tell_before(void *context, const char *text)
+{
+    (void)context;
+    ser_say("%s", text);
+}
+
+/* Where there are ranks, or the run before left one. */
+static ser_status open_journal(const printing *p, const ser_inputs *voice, ser_error *err)
+{
+    char identity[65] = "";
+    ser_journal_settings settings = {
+        .output = output_path, .identity = identity, .team = team, .tell = tell_before};
+    if (!ser_journal_is_wanted(&settings))
+        return SER_OK;
+    ser_status st = ser_predict_identity(identity, p->inputs, model_path, &p->form, options, voice, err);
+    return st == SER_OK ? ser_journal_open(&journal, &settings, err) : st;
+}
+
 /* output: NULL where out is standard output. */
 static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, double least,
                           const ser_output *output, ser_predict_share *share, size_t *n_failed,
@@ -354,7 +378,7 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
         return model_path ? ser_fail_within(err, st, "%s: ", model_path) : st;
     for (size_t i = 0; i < ser_model_n_labels(model); i++)
         labels[i] = ser_model_label(model, i);
-    ser_style style = ser_style_of(out);
+    ser_style style = ser_together_style(out);
     printing p = {.inputs = inputs,
                   .form = {.labels = labels,
                            .n_labels = ser_model_n_labels(model),
@@ -370,6 +394,8 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
         say_what_answers(model);
     if (share)
         st = ser_predict_share_describe(share, model_path, &p.form, options, voice, err);
+    if (st == SER_OK && output_path && !share)
+        st = open_journal(&p, voice, err);
     if (st == SER_OK)
         st = answer_all(&p, model, voice, err);
     if (st == SER_OK && share)
@@ -453,6 +479,37 @@ static void check_shard(const ser_option_list *paths, ser_shard *shard, int *exi
                                                     : "standard input");
 }
 
+/* What goes over all recordings cannot be shared out. */
+static void check_ranks(const ser_option_list *paths, int *exit_status)
+{
+    bool piped = false;
+    for (size_t i = 0; i < paths->n; i++)
+        piped = piped || strcmp(paths->items[i], "-") == 0;
+    if (picture_path || follow || piped)
+        *exit_status = ser_usage_error(&ser_command_predict, "%s is for one process: start it without mpirun",
+                                       picture_path ? "--picture"
+                                       : follow     ? "--follow"
+                                                    : "standard input");
+}
+
+/* Whether all ranks have found the same. */
+static ser_status compare_inputs(const ser_inputs *inputs, ser_error *err)
+{
+    char hex[65], size[32];
+    ser_sha256 h;
+    struct stat info;
+    ser_sha256_init(&h);
+    for (size_t i = 0; i < inputs->n; i++) {
+        const ser_input *item = &inputs->items[i];
+        int n = snprintf(size, sizeof size, "%lld",
+                         stat(item->path, &info) == 0 ? (long long)info.st_size : -1LL);
+        ser_sha256_add(&h, item->name, strlen(item->name) + 1);
+        ser_sha256_add(&h, size, (size_t)n + 1);
+    }
+    ser_sha256_finish(&h, hex);
+    return team ? team->compare(team->context, "recordings", hex, err) : SER_OK;
+}
+
 /* A run folder stands for the model in it. *owned is the caller's. */
 static void find_model(char **owned)
 {
@@ -492,7 +549,7 @@ static ser_status predict_to(const ser_inputs *inputs, const ser_inputs *voice, 
                              ser_predict_share *share, size_t *n_failed, ser_error *err)
 {
     ser_output file = {0};
-    bool to_file = output_path && !is_apart(inputs);
+    bool to_file = output_path && !is_apart(inputs) && ser_team_is_first(team);
     ser_status st = to_file ? ser_output_open(&file, output_path, err) : SER_OK;
     if (st == SER_OK && share && !file.temporary_path)
         st = ser_fail(err, SER_E_ARG, "--shard: %s is no file that a manifest could be beside", output_path);
@@ -514,7 +571,8 @@ static int run(int argc, char **argv)
     ser_status st = SER_OK;
     char *model_inside = NULL;
     double least = -1;
-    int status;
+    ser_ranks *ranks = NULL;
+    int status, n_ranks = ser_together_begin();
     if (!ser_options_start(&ser_command_predict, argc, argv, &paths, &status)) {
         ser_option_list_release(&paths);
         return status;
@@ -523,11 +581,20 @@ static int run(int argc, char **argv)
     check_usage(&paths, &least, &status);
     if (status == SER_EXIT_OK)
         check_shard(&paths, &shard, &status);
+    if (status == SER_EXIT_OK && !shard.count && n_ranks > 1)
+        check_ranks(&paths, &status);
+    if (shard_text)
+        ser_together_apart();
     if (status == SER_EXIT_OK) {
         find_model(&model_inside);
         size_t n_failed = list_inputs(&inputs, &paths);
         const char *voice_folder = adapt_folder ? adapt_folder : baseline_folder;
-        if (voice_folder && (st = ser_inputs_add(&voice, voice_folder, &err)) != SER_OK)
+        if (!shard.count)
+            st = ser_together_open(&ranks, argc, argv, &err);
+        team = ser_ranks_team(ranks);
+        if (st == SER_OK)
+            st = compare_inputs(&inputs, &err);
+        if (st == SER_OK && voice_folder && (st = ser_inputs_add(&voice, voice_folder, &err)) != SER_OK)
             ser_fail_within(&err, st, "%s: ", voice_folder);
         if (st == SER_OK && picture_path && inputs.n > 1)
             st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu",
@@ -541,6 +608,8 @@ static int run(int argc, char **argv)
             st = ser_predict_share_open(&share, &shard, &inputs, &err);
         if (st == SER_OK && (inputs.n || shard.count))
             st = predict_to(&inputs, &voice, least, shard.count ? &share : NULL, &n_failed, &err);
+        ser_journal_close(&journal, st == SER_OK);
+        ser_ranks_close(&ranks, &st, &err);
         if (st != SER_OK)
             ser_say("%s", err.text);
         status = st != SER_OK ? ser_exit_status(st) : n_failed ? SER_EXIT_FAILED : SER_EXIT_OK;

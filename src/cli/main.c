@@ -35,6 +35,8 @@ static const ser_environment_variable environment[] = {
     {"SER_MAX_ISA",
      "the most that may be used of the processor, so that a strong one shows what weaker ones do: "
      "sse41, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx (default: all it has)"},
+    {"SER_PROGRESS",
+     "when 1, progress is drawn where standard error is no terminal, too, such as behind mpirun"},
     {"NO_COLOR", "when set, nothing is printed in colour or bold"},
     {NULL, NULL},
 };

@@ -125,6 +125,22 @@ ser_status ser_predict_share_describe(ser_predict_share *s, const char *model_pa
     return json_object_set_new(to, "labels", labels) == 0 && ok ? st : ser_fail_nomem(err);
 }
 
+ser_status ser_predict_identity(char hex[65], const ser_inputs *inputs, const char *model_path,
+                                const ser_prediction_form *form, const ser_option *options,
+                                const ser_inputs *voice, ser_error *err)
+{
+    ser_predict_share all = {0};
+    ser_status st = ser_part_open(&all.part, "predict", &(ser_shard){0}, err);
+    for (size_t i = 0; i < inputs->n && st == SER_OK; i++)
+        ser_part_deal(&all.part, inputs->items[i].name, "");
+    if (st == SER_OK)
+        st = ser_predict_share_describe(&all, model_path, form, options, voice, err);
+    if (st == SER_OK)
+        st = ser_part_identity(&all.part, hex, err);
+    ser_predict_share_close(&all);
+    return st;
+}
+
 /* ---- recordings ---- */
 
 static size_t bytes_in(FILE *out)

@@ -25,6 +25,10 @@ ser_status ser_predict_share_open(ser_predict_share *out, const ser_shard *shard
 ser_status ser_predict_share_describe(ser_predict_share *s, const char *model_path,
                                       const ser_prediction_form *form, const ser_option *options,
                                       const ser_inputs *voice, ser_error *err);
+/* The same, of all recordings, as one text: who has the same is to give the same answers. */
+ser_status ser_predict_identity(char hex[65], const ser_inputs *inputs, const char *model_path,
+                                const ser_prediction_form *form, const ser_option *options,
+                                const ser_inputs *voice, ser_error *err);
 /* Behind the header, and behind recording i, in their order; failure NULL: it is done. */
 void ser_predict_share_begin(ser_predict_share *s, FILE *out);
 void ser_predict_share_note(ser_predict_share *s, size_t i, const char *name, const char *failure, FILE *out);

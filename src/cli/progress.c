@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ static volatile sig_atomic_t interrupted;
 static struct {
     pthread_mutex_t lock; /* guards all below */
     bool drawn;           /* a line stands on the terminal */
+    bool hushed;
     char what[64];
     double started_s, last_drawn_s;
     size_t done_before; /* when the clock started: a fetch may go on from the middle */
@@ -97,11 +99,18 @@ static void erase(void)
     line.drawn = false;
 }
 
+/* Behind mpirun standard error is a pipe, even where a terminal shows it. */
+static bool is_wanted(void)
+{
+    const char *wish = getenv("SER_PROGRESS");
+    return wish && strcmp(wish, "1") == 0;
+}
+
 static void draw(const char *what, size_t done, size_t total)
 {
     ser_style style = ser_style_of(stderr); /* each time: the window may have changed */
     double now = ser_clock_s();
-    if (!style.terminal)
+    if (line.hushed || !(style.terminal || is_wanted()))
         return;
     if (strncmp(what, line.what, sizeof line.what - 1) != 0) {
         snprintf(line.what, sizeof line.what, "%s", what);
@@ -148,6 +157,13 @@ void ser_progress_clear(void)
     pthread_mutex_unlock(&line.lock);
 }
 
+void ser_progress_hush(bool hushed)
+{
+    pthread_mutex_lock(&line.lock);
+    line.hushed = hushed;
+    pthread_mutex_unlock(&line.lock);
+}
+
 static void say(const char *head, const char *format, va_list args)
 {
     char text[2048];
@@ -156,7 +172,8 @@ static void say(const char *head, const char *format, va_list args)
     ser_append_line(&clean, text, 0, true);
     pthread_mutex_lock(&line.lock);
     erase();
-    fprintf(stderr, "%s%s\n", head, clean.failed || !clean.n ? text : clean.s);
+    if (!line.hushed)
+        fprintf(stderr, "%s%s\n", head, clean.failed || !clean.n ? text : clean.s);
     fflush(stderr);
     pthread_mutex_unlock(&line.lock);
     ser_text_release(&clean);

@@ -13,6 +13,8 @@
 ser_progress ser_progress_start(void);
 /* Removes the line; the next report draws it again. Fine when there is none. */
 void ser_progress_clear(void);
+/* Nothing is drawn or said from now on, or everything again: another process of the same job speaks. */
+void ser_progress_hush(bool hushed);
 /* Whether SIGINT or SIGTERM came, for work that does not report. */
 bool ser_interrupted(void);
 

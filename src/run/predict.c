@@ -1,8 +1,13 @@
 #include "run/predict.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "run/answer_bytes.h"
 
 #include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 /* One recording's answer, until its turn comes. */
 typedef struct answer {
@@ -116,6 +121,202 @@ static ser_status hear_voice(job *j, ser_error *err)
                     : ser_session_set_baseline(j->voice, s->voice, s->n_voice, err);
 }
 
+/* ---- several ranks, or a journal ---- */
+
+/* An answer as bytes, until its turn comes: there may be a million of them. */
+typedef struct packed {
+    char *bytes;
+    size_t n;
+} packed;
+
+typedef struct shared_job {
+    job *j;
+    ser_journal *journal; /* or NULL */
+    packed *answers;      /* (n); rank 0: those that are not told yet */
+    bool *done;           /* (n); rank 0 */
+    size_t *todo;         /* what is dealt: the first n_alone have a rank to themselves */
+    size_t n_todo, n_alone, first;
+} shared_job;
+
+static ser_status tell_packed(const shared_job *s, size_t i, ser_error *err)
+{
+    ser_result r;
+    ser_error failure;
+    bool failed;
+    ser_status st = ser_answer_unpack(&r, &failure, &failed, s->answers[i].bytes, s->answers[i].n, err);
+    if (st == SER_OK)
+        s->j->settings->on_answer(s->j->settings->context, i, failed ? NULL : &r, failed ? &failure : NULL);
+    ser_result_release(&r);
+    return st;
+}
+
+static ser_status take_packed(void *context, size_t i, const void *bytes, size_t n, ser_error *err)
+{
+    shared_job *s = context;
+    job *j = s->j;
+    ser_status st = SER_OK;
+    if (i >= j->n || s->done[i])
+        return SER_OK; /* of a journal that is damaged: the recording is answered anew */
+    if (!(s->answers[i].bytes = ser_alloc(n, 1)))
+        return ser_fail_nomem(err);
+    memcpy(s->answers[i].bytes, bytes, n);
+    s->answers[i].n = n;
+    s->done[i] = true;
+    for (; j->n_told < j->n && s->done[j->n_told] && st == SER_OK; j->n_told++) {
+        st = tell_packed(s, j->n_told, err);
+        ser_free(s->answers[j->n_told].bytes);
+        s->answers[j->n_told] = (packed){0};
+    }
+    return st;
+}
+
+/* An answer of the run before: it was looked at before it was kept, and may be damaged since. */
+static ser_status take_kept(void *context, size_t i, const void *bytes, size_t n, ser_error *err)
+{
+    ser_result r;
+    ser_error failure;
+    bool failed;
+    ser_status st = ser_answer_unpack(&r, &failure, &failed, bytes, n, err);
+    ser_result_release(&r);
+    return st == SER_OK ? take_packed(context, i, bytes, n, err) : st;
+}
+
+static ser_status take_answer(void *context, size_t item, const void *bytes, size_t n, ser_error *err)
+{
+    shared_job *s = context;
+    size_t i = s->todo[s->first + item];
+    ser_status st = s->journal ? ser_journal_keep(s->journal, i, bytes, n, err) : SER_OK;
+    return st == SER_OK ? take_packed(s, i, bytes, n, err) : st;
+}
+
+static ser_status answer_packed(void *context, size_t item, int worker, ser_text *out, ser_error *err)
+{
+    shared_job *s = context;
+    job *j = s->j;
+    size_t i = s->todo[s->first + item];
+    ser_session *session;
+    ser_result r = {0};
+    ser_error failure = {0};
+    const ser_predict_options options = {
+        .size = sizeof options, .timeline = j->settings->timeline, .n_peaks = j->settings->n_peaks};
+    ser_journal_begin(s->journal, j->paths[i]);
+    ser_status st = get_session(j, worker, &session, &failure);
+    if (st == SER_OK)
+        st = ser_predict_file(session, j->paths[i], &options, &r, &failure);
+    ser_journal_end(s->journal, j->paths[i]);
+    if (st == SER_E_CANCELLED)
+        return ser_fail(err, st, "interrupted");
+    ser_answer_pack(out, st == SER_OK ? &r : NULL, &failure);
+    ser_result_release(&r);
+    return SER_OK;
+}
+
+typedef struct sized {
+    size_t i, order, n_bytes;
+} sized;
+
+/* What may end the program first, then the longest; the size of a file says enough of its length. */
+static int by_size(const void *a, const void *b)
+{
+    const sized *x = a, *y = b;
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    if (x->n_bytes != y->n_bytes)
+        return x->n_bytes > y->n_bytes ? -1 : 1;
+    return (x->i > y->i) - (x->i < y->i);
+}
+
+/* Rank 0: what is to be done, into a block of numbers; what ended the program too often is answered for. */
+static ser_status list_todo(shared_job *s, ser_text *block, ser_error *err)
+{
+    const job *j = s->j;
+    sized *all = ser_alloc(j->n, sizeof *all);
+    ser_status st = all ? SER_OK : ser_fail_nomem(err);
+    size_t n = 0, n_alone = 0;
+    for (size_t i = 0; i < j->n && st == SER_OK; i++) {
+        struct stat info;
+        ser_error why = {0};
+        ser_text aside = {0};
+        int n_crashes = s->done[i] ? 0 : ser_journal_crashes(s->journal, j->paths[i], &why);
+        if (n_crashes >= SER_JOURNAL_TOO_OFTEN) {
+            ser_answer_pack(&aside, NULL, &why);
+            st = aside.failed ? ser_fail_nomem(err) : take_packed(s, i, aside.s, aside.n, err);
+            ser_text_release(&aside);
+        } else if (!s->done[i]) {
+            all[n++] = (sized){i, n_crashes == 0, stat(j->paths[i], &info) == 0 ? (size_t)info.st_size : 0};
+            n_alone += n_crashes > 0;
+        }
+    }
+    qsort(all, n, sizeof *all, by_size);
+    ser_text_append_n(block, (const char *)&n_alone, sizeof n_alone);
+    for (size_t k = 0; k < n && st == SER_OK; k++)
+        ser_text_append_n(block, (const char *)&all[k].i, sizeof all[k].i);
+    ser_free(all);
+    return st;
+}
+
+static ser_status share_todo(shared_job *s, ser_error *err)
+{
+    ser_text block = {0};
+    const ser_team *team = s->j->settings->team;
+    ser_status st = ser_team_is_first(team) ? list_todo(s, &block, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_team_share(team, &block, err);
+    if (st == SER_OK) {
+        s->n_todo = block.n / sizeof *s->todo - 1;
+        s->todo = ser_alloc(s->n_todo, sizeof *s->todo);
+        memcpy(&s->n_alone, block.s, sizeof s->n_alone);
+        if (s->todo)
+            memcpy(s->todo, block.s + sizeof s->n_alone, s->n_todo * sizeof *s->todo);
+        else
+            st = ser_fail_nomem(err);
+    }
+    ser_text_release(&block);
+    return st;
+}
+
+static void stop_journal(void *context)
+{
+    ser_journal_stop(((shared_job *)context)->journal);
+}
+
+static ser_status deal_answers(shared_job *s, size_t first, size_t n, int n_threads, ser_error *err)
+{
+    const ser_deal deal = {.n_items = n,
+                           .n_threads = n_threads,
+                           .work = answer_packed,
+                           .take = take_answer,
+                           .on_stop = s->journal ? stop_journal : NULL,
+                           .context = s,
+                           .progress = &s->j->settings->progress,
+                           .what = "recordings"};
+    s->first = first;
+    return n ? ser_team_deal(s->j->settings->team, &deal, err) : SER_OK;
+}
+
+static ser_status answer_together(job *j, int n_threads, ser_error *err)
+{
+    shared_job s = {.j = j,
+                    .journal = j->settings->journal,
+                    .answers = ser_alloc(j->n, sizeof *s.answers),
+                    .done = ser_alloc(j->n, sizeof *s.done)};
+    ser_status st = s.answers && s.done ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && s.journal && ser_team_is_first(j->settings->team))
+        st = ser_journal_answers(s.journal, take_kept, &s, err);
+    if (st == SER_OK)
+        st = share_todo(&s, err);
+    if (st == SER_OK)
+        st = deal_answers(&s, 0, s.n_alone, 1, err);
+    if (st == SER_OK)
+        st = deal_answers(&s, s.n_alone, s.n_todo - s.n_alone, n_threads, err);
+    for (size_t i = 0; s.answers && i < j->n; i++)
+        ser_free(s.answers[i].bytes);
+    ser_free(s.answers);
+    ser_free(s.done);
+    ser_free(s.todo);
+    return st;
+}
+
 ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
                            const ser_run_predict_settings *settings, ser_error *err)
 {
@@ -135,7 +336,8 @@ ser_status ser_run_predict(const ser_model *model, const char *const *paths, siz
         st = hear_voice(&j, err);
     pthread_mutex_init(&j.lock, NULL);
     if (st == SER_OK)
-        st = ser_parallel_for(n_threads, n, answer_one, &j, err);
+        st = settings->team || settings->journal ? answer_together(&j, n_threads, err)
+                                                 : ser_parallel_for(n_threads, n, answer_one, &j, err);
     pthread_mutex_destroy(&j.lock);
     for (size_t i = 0; i < n && j.answers; i++)
         answer_release(&j.answers[i]);

@@ -2,7 +2,7 @@
 #ifndef SER_RUN_PREDICT_H
 #define SER_RUN_PREDICT_H
 
-#include "base/progress.h"
+#include "run/journal.h"
 #include "ser/ser.h"
 
 typedef struct ser_run_predict_settings {
@@ -23,6 +23,10 @@ typedef struct ser_run_predict_settings {
      * the order of the paths, from one thread at a time. */
     void (*on_answer)(void *context, size_t i, const ser_result *r, const ser_error *failure);
     void *context;
+    /* Several ranks share the recordings, and rank 0 is told; not with follow, nor for standard input. NULL:
+     * there is this process alone. */
+    const ser_team *team;
+    ser_journal *journal; /* what is kept from one run to the next, should the first one end early; or NULL */
 } ser_run_predict_settings;
 
 /* paths (n): as ser_predict_file takes them. A recording that fails leaves the others be. SER_E_CANCELLED:

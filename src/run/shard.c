@@ -95,6 +95,26 @@ ser_status ser_part_write(ser_part *p, const char *path, ser_error *err)
     return st;
 }
 
+ser_status ser_part_identity(const ser_part *p, char hex[65], ser_error *err)
+{
+    static const char *const others[] = {"command", "version", "cpu"};
+    ser_sha256 h, listing = p->listing;
+    char *options = json_dumps(p->options, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!options)
+        return ser_fail_nomem(err);
+    ser_sha256_finish(&listing, hex);
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, options, strlen(options) + 1);
+    ser_sha256_add(&h, hex, 64);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const char *text = json_string_value(json_object_get(p->root, others[i]));
+        ser_sha256_add(&h, text, strlen(text) + 1);
+    }
+    ser_sha256_finish(&h, hex);
+    free(options);
+    return SER_OK;
+}
+
 void ser_part_close(ser_part *p)
 {
     json_decref(p->root);

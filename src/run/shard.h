@@ -41,6 +41,8 @@ bool ser_part_deal(ser_part *p, const char *name, const char *relative_path);
 ser_status ser_part_note(ser_part *p, size_t position, const char *name, const char *failure, json_t *more,
                          ser_error *err);
 ser_status ser_part_write(ser_part *p, const char *path, ser_error *err);
+/* What decides the result: options, all recordings dealt, version and processor. */
+ser_status ser_part_identity(const ser_part *p, char hex[65], ser_error *err);
 void ser_part_close(ser_part *p);
 
 /* ---- shares that were done ---- */

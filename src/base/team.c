@@ -1,0 +1,55 @@
+#include "base/team.h"
+#include "base/threads.h"
+
+#include <pthread.h>
+
+typedef struct alone {
+    const ser_deal *deal;
+    pthread_mutex_t lock; /* guards what follows, and who is told */
+    size_t n_done;
+} alone;
+
+static ser_status work(void *context, size_t i, int worker, ser_error *err)
+{
+    alone *a = context;
+    const ser_deal *d = a->deal;
+    size_t item = d->order ? d->order[i] : i;
+    ser_text answer = {0};
+    ser_status st = d->work(d->context, item, worker, &answer, err);
+    if (st == SER_OK && answer.failed)
+        st = ser_fail_nomem(err);
+    pthread_mutex_lock(&a->lock);
+    if (st == SER_OK)
+        st = d->take(d->context, item, answer.s, answer.n, err);
+    if (st == SER_OK && !ser_progress_report(d->progress, d->what, ++a->n_done, d->n_items)) {
+        if (d->on_stop)
+            d->on_stop(d->context);
+        st = ser_fail(err, SER_E_CANCELLED, "interrupted");
+    }
+    pthread_mutex_unlock(&a->lock);
+    ser_text_release(&answer);
+    return st;
+}
+
+ser_status ser_team_deal(const ser_team *team, const ser_deal *deal, ser_error *err)
+{
+    if (team)
+        return team->deal(team->context, deal, err);
+    alone a = {.deal = deal};
+    pthread_mutex_init(&a.lock, NULL);
+    ser_status st = ser_parallel_for(deal->n_threads, deal->n_items, work, &a, err);
+    pthread_mutex_destroy(&a.lock);
+    return st;
+}
+
+ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err)
+{
+    if (block->failed)
+        return ser_fail_nomem(err);
+    return team ? team->share(team->context, block, err) : SER_OK;
+}
+
+ser_status ser_team_meet(const ser_team *team, ser_error *err)
+{
+    return team ? team->compare(team->context, "things", "", err) : SER_OK;
+}

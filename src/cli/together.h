@@ -1,0 +1,21 @@
+/* A command on several ranks: one of them speaks. */
+#ifndef SER_CLI_TOGETHER_H
+#define SER_CLI_TOGETHER_H
+
+#include "cli/options.h"
+#include "report/text.h"
+#include "run/ranks.h"
+
+#include <stdio.h>
+
+/* First in a command that knows ranks: all but rank 0 are silent from now on. Returns how many there are. */
+int ser_together_begin(void);
+/* --shard: each process is on its own, whoever started it. */
+void ser_together_apart(void);
+/* ser_ranks_open, with its warning told. */
+ser_status ser_together_open(ser_ranks **out, int argc, char **argv, ser_error *err);
+/* ser_style_of, but that of a pipe where there are ranks: what mpirun makes of standard output looks like a
+ * terminal, wherever it leads. */
+ser_style ser_together_style(FILE *stream);
+
+#endif

@@ -1,0 +1,612 @@
+/* Messages go from each rank to rank 0 and back, never between others, so that one place decides. Nobody
+ * waits inside MPI, whose waiting takes a whole core: it is asked from time to time. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/sha256.h"
+#include "run/ranks_parts.h"
+#include "run/report_json.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int number(const char *name, int usual)
+{
+    const char *text = getenv(name);
+    char *end;
+    long n = text ? strtol(text, &end, 10) : -1;
+    return n >= 0 && n < INT_MAX && text != end && !*end ? (int)n : usual;
+}
+
+void ser_ranks_look(int *rank, int *n)
+{
+    static const struct {
+        const char *rank, *n;
+    } ways[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+                {"PMI_RANK", "PMI_SIZE"},
+                {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+    *rank = 0;
+    *n = 1;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways && *n <= 1; i++) {
+        *rank = number(ways[i].rank, 0);
+        *n = number(ways[i].n, 1);
+    }
+}
+
+#ifdef SER_MPI
+
+#include <mpi.h>
+
+/* ---- messages ---- */
+
+ser_status ser_ranks_send(ser_ranks *r, int to, int tag, const ser_ranks_head *h, const void *bytes, size_t n,
+                          ser_error *err)
+{
+    if (n > INT_MAX - sizeof *h)
+        return ser_fail(err, SER_E_UNSUPPORTED, "%zu bytes are more than ranks send each other at once", n);
+    char *all = ser_alloc(sizeof *h + n, 1);
+    if (!all)
+        return ser_fail_nomem(err);
+    memcpy(all, h, sizeof *h);
+    if (n)
+        memcpy(all + sizeof *h, bytes, n);
+    pthread_mutex_lock(&r->mpi);
+    MPI_Send(all, (int)(sizeof *h + n), MPI_BYTE, to, tag, MPI_COMM_WORLD);
+    pthread_mutex_unlock(&r->mpi);
+    ser_free(all);
+    return SER_OK;
+}
+
+/* Short ones that nobody can do anything about. */
+void ser_ranks_tell(ser_ranks *r, int to, int tag, ser_ranks_kind k, ser_status status, const char *text)
+{
+    const ser_ranks_head h = {.kind = (int)k, .status = (int)status};
+    ser_ranks_send(r, to, tag, &h, text, text ? strlen(text) : 0, NULL);
+}
+
+void ser_ranks_tell_others(ser_ranks *r, int tag, ser_ranks_kind k, ser_status status, const char *text)
+{
+    for (int to = 1; to < r->team.n; to++)
+        ser_ranks_tell(r, to, tag, k, status, text);
+}
+
+/* false: there is none. */
+bool ser_ranks_receive(ser_ranks *r, int tag, ser_ranks_message *m)
+{
+    MPI_Status status;
+    int there = 0, n = 0;
+    *m = (ser_ranks_message){0};
+    pthread_mutex_lock(&r->mpi);
+    MPI_Iprobe(MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, &there, &status);
+    char *all = NULL;
+    if (there) {
+        MPI_Get_count(&status, MPI_BYTE, &n);
+        if (!(all = ser_alloc((size_t)n + 1, 1)))
+            MPI_Abort(MPI_COMM_WORLD, 1); /* there is no way to say no to a message */
+        MPI_Recv(all, n, MPI_BYTE, status.MPI_SOURCE, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    pthread_mutex_unlock(&r->mpi);
+    if (!all)
+        return false;
+    m->from = status.MPI_SOURCE;
+    memcpy(&m->h, all, sizeof m->h);
+    m->n = (size_t)n - sizeof m->h;
+    memmove(all, all + sizeof m->h, m->n + 1);
+    m->bytes = all;
+    return true;
+}
+
+/* A moment longer each time that there was nothing to do. */
+void ser_ranks_rest(long *pause_us, long longest_us)
+{
+    nanosleep(&(struct timespec){.tv_nsec = *pause_us * 1000}, NULL);
+    *pause_us = *pause_us * 2 < longest_us ? *pause_us * 2 : longest_us;
+}
+
+/* The first failure is kept, but one that only says that work was stopped gives way to a reason. */
+static void note_failure(ser_ranks *r, int from, ser_status status, const char *text)
+{
+    pthread_mutex_lock(&r->lock);
+    if (!r->failed || r->failure.status == SER_E_CANCELLED) {
+        r->failed = true;
+        if (from && status != SER_E_CANCELLED)
+            ser_fail(&r->failure, status, "rank %d (%s): %s", from, r->hosts[from], text);
+        else
+            ser_fail(&r->failure, status, "%s", text);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void ser_ranks_look_for_urgent(ser_ranks *r)
+{
+    for (ser_ranks_message m; ser_ranks_receive(r, SER_RANKS_URGENT, &m); ser_free(m.bytes)) {
+        if (m.h.kind == SER_RANKS_VERDICT)
+            r->has_verdict = true;
+        if (m.h.kind != SER_RANKS_LEAVING && m.h.status != SER_OK)
+            note_failure(r, m.from, (ser_status)m.h.status, m.bytes);
+        if (r->left && m.from) {
+            r->gone[m.from] = true;
+            r->left[m.from] = m.h.kind == SER_RANKS_LEAVING;
+        }
+    }
+}
+
+/* Whether somebody at this rank wants to stop; asked ten times a second. */
+bool ser_ranks_want_to_stop(ser_ranks *r, const ser_progress *p, const char *what, size_t done, size_t total)
+{
+    double now = ser_clock_s();
+    if (now - r->last_asked_s < 0.1)
+        return false;
+    r->last_asked_s = now;
+    pthread_mutex_lock(&r->listening);
+    bool go_on = ser_progress_report(p, what, done, total);
+    pthread_mutex_unlock(&r->listening);
+    return !go_on;
+}
+
+ser_status ser_ranks_failure(ser_ranks *r, ser_error *err)
+{
+    return ser_fail(err, r->failure.status, "%s", r->failure.text);
+}
+
+/* The next message of this tag. */
+static ser_status wait_for(ser_ranks *r, int tag, ser_ranks_message *m, ser_error *err)
+{
+    for (long pause_us = 20; !ser_ranks_receive(r, tag, m); ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
+        ser_ranks_look_for_urgent(r);
+        if (r->failed)
+            return ser_ranks_failure(r, err);
+        if (ser_ranks_want_to_stop(r, &r->progress, "waiting for other ranks", 0, 0))
+            return ser_fail(err, SER_E_CANCELLED, "interrupted");
+    }
+    return SER_OK;
+}
+
+bool ser_ranks_go_on(ser_ranks *r)
+{
+    if (r)
+        ser_ranks_look_for_urgent(r);
+    return !r || !r->failed;
+}
+
+void ser_ranks_set_handler(ser_ranks *r, void (*handler)(void *, const void *, size_t), void *context)
+{
+    if (!r)
+        return;
+    r->handler = handler;
+    r->handler_context = context;
+}
+
+void ser_ranks_handle_note(ser_ranks *r, const void *note, size_t n)
+{
+    pthread_mutex_lock(&r->listening);
+    if (r->handler)
+        r->handler(r->handler_context, note, n);
+    pthread_mutex_unlock(&r->listening);
+}
+
+void ser_ranks_note(ser_ranks *r, const void *note, size_t n)
+{
+    const ser_ranks_head h = {.kind = SER_RANKS_NOTE};
+    if (r->team.rank == 0)
+        ser_ranks_handle_note(r, note, n);
+    else if (r->deal)
+        ser_ranks_send(r, 0, SER_RANKS_UP, &h, note, n, NULL);
+}
+
+/* ---- all together ---- */
+
+static ser_status share(void *context, ser_text *block, ser_error *err)
+{
+    ser_ranks *r = context;
+    const ser_ranks_head h = {.kind = SER_RANKS_BLOCK};
+    ser_status st = SER_OK;
+    if (r->team.rank) {
+        ser_ranks_message m;
+        if ((st = wait_for(r, SER_RANKS_DOWN, &m, err)) != SER_OK)
+            return st;
+        ser_text_clear(block);
+        ser_text_append_n(block, m.bytes, m.n);
+        ser_free(m.bytes);
+    }
+    for (int to = 1; !r->team.rank && to < r->team.n && st == SER_OK; to++)
+        st = ser_ranks_send(r, to, SER_RANKS_DOWN, &h, block->s, block->n, err);
+    return st == SER_OK && block->failed ? ser_fail_nomem(err) : st;
+}
+
+/* A text of each rank, at rank 0: (n), each owned. */
+static ser_status gather(ser_ranks *r, char **texts, const char *text, ser_error *err)
+{
+    const ser_ranks_head h = {.kind = SER_RANKS_TEXT};
+    if (r->team.rank)
+        return ser_ranks_send(r, 0, SER_RANKS_UP, &h, text, strlen(text), err);
+    ser_status st = (texts[0] = ser_strdup(text)) ? SER_OK : ser_fail_nomem(err);
+    for (int k = 1; k < r->team.n && st == SER_OK; k++) {
+        ser_ranks_message m;
+        if ((st = wait_for(r, SER_RANKS_UP, &m, err)) == SER_OK)
+            texts[m.from] = m.bytes;
+    }
+    return st;
+}
+
+/* Rank 0's verdict becomes everybody's. */
+static ser_status agree(ser_ranks *r, ser_status st, ser_error *err)
+{
+    ser_text verdict = {0};
+    ser_error unheard = {0};
+    ser_error *said = err ? err : &unheard;
+    ser_text_appendf(&verdict, "%d %s", (int)st, st == SER_OK ? "" : said->text);
+    ser_status shared = share(r, &verdict, said);
+    if (shared == SER_OK && (st = (ser_status)atoi(verdict.s)) != SER_OK && r->team.rank)
+        ser_fail(said, st, "%s", strchr(verdict.s, ' ') + 1);
+    ser_text_release(&verdict);
+    return shared == SER_OK ? st : shared;
+}
+
+static void free_texts(const ser_ranks *r, char **texts)
+{
+    for (int k = 0; texts && k < r->team.n; k++)
+        ser_free(texts[k]);
+    ser_free(texts);
+}
+
+static ser_status compare(void *context, const char *what, const char *text, ser_error *err)
+{
+    ser_ranks *r = context;
+    char **texts = ser_alloc((size_t)r->team.n, sizeof *texts);
+    ser_status st = texts ? gather(r, texts, text, err) : ser_fail_nomem(err);
+    for (int k = 1; k < r->team.n && st == SER_OK && !r->team.rank; k++)
+        if (strcmp(texts[k], texts[0]) != 0)
+            st = ser_fail(
+                err, SER_E_FORMAT,
+                "rank %d (%s) sees other %s than rank 0 (%s): all must see the same files, in a folder that "
+                "they share",
+                k, r->hosts[k], what, r->hosts[0]);
+    free_texts(r, texts);
+    return agree(r, st, err);
+}
+
+/* ---- sums ---- */
+
+/* The nodes that a rank's leaves make; their vectors are elsewhere. */
+static ser_sum nodes_of(size_t n_leaves, const ser_team *team, int rank)
+{
+    ser_sum s = {0};
+    size_t first, end;
+    ser_team_leaves(&first, &end, n_leaves, rank, team->n);
+    for (size_t leaf = first; leaf < end; leaf++)
+        ser_sum_push(&s, NULL, leaf, 1);
+    return s;
+}
+
+/* What goes to and comes from each rank in one exchange: (n) each, in floats. */
+typedef struct traffic {
+    int *n_sent, *sent_at, *n_received, *received_at, *length, *at; /* length, at: the stretch of the values
+                                                                       that each rank adds up for all */
+    float *sent, *received;
+} traffic;
+
+static void traffic_release(traffic *t)
+{
+    ser_free(t->n_sent);
+    ser_free(t->sent);
+    ser_free(t->received);
+}
+
+static ser_status traffic_plan(traffic *t, const ser_team *team, const ser_sum *sum, size_t n_leaves,
+                               ser_error *err)
+{
+    size_t n = (size_t)team->n, n_sent = 0, n_received = 0;
+    *t = (traffic){.n_sent = ser_alloc(6 * n, sizeof *t->n_sent)};
+    if (!t->n_sent)
+        return ser_fail_nomem(err);
+    if (sum->n_values > (size_t)INT_MAX / SER_SUM_MAX_NODES / n)
+        return ser_fail(err, SER_E_UNSUPPORTED, "the network is too large for %d ranks: take fewer", team->n);
+    int **parts[] = {&t->n_sent, &t->sent_at, &t->n_received, &t->received_at, &t->length, &t->at};
+    for (size_t i = 0; i < 6; i++)
+        *parts[i] = t->n_sent + i * n;
+    for (size_t k = 0; k < n; k++) {
+        size_t first, end;
+        ser_team_leaves(&first, &end, sum->n_values, (int)k, team->n);
+        t->at[k] = (int)first;
+        t->length[k] = (int)(end - first);
+    }
+    for (int k = 0; k < team->n; k++) {
+        t->n_sent[k] = (int)sum->n * t->length[k];
+        t->sent_at[k] = (int)n_sent;
+        n_sent += (size_t)t->n_sent[k];
+        t->n_received[k] = (int)nodes_of(n_leaves, team, k).n * t->length[team->rank];
+        t->received_at[k] = (int)n_received;
+        n_received += (size_t)t->n_received[k];
+    }
+    t->sent = ser_alloc(n_sent, sizeof *t->sent);
+    t->received = ser_alloc(n_received, sizeof *t->received);
+    return t->sent && t->received ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status wait_inside(ser_ranks *r, MPI_Request *request, ser_error *err)
+{
+    enum { LONGEST_US = 50 };
+    int done = 0;
+    for (long pause_us = 1; !done;) {
+        pthread_mutex_lock(&r->mpi);
+        MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        pthread_mutex_unlock(&r->mpi);
+        if (done)
+            break;
+        ser_ranks_look_for_urgent(r);
+        if (r->failed) {
+            r->is_torn = true;
+            return ser_ranks_failure(r, err);
+        }
+        ser_ranks_rest(&pause_us, LONGEST_US);
+    }
+    return SER_OK;
+}
+
+/* This rank's stretch of all nodes, which traffic brought. */
+static ser_status add_stretch(float *out, const ser_team *team, const traffic *t, size_t n_leaves,
+                              ser_error *err)
+{
+    ser_sum all = {.n_values = (size_t)t->length[team->rank]};
+    ser_status st = SER_OK;
+    const float *x = t->received;
+    for (int k = 0; k < team->n && st == SER_OK; k++) {
+        ser_sum theirs = nodes_of(n_leaves, team, k);
+        for (size_t i = 0; i < theirs.n && st == SER_OK; i++, x += all.n_values) {
+            float *copy;
+            if ((st = ser_sum_vector(&all, &copy, err)) != SER_OK)
+                break;
+            memcpy(copy, x, all.n_values * sizeof *copy);
+            ser_sum_push(&all, copy, theirs.nodes[i].first, theirs.nodes[i].n_leaves);
+        }
+    }
+    if (st == SER_OK)
+        ser_sum_total(&all, out);
+    ser_sum_release(&all);
+    return st;
+}
+
+/* Each rank adds up one stretch of the values, and gives it to all: nobody is sent more than twice what there
+ * is. */
+static ser_status add(void *context, float *out, const ser_sum *sum, size_t n_leaves, ser_error *err)
+{
+    ser_ranks *r = context;
+    traffic t;
+    MPI_Request request;
+    ser_status st = traffic_plan(&t, &r->team, sum, n_leaves, err);
+    for (int k = 0; k < r->team.n && st == SER_OK; k++)
+        for (size_t i = 0; i < sum->n; i++)
+            memcpy(t.sent + t.sent_at[k] + i * (size_t)t.length[k], sum->nodes[i].x + t.at[k],
+                   (size_t)t.length[k] * sizeof *t.sent);
+    if (st == SER_OK) {
+        pthread_mutex_lock(&r->mpi);
+        MPI_Ialltoallv(t.sent, t.n_sent, t.sent_at, MPI_FLOAT, t.received, t.n_received, t.received_at,
+                       MPI_FLOAT, MPI_COMM_WORLD, &request);
+        pthread_mutex_unlock(&r->mpi);
+        st = wait_inside(r, &request, err);
+    }
+    if (st == SER_OK)
+        st = add_stretch(out + t.at[r->team.rank], &r->team, &t, n_leaves, err);
+    if (st == SER_OK) {
+        pthread_mutex_lock(&r->mpi);
+        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out, t.length, t.at, MPI_FLOAT, MPI_COMM_WORLD,
+                        &request);
+        pthread_mutex_unlock(&r->mpi);
+        st = wait_inside(r, &request, err);
+    }
+    if (!r->is_torn) /* else MPI has its hands in them still */
+        traffic_release(&t);
+    return st;
+}
+
+/* ---- beginning and ending ---- */
+
+static void hash_arguments(char hex[65], int argc, char **argv)
+{
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    for (int i = 0; i < argc; i++)
+        ser_sha256_add(&h, argv[i], strlen(argv[i]) + 1);
+    ser_sha256_finish(&h, hex);
+}
+
+/* The line'th line of a text of gather, in a buffer. */
+static const char *line_of(char out[160], const char *text, int line)
+{
+    while (line-- > 0 && *text)
+        text += strcspn(text, "\n") + (text[strcspn(text, "\n")] != 0);
+    snprintf(out, 160, "%.*s", (int)strcspn(text, "\n"), text);
+    return out;
+}
+
+/* Rank 0: whether all are alike. Lines: host, version, processor, arguments. */
+static ser_status check_alike(ser_ranks *r, char *const *texts, char warning[256], ser_error *err)
+{
+    char a[160], b[160], host[160];
+    for (int k = 0; k < r->team.n; k++) {
+        snprintf(r->hosts[k], sizeof r->hosts[k], "%.63s", line_of(host, texts[k], 0));
+        if (strcmp(line_of(a, texts[0], 1), line_of(b, texts[k], 1)) != 0)
+            return ser_fail(
+                err, SER_E_UNSUPPORTED,
+                "rank %d (%s) is ser %s, and rank 0 (%s) ser %s: install one version on all nodes", k,
+                r->hosts[k], b, r->hosts[0], a);
+        if (strcmp(line_of(a, texts[0], 3), line_of(b, texts[k], 3)) != 0)
+            return ser_fail(err, SER_E_ARG,
+                            "rank %d (%s) was given other arguments than rank 0: give all the same", k,
+                            r->hosts[k]);
+        if (!*warning && strcmp(line_of(a, texts[0], 2), line_of(b, texts[k], 2)) != 0)
+            snprintf(warning, 256,
+                     "%.60s has another processor (%.50s) than %.60s: the last bits may not be those of one "
+                     "machine",
+                     r->hosts[k], b, r->hosts[0]);
+    }
+    return SER_OK;
+}
+
+static ser_status meet(ser_ranks *r, int argc, char **argv, char warning[256], ser_error *err)
+{
+    char host[64] = "?", cpu[128], hex[65], text[512];
+    char **texts = ser_alloc((size_t)r->team.n, sizeof *texts);
+    gethostname(host, sizeof host - 1);
+    ser_cpu_name(cpu, sizeof cpu);
+    hash_arguments(hex, argc, argv);
+    snprintf(text, sizeof text, "%s\n%s\n%s\n%s", host, SER_VERSION, cpu, hex);
+    ser_status st = texts ? gather(r, texts, text, err) : ser_fail_nomem(err);
+    if (st == SER_OK && !r->team.rank)
+        st = check_alike(r, texts, warning, err);
+    free_texts(r, texts);
+    return agree(r, st, err);
+}
+
+static void release(ser_ranks *r)
+{
+    pthread_mutex_destroy(&r->mpi);
+    pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->listening);
+    pthread_cond_destroy(&r->wake);
+    ser_free(r->hosts);
+    ser_free(r->gone);
+    ser_free(r->left);
+    ser_free(r);
+}
+
+ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int argc, char **argv,
+                          char warning[256], ser_error *err)
+{
+    int rank, n, provided;
+    *out = NULL;
+    *warning = 0;
+    ser_ranks_look(&rank, &n);
+    if (n <= 1)
+        return SER_OK;
+    ser_ranks *r = ser_alloc(1, sizeof *r);
+    if (!r)
+        return ser_fail_nomem(err);
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &r->team.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &r->team.n);
+    r->team.context = r;
+    r->team.deal = ser_ranks_deal;
+    r->team.share = share;
+    r->team.compare = compare;
+    r->team.add = add;
+    r->team.within = (ser_progress){ser_ranks_within, r};
+    r->progress = *progress;
+    pthread_mutex_init(&r->mpi, NULL);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->listening, NULL);
+    pthread_cond_init(&r->wake, NULL);
+    *out = r;
+    if (r->team.n != n || provided < MPI_THREAD_SERIALIZED)
+        return ser_fail(
+            err, SER_E_UNSUPPORTED,
+            "%d ranks were started, and MPI sees %d of them: start with mpirun, or srun --mpi=pmix", n,
+            r->team.n);
+    r->hosts = ser_alloc((size_t)r->team.n, sizeof *r->hosts);
+    r->gone = ser_alloc((size_t)r->team.n, sizeof *r->gone);
+    r->left = ser_alloc((size_t)r->team.n, sizeof *r->left);
+    return r->hosts && r->gone && r->left ? meet(r, argc, argv, warning, err) : ser_fail_nomem(err);
+}
+
+const ser_team *ser_ranks_team(const ser_ranks *r)
+{
+    return r ? &r->team : NULL;
+}
+
+/* Rank 0: until all have left. */
+static void wait_for_leaving(ser_ranks *r)
+{
+    bool all = false;
+    for (long pause_us = 20; !all; ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
+        ser_ranks_look_for_urgent(r);
+        all = true;
+        for (int k = 1; k < r->team.n; k++)
+            all = all && r->left[k];
+    }
+}
+
+/* A reason that another rank told is better than none, and than that work was stopped. */
+static void take_failure(const ser_ranks *r, ser_status *st, ser_error *err)
+{
+    if (r->failed && (*st == SER_OK || (*st == SER_E_CANCELLED && r->failure.status != SER_E_CANCELLED)))
+        *st = ser_fail(err, r->failure.status, "%s", r->failure.text);
+}
+
+void ser_ranks_close(ser_ranks **ranks, ser_status *st, ser_error *err)
+{
+    ser_ranks *r = *ranks;
+    if (!r)
+        return;
+    if (r->team.rank) {
+        if (*st != SER_OK && !r->failed)
+            ser_ranks_tell(r, 0, SER_RANKS_URGENT, SER_RANKS_FAILED, *st, err->text);
+        ser_ranks_tell(r, 0, SER_RANKS_URGENT, SER_RANKS_LEAVING, SER_OK, NULL);
+        for (long pause_us = 20; !r->has_verdict; ser_ranks_rest(&pause_us, SER_RANKS_REST_US))
+            ser_ranks_look_for_urgent(r);
+    } else if (r->left) {
+        if (*st != SER_OK)
+            ser_ranks_tell_others(r, SER_RANKS_URGENT, SER_RANKS_FAILED, *st, err->text);
+        wait_for_leaving(r);
+    }
+    take_failure(r, st, err);
+    if (!r->team.rank)
+        ser_ranks_tell_others(r, SER_RANKS_URGENT, SER_RANKS_VERDICT, *st, *st == SER_OK ? NULL : err->text);
+    if (r->is_torn)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Finalize();
+    release(r);
+    *ranks = NULL;
+}
+
+#else /* a build without MPI */
+
+ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int argc, char **argv,
+                          char warning[256], ser_error *err)
+{
+    int rank, n;
+    (void)progress, (void)argc, (void)argv;
+    *out = NULL;
+    *warning = 0;
+    ser_ranks_look(&rank, &n);
+    return n <= 1
+               ? SER_OK
+               : ser_fail(err, SER_E_UNSUPPORTED,
+                          "%d ranks were started, and this ser was built without MPI, so that each would do "
+                          "all of "
+                          "it: build with -Dmpi=enabled after 'sh setup.sh packages-cluster', or give each a "
+                          "--shard",
+                          n);
+}
+
+const ser_team *ser_ranks_team(const ser_ranks *r)
+{
+    (void)r;
+    return NULL;
+}
+
+bool ser_ranks_go_on(ser_ranks *r)
+{
+    (void)r;
+    return true;
+}
+
+void ser_ranks_set_handler(ser_ranks *r, void (*handler)(void *, const void *, size_t), void *context)
+{
+    (void)r, (void)handler, (void)context;
+}
+
+void ser_ranks_note(ser_ranks *r, const void *note, size_t n)
+{
+    (void)r, (void)note, (void)n;
+}
+
+void ser_ranks_close(ser_ranks **r, ser_status *st, ser_error *err)
+{
+    (void)r, (void)st, (void)err;
+}
+
+#endif

@@ -1,0 +1,300 @@
+/* Items handed out over all ranks. Rank 0 does its share with as many threads as the others, and has one
+ * more, which hands out, takes answers and tells how far it is. */
+#include "base/memory.h"
+#include "base/threads.h"
+#include "run/ranks_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of several failures that of the first item is told; one that has a reason before one that was only stopped.
+ */
+static void fail_deal(ser_ranks *r, ser_status status, uint64_t item, const char *text)
+{
+    ser_ranks_dealing *g = r->deal;
+    pthread_mutex_lock(&r->lock);
+    bool has_reason = status != SER_E_CANCELLED,
+         had_reason = g->status != SER_OK && g->status != SER_E_CANCELLED;
+    if (g->status == SER_OK || (has_reason && (!had_reason || item < g->failed_item))) {
+        g->status = ser_fail(&g->error, status, "%s", text);
+        g->failed_item = item;
+    }
+    g->stop = true;
+    pthread_cond_broadcast(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool ser_ranks_within(void *context, const char *what, size_t done, size_t total)
+{
+    ser_ranks *r = context;
+    (void)what;
+    if (!r->deal)
+        return ser_ranks_go_on(r);
+    pthread_mutex_lock(&r->lock);
+    r->deal->share = total ? (double)done / (double)total : 0;
+    bool go_on = !r->deal->stop;
+    pthread_mutex_unlock(&r->lock);
+    return go_on;
+}
+
+static void take(ser_ranks *r, size_t item, const void *answer, size_t n)
+{
+    ser_error error = {0};
+    pthread_mutex_lock(&r->listening);
+    r->deal->n_done++;
+    ser_status st =
+        r->deal->d->take ? r->deal->d->take(r->deal->d->context, item, answer, n, &error) : SER_OK;
+    pthread_mutex_unlock(&r->listening);
+    if (st != SER_OK)
+        fail_deal(r, st, item, error.text);
+}
+
+/* Rank 0: the next item for whoever asks; false: there is none. */
+static bool hand_out(ser_ranks *r, size_t *item)
+{
+    ser_ranks_dealing *g = r->deal;
+    pthread_mutex_lock(&r->lock);
+    bool some = !g->stop && g->next < g->d->n_items;
+    if (some) {
+        *item = g->d->order ? g->d->order[g->next] : g->next;
+        g->next++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return some;
+}
+
+/* The others: asks rank 0, where there are many items already while the one before is worked on. */
+static bool fetch(ser_ranks *r, size_t *item)
+{
+    enum { MANY = 32 };
+    ser_ranks_dealing *g = r->deal;
+    bool ask, many = g->d->n_items / (size_t)r->team.n > MANY;
+    pthread_mutex_lock(&r->lock);
+    for (bool got = false; !got;) {
+        ask = !g->asked && !g->no_more && !g->stop && !g->has_item;
+        g->asked = g->asked || ask;
+        if (ask) {
+            pthread_mutex_unlock(&r->lock);
+            ser_ranks_tell(r, 0, SER_RANKS_UP, SER_RANKS_ASK, SER_OK, NULL);
+            pthread_mutex_lock(&r->lock);
+        }
+        while (!g->has_item && !g->no_more && !g->stop)
+            pthread_cond_wait(&r->wake, &r->lock);
+        got = g->has_item || g->no_more || g->stop;
+    }
+    bool some = g->has_item && !g->stop;
+    *item = g->item;
+    g->has_item = false;
+    ask = some && many && !g->asked && !g->no_more;
+    g->asked = g->asked || ask;
+    pthread_mutex_unlock(&r->lock);
+    if (ask)
+        ser_ranks_tell(r, 0, SER_RANKS_UP, SER_RANKS_ASK, SER_OK, NULL);
+    return some;
+}
+
+/* ser_work: one worker's items, all of them. */
+static ser_status work_along(void *context, size_t unused, int worker, ser_error *err)
+{
+    ser_ranks *r = context;
+    const ser_deal *d = r->deal->d;
+    (void)unused, (void)err;
+    for (size_t item; r->team.rank ? fetch(r, &item) : hand_out(r, &item);) {
+        ser_text answer = {0};
+        ser_error error = {0};
+        ser_status st = d->work(d->context, item, worker, &answer, &error);
+        if (st == SER_OK && answer.failed)
+            st = ser_fail_nomem(&error);
+        const ser_ranks_head h = {.kind = SER_RANKS_ANSWER, .item = item};
+        if (st == SER_OK && r->team.rank)
+            st = ser_ranks_send(r, 0, SER_RANKS_UP, &h, answer.s, answer.n, &error);
+        else if (st == SER_OK)
+            take(r, item, answer.s, answer.n);
+        if (st != SER_OK)
+            fail_deal(r, st, item, error.text);
+        ser_ranks_within(r, "", 0, 0);
+        ser_text_release(&answer);
+    }
+    return SER_OK;
+}
+
+static void answer_ask(ser_ranks *r, int from)
+{
+    ser_ranks_head h = {.kind = SER_RANKS_NO_ITEM};
+    size_t item;
+    if (hand_out(r, &item))
+        h = (ser_ranks_head){.kind = SER_RANKS_ITEM, .item = item};
+    ser_ranks_send(r, from, SER_RANKS_DOWN, &h, NULL, 0, NULL);
+}
+
+static void handle_up(ser_ranks *r, const ser_ranks_message *m)
+{
+    ser_ranks_dealing *g = r->deal;
+    switch (m->h.kind) {
+    case SER_RANKS_ASK:
+        answer_ask(r, m->from);
+        break;
+    case SER_RANKS_ANSWER:
+        g->shares[m->from] = 0;
+        take(r, m->h.item, m->bytes, m->n);
+        break;
+    case SER_RANKS_SHARE:
+        g->shares[m->from] = m->h.share;
+        break;
+    case SER_RANKS_NOTE:
+        ser_ranks_handle_note(r, m->bytes, m->n);
+        break;
+    case SER_RANKS_STOPPING:
+        fail_deal(r, SER_E_CANCELLED, UINT64_MAX, "interrupted");
+        break;
+    default:
+        g->finished[m->from] = true;
+        if (m->h.status == SER_OK)
+            break;
+        char text[sizeof g->error.text];
+        snprintf(text, sizeof text, "rank %d (%s): %s", m->from, r->hosts[m->from], m->bytes);
+        fail_deal(r, (ser_status)m->h.status, m->h.item, m->h.status == SER_E_CANCELLED ? m->bytes : text);
+    }
+}
+
+static void handle_down(ser_ranks *r, const ser_ranks_message *m)
+{
+    ser_ranks_dealing *g = r->deal;
+    if (m->h.kind == SER_RANKS_STOP || (m->h.kind == SER_RANKS_END && m->h.status != SER_OK))
+        fail_deal(r, m->h.kind == SER_RANKS_END ? (ser_status)m->h.status : SER_E_CANCELLED, 0,
+                  m->n ? m->bytes : "interrupted");
+    pthread_mutex_lock(&r->lock);
+    if (m->h.kind == SER_RANKS_ITEM || m->h.kind == SER_RANKS_NO_ITEM)
+        g->asked = false;
+    g->has_item = g->has_item || m->h.kind == SER_RANKS_ITEM;
+    g->no_more = g->no_more || m->h.kind == SER_RANKS_NO_ITEM;
+    if (m->h.kind == SER_RANKS_ITEM)
+        g->item = m->h.item;
+    if (m->h.kind == SER_RANKS_END) {
+        g->ended = true;
+        g->status = (ser_status)m->h.status;
+        ser_fail(&g->error, g->status, "%s", m->bytes);
+    }
+    pthread_cond_broadcast(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* How far all ranks are together. */
+static void count(const ser_ranks *r, size_t *done, size_t *total)
+{
+    const ser_ranks_dealing *g = r->deal;
+    double all = (double)g->n_done + g->share;
+    for (int k = 0; k < r->team.n; k++)
+        all += g->shares[k];
+    *done = g->d->long_items ? (size_t)(100 * fmin(all, (double)g->d->n_items)) : g->n_done;
+    *total = g->d->long_items ? 100 * g->d->n_items : g->d->n_items;
+}
+
+static bool all_are_finished(const ser_ranks *r)
+{
+    bool all = r->deal->ready;
+    for (int k = 1; k < r->team.n; k++)
+        all = all && (r->deal->finished[k] || r->gone[k]);
+    return all;
+}
+
+static void look_after_zero(ser_ranks *r)
+{
+    ser_ranks_dealing *g = r->deal;
+    size_t done, total;
+    for (ser_ranks_message m; ser_ranks_receive(r, SER_RANKS_UP, &m); ser_free(m.bytes))
+        handle_up(r, &m);
+    count(r, &done, &total);
+    if (g->d->progress && !g->stop && ser_ranks_want_to_stop(r, g->d->progress, g->d->what, done, total)) {
+        if (g->d->on_stop)
+            g->d->on_stop(g->d->context);
+        fail_deal(r, SER_E_CANCELLED, UINT64_MAX, "interrupted");
+    }
+    if (g->stop && !g->told_stop)
+        ser_ranks_tell_others(r, SER_RANKS_DOWN, SER_RANKS_STOP, SER_E_CANCELLED, NULL);
+    g->told_stop = g->stop;
+}
+
+static void look_after_other(ser_ranks *r)
+{
+    ser_ranks_dealing *g = r->deal;
+    double before_s = r->last_asked_s;
+    for (ser_ranks_message m; !g->ended && ser_ranks_receive(r, SER_RANKS_DOWN, &m); ser_free(m.bytes))
+        handle_down(r, &m);
+    if (!g->told_stop && ser_ranks_want_to_stop(r, g->d->progress, g->d->what, 0, 0)) {
+        if (g->d->on_stop)
+            g->d->on_stop(g->d->context);
+        ser_ranks_tell(r, 0, SER_RANKS_UP, SER_RANKS_STOPPING, SER_E_CANCELLED, NULL);
+        g->told_stop = true;
+    }
+    if (g->d->long_items && !g->ready && r->last_asked_s > before_s) {
+        const ser_ranks_head h = {.kind = SER_RANKS_SHARE, .share = g->share};
+        ser_ranks_send(r, 0, SER_RANKS_UP, &h, NULL, 0, NULL);
+    }
+}
+
+/* Sees to messages while workers work. */
+static void *look_after(void *context)
+{
+    ser_ranks *r = context;
+    ser_ranks_dealing *g = r->deal;
+    bool over = false;
+    for (long pause_us = 20; !over; ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
+        size_t before = g->next + g->n_done + g->asked;
+        ser_ranks_look_for_urgent(r);
+        if (r->failed && !g->stop)
+            fail_deal(r, r->failure.status, 0, r->failure.text);
+        if (r->team.rank)
+            look_after_other(r);
+        else
+            look_after_zero(r);
+        if (g->next + g->n_done + g->asked != before || (g->asked && g->d->n_items > 1))
+            pause_us = 20;
+        pthread_mutex_lock(&r->lock);
+        over = r->team.rank ? g->ended || (r->failed && g->ready) : all_are_finished(r);
+        pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+static ser_status run_deal(ser_ranks *r, ser_error *err)
+{
+    ser_ranks_dealing *g = r->deal;
+    pthread_t thread;
+    int n_threads = g->d->n_threads > 0 ? g->d->n_threads : ser_n_cores();
+    if (pthread_create(&thread, NULL, look_after, r) != 0)
+        return ser_fail(err, SER_E_NOMEM, "no thread can be started: close other programs");
+    ser_parallel_for(n_threads, (size_t)n_threads, work_along, r, NULL);
+    if (r->team.rank) {
+        pthread_mutex_lock(&r->lock);
+        const ser_ranks_head h = {
+            .kind = SER_RANKS_FINISHED, .status = (int)g->status, .item = g->failed_item};
+        ser_error error = g->error;
+        pthread_mutex_unlock(&r->lock);
+        ser_ranks_send(r, 0, SER_RANKS_UP, &h, error.text, strlen(error.text), NULL);
+    }
+    pthread_mutex_lock(&r->lock);
+    g->ready = true;
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(thread, NULL);
+    if (!r->team.rank)
+        ser_ranks_tell_others(r, SER_RANKS_DOWN, SER_RANKS_END, g->status, g->error.text);
+    if (r->failed && g->status == SER_OK)
+        return ser_ranks_failure(r, err);
+    return g->status == SER_OK ? SER_OK : ser_fail(err, g->status, "%s", g->error.text);
+}
+
+ser_status ser_ranks_deal(void *context, const ser_deal *d, ser_error *err)
+{
+    ser_ranks *r = context;
+    ser_ranks_dealing g = {.d = d};
+    g.shares = ser_alloc((size_t)r->team.n, sizeof *g.shares);
+    g.finished = ser_alloc((size_t)r->team.n, sizeof *g.finished);
+    r->deal = &g;
+    ser_status st = g.shares && g.finished ? run_deal(r, err) : ser_fail_nomem(err);
+    r->deal = NULL;
+    ser_free(g.shares);
+    ser_free(g.finished);
+    return st;
+}

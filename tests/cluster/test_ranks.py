@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""One job on several ranks: the bytes of one process, whoever dies.
+
+Usage: test_ranks.py PATH_OF_SER            with Open MPI's mpirun, and a ser that was built with it
+       test_ranks.py PATH_OF_SER --without  of a ser that was built without: it says so
+"""
+import glob, json, os, shutil, signal, subprocess, sys, time, unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli"))
+WITHOUT = "--without" in sys.argv
+if WITHOUT:
+    sys.argv.remove("--without")
+from test_program import HAS_MODEL, SER, Case, tone, voice, write_wav
+
+
+class Ranks(Case):
+    def setUp(self):
+        super().setUp()
+        # Ranks that wait must not keep others from the processor; what mpirun leaves lies in a folder that goes.
+        self.env.update(OMPI_MCA_mpi_yield_when_idle="1", TMPDIR=self.dir, OMPI_MCA_orte_tmpdir_base=self.dir)
+        self.started = []
+
+    def tearDown(self):
+        for p in self.started:  # in a session of its own: ranks go with it
+            try:
+                os.killpg(p.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            p.wait()
+        super().tearDown()
+
+    def start(self, n, *args):
+        p = subprocess.Popen(["mpirun", "-n", str(n), "--oversubscribe", "--allow-run-as-root", SER, *args], env=self.env, cwd=self.dir,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.started.append(p)
+        return p
+
+    def end(self, p, status=0):
+        out, err = (b.decode() for b in p.communicate(timeout=500))
+        if status is not None:
+            self.assertEqual(p.returncode, status, "stdout: %s\nstderr: %s" % (out, err))
+        return out, [l for l in err.splitlines() if l.startswith("ser: ")]
+
+    def ranks(self, n, *args, status=0):
+        return self.end(self.start(n, *args), status)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+    def pids(self, p):
+        """Of the ranks that mpirun started."""
+        found = {}
+        for path in glob.glob("/proc/[0-9]*/environ"):
+            try:
+                with open(path, "rb") as f:
+                    entries = dict(e.split(b"=", 1) for e in f.read().split(b"\0") if b"=" in e)
+                with open(os.path.join(os.path.dirname(path), "stat")) as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            if parent == p.pid and b"OMPI_COMM_WORLD_RANK" in entries:
+                found[int(entries[b"OMPI_COMM_WORLD_RANK"])] = int(path.split("/")[2])
+        return found
+
+    def wait(self, condition, what, seconds=120):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.01)
+
+
+@unittest.skipUnless(WITHOUT, "this ser knows ranks")
+class Without(Ranks):
+    def test_is_said(self):
+        write_wav(self.path("a.wav"), tone(300, 0.3))
+        for variables in (dict(OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="0"), dict(PMI_SIZE="4", PMI_RANK="0"),
+                          dict(SLURM_STEP_NUM_TASKS="4", SLURM_PROCID="0")):
+            self.env.update(variables)
+            _, err = self.ser("extract", "--feature-type", "MFCC", "-o", "a.npy", "a.wav", status=1)
+            self.assertEqual(len(err.splitlines()), 1)
+            self.assertIn("4 ranks were started, and this ser was built without MPI", err)
+            for name in variables:
+                del self.env[name]
+        self.assertFalse(os.path.exists(self.path("a.npy")))
+
+
+@unittest.skipIf(WITHOUT or not shutil.which("mpirun"), "no mpirun, or a ser without MPI")
+@unittest.skipUnless(HAS_MODEL, "no built-in model")
+class Predict(Ranks):
+    def make_recordings(self, n=4):
+        os.makedirs(self.path("r/deep, er"))
+        for i in range(n):
+            write_wav(self.path(f"r/voice{i}.wav"), voice(110 + 7 * i, 1 + 0.2 * i, seed=i))
+            write_wav(self.path(f"r/deep, er/tone{i}.wav"), tone(200 + 100 * i, 0.3, seed=i))
+        write_wav(self.path("r/none.wav"), [])
+
+    def test_ranks_are_one_process(self):
+        self.make_recordings()
+        for n, args in ((2, ("--format", "csv", "--timeline")), (4, ("--format", "json",)), (3, ())):
+            whole, before = self.ser("predict", *args, "r", status=1)
+            out, err = self.ranks(n, "predict", "-j", "1", *args, "r", status=1)
+            self.assertEqual(out.replace("\r\n", "\n"), whole)
+            self.assertEqual(err, before.splitlines())
+        self.ser("predict", "-o", "one", "r", status=1)
+        self.ranks(4, "predict", "-o", "four", "r", status=1)
+        self.assertEqual(self.read("four"), self.read("one"))
+        self.assertEqual([n for n in os.listdir(self.dir) if "journal" in n], [])
+
+    def make_many(self):
+        self.make_recordings(2)
+        for i in range(120):  # more than are answered before somebody dies
+            os.link(self.path("r/voice1.wav"), self.path(f"r/more{i}.wav"))
+
+    def kill(self, p, rank):
+        """In the middle of a recording."""
+        marks = self.path(f"all.journal/rank-{rank}")
+        self.wait(lambda: os.path.exists(marks) and b"begin" in self.read(marks), "work")
+        os.kill(self.pids(p)[rank], signal.SIGKILL)
+        self.end(p, None)
+        self.assertNotEqual(p.returncode, 0)
+        self.assertFalse(os.path.exists(self.path("all")))
+
+    def test_killed(self):
+        self.make_many()
+        command = ("predict", "-q", "-j", "1", "--format", "csv", "-o", "all", "r")
+        self.kill(self.start(3, *command), 1)
+        lines = self.read("all.journal/rank-1").decode().splitlines()
+        at = lines[-1].removeprefix("begin ")
+        self.assertNotEqual(at, lines[-1])  # one thread: at most one recording
+        _, err = self.ranks(2, *command, status=1)  # with another number of ranks
+        self.assertEqual(err[0], f"ser: {at}: rank 1 of the run before ended at it: it is tried once more, alone")
+        self.ser("predict", "-q", "--format", "csv", "-o", "whole", "r", status=1)
+        self.assertEqual(self.read("all"), self.read("whole"))
+        self.assertFalse(os.path.exists(self.path("all.journal")))
+
+    def test_stopped(self):
+        self.make_many()
+        command = ("predict", "-q", "-j", "1", "--format", "csv", "-o", "all", "r")
+        p = self.start(3, *command)
+        self.wait(lambda: os.path.exists(self.path("all.journal/answers")) and self.read("all.journal/answers"), "an answer")
+        os.kill(self.pids(p)[2], signal.SIGTERM)  # one of them, as from a time limit
+        _, err = self.end(p, 130)
+        self.assertEqual(err, ["ser: interrupted"])
+        kept = len(self.read("all.journal/answers"))
+        self.assertGreater(kept, 0)
+        _, err = self.ser("predict", "-q", "--format", "csv", "-o", "all", "r", status=1)  # nobody is to blame
+        self.assertNotIn("of the run before", err)
+        self.ser("predict", "-q", "--format", "csv", "-o", "whole", "r", status=1)
+        self.assertEqual(self.read("all"), self.read("whole"))
+
+    def test_set_aside(self):
+        self.make_recordings()
+        os.makedirs(self.path("all.journal"))
+        with open(self.path("all.journal/crashes"), "w") as f:
+            f.write("1 r/voice1.wav\n2 r/voice2.wav\n")
+        with open(self.path("all.journal/rank-0"), "w") as f:
+            f.write("begin r/voice0.wav\nbegin r/voice3.wav\nend r/voice0.wav\nend r/voice3.wav\nbegin r/voice1.wav\n")
+        with open(self.path("all.journal/answers"), "wb") as f:  # damaged
+            f.write(b"\x01" * 100)
+        _, err = self.ranks(2, "predict", "-q", "--format", "json", "-o", "all", "r", status=1)
+        self.assertIn("ser: r/voice1.wav: rank 0 of the run before ended at it, and not for the first time", err)
+        rows = [json.loads(l) for l in self.read("all").decode().splitlines()]
+        self.assertEqual([r["file"] for r in rows if "error" in r], ["r/none.wav", "r/voice1.wav"])
+        self.assertIn("ended the program 2 times (the last time rank 0): it is set aside", [r["error"] for r in rows if "error" in r][1])
+
+    def test_what_ranks_cannot_do(self):
+        self.make_recordings()
+        for args in (("--follow", "r"), ("-",)):
+            _, err = self.ranks(2, "predict", *args, status=2)
+            self.assertEqual(len(err), 2, err)  # the second one says where help is
+            self.assertIn("is for one process", err[0])
+
+    def test_ranks_that_see_other_files(self):
+        self.make_recordings()
+        os.makedirs(self.path("here/r"))
+        shutil.copy(self.path("r/voice1.wav"), self.path("here/r/a.wav"))
+        script = f"cd {self.dir}; [ $OMPI_COMM_WORLD_RANK = 0 ] || cd here; exec {SER} predict -o x r"
+        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c", script], env=self.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.started.append(p)
+        _, err = self.end(p, 1)
+        self.assertEqual(len(err), 1, err)
+        self.assertIn("rank 1", err[0])
+        self.assertIn("sees other recordings than rank 0", err[0])
+
+    def test_shards_are_on_their_own(self):
+        self.make_recordings()
+        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c",
+                              f"exec {SER} predict -q --shard $((OMPI_COMM_WORLD_RANK+1))/2 -o part$OMPI_COMM_WORLD_RANK r || true"],
+                             env=self.env, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             start_new_session=True)
+        self.started.append(p)
+        self.end(p, None)
+        self.ser("merge", "-o", "merged", "part0", "part1", status=1)
+        self.ser("predict", "-q", "-o", "whole", "r", status=1)
+        self.assertEqual(self.read("merged"), self.read("whole"))
+
+
+if __name__ == "__main__":
+    unittest.main()
