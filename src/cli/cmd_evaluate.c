@@ -30,6 +30,7 @@ static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "test-condition", NULL, "alter the test recordings"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "seeds", "N",
                    "run seed ... seed+N-1, report mean and spread"),
+    SER_JOB_TUNING(ser_job_evaluate, settings),
     SER_JOB_DATA(ser_job_evaluate, settings),
     SER_JOB_TRAINING(ser_job_evaluate, settings),
     SER_JOB_NORMALIZE(ser_job_evaluate, settings),

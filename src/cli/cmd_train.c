@@ -18,11 +18,7 @@ static const ser_option options[] = {
     SER_JOB_OPTION(
         ser_job_train, settings, 0, "embed-encoder", NULL,
         "put the encoder's needed layers into the model, in 8 bits, so that it needs no checkpoint"),
-    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune", NULL,
-                   "Whisper's layers learn with the linear model's head, from many corpora joined with +"),
-    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune-from", "LAYER",
-                   "the lowest layer that learns; 0: the convolutions too"),
-    SER_JOB_OPTION(ser_job_train, settings, 0, "fine-tune-steps", "N", "batches of 16 crops of 3 s"),
+    SER_JOB_TUNING(ser_job_train, settings),
     SER_JOB_DATA(ser_job_train, settings),
     SER_JOB_TRAINING(ser_job_train, settings),
     SER_JOB_LINEAR(ser_job_train, settings),

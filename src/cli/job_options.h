@@ -43,6 +43,12 @@
     SER_JOB_OPTION(j, s, 0, "normalize", NULL, "standardise by all unlabelled recordings of each speaker (of the corpus)")
 
 /* Of what fits linear models to labels. */
+#define SER_JOB_TUNING(job, s) \
+    SER_JOB_OPTION(job, s, 0, "fine-tune", NULL, \
+                   "Whisper's layers learn with the linear model's head, from many corpora joined with +"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-from", "LAYER", \
+                       "the lowest layer that learns; 0: the convolutions too"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-steps", "N", "batches of 16 crops of 3 s")
 #define SER_JOB_LINEAR(j, s) \
     {SER_OPTION_GROUP, .help = "Linear model"}, \
     SER_JOB_OPTION(j, s, 0, "inner-folds", "N", "folds of the choices made inside each training part"), \

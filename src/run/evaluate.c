@@ -4,6 +4,7 @@
 #include "run/epochs.h"
 #include "run/job.h"
 #include "run/learning.h"
+#include "run/tuned.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,6 +14,7 @@ typedef struct evaluate_job {
     ser_run_evaluate_settings s; /* in force, once the features are known */
     ser_run_features features;
     ser_run_models models;
+    ser_tuned tuned; /* with fine_tune */
     ser_protocol protocol;
     ser_workbench w;
     ser_learning learning;
@@ -29,6 +31,7 @@ static void release_seed(evaluate_job *k)
     ser_leaks_release(&k->leaks);
     ser_folds_free(&k->folds);
     ser_learning_close(&k->learning);
+    ser_tuned_close(&k->tuned);
     ser_workbench_close(&k->w);
 }
 
@@ -68,14 +71,31 @@ static ser_status add_history(void *context, size_t fold, ser_learned *models, c
     return ser_run_material_add_history(context, fold, models, err);
 }
 
+/* An encoder that learns takes the place of the linear model that reads a frozen one. */
+static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
+{
+    const ser_tuned_wish wish = {.data = &k->s.data,
+                                 .features = &k->features,
+                                 .from = k->s.fine_tune_from,
+                                 .n_steps = k->s.fine_tune_steps,
+                                 .seed = seed};
+    k->models.linear = false;
+    k->models.n_more = 1;
+    k->models.more[0] = (ser_more_kind){&ser_kind_tuned, &k->tuned.source};
+    return ser_tuned_open(&k->tuned, k->w.corpus, &wish, &k->job.host, err);
+}
+
 /* The first seed has a history, and states to go on from. */
 static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *err)
 {
     static const char *const no_states[] = {NULL};
     ser_run_learning learning = k->s.learning;
     learning.seed = (int64_t)seed;
-    ser_status st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
-                                      &k->job.host, err);
+    ser_status st = k->s.fine_tune ? open_tuned(k, seed, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
+                               &k->job.host, err);
+    size_t n_trained = k->s.fine_tune ? 1 : k->learning.settings.n_networks;
     ser_learn_settings *s = &k->learning.settings;
     s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;
@@ -86,13 +106,13 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     k->epochs.folder = first ? k->job.folder.path : NULL;
     const ser_evaluate_settings settings = {.learn = *s,
                                             .seed = seed,
-                                            .state = first && s->n_networks ? k->job.folder.path : NULL,
+                                            .state = first && n_trained ? k->job.folder.path : NULL,
                                             .on_fold = first ? add_history : NULL,
                                             .context = &k->job.material};
     if (st == SER_OK && first)
         st = ser_run_material_init(&k->job.material, k->folds, err);
     if (st == SER_OK && first)
-        st = ser_run_folder_begin(&k->job.folder, k->folds, no_states, s->n_networks, err);
+        st = ser_run_folder_begin(&k->job.folder, k->folds, no_states, n_trained, err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
 }
 

@@ -81,20 +81,24 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
     MAY_INT("feature_masks", network.n_feature_masks, 0, 16), MAY_DOUBLE("mixup", network.mixup, 0, 2), \
     MAY_DOUBLE("dropout", network.dropout, 0, 0.95), SHAPE_FIELDS
 
+#define TUNING_FIELDS \
+    FLAG("fine_tune", fine_tune), INT("fine_tune_from", fine_tune_from, 0, 31), \
+    INT("fine_tune_steps", fine_tune_steps, 1, 1000000)
+
 #define PLACE_FIELDS TEXT("run", place.folder), FLAG("resume", place.resume), FLAG("visualize", place.pictures), END
 
 #define SETTINGS ser_run_train_settings
 static const ser_field train_fields[] = {
     DATA_FIELDS, LEARNING_FIELDS, LINEAR_FIELDS, NETWORK_FIELDS, INT("split_fold", n_folds, 0, 1000),
     TEXT("protocol", protocol), TEXT("folds", folds), FLAG("embed_encoder", embed_encoder),
-    FLAG("fine_tune", fine_tune), INT("fine_tune_from", fine_tune_from, 0, 31), INT("fine_tune_steps", fine_tune_steps, 1, 1000000), END};
+    TUNING_FIELDS, END};
 static const ser_field train_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_evaluate_settings
 static const ser_field evaluate_fields[] = {
     TEXT("protocol", protocol), TEXT("folds", folds), WORD("test_condition", condition, SER_CONDITION_WORDS),
     INT("seeds", n_seeds, 1, 100), FLAG("honest", honest), WORD("normalize", normalize, SER_NORMALIZE_WORDS), DATA_FIELDS, LEARNING_FIELDS,
-    LINEAR_FIELDS, NETWORK_FIELDS, END};
+    LINEAR_FIELDS, NETWORK_FIELDS, TUNING_FIELDS, END};
 static const ser_field evaluate_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_test_settings
@@ -195,7 +199,8 @@ void ser_run_evaluate_settings_init(ser_run_evaluate_settings *s, size_t size)
                                            .data = default_data(),
                                            .learning = default_learning("linear", SER_RUN_BEST),
                                            .network = default_network(),
-                                           .n_seeds = 1};
+                                           .n_seeds = 1,
+                                           .fine_tune_steps = 500};
     give(s, size, &own, sizeof own);
 }
 
@@ -370,10 +375,10 @@ static ser_status check_protocol(const char *text, ser_error *err)
     return ser_protocol_parse(&protocol, text, err);
 }
 
-static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *err)
+static ser_status check_tunable(const ser_run_data *data, const ser_run_learning *learning, ser_error *err)
 {
     ser_run_features f;
-    ser_status st = ser_run_features_parse(&f, &s->data, s->data.feature_type, err);
+    ser_status st = ser_run_features_parse(&f, data, data->feature_type, err);
     if (st != SER_OK)
         return st;
     if (f.spec.n_parts != 1 || f.spec.parts[0].kind != SER_FEATURE_WHISPER)
@@ -382,13 +387,20 @@ static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *
     if (f.layers != SER_LAYERS_NAMED)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune: name the layers whose statistics are read, such as --layers 1,2,3,4");
-    if (strcmp(s->learning.model_type, "linear") != 0)
-        return ser_fail(err, SER_E_ARG, "fine_tune: it is for --model-type linear");
-    if (s->n_folds || s->protocol)
-        return ser_fail(
-            err, SER_E_ARG,
-            "fine_tune: corpora are left out in turn anyway: give --split-fold 0 and no --protocol");
-    return SER_OK;
+    return strcmp(learning->model_type, "linear") == 0
+               ? SER_OK
+               : ser_fail(err, SER_E_ARG, "fine_tune: it is for --model-type linear");
+}
+
+static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *err)
+{
+    ser_status st = check_tunable(&s->data, &s->learning, err);
+    if (st == SER_OK && (s->n_folds || s->protocol))
+        st = ser_fail(err, SER_E_ARG,
+                      "fine_tune: corpora are left out in turn anyway: give --split-fold 0 and no "
+                      "--protocol, or measure it with "
+                      "'ser evaluate --fine-tune'");
+    return st;
 }
 
 static ser_status check_train(const void *settings, ser_error *err)
@@ -415,7 +427,14 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
         st = check_learning(&s->learning, err);
     if (st == SER_OK && !s->protocol && !s->honest)
         st = ser_fail(err, SER_E_ARG, "protocol: it is missing: name one");
-    return st == SER_OK && s->protocol ? check_protocol(s->protocol, err) : st;
+    if (st == SER_OK && s->protocol)
+        st = check_protocol(s->protocol, err);
+    if (st == SER_OK && s->fine_tune &&
+        (s->normalize != SER_RUN_NORMALIZE_NONE || s->condition != SER_RUN_CONDITION_NONE))
+        st =
+            ser_fail(err, SER_E_ARG,
+                     "fine_tune: it hears the recordings themselves: no --normalize and no --test-condition");
+    return st == SER_OK && s->fine_tune ? check_tunable(&s->data, &s->learning, err) : st;
 }
 
 static ser_status check_models(const char *models, const ser_run_data *data, ser_error *err)

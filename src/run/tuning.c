@@ -1,9 +1,10 @@
 #include "run/tuning.h"
 #include "base/memory.h"
 #include "corpus/folds.h"
-#include "extract/encoders.h"
 #include "io/file.h"
 #include "metrics/metrics.h"
+#include "report/escape.h"
+#include "run/tuned.h"
 #include "train/softmax_regression.h"
 
 #include <math.h>
@@ -17,33 +18,18 @@ enum { MAX_ASKED = 500 /* recordings of each part that is left out */ };
 typedef struct answers {
     float *logits; /* (n, n_labels): of labels that the training part has; the others' are far below */
     int *label;
+    size_t *row;
     size_t n, n_labels;
 } answers;
 
 typedef struct work {
     const ser_run_train_settings *s;
-    const ser_run_host *host;
     const char *folder;
     ser_corpus *corpus;
-    ser_crops *crops;
-    ser_nn_ops *ops;
     ser_folds *folds;
-    ser_encoders encoders;
-    ser_fine_tune_settings tuning;
+    ser_tuned tuned;
     answers all;
-    char what[64], *state;
 } work;
-
-static const float nowhere = -1e4f;
-
-/* Labels that the recordings which crops has selected could have. */
-static uint64_t heard_labels(const work *k)
-{
-    uint64_t labels = 0;
-    for (size_t i = 0; i < k->crops->n_learned; i++)
-        labels |= UINT64_C(1) << k->corpus->utterances[k->crops->learned[i]].label;
-    return labels;
-}
 
 /* At most MAX_ASKED recordings of a fold, spread evenly, whose emotion was heard. */
 static size_t choose_asked(size_t *row, const work *k, int fold, uint64_t heard)
@@ -84,94 +70,72 @@ static double ua_of(const answers *a, size_t first, bool restricted)
 
 static ser_status ask(work *k, const ser_tune_net *net, int fold, json_t *figures, ser_error *err)
 {
-    uint64_t heard = heard_labels(k);
+    uint64_t heard = ser_tuned_heard(k->tuned.source.crops);
     size_t first = k->all.n, n_labels = k->all.n_labels;
-    size_t *row = ser_alloc(k->corpus->n_utterances, sizeof *row);
-    size_t n = row ? choose_asked(row, k, fold, heard) : 0;
-    ser_status st = row ? SER_OK : ser_fail_nomem(err);
-    if (st == SER_OK)
-        st = ser_fine_tune_logits(k->all.logits + first * n_labels, net, k->crops, row, n, &k->tuning, err);
-    for (size_t i = 0; st == SER_OK && i < n; i++) {
+    size_t *row = k->all.row + first, n;
+    size_t *chosen = ser_alloc(k->corpus->n_utterances, sizeof *chosen);
+    if (!chosen)
+        return ser_fail_nomem(err);
+    n = choose_asked(chosen, k, fold, heard);
+    memcpy(row, chosen, n * sizeof *row);
+    ser_free(chosen);
+    ser_status st =
+        ser_tuned_ask(k->all.logits + first * n_labels, net, &k->tuned.source, heard, row, n, err);
+    if (st != SER_OK)
+        return st;
+    for (size_t i = 0; i < n; i++)
         k->all.label[first + i] = k->corpus->utterances[row[i]].label;
-        for (size_t l = 0; l < n_labels; l++)
-            if (!(heard >> l & 1))
-                k->all.logits[(first + i) * n_labels + l] = nowhere;
+    k->all.n += n;
+    return json_array_append_new(figures,
+                                 json_pack("{s:s, s:I, s:f, s:f}", "left_out", k->folds->names[fold], "n",
+                                           (json_int_t)n, "ua_restricted", ua_of(&k->all, first, true),
+                                           "ua_open", ua_of(&k->all, first, false))) == 0
+               ? SER_OK
+               : ser_fail_nomem(err);
+}
+
+/* left-out.jsonl: what each recording of a left-out part was answered, so that whoever doubts temperature,
+ * threshold or bias can fit them again without training again. */
+static ser_status save_answers(const work *k, ser_error *err)
+{
+    ser_text t = {0};
+    char *path = ser_io_join(k->folder, "left-out.jsonl");
+    for (size_t i = 0; i < k->all.n; i++) {
+        const ser_utterance *u = &k->corpus->utterances[k->all.row[i]];
+        ser_text_append(&t, "{\"file\": ");
+        ser_append_json(&t, u->file);
+        ser_text_append(&t, ", \"left_out\": ");
+        ser_append_json(&t, k->folds->names[k->folds->test_fold[k->all.row[i]]]);
+        ser_text_append(&t, ", \"emotion\": ");
+        ser_append_json(&t, k->corpus->labels[u->label]);
+        ser_text_append(&t, ", \"logits\": {");
+        for (size_t l = 0; l < k->all.n_labels; l++) {
+            ser_text_append(&t, l ? ", " : "");
+            ser_append_json(&t, k->corpus->labels[l]);
+            ser_text_appendf(&t, ": %.5f", (double)k->all.logits[i * k->all.n_labels + l]);
+        }
+        ser_text_append(&t, "}}\n");
     }
-    if (st == SER_OK) {
-        k->all.n += n;
-        json_array_append_new(figures,
-                              json_pack("{s:s, s:I, s:f, s:f}", "left_out", k->folds->names[fold], "n",
-                                        (json_int_t)n, "ua_restricted", ua_of(&k->all, first, true),
-                                        "ua_open", ua_of(&k->all, first, false)));
-    }
-    ser_free(row);
+    ser_status st = path && !t.failed ? ser_io_write(path, t.s, t.n, err) : ser_fail_nomem(err);
+    ser_text_release(&t);
+    ser_free(path);
     return st;
 }
 
 /* ---- trainings ---- */
 
-static void tell_epoch(void *context, const ser_tune_epoch *e)
-{
-    const work *k = context;
-    const ser_run_epoch_info info = {.part = k->what,
-                                     .network = 1,
-                                     .n_networks = 1,
-                                     .epoch = e->epoch,
-                                     .n_epochs = e->n_epochs,
-                                     .train_loss = e->loss,
-                                     .train_accuracy = e->accuracy,
-                                     .validation_loss = NAN,
-                                     .validation_accuracy = NAN,
-                                     .lmmd = NAN,
-                                     .entropy = NAN,
-                                     .rate = e->rate,
-                                     .seconds = e->seconds,
-                                     .restored = e->restored};
-    if (k->host->listener.on_epoch)
-        k->host->listener.on_epoch(k->host->listener.context, &info);
-}
-
-/* What few corpora ask for is told apart by what those corpora sound like, and answered too often elsewhere;
- * plain speech, of which none of them has much, is neutral. In logits, found on corpora left out. */
-static void correct_bias(const work *k, ser_tune_net *net)
-{
-    const double per_octave = 0.7, neutral = 0.4;
-    const ser_tune_tensor *bias = ser_tune_net_find(net, "head.bias");
-    uint64_t learned = 0; /* parts */
-    for (size_t i = 0; i < k->crops->n_learned; i++)
-        learned |= UINT64_C(1) << k->corpus->utterances[k->crops->learned[i]].part;
-    for (size_t l = 0; l < k->corpus->n_labels; l++) {
-        double n = 0, n_with = 0;
-        for (size_t p = 0; p < k->corpus->n_parts; p++) {
-            n += (double)(learned >> p & 1);
-            n_with += (double)(learned >> p & 1 & k->corpus->parts[p].emotions >> l);
-        }
-        if (n_with > 0)
-            net->values[bias->at + l] += (float)(per_octave * log2(n_with / n));
-        if (strcmp(k->corpus->labels[l], "neutral") == 0)
-            net->values[bias->at + l] += (float)neutral;
-    }
-}
-
 /* fold -1: from everything. */
 static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
 {
     ser_text state = {0};
-    if (fold < 0)
-        snprintf(k->what, sizeof k->what, "final encoder");
-    else
-        snprintf(k->what, sizeof k->what, "without %.40s", k->folds->names[fold]);
+    char what[64] = "final encoder";
+    if (fold >= 0)
+        snprintf(what, sizeof what, "without %.40s", k->folds->names[fold]);
     ser_text_appendf(&state, "%s/tuning-%d.safetensors", k->folder,
                      fold < 0 ? (int)k->folds->n_folds + 1 : fold + 1);
-    if (state.failed)
-        return ser_fail_nomem(err);
-    k->tuning.tune.what = k->what;
-    k->tuning.tune.state_path = state.s;
-    ser_status st = ser_crops_select(k->crops, fold < 0 ? NULL : k->folds->test_fold, fold, err);
-    if (st == SER_OK)
-        st = ser_fine_tune(net, NULL, k->crops, &k->tuning, err);
-    if (st == SER_OK)
-        correct_bias(k, *net);
+    ser_status st =
+        state.failed ? ser_fail_nomem(err)
+                     : ser_tuned_train(net, &k->tuned.source, k->folds->test_fold, fold, what, state.s, err);
     ser_text_release(&state);
     return st;
 }
@@ -240,54 +204,16 @@ static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 
 /* ---- beginning and end ---- */
 
-/* The features are checked: ser_run_train_check. */
-static ser_status read_shape(work *k, const ser_run_features *f, ser_error *err)
-{
-    const ser_feature_part *part = &f->spec.parts[0];
-    if (part->n_layers > SER_TUNE_MAX_POOLED)
-        return ser_fail(err, SER_E_ARG, "fine_tune: at most %d layers can be read", SER_TUNE_MAX_POOLED);
-    k->tuning.shape.n_pooled = part->n_layers;
-    for (size_t i = 0; i < part->n_layers; i++)
-        k->tuning.shape.pooled[i] = part->layers[i];
-    k->tuning.shape.from = k->s->fine_tune_from;
-    return SER_OK;
-}
-
-static ser_status open_work(work *k, const ser_run_features *f, ser_error *err)
+static ser_status open_work(work *k, const ser_run_features *f, const ser_run_host *host, ser_error *err)
 {
     const ser_run_data *d = &k->s->data;
-    enum { PER_EPOCH = 100 };
-    int n_steps = k->s->fine_tune_steps;
-    k->tuning = ser_fine_tune_default_settings();
-    ser_status st = read_shape(k, f, err);
-    if (st == SER_OK)
-        st = ser_encoders_open(&k->encoders, &f->spec, d->encoders, d->n_encoders, d->engine, d->precision,
-                               err);
-    if (st == SER_OK)
-        st = ser_corpus_open(&k->corpus, d->corpus, d->data_dir, err);
-    if (st == SER_OK)
-        st = ser_nn_ops_new(&k->ops, d->engine, d->precision, err);
-    if (st != SER_OK)
-        return st;
-    ser_encoder_info info;
-    ser_encoder_get_info(k->encoders.items[0], &info);
-    ser_crops_settings crops = ser_crops_default_settings();
-    crops.max_samples = crops.max_samples < info.max_samples ? crops.max_samples : info.max_samples;
-    k->tuning.max_answer = k->tuning.max_answer < info.max_samples ? k->tuning.max_answer : info.max_samples;
-    crops.seed = (uint64_t)k->s->learning.seed;
-    crops.n_threads = d->n_threads;
-    crops.progress = &k->host->progress;
-    ser_tune_settings *t = &k->tuning.tune;
-    t->n_epochs = n_steps > PER_EPOCH ? (size_t)n_steps / PER_EPOCH : 1;
-    t->n_per_epoch = t->batch_size * ((size_t)n_steps / t->n_epochs);
-    t->seed = crops.seed;
-    t->n_threads = d->n_threads;
-    t->ops = k->ops;
-    t->progress = &k->host->progress;
-    t->on_epoch = tell_epoch;
-    t->context = k;
-    k->tuning.encoder = k->encoders.folders[0];
-    return ser_crops_new(&k->crops, k->corpus, &crops, err);
+    const ser_tuned_wish wish = {.data = d,
+                                 .features = f,
+                                 .from = k->s->fine_tune_from,
+                                 .n_steps = k->s->fine_tune_steps,
+                                 .seed = (uint64_t)k->s->learning.seed};
+    ser_status st = ser_corpus_open(&k->corpus, d->corpus, d->data_dir, err);
+    return st == SER_OK ? ser_tuned_open(&k->tuned, k->corpus, &wish, host, err) : st;
 }
 
 static ser_status open_folds(work *k, ser_error *err)
@@ -302,21 +228,21 @@ static ser_status open_folds(work *k, ser_error *err)
         return st;
     k->all.n_labels = k->corpus->n_labels;
     k->all.label = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.label);
+    k->all.row = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.row);
     k->all.logits = ser_mul_size(&n, k->folds->n_folds * MAX_ASKED, k->all.n_labels)
                         ? ser_alloc(n, sizeof *k->all.logits)
                         : NULL;
-    return k->all.label && k->all.logits ? SER_OK : ser_fail_nomem(err);
+    return k->all.label && k->all.row && k->all.logits ? SER_OK : ser_fail_nomem(err);
 }
 
 static void close_work(work *k)
 {
     ser_free(k->all.label);
+    ser_free(k->all.row);
     ser_free(k->all.logits);
     ser_folds_free(&k->folds);
-    ser_crops_free(&k->crops);
-    ser_nn_ops_free(&k->ops);
+    ser_tuned_close(&k->tuned);
     ser_corpus_free(&k->corpus);
-    ser_encoders_close(&k->encoders);
 }
 
 ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
@@ -324,16 +250,18 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         ser_error *err)
 {
     static const char *const states[] = {"tuning", NULL};
-    work k = {.s = s, .host = host, .folder = folder->path};
+    work k = {.s = s, .folder = folder->path};
     *out = (ser_run_tuning){
         .temperature = 1, .figures = json_array(), .encoder = ser_io_join(folder->path, "encoder")};
-    ser_status st = out->figures && out->encoder ? open_work(&k, features, err) : ser_fail_nomem(err);
+    ser_status st = out->figures && out->encoder ? open_work(&k, features, host, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = open_folds(&k, err);
     if (st == SER_OK)
         st = ser_run_folder_begin(folder, NULL, states, k.folds->n_folds + 1, err);
     if (st == SER_OK)
         st = calibrate(&k, out, err);
+    if (st == SER_OK)
+        st = save_answers(&k, err);
     if (st == SER_OK)
         st = measure(&k, out, err);
     if (st == SER_OK)

@@ -51,6 +51,31 @@ class FineTune(Case):
         with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
             self.assertNotEqual(a.read(), c.read())
 
+    def test_evaluate_says_what_the_training_said(self):
+        both = self.one + "+" + self.two
+        self.train(both, "a")
+        with open(self.path("a/report.json")) as f:
+            parts = json.load(f)["parts_left_out"]
+        with open(self.path("a/left-out.jsonl")) as f:
+            answers = [json.loads(line) for line in f]
+        self.assertEqual(len(answers), 24)
+        for part in parts:  # the figures follow from the answers that are kept
+            mine = [a for a in answers if a["left_out"] == part["left_out"]]
+            present = sorted({a["emotion"] for a in mine})
+            right = lambda e, of: [max(of(a), key=a["logits"].get) == e for a in mine if a["emotion"] == e]
+            for key, of in (("ua_restricted", lambda a: present), ("ua_open", lambda a: a["logits"])):
+                shares = [sum(r) / len(r) for r in (right(e, of) for e in present)]
+                self.assertAlmostEqual(100 * sum(shares) / len(shares), part[key], places=4)
+        options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
+        self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--run", self.path("e"))
+        with open(self.path("e/report.json")) as f:
+            report = json.load(f)
+        for key in ("ua_restricted", "ua_open"):
+            self.assertAlmostEqual(report[key], sum(p[key] for p in parts) / len(parts), places=4)
+        self.assertFalse([n for n in os.listdir(self.path("e")) if "state" in n])
+        _, err = self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--normalize", "speaker", "--run", self.path("n"), status=2)
+        self.assertIn("--normalize", err)
+
     def test_one_corpus_leaves_speakers_out(self):
         self.train(self.one, "a")
         with open(self.path("a/report.json")) as f:
