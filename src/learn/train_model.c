@@ -170,6 +170,15 @@ ser_status ser_model_of_transfer(ser_model_data *out, ser_learned *learned, cons
 
 /* ---- all of it ---- */
 
+/* Learned elsewhere: the linear kind's, as if it had been fitted here. */
+static ser_status take_head(ser_learned *out, const ser_linear *head, const ser_candidate *blocks,
+                            ser_error *err)
+{
+    *out = (ser_learned){
+        .kinds = {&ser_kind_linear}, .n_kinds = 1, .has_linear = true, .linear = {.chosen = *blocks}};
+    return ser_linear_copy(&out->linear.head, head, err);
+}
+
 ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
                            const ser_train_settings *settings, ser_error *err)
 {
@@ -182,9 +191,11 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
         settings->learn.linear && ser_corpus_has_speakers(data->corpus) && data->corpus->n_speakers > 1;
     int *fold = ser_alloc(store->n, sizeof *fold);
     float *spread = ser_alloc(store->dims, sizeof *spread);
-    ser_status st = fold && spread ? ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model",
-                                               settings->state, err)
-                                   : ser_fail_nomem(err);
+    ser_status st = fold && spread ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && settings->head)
+        st = take_head(&out->learned, settings->head, &settings->learn.candidates[0], err);
+    else if (st == SER_OK)
+        st = ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model", settings->state, err);
     if (st == SER_OK && with_baseline) {
         st = ser_normalize_apply(store, NULL, data->corpus, SER_NORMALIZE_SPEAKER, settings->learn.n_threads,
                                  spread, err);

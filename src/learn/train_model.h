@@ -10,6 +10,9 @@ typedef struct ser_train_settings {
     const ser_candidate *baseline_candidates; /* of the head for a voice's own baseline */
     size_t n_baseline_candidates;
     const char *state; /* as in ser_learn */
+    /* The plain head of all blocks, which something else has learned; NULL: what settings.learn says is
+     * learned. */
+    const ser_linear *head;
 } ser_train_settings;
 
 typedef struct ser_training {

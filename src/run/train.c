@@ -104,26 +104,27 @@ static ser_status train_folds(train_job *k, ser_error *err)
 
 /* ---- the final model ---- */
 
-/* The head that learned together with the encoder, in the place of one that was fitted to its features: those
- * of the recordings that it learned from look better than others' will. */
-static ser_status put_tuned_head(train_job *k, ser_model_data *model, json_t *origin, ser_error *err)
+/* The head that learned together with the encoder is the model's: one fitted to the features of the
+ * recordings that the encoder learned from would find them easier to tell apart than others' will be. */
+static ser_status open_tuned_head(ser_linear *head, const train_job *k, ser_error *err)
 {
-    ser_linear head = {0};
-    ser_status st = ser_fine_tune_head(&head, k->tuning.net, k->w.extractor, err);
-    if (st != SER_OK)
-        return st;
-    ser_linear_release(&model->plain);
-    model->plain = head;
-    model->plain.temperature = k->tuning.temperature;
-    model->min_confidence = k->tuning.min_confidence;
+    *head = (ser_linear){0};
+    if (!k->tuning.net)
+        return SER_OK;
+    ser_status st = ser_fine_tune_head(head, k->tuning.net, k->w.extractor, err);
+    head->temperature = k->tuning.temperature;
+    return st;
+}
+
+static void tell_tuning(json_t *origin, const ser_run_tuning *t)
+{
     json_object_del(origin, "plain");
-    json_object_set(origin, "parts_left_out", k->tuning.figures);
-    json_object_set_new(origin, "temperature", json_real((double)k->tuning.temperature));
-    json_object_set_new(origin, "min_confidence", json_real(k->tuning.min_confidence));
-    json_object_set_new(origin, "ece", json_real(k->tuning.ece));
-    json_object_set_new(origin, "right", json_real(k->tuning.right));
-    json_object_set_new(origin, "right_above", json_real(k->tuning.right_above));
-    return SER_OK;
+    json_object_set(origin, "parts_left_out", t->figures);
+    json_object_set_new(origin, "temperature", json_real((double)t->temperature));
+    json_object_set_new(origin, "min_confidence", json_real(t->min_confidence));
+    json_object_set_new(origin, "ece", json_real(t->ece));
+    json_object_set_new(origin, "right", json_real(t->right));
+    json_object_set_new(origin, "right_above", json_real(t->right_above));
 }
 
 static ser_status train_final(train_job *k, ser_error *err)
@@ -132,16 +133,22 @@ static ser_status train_final(train_job *k, ser_error *err)
     ser_training t = {0};
     json_t *origin = NULL;
     char *path = ser_io_join(folder, "model.safetensors"), *state = ser_io_join(folder, "state");
+    ser_linear head;
     const ser_train_settings settings = {.learn = k->learning.settings,
                                          .baseline_candidates = k->learning.baseline_candidates,
                                          .n_baseline_candidates = k->learning.n_baseline_candidates,
-                                         .state = state};
-    ser_status st = path && state ? ser_train_model(&t, &k->learning.data, k->w.store, &settings, err)
-                                  : ser_fail_nomem(err);
+                                         .state = state,
+                                         .head = k->tuning.net ? &head : NULL};
+    ser_status st = open_tuned_head(&head, k, err);
+    if (st == SER_OK)
+        st = path && state ? ser_train_model(&t, &k->learning.data, k->w.store, &settings, err)
+                           : ser_fail_nomem(err);
     if (st == SER_OK)
         st = provenance(&origin, k, -1, &t.learned, err);
-    if (st == SER_OK && k->tuning.net)
-        st = put_tuned_head(k, &t.model, origin, err);
+    if (st == SER_OK && k->tuning.net) {
+        t.model.min_confidence = k->tuning.min_confidence;
+        tell_tuning(origin, &k->tuning);
+    }
     if (st == SER_OK) {
         if (t.baseline.head.n_in)
             json_object_set_new(origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
@@ -153,6 +160,7 @@ static ser_status train_final(train_job *k, ser_error *err)
         k->job.report = json_incref(origin);
     }
     json_decref(origin);
+    ser_linear_release(&head);
     ser_training_release(&t);
     ser_free(path);
     ser_free(state);
