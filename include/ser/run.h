@@ -221,7 +221,7 @@ typedef struct ser_run_evaluate_settings {
     int n_seeds; /* seed, seed + 1, ...: 1 ... 100; mean and spread join the first one's report */
     int honest;  /* not 0: random folds, speakers, sentences and corpora left out besides, as "honest" in the
                     report;  protocol NULL: "group-kfold=5" */
-    /* as in ser_run_train_settings, within each training part; no normalize, no condition */
+    /* as in ser_run_train_settings, within each training part; no normalize */
     int fine_tune, fine_tune_from, fine_tune_steps;
 } ser_run_evaluate_settings;
 SER_API void ser_run_evaluate_settings_init(ser_run_evaluate_settings *s, size_t size);

@@ -255,7 +255,9 @@ static ser_status read_crop(void *context, size_t row, uint64_t draw, int worker
         for (size_t i = 0; i < n; i++)
             pcm[i] = (float)from[i] * (1.0f / 32768);
         *n_samples = n;
-        return SER_OK;
+        snprintf(stream, sizeof stream, "condition/%zu", row);
+        ser_random_init(&r, ser_random_derive(c->settings.seed, stream));
+        return ser_condition_apply(pcm, n, c->condition, &r, err);
     }
     if (capacity < c->settings.max_samples)
         return ser_fail(err, SER_E_ARG, "crops of %zu samples, and room for %zu", c->settings.max_samples,

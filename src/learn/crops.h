@@ -6,6 +6,7 @@
 
 #include "audio/vary.h"
 #include "corpus/corpus.h"
+#include "data/condition.h"
 #include "tune/fine_tune.h"
 
 typedef struct ser_crops_settings {
@@ -42,6 +43,8 @@ typedef struct ser_crops {
     double *weight;    /* (n): 0 for those that are not to be learned from */
     size_t *learned;   /* those with a weight, n_learned: behind a voice others may speak, but only these */
     size_t n_learned;
+    ser_condition
+        condition; /* what recordings that are read as they are are altered by: of those that are asked */
     const char **names; /* (n) */
     ser_rooms *rooms;
     ser_vary_work **workers; /* one a thread */

@@ -48,7 +48,10 @@ ser_status ser_tuned_ask(float *logits, const ser_tune_net *net, const ser_tuned
 {
     static const float nowhere = -1e4f;
     size_t n_labels = source->crops->rows.n_labels;
+    source->crops->condition = source->condition;
     ser_status st = ser_fine_tune_logits(logits, net, source->crops, row, n, &source->settings, err);
+    source->crops->condition =
+        SER_CONDITION_NONE; /* nothing is learned from altered recordings of this kind */
     for (size_t i = 0; st == SER_OK && i < n * n_labels; i++)
         if (!(heard >> i % n_labels & 1))
             logits[i] = nowhere;

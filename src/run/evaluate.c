@@ -82,7 +82,9 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
     k->models.linear = false;
     k->models.n_more = 1;
     k->models.more[0] = (ser_more_kind){&ser_kind_tuned, &k->tuned.source};
-    return ser_tuned_open(&k->tuned, k->w.corpus, &wish, &k->job.host, err);
+    ser_status st = ser_tuned_open(&k->tuned, k->w.corpus, &wish, &k->job.host, err);
+    k->tuned.source.condition = (ser_condition)k->s.condition;
+    return st;
 }
 
 /* The first seed has a history, and states to go on from. */

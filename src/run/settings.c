@@ -429,11 +429,9 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
         st = ser_fail(err, SER_E_ARG, "protocol: it is missing: name one");
     if (st == SER_OK && s->protocol)
         st = check_protocol(s->protocol, err);
-    if (st == SER_OK && s->fine_tune &&
-        (s->normalize != SER_RUN_NORMALIZE_NONE || s->condition != SER_RUN_CONDITION_NONE))
-        st =
-            ser_fail(err, SER_E_ARG,
-                     "fine_tune: it hears the recordings themselves: no --normalize and no --test-condition");
+    if (st == SER_OK && s->fine_tune && s->normalize != SER_RUN_NORMALIZE_NONE)
+        st = ser_fail(err, SER_E_ARG,
+                      "fine_tune: it hears the recordings themselves, not their features: no --normalize");
     return st == SER_OK && s->fine_tune ? check_tunable(&s->data, &s->learning, err) : st;
 }
 

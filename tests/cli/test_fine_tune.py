@@ -66,6 +66,9 @@ class FineTune(Case):
             for key, of in (("ua_restricted", lambda a: present), ("ua_open", lambda a: a["logits"])):
                 shares = [sum(r) / len(r) for r in (right(e, of) for e in present)]
                 self.assertAlmostEqual(100 * sum(shares) / len(shares), part[key], places=4)
+            # of so few recordings all are asked again
+            self.assertEqual(sorted(part["conditions"]), ["clipped", "echo", "noise", "none", "quiet", "telephone"])
+            self.assertAlmostEqual(part["conditions"]["none"], part["ua_restricted"], places=4)
         options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
         self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--run", self.path("e"))
         with open(self.path("e/report.json")) as f:
