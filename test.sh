@@ -29,7 +29,7 @@ CC=clang build_and_test build-sanitize --buildtype=debugoptimized -Db_sanitize=a
 probe=$(mktemp)
 if echo 'int main(void) { return 0; }' | clang -fsanitize=thread -x c -o "$probe" - 2>/dev/null && "$probe"; then
   targets="ser tests/api/test-api tests/api/test-networks tests/api/test-sessions"
-  tests="api networks sessions threads"
+  tests="api networks sessions threads wire stream"
   export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
   CC=clang build_and_test build-threads --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
   unset TSAN_OPTIONS

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *host = "127.0.0.1", *key_path, *certificate_path, *private_key_path, *log_path;
-static long port = 8080, n_workers, max_body_mb = 64, max_connections = 2000,
+static long port = 8080, n_workers, max_body_mb = 64, max_uploads_mb = 512, max_connections = 2000,
             max_connections_per_address = 1200, max_queue = 256, max_queue_per_address = 128,
             max_streams = 64;
 static double max_seconds = 3600, header_s = 10, body_s = 60, idle_s = 60, answer_s = 300, decode_s = 60,
@@ -23,8 +23,8 @@ static const ser_option options[] = {
     {SER_OPTION_LIST, 'm', "model", &model_names, "[NAME=]FILE",
      "a model, by the name that clients use (default: the built-in one, 'default'); repeatable, the first is "
      "the default"},
-    {SER_OPTION_INT, 'j', "workers", &n_workers, "N", "threads that answer (default: one a core)", 1, 256,
-     .alias = "jobs"},
+    {SER_OPTION_INT, 'j', "workers", &n_workers, "N",
+     "threads that answer (default: one a core, and at least 2)", 1, 256, .alias = "jobs"},
     {SER_OPTION_STRING, 0, "min-confidence", &min_confidence, "auto|P",
      "below this an answer is 'uncertain', where a request does not say (0: never; default: auto, the "
      "model's own rule)"},
@@ -42,6 +42,8 @@ static const ser_option options[] = {
      "a site whose pages may call, such as https://example.org; repeatable"},
     {SER_OPTION_GROUP, .help = "Limits"},
     {SER_OPTION_INT, 0, "max-body", &max_body_mb, "MB", "of one request", 1, 4096},
+    {SER_OPTION_INT, 0, "max-uploads", &max_uploads_mb, "MB", "of all requests together, in memory", 1,
+     1 << 20},
     {SER_OPTION_DOUBLE, 0, "max-seconds", &max_seconds, "S", "of sound in one request", 1, 86400},
     {SER_OPTION_INT, 0, "max-connections", &max_connections, "N", "open at once", 1, 100000},
     {SER_OPTION_INT, 0, "max-connections-per-address", &max_connections_per_address, "N",
@@ -151,6 +153,7 @@ static ser_status serve(double least, ser_error *err)
                             .log_path = log_path,
                             .log_addresses = log_addresses,
                             .limits = {.body_bytes = (size_t)max_body_mb << 20,
+                                       .upload_bytes = (size_t)max_uploads_mb << 20,
                                        .audio_s = max_seconds,
                                        .connections = (int)max_connections,
                                        .connections_per_peer = (int)max_connections_per_address,
@@ -190,6 +193,9 @@ static int run(int argc, char **argv)
                                  min_confidence);
     else if (rest.n)
         status = ser_usage_error(&ser_command_serve, "'%s' is not expected here", rest.items[0]);
+    else if (max_uploads_mb < max_body_mb)
+        status =
+            ser_usage_error(&ser_command_serve, "--max-uploads: less than one request may have (--max-body)");
     else if (!certificate_path != !private_key_path)
         status = ser_usage_error(&ser_command_serve, "--tls-cert and --tls-key belong together: give both");
     if (status != SER_EXIT_OK)

@@ -1,5 +1,6 @@
 #include "serve/decoders.h"
 #include "audio/audio.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -19,6 +20,12 @@ struct ser_decoders {
     pid_t pid;
 };
 
+/* What comes with the three descriptors of a task. */
+typedef struct order {
+    uint64_t n; /* bytes of the upload */
+    uint32_t wall_s;
+} order;
+
 /* What a decoder says at its end, on the pipe that it was given; nothing at all where it died. */
 typedef struct verdict {
     ser_status status;
@@ -36,11 +43,13 @@ typedef struct verdict {
 #endif
 #endif
 
-static void limit_myself(const ser_decode_limits *l)
+static void limit_myself(const ser_decode_limits *l, unsigned wall_s)
 {
     signal(SIGALRM, SIG_DFL);
-    alarm(l->wall_s);
-#ifndef UNLIMITED_MEMORY
+    alarm(wall_s);
+#ifdef UNLIMITED_MEMORY
+    (void)l;
+#else
     struct rlimit memory;
     FILE *statm = fopen("/proc/self/statm", "r");
     unsigned long pages = 0;
@@ -95,11 +104,12 @@ static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_
     return st;
 }
 
-static _Noreturn void decode_and_exit(const int fds[3], size_t n, const ser_decode_limits *l)
+static _Noreturn void decode_and_exit(const int fds[3], const order *o, const ser_decode_limits *l)
 {
+    size_t n = (size_t)o->n;
     verdict v = {.status = SER_E_FORMAT};
     ser_error err = {0};
-    limit_myself(l);
+    limit_myself(l, o->wall_s);
     void *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fds[0], 0) : NULL;
     v.status =
         bytes == MAP_FAILED ? ser_fail_nomem(&err) : decode(bytes ? bytes : "", n, fds[1], l, &v, &err);
@@ -111,21 +121,21 @@ static _Noreturn void decode_and_exit(const int fds[3], size_t n, const ser_deco
 
 /* ---- the process that forks them ---- */
 
-/* Three descriptors (sound in, samples out, verdict) and the size. */
-static bool receive_task(int socket, int fds[3], uint64_t *n)
+/* Three descriptors (sound in, samples out, verdict) and the order. */
+static bool receive_task(int socket, int fds[3], order *o)
 {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(3 * sizeof(int))];
     } control;
-    struct iovec data = {n, sizeof *n};
+    struct iovec data = {o, sizeof *o};
     struct msghdr message = {
         .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t got;
     do
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
-    const struct cmsghdr *c = got == (ssize_t)sizeof *n ? CMSG_FIRSTHDR(&message) : NULL;
+    const struct cmsghdr *c = got == (ssize_t)sizeof *o ? CMSG_FIRSTHDR(&message) : NULL;
     if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(3 * sizeof(int)))
         return false;
     memcpy(fds, CMSG_DATA(c), 3 * sizeof(int));
@@ -135,19 +145,22 @@ static bool receive_task(int socket, int fds[3], uint64_t *n)
 static _Noreturn void fork_decoders(int socket, pid_t parent, const ser_decode_limits *l)
 {
     int fds[3];
-    uint64_t n;
+    order o;
+    pid_t myself = getpid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGCHLD, SIG_IGN); /* nobody asks how they ended */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* requests under way end first: the socket's end is the sign */
     signal(SIGHUP, SIG_IGN);
-    while (getppid() == parent && receive_task(socket, fds, &n)) {
+    while (getppid() == parent && receive_task(socket, fds, &o)) {
         pid_t pid = fork();
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != myself) /* which was ended meanwhile */
+                _exit(1);
             signal(SIGCHLD, SIG_DFL);
             close(socket);
-            decode_and_exit(fds, (size_t)n, l);
+            decode_and_exit(fds, &o, l);
         }
         for (int i = 0; i < 3; i++)
             close(fds[i]); /* where fork failed, the pipe's end tells */
@@ -183,6 +196,12 @@ ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits,
     return SER_OK;
 }
 
+void ser_decoders_stop(ser_decoders *d)
+{
+    if (d->pid > 0)
+        kill(d->pid, SIGKILL); /* those that it forked go with it: PR_SET_PDEATHSIG */
+}
+
 void ser_decoders_free(ser_decoders **d)
 {
     if (!d || !*d)
@@ -196,13 +215,13 @@ void ser_decoders_free(ser_decoders **d)
 
 /* ---- asking one ---- */
 
-static ser_status send_task(const ser_decoders *d, const int fds[3], uint64_t n, ser_error *err)
+static ser_status send_task(const ser_decoders *d, const int fds[3], order o, ser_error *err)
 {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(3 * sizeof(int))];
     } control = {0};
-    struct iovec data = {&n, sizeof n};
+    struct iovec data = {&o, sizeof o};
     struct msghdr message = {
         .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
@@ -214,7 +233,7 @@ static ser_status send_task(const ser_decoders *d, const int fds[3], uint64_t n,
     do
         sent = sendmsg(d->socket, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof n ? SER_OK
+    return sent == (ssize_t)sizeof o ? SER_OK
                                      : ser_fail(err, SER_E_IO, "the decoders are gone: %s", strerror(errno));
 }
 
@@ -249,9 +268,11 @@ static ser_status map_samples(ser_decoded *out, int fd, uint64_t n_samples, ser_
     return ser_fail_nomem(err);
 }
 
-ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *bytes, size_t n, ser_error *err)
+ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *bytes, size_t n,
+                               unsigned wall_s, ser_error *err)
 {
     verdict v = {0};
+    double since_s = ser_clock_s();
     int sound = memfd_create("upload", MFD_CLOEXEC), samples = memfd_create("samples", MFD_CLOEXEC),
         ends[2] = {-1, -1};
     *out = (ser_decoded){0};
@@ -259,11 +280,12 @@ ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *by
                         ? write_all(sound, bytes, n, err)
                         : ser_fail(err, SER_E_IO, "no descriptors for a decoder: %s", strerror(errno));
     if (st == SER_OK)
-        st = send_task(d, (int[]){sound, samples, ends[1]}, n, err);
+        st = send_task(d, (int[]){sound, samples, ends[1]}, (order){.n = n, .wall_s = wall_s}, err);
     if (ends[1] >= 0)
         close(ends[1]);
     if (st == SER_OK)
         st = read_verdict(&v, ends[0], err);
+    out->is_late = st != SER_OK && ser_clock_s() - since_s >= wall_s;
     if (st == SER_OK && v.status != SER_OK)
         st = ser_fail(err, v.status, "%s", v.text);
     if (st == SER_OK)

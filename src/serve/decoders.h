@@ -4,13 +4,13 @@
 #define SER_SERVE_DECODERS_H
 
 #include "base/status.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ser_decoders ser_decoders;
 
 typedef struct ser_decode_limits {
     double audio_s;        /* SER_E_ARG past it */
-    unsigned wall_s;       /* SER_E_FORMAT past it */
     uint64_t memory_bytes; /* beyond what the process has at its start */
 } ser_decode_limits;
 
@@ -19,6 +19,7 @@ typedef struct ser_decoded {
     float *pcm;
     size_t n_samples, n_mapped;
     char warning[256];
+    bool is_late; /* after a failure: it took longer than it may */
 } ser_decoded;
 
 /* Starts the process that decoders are forked from. To be called while this process has one thread and little
@@ -26,10 +27,12 @@ typedef struct ser_decoded {
 ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits, ser_error *err);
 void ser_decoders_free(ser_decoders **d);
 
-/* From any thread. Errors are the decoder's own; SER_E_FORMAT also where it crashed, hung or wanted too much
- * memory. */
+/* From any thread. Errors are the decoder's own; SER_E_FORMAT also where it crashed, wanted too much memory,
+ * or took more than wall_s seconds. */
 ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *bytes, size_t n,
-                               ser_error *err);
+                               unsigned wall_s, ser_error *err);
+/* All that are at work end at once, and those that ask now or later fail. From the thread that made them. */
+void ser_decoders_stop(ser_decoders *d);
 void ser_decoded_release(ser_decoded *d);
 
 #endif

@@ -1,44 +1,25 @@
-/* Between libwebsockets and the requests: everything here runs on the loop's thread, but for
+/* Requests, from their head to the end of their answer: everything here runs on the loop's thread, but for
  * ser_http_answered. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "serve/peers.h"
-#include "serve/service.h"
-#include "serve/stream.h"
+#include "serve/visit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* libwebsockets' memory for a connection, zeroed when it comes. */
-typedef struct visit {
-    ser_request *request;     /* under way, or NULL */
-    ser_serve_stream *stream; /* of a WebSocket */
-    bool draining; /* an answer was given before the body's end, of which n_drained bytes came since */
-    size_t n_drained;
-} visit;
+#include <strings.h>
 
 enum { MAX_DRAINED = 16 << 20, DRAIN_S = 5, TAKE_S = 60 /* for a client to take its answer */ };
 
-static ser_service *service_of(struct lws *wsi)
+ser_service *ser_visit_service(struct lws *wsi)
 {
     return lws_context_user(lws_get_context(wsi));
 }
 
 /* ---- the end of a request ---- */
 
-static void forget(visit *v)
-{
-    ser_request *r = v->request;
-    if (!r)
-        return;
-    v->request = NULL;
-    r->wsi = NULL;
-    atomic_store(&r->abandoned, true);
-    ser_request_release(r);
-}
-
-static void count(ser_request *r)
+void ser_visit_count(ser_request *r)
 {
     ser_service *s = r->service;
     double now = ser_clock_s();
@@ -54,6 +35,40 @@ static void count(ser_request *r)
     ser_log_write(&s->log, &line);
 }
 
+/* Not waiting for a worker, or being answered, any more. */
+static void settle(ser_request *r)
+{
+    ser_peer *peer = ser_peer_of(r->service, r->address);
+    r->service->n_requests--;
+    if (peer && peer->n_requests)
+        peer->n_requests--;
+}
+
+/* The connection lets it go: its answer is out, or for nobody. */
+void ser_visit_forget(ser_visit *v)
+{
+    ser_request *r = v->request;
+    if (!r)
+        return;
+    v->request = NULL;
+    r->wsi = NULL;
+    atomic_store(&r->abandoned, true);
+    if (r->complete_s > 0 && !r->is_answering && r->service->pool &&
+        ser_workers_remove(r->service->pool, &r->task)) {
+        settle(r);
+        r->status = 499; /* the client went away, as nginx counts it */
+        ser_visit_count(r);
+        ser_request_release(r);
+    }
+    ser_request_release(r);
+}
+
+void ser_visit_set_busy(ser_service *s, ser_visit *v, bool is_busy)
+{
+    s->n_busy += is_busy - v->is_busy;
+    v->is_busy = is_busy;
+}
+
 /* ---- answers ---- */
 
 static int add(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
@@ -64,16 +79,15 @@ static int add(struct lws *wsi, const char *name, const char *value, unsigned ch
 
 static int add_page_headers(struct lws *wsi, unsigned char **p, unsigned char *end)
 {
-    return add(wsi, "content-security-policy:", service_of(wsi)->page_policy.s, p, end) ||
+    return add(wsi, "content-security-policy:", ser_visit_service(wsi)->page_policy.s, p, end) ||
            add(wsi, "referrer-policy:", "no-referrer", p, end) ||
            add(wsi, "permissions-policy:", "microphone=(self), camera=(), geolocation=()", p, end) ||
            add(wsi, "cross-origin-opener-policy:", "same-origin", p, end);
 }
 
-static int start_answer(struct lws *wsi, ser_request *r)
+int ser_visit_answer(struct lws *wsi, ser_request *r)
 {
     unsigned char room[LWS_PRE + 3072], *start = room + LWS_PRE, *p = start, *end = room + sizeof room - 1;
-    char number[16];
     size_t n = r->fixed ? r->n_fixed : r->text.n;
     int failed = lws_add_http_common_headers(wsi, (unsigned)r->status, r->type, n, &p, end) ||
                  add(wsi, "x-request-id:", r->id, &p, end) ||
@@ -81,9 +95,8 @@ static int start_answer(struct lws *wsi, ser_request *r)
                  add(wsi, "cache-control:", "no-store", &p, end);
     if (!failed && r->is_page)
         failed = add_page_headers(wsi, &p, end);
-    snprintf(number, sizeof number, "%d", r->retry_after_s > 0 ? r->retry_after_s : 1);
     if (!failed && (r->status == 429 || r->status == 503))
-        failed = add(wsi, "retry-after:", number, &p, end);
+        failed = add(wsi, "retry-after:", "1", &p, end);
     if (!failed && r->status == 401)
         failed = add(wsi, "www-authenticate:", "Bearer", &p, end);
     if (!failed && r->status == 405)
@@ -106,11 +119,11 @@ static int start_answer(struct lws *wsi, ser_request *r)
     return 0;
 }
 
-static int finish(struct lws *wsi, visit *v)
+static int finish(struct lws *wsi, ser_visit *v)
 {
     bool closing = v->request->closing;
-    count(v->request);
-    forget(v);
+    ser_visit_count(v->request);
+    ser_visit_forget(v);
     if (closing) { /* a client that is still sending would not see an answer behind which the connection is
                       closed */
         v->draining = true;
@@ -118,12 +131,13 @@ static int finish(struct lws *wsi, visit *v)
         lws_set_timer_usecs(wsi, DRAIN_S * LWS_US_PER_SEC);
         return 0;
     }
-    if (atomic_load(&service_of(wsi)->state) == SER_SERVE_STOPPING)
+    if (atomic_load(&ser_visit_service(wsi)->state) == SER_SERVE_STOPPING)
         return -1;
+    ser_visit_set_busy(ser_visit_service(wsi), v, false);
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
-static int go_on(struct lws *wsi, visit *v)
+int ser_visit_write(struct lws *wsi, ser_visit *v)
 {
     enum { PIECE = 16384 };
     unsigned char room[LWS_PRE + PIECE];
@@ -157,22 +171,19 @@ void ser_http_answered(ser_request *r)
     lws_cancel_service(s->context);
 }
 
-static void collect_answers(ser_service *s)
+void ser_visit_collect(ser_service *s)
 {
     pthread_mutex_lock(&s->done_mutex);
     ser_request *r = s->done, *next;
     s->done = NULL;
     pthread_mutex_unlock(&s->done_mutex);
     for (; r; r = next) {
-        ser_peer *peer = ser_peer_of(s, r->address);
         next = r->next_done;
-        s->n_requests--;
-        if (peer)
-            peer->n_requests--;
+        settle(r);
         if (!r->wsi) {
-            r->status = 499; /* the client went away, as nginx counts it */
-            count(r);
-        } else if (start_answer(r->wsi, r) != 0)
+            r->status = 499;
+            ser_visit_count(r);
+        } else if (ser_visit_answer(r->wsi, r) != 0)
             lws_set_timeout(r->wsi, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
         ser_request_release(r);
     }
@@ -181,13 +192,13 @@ static void collect_answers(ser_service *s)
 
 /* ---- requests ---- */
 
-static void read_header(struct lws *wsi, char *out, int n, enum lws_token_indexes token)
+void ser_visit_header(struct lws *wsi, char *out, int n, enum lws_token_indexes token)
 {
     if (lws_hdr_copy(wsi, out, n, token) < 0)
         *out = 0;
 }
 
-static bool may_call(const ser_service *s, const char *origin)
+bool ser_visit_may_call(const ser_service *s, const char *origin)
 {
     for (size_t i = 0; i < s->settings->n_origins; i++)
         if (strcmp(s->settings->origins[i], origin) == 0 || strcmp(s->settings->origins[i], "*") == 0)
@@ -195,11 +206,11 @@ static bool may_call(const ser_service *s, const char *origin)
     return false;
 }
 
-static bool shows_key(struct lws *wsi, const ser_service *s)
+bool ser_visit_shows_key(struct lws *wsi, const ser_service *s)
 {
     static const char bearer[] = "Bearer ";
     char header[300];
-    read_header(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
+    ser_visit_header(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
     return ser_keys_know(&s->keys,
                          strncmp(header, bearer, sizeof bearer - 1) == 0 ? header + sizeof bearer - 1 : "");
 }
@@ -208,7 +219,7 @@ static bool has_key(struct lws *wsi, ser_request *r)
 {
     const ser_service *s = r->service;
     bool open = r->route == SER_ROUTE_PAGE || r->route == SER_ROUTE_WORKLET || r->route == SER_ROUTE_HEALTH;
-    if (!s->keys.n || (open && !s->settings->page_needs_key) || shows_key(wsi, s))
+    if (!s->keys.n || (open && !s->settings->page_needs_key) || ser_visit_shows_key(wsi, s))
         return true;
     ser_request_fail(r, 401, "unauthorized", "a key is needed: send the header 'Authorization: Bearer KEY'");
     return false;
@@ -217,17 +228,17 @@ static bool has_key(struct lws *wsi, ser_request *r)
 static bool read_queries(struct lws *wsi, ser_request *r)
 {
     char one[1024];
-    int n;
-    for (int i = 0; (n = lws_hdr_copy_fragment(wsi, one, sizeof one, WSI_TOKEN_HTTP_URI_ARGS, i)) != -1;
-         i++) {
-        if (n < -1) {
-            ser_request_fail(r, 400, "invalid_request", "a part of the query is too long");
+    for (int i = 0;; i++) {
+        int n = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (n <= 0)
+            return true;
+        if (lws_hdr_copy_fragment(wsi, one, sizeof one, WSI_TOKEN_HTTP_URI_ARGS, i) < 0) {
+            ser_request_fail(r, 400, "invalid_request", "a part of the query is longer than 1023 bytes");
             return false;
         }
         if (!ser_route_query(r, one))
             return false;
     }
-    return true;
 }
 
 /* Whether a request with so large a body can be taken now. */
@@ -236,7 +247,7 @@ static bool has_room(struct lws *wsi, ser_request *r)
     ser_service *s = r->service;
     const ser_serve_limits *l = &s->settings->limits;
     char length[24], *end;
-    read_header(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    ser_visit_header(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
     unsigned long long n = strtoull(length, &end, 10);
     ser_peer *peer = ser_peer_of(s, r->address);
     if (!*length || *end || *length == '-')
@@ -261,11 +272,25 @@ static bool has_room(struct lws *wsi, ser_request *r)
     return false;
 }
 
+/* curl waits for this before it sends more than a megabyte. */
+static void tell_to_go_on(struct lws *wsi)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    unsigned char room[LWS_PRE + sizeof text];
+    char expected[32];
+    ser_visit_header(wsi, expected, sizeof expected, WSI_TOKEN_HTTP_EXPECT);
+    if (strcasecmp(expected, "100-continue") != 0)
+        return;
+    memcpy(room + LWS_PRE, text, sizeof text - 1);
+    lws_write(wsi, room + LWS_PRE, sizeof text - 1, LWS_WRITE_HTTP_HEADERS);
+}
+
 static void begin_body(struct lws *wsi, ser_request *r)
 {
-    read_header(wsi, r->content_type, sizeof r->content_type, WSI_TOKEN_HTTP_CONTENT_TYPE);
+    ser_visit_header(wsi, r->content_type, sizeof r->content_type, WSI_TOKEN_HTTP_CONTENT_TYPE);
     if (!read_queries(wsi, r) || !has_room(wsi, r))
         return;
+    tell_to_go_on(wsi);
     lws_set_timer_usecs(wsi, (lws_usec_t)(r->service->settings->limits.body_s * LWS_US_PER_SEC));
 }
 
@@ -281,10 +306,25 @@ static bool is_posted(ser_route route)
     return route == SER_ROUTE_PREDICT || route == SER_ROUTE_FEATURES;
 }
 
+/* A body that a proxy in front sees ending elsewhere than this service would be another client's request. */
+static bool has_strange_body(struct lws *wsi, int method)
+{
+    char length[24];
+    ser_visit_header(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ||
+           (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 && strcmp(length, "0") != 0 &&
+            (method == LWSHUMETH_GET || method == LWSHUMETH_HEAD || method == LWSHUMETH_OPTIONS));
+}
+
 /* What has a status afterwards is answered at once; what has none waits for its body. */
 static void dispatch(struct lws *wsi, ser_request *r, int method)
 {
-    if (r->route == SER_ROUTE_UNKNOWN || r->route == SER_ROUTE_STREAM)
+    if (has_strange_body(wsi, method)) {
+        ser_request_fail(r, lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ? 411 : 400,
+                         "invalid_request",
+                         "a body belongs to POST alone, and its length is told by the header Content-Length");
+        r->closing = true;
+    } else if (r->route == SER_ROUTE_UNKNOWN || r->route == SER_ROUTE_STREAM)
         ser_route_get(r);
     else if (method == LWSHUMETH_OPTIONS)
         r->status = 204;
@@ -299,59 +339,97 @@ static void dispatch(struct lws *wsi, ser_request *r, int method)
                          is_posted(r->route) ? "POST" : "GET");
 }
 
-static int begin(struct lws *wsi, visit *v)
+ser_request *ser_visit_request(struct lws *wsi, ser_visit *v, int method)
 {
-    char *uri = NULL, origin[256];
-    int n_uri = 0, method = lws_http_get_uri_and_method(wsi, &uri, &n_uri);
-    ser_service *s = service_of(wsi);
-    forget(v);
+    char origin[256];
+    ser_service *s = ser_visit_service(wsi);
+    ser_request *r = ser_request_new(s);
+    ser_visit_forget(v);
+    v->request = r;
     v->draining = false;
     v->n_drained = 0;
-    ser_request *r = v->request = ser_request_new(s);
     if (!r)
-        return -1;
+        return NULL;
+    ser_visit_set_busy(s, v, true);
     r->wsi = wsi;
     r->since_s = ser_clock_s();
     r->method = method_name(method);
     r->head_only = method == LWSHUMETH_HEAD;
-    r->route = uri && n_uri > 0 ? ser_route_of(uri, (size_t)n_uri) : SER_ROUTE_UNKNOWN;
     const char *address = lws_get_opaque_user_data(wsi);
     snprintf(r->address, sizeof r->address, "%s", address ? address : "");
-    read_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN);
-    if (*origin && may_call(s, origin))
+    ser_visit_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN);
+    if (*origin && ser_visit_may_call(s, origin))
         snprintf(r->origin, sizeof r->origin, "%s", origin);
+    return r;
+}
+
+int ser_visit_begin(struct lws *wsi, ser_visit *v)
+{
+    char *uri = NULL;
+    int n_uri = 0, method = lws_http_get_uri_and_method(wsi, &uri, &n_uri);
+    ser_request *r = ser_visit_request(wsi, v, method);
+    if (!r)
+        return -1;
+    r->route = uri && n_uri > 0 ? ser_route_of(uri, (size_t)n_uri) : SER_ROUTE_UNKNOWN;
     dispatch(wsi, r, method);
     if (!r->status)
         return 0;
-    r->closing = method != LWSHUMETH_GET && method != LWSHUMETH_HEAD &&
-                 method != LWSHUMETH_OPTIONS; /* its body is not read */
-    return start_answer(wsi, r);
+    r->closing = r->closing || (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD &&
+                                method != LWSHUMETH_OPTIONS); /* its body is not read */
+    return ser_visit_answer(wsi, r);
 }
 
 static int fail_now(struct lws *wsi, ser_request *r)
 {
     r->closing = true;
     lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
-    return start_answer(wsi, r);
+    return ser_visit_answer(wsi, r);
 }
 
-static int take_body(struct lws *wsi, visit *v, const char *bytes, size_t n)
+static int queue(struct lws *wsi, ser_request *r)
+{
+    enum {
+        LONG_BYTES = 1 << 20
+    }; /* half a minute of plain sound; of compressed sound the worker finds out */
+    ser_service *s = r->service;
+    lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
+    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    ser_peer *peer = ser_peer_of(s, r->address);
+    bool too_many = peer && peer->n_requests >= s->settings->limits.queue_per_peer;
+    r->task = (ser_task){.run = ser_answer, .drop = ser_answer_drop, .is_long = r->n_body > LONG_BYTES};
+    r->complete_s = ser_clock_s();
+    atomic_fetch_add(&r->n_holders, 1);
+    if (r->n_body == r->n_expected && peer && !too_many &&
+        ser_workers_add(s->pool, &r->task, SER_TASK_REQUEST)) {
+        s->n_requests++;
+        peer->n_requests++;
+        return 0;
+    }
+    ser_request_release(r);
+    ser_request_fail(r, too_many ? 429 : 503, too_many ? "rate_limited" : "overloaded",
+                     "too many requests wait already: try again in a second");
+    return fail_now(wsi, r);
+}
+
+/* Of the loop's thread: a request that a worker has is not looked at. */
+static bool is_receiving(const ser_request *r)
+{
+    return r && !(r->complete_s > 0) && !r->status;
+}
+
+int ser_visit_take_body(struct lws *wsi, ser_visit *v, const char *bytes, size_t n)
 {
     ser_request *r = v->request;
-    v->n_drained += !r || r->status ? n : 0;
-    if (v->n_drained > MAX_DRAINED)
-        return -1;
-    if (!r || r->status || r->complete_s > 0)
-        return 0;
+    if (!is_receiving(r)) {
+        v->n_drained += n;
+        return v->n_drained > MAX_DRAINED ? -1 : 0;
+    }
     if (n > r->n_expected - r->n_body) {
         ser_request_fail(r, 400, "invalid_request", "the body is longer than its Content-Length");
         return fail_now(wsi, r);
     }
-    size_t wanted = r->n_body + n;
-    if (wanted > r->capacity && 2 * r->capacity > wanted) /* grows by doubling, up to what was announced */
-        wanted = 2 * r->capacity < r->n_expected ? 2 * r->capacity : r->n_expected;
-    if (!ser_grow(&r->body, &r->capacity, wanted, 1)) {
-        ser_request_fail(r, 503, "overloaded", "out of memory: try again later");
+    if (ser_request_grow(r, r->n_body + n) != SER_OK) {
+        ser_request_fail(r, 503, "overloaded", "too much waits in memory already: try again later");
         return fail_now(wsi, r);
     }
     memcpy(r->body + r->n_body, bytes, n);
@@ -359,188 +437,36 @@ static int take_body(struct lws *wsi, visit *v, const char *bytes, size_t n)
     return 0;
 }
 
-static int queue(struct lws *wsi, visit *v)
+/* libwebsockets cannot put aside what comes before the answer, nor leave it unread. */
+static int refuse_next(struct lws *wsi, ser_visit *v)
 {
-    enum { LONG_BYTES = 1 << 20 }; /* half a minute of plain sound, some minutes of compressed one */
-    ser_request *r = v->request;
-    ser_service *s = r ? r->service : NULL;
-    if (v->draining)
+    ser_request *r = ser_visit_request(wsi, v, LWSHUMETH_POST);
+    if (!r)
         return -1;
-    if (!r || r->status)
-        return 0;
-    lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
-    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-    r->complete_s = ser_clock_s();
-    ser_peer *peer = ser_peer_of(s, r->address);
-    r->task = (ser_task){.run = ser_answer, .is_long = r->n_body > LONG_BYTES};
-    atomic_fetch_add(&r->n_holders, 1);
-    if (r->n_body == r->n_expected && peer && peer->n_requests < s->settings->limits.queue_per_peer &&
-        ser_workers_add(s->pool, &r->task, false)) {
-        s->n_requests++;
-        peer->n_requests++;
-        return 0;
-    }
-    ser_request_release(r);
-    ser_request_fail(r, peer && peer->n_requests >= s->settings->limits.queue_per_peer ? 429 : 503,
-                     "overloaded", "too many requests wait already: try again in a second");
+    ser_request_fail(r, 400, "invalid_request",
+                     "a second request before the first was answered, or more than its Content-Length");
     return fail_now(wsi, r);
 }
 
-static int late(struct lws *wsi, visit *v)
+/* The body is whole, or more came behind it: libwebsockets says both in the same way. */
+int ser_visit_end_body(struct lws *wsi, ser_visit *v)
 {
     ser_request *r = v->request;
     if (v->draining)
         return -1;
-    if (!r || r->status || r->complete_s > 0)
+    if (is_receiving(r))
+        return queue(wsi, r);
+    return r && r->complete_s > 0 && !r->is_answering ? refuse_next(wsi, v) : 0;
+}
+
+int ser_visit_is_late(struct lws *wsi, ser_visit *v)
+{
+    ser_request *r = v->request;
+    if (v->draining)
+        return -1;
+    if (!is_receiving(r))
         return 0;
     ser_request_fail(r, 408, "timeout", "the body did not arrive within %g s",
                      r->service->settings->limits.body_s);
     return fail_now(wsi, r);
 }
-
-/* ---- streams ---- */
-
-/* A page of another site could otherwise have a visitor's browser speak to a service on the visitor's own
- * machine. */
-static bool is_own_page(struct lws *wsi, const ser_service *s)
-{
-    char origin[256], host[256];
-    read_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN);
-    read_header(wsi, host, sizeof host, WSI_TOKEN_HOST);
-    const char *at = strstr(origin, "://");
-    return !*origin || may_call(s, origin) || (at && strcmp(at + 3, host) == 0);
-}
-
-/* 0: it may be opened. */
-static int may_stream(struct lws *wsi)
-{
-    const ser_service *s = service_of(wsi);
-    char uri[64];
-    read_header(wsi, uri, sizeof uri, WSI_TOKEN_GET_URI);
-    bool fits = ser_route_of(uri, strlen(uri)) == SER_ROUTE_STREAM && is_own_page(wsi, s) &&
-                s->n_streams < s->settings->limits.streams && atomic_load(&s->state) != SER_SERVE_STOPPING;
-    return fits ? 0 : 1;
-}
-
-static int begin_stream(struct lws *wsi, visit *v)
-{
-    ser_service *s = service_of(wsi);
-    v->stream = ser_serve_stream_new(s, wsi, s->keys.n && shows_key(wsi, s));
-    lws_set_timer_usecs(wsi, (lws_usec_t)(s->settings->limits.idle_s * LWS_US_PER_SEC));
-    return v->stream ? 0 : -1;
-}
-
-static int on_stream(struct lws *wsi, enum lws_callback_reasons reason, visit *v, const char *in, size_t n)
-{
-    switch (reason) {
-    case LWS_CALLBACK_ESTABLISHED:
-        return begin_stream(wsi, v);
-    case LWS_CALLBACK_RECEIVE:
-        if (v->stream)
-            ser_serve_stream_receive(v->stream, in, n,
-                                     lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi),
-                                     lws_frame_is_binary(wsi));
-        return 0;
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-        return v->stream ? ser_serve_stream_write(v->stream, wsi) : -1;
-    default: /* LWS_CALLBACK_CLOSED */
-        if (v->stream) {
-            ser_metrics_count(&service_of(wsi)->metrics, SER_ROUTE_STREAM, 101, -1);
-            ser_serve_stream_gone(v->stream);
-            v->stream = NULL;
-        }
-        return 0;
-    }
-}
-
-/* ---- connections ---- */
-
-static int may_connect(ser_service *s, lws_sockfd_type fd)
-{
-    char address[SER_ADDRESS_BYTES] = "";
-    lws_get_peer_simple_fd(fd, address, sizeof address);
-    ser_peer *peer = ser_peer_of(s, address);
-    return peer && s->n_connections < s->settings->limits.connections &&
-           peer->n_connections < s->settings->limits.connections_per_peer;
-}
-
-static void connected(struct lws *wsi)
-{
-    ser_service *s = service_of(wsi);
-    char *address = ser_alloc(SER_ADDRESS_BYTES, 1);
-    if (!address)
-        return;
-    lws_get_peer_simple(wsi, address, SER_ADDRESS_BYTES);
-    lws_set_opaque_user_data(wsi, address);
-    ser_peer *peer = ser_peer_of(s, address);
-    if (peer)
-        peer->n_connections++;
-    s->n_connections++;
-}
-
-static void disconnected(struct lws *wsi)
-{
-    ser_service *s = service_of(wsi);
-    char *address = lws_get_opaque_user_data(wsi);
-    if (!address)
-        return;
-    ser_peer *peer = ser_peer_of(s, address);
-    if (peer && peer->n_connections)
-        peer->n_connections--;
-    s->n_connections--;
-    lws_set_opaque_user_data(wsi, NULL);
-    ser_free(address);
-    ser_peers_tidy(s);
-}
-
-static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
-{
-    visit *v = user;
-    switch (reason) {
-    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
-        return may_connect(service_of(wsi), (lws_sockfd_type)(intptr_t)in) ? 0 : 1;
-    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
-        connected(wsi);
-        return 0;
-    case LWS_CALLBACK_WSI_DESTROY:
-        disconnected(wsi);
-        return 0;
-    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        collect_answers(service_of(wsi));
-        for (ser_serve_stream *stream = service_of(wsi)->streams; stream;
-             stream = ser_serve_stream_next(stream))
-            ser_serve_stream_wake(stream);
-        return 0;
-    case LWS_CALLBACK_HTTP:
-        return begin(wsi, v);
-    case LWS_CALLBACK_HTTP_BODY:
-        return take_body(wsi, v, in, n);
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return queue(wsi, v);
-    case LWS_CALLBACK_HTTP_WRITEABLE:
-        return go_on(wsi, v);
-    case LWS_CALLBACK_TIMER:
-        if (v && v->stream)
-            ser_serve_stream_idle(v->stream);
-        return v && !v->stream ? late(wsi, v) : 0;
-    case LWS_CALLBACK_CLOSED_HTTP:
-    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-        if (v)
-            forget(v);
-        return 0;
-    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        return may_stream(wsi);
-    case LWS_CALLBACK_ESTABLISHED:
-    case LWS_CALLBACK_RECEIVE:
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-    case LWS_CALLBACK_CLOSED:
-        return on_stream(wsi, reason, v, in, n);
-    default:
-        return 0;
-    }
-}
-
-const struct lws_protocols ser_http_protocols[] = {
-    {.name = "ser", .callback = on_http, .per_session_data_size = sizeof(visit), .rx_buffer_size = 32768},
-    {0},
-};

@@ -131,5 +131,6 @@ void ser_metrics_append(ser_text *t, ser_serve_metrics *m, const ser_serve_gauge
     append_gauge(t, "ser_workers", "Workers.", now->n_workers);
     append_gauge(t, "ser_connections", "Open connections.", now->n_connections);
     append_gauge(t, "ser_streams", "Open streams.", now->n_streams);
+    append_gauge(t, "ser_upload_bytes", "Bodies of requests, in memory.", (double)now->n_upload_bytes);
     append_gauge(t, "process_resident_memory_bytes", "Memory in use.", (double)resident_bytes());
 }

@@ -39,6 +39,7 @@ typedef struct ser_serve_metrics {
 /* What is so at this moment, and is known elsewhere. */
 typedef struct ser_serve_gauges {
     int n_waiting, n_running, n_workers, n_connections, n_streams;
+    size_t n_upload_bytes;
 } ser_serve_gauges;
 
 void ser_metrics_init(ser_serve_metrics *m);

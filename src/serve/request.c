@@ -27,9 +27,27 @@ void ser_request_release(ser_request *r)
 {
     if (!r || atomic_fetch_sub(&r->n_holders, 1) != 1)
         return;
+    atomic_fetch_sub(&r->service->n_upload_bytes, r->capacity);
     ser_free(r->body);
+    ser_free(r->uploads);
+    ser_decoded_release(&r->sound);
     ser_text_release(&r->text);
     ser_free(r);
+}
+
+ser_status ser_request_grow(ser_request *r, size_t n)
+{
+    size_t before = r->capacity, wanted = n;
+    if (n <= before)
+        return SER_OK;
+    if (n < 2 * before) /* by doubling, up to what was announced */
+        wanted = 2 * before < r->n_expected ? 2 * before : r->n_expected;
+    if (atomic_load(&r->service->n_upload_bytes) + (wanted - before) >
+            r->service->settings->limits.upload_bytes ||
+        !ser_grow(&r->body, &r->capacity, wanted, 1))
+        return SER_E_NOMEM;
+    atomic_fetch_add(&r->service->n_upload_bytes, r->capacity - before);
+    return SER_OK;
 }
 
 void ser_request_fail(ser_request *r, int status, const char *type, const char *format, ...)

@@ -58,7 +58,7 @@ bool ser_route_query(ser_request *r, const char *one)
     const char *equals = strchr(one, '=');
     size_t n = equals ? (size_t)(equals - one) : strlen(one);
     const char *value = equals ? equals + 1 : "";
-    if (!n && !*value)
+    if ((!n && !*value) || strcmp(one, "/") == 0) /* which is what libwebsockets makes of a '?' and nothing */
         return true;
     if (n < sizeof name) {
         memcpy(name, one, n);
@@ -101,7 +101,8 @@ static void answer_metrics(ser_request *r)
                                   .n_running = ser_workers_n_running(s->pool),
                                   .n_workers = s->n_workers,
                                   .n_connections = s->n_connections,
-                                  .n_streams = s->n_streams};
+                                  .n_streams = s->n_streams,
+                                  .n_upload_bytes = atomic_load(&s->n_upload_bytes)};
     r->type = "text/plain; version=0.0.4";
     ser_metrics_append(&r->text, &s->metrics, &now);
 }

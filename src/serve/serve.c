@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 ser_serve_limits ser_serve_default_limits(void)
 {
     return (ser_serve_limits){.body_bytes = (size_t)64 << 20,
+                              .upload_bytes = (size_t)512 << 20,
                               .audio_s = 3600,
                               .connections = 2000,
                               .connections_per_peer = 1200,
@@ -105,7 +107,9 @@ static void *load(void *context)
 {
     loading *l = context;
     l->status = load_models(l->service, &l->err);
-    atomic_store(&l->service->state, l->status == SER_OK ? SER_SERVE_READY : SER_SERVE_BROKEN);
+    int before = SER_SERVE_LOADING; /* unless it was told to stop meanwhile */
+    atomic_compare_exchange_strong(&l->service->state, &before,
+                                   l->status == SER_OK ? SER_SERVE_READY : SER_SERVE_BROKEN);
     lws_cancel_service(l->service->context);
     return NULL;
 }
@@ -177,7 +181,8 @@ static ser_status new_context(ser_service *s, ser_error *err)
 
 static ser_status new_workers(ser_service *s, ser_error *err)
 {
-    s->n_workers = s->settings->n_workers ? s->settings->n_workers : ser_n_cores();
+    int n_cores = ser_n_cores();
+    s->n_workers = s->settings->n_workers ? s->settings->n_workers : n_cores > 1 ? n_cores : 2;
     s->workers = ser_alloc((size_t)s->n_workers, sizeof *s->workers);
     s->models = ser_alloc(s->settings->n_models, sizeof(ser_model *));
     if (!s->workers || !s->models)
@@ -185,15 +190,35 @@ static ser_status new_workers(ser_service *s, ser_error *err)
     for (int i = 0; i < s->n_workers; i++)
         if (!(s->workers[i].sessions = ser_alloc(s->settings->n_models, sizeof(ser_session *))))
             return ser_fail_nomem(err);
-    return ser_workers_new(&s->pool, s->n_workers, s->settings->limits.queue, NULL, NULL, err);
+    return ser_workers_new(&s->pool, s->n_workers, s->settings->limits.queue, err);
+}
+
+/* A connection is a descriptor, and decoding an upload takes a handful. */
+static ser_status allow_descriptors(ser_service *s, ser_error *err)
+{
+    enum { OWN = 64, OF_WORKER = 8 };
+    struct rlimit files;
+    int n_workers = s->settings->n_workers ? s->settings->n_workers : ser_n_cores() + 1,
+        n_own = OWN + OF_WORKER * n_workers;
+    rlim_t wanted = (rlim_t)s->settings->limits.connections + (rlim_t)n_own;
+    s->most_connections = s->settings->limits.connections;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY || files.rlim_cur >= wanted)
+        return SER_OK;
+    files.rlim_cur = files.rlim_max == RLIM_INFINITY || files.rlim_max > wanted ? wanted : files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted)
+        s->most_connections = (int)files.rlim_cur - n_own;
+    return s->most_connections > 0
+               ? SER_OK
+               : ser_fail(err, SER_E_IO,
+                          "only %llu files may be open, which is too few: raise it with 'ulimit -n'",
+                          (unsigned long long)files.rlim_cur);
 }
 
 static ser_status open_service(ser_service *s, ser_error *err)
 {
     const ser_serve_settings *set = s->settings;
-    const ser_decode_limits decoding = {.audio_s = set->limits.audio_s,
-                                        .wall_s = (unsigned)set->limits.decode_s,
-                                        .memory_bytes = (uint64_t)512 << 20};
+    const ser_decode_limits decoding = {.audio_s = set->limits.audio_s, .memory_bytes = (uint64_t)512 << 20};
     ser_status st = set->key_path ? ser_keys_read(&s->keys, set->key_path, err) : SER_OK;
     ser_serve_page_policy(&s->page_policy);
     if (st == SER_OK && s->page_policy.failed)
@@ -201,16 +226,30 @@ static ser_status open_service(ser_service *s, ser_error *err)
     if (st == SER_OK)
         st = ser_log_open(&s->log, set->log_path, err);
     if (st == SER_OK)
+        st = allow_descriptors(s, err);
+    if (st == SER_OK)
         st = ser_decoders_new(&s->decoders, &decoding, err); /* forks: before there are threads */
     if (st == SER_OK)
         st = new_context(s, err);
     return st == SER_OK ? new_workers(s, err) : st;
 }
 
+static const double LEAVE_S = 0.1, TELL_S = 1;
+
+/* What still runs, or waits, ends without an answer. */
+static void give_up(ser_service *s)
+{
+    atomic_store(&s->is_out_of_time, true);
+    if (s->decoders)
+        ser_decoders_stop(s->decoders);
+}
+
 static void close_service(ser_service *s)
 {
-    ser_workers_free(&s->pool);
     loop = NULL;
+    give_up(s);
+    ser_workers_free(&s->pool);
+    lws_sul_cancel(&s->alarm);
     if (s->context)
         lws_context_destroy(s->context);
     while (s->done) {
@@ -238,12 +277,23 @@ static void close_service(ser_service *s)
 
 /* ---- serving ---- */
 
+static void on_alarm(lws_sorted_usec_list_t *alarm)
+{
+    (void)alarm; /* the loop is awake, and looks at the clock */
+}
+
+static void wake_at_the_latest(ser_service *s, double in_s)
+{
+    lws_sul_schedule(s->context, 0, &s->alarm, on_alarm, (lws_usec_t)(in_s * LWS_US_PER_SEC) + 1000);
+}
+
 static void begin_to_stop(ser_service *s, double *until_s)
 {
     tell_systemd("STOPPING=1");
     ser_log_note(&s->log, "stopping", NULL);
     atomic_store(&s->state, SER_SERVE_STOPPING);
     *until_s = ser_clock_s() + s->settings->limits.grace_s;
+    wake_at_the_latest(s, s->settings->limits.grace_s);
     for (ser_serve_stream *stream = s->streams, *next; stream; stream = next) {
         next = ser_serve_stream_next(stream);
         ser_serve_stream_stop(stream);
@@ -253,7 +303,7 @@ static void begin_to_stop(ser_service *s, double *until_s)
 static ser_status serve(ser_service *s, const loading *l, ser_error *err)
 {
     double until_s = 0;
-    bool told = false;
+    bool told = false, is_leaving = false;
     while (lws_service(s->context, 0) >= 0) {
         int state = atomic_load(&s->state);
         if (state == SER_SERVE_BROKEN) {
@@ -274,10 +324,20 @@ static ser_status serve(ser_service *s, const loading *l, ser_error *err)
         }
         if (wants_stop && until_s == 0)
             begin_to_stop(s, &until_s);
-        if (until_s > 0 && ((!s->n_requests && !s->n_streams) || ser_clock_s() > until_s))
+        bool is_idle = !s->n_busy && !s->n_requests && !s->n_streams;
+        if (until_s > 0 && is_idle && !is_leaving) { /* what is written still has to leave */
+            is_leaving = true;
+            until_s = ser_clock_s() + LEAVE_S;
+            wake_at_the_latest(s, LEAVE_S);
+        }
+        if (until_s == 0 || ser_clock_s() <= until_s)
+            continue;
+        if (is_leaving)
             return SER_OK;
-        if (until_s > 0)
-            usleep(10000); /* connections end by themselves; requests wake the loop */
+        is_leaving = true; /* the grace is over: the rest is told that it is not answered */
+        give_up(s);
+        until_s = ser_clock_s() + TELL_S;
+        wake_at_the_latest(s, TELL_S);
     }
     return ser_fail(err, SER_E_IO, "the service's loop failed");
 }

@@ -15,6 +15,7 @@ typedef struct ser_serve_model {
 
 typedef struct ser_serve_limits {
     size_t body_bytes;        /* of one request */
+    size_t upload_bytes;      /* of all requests together, in memory */
     double audio_s;           /* of sound in one request, of one recording or all of them */
     int connections;          /* all together */
     int connections_per_peer; /* of one address */

@@ -7,6 +7,7 @@
 #include "serve/keys.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
+#include "serve/multipart.h"
 #include "serve/serve.h"
 #include "serve/workers.h"
 
@@ -36,9 +37,14 @@ typedef struct ser_request {
     char content_type[256];
     char *body;
     size_t n_body, n_expected, capacity;
+    /* of the worker: how far it is, where it was put aside once */
+    ser_upload *uploads; /* within body; (n_uploads) */
+    size_t n_uploads, n_answered;
+    ser_decoded sound;          /* of the next one, already decoded */
+    bool is_put_aside;          /* it turned out to be long */
     double since_s, complete_s; /* when it began, and when all of it was there; 0: not yet */
 
-    int status, retry_after_s;
+    int status;
     const char *type; /* of the answer's content */
     ser_text text;
     const char *fixed; /* an answer that is never changed, instead of text */
@@ -50,6 +56,8 @@ typedef struct ser_request {
 
 ser_request *ser_request_new(ser_service *s); /* held once; NULL: out of memory */
 void ser_request_release(ser_request *r);
+/* Room for n bytes of the body. SER_E_NOMEM: there is none, in the process or in what uploads may take. */
+ser_status ser_request_grow(ser_request *r, size_t n);
 /* The answer is this error; type: "invalid_request" and so on. */
 void ser_request_fail(ser_request *r, int status, const char *type, const char *format, ...) SER_PRINTF(4, 5);
 
@@ -78,12 +86,16 @@ struct ser_service {
     ser_serve_metrics metrics;
     ser_text page_policy;
     struct lws_context *context;
+    atomic_size_t n_upload_bytes; /* in memory, of requests */
+    atomic_bool is_out_of_time;   /* nothing more is computed */
+    lws_sorted_usec_list_t alarm; /* wakes the loop at the end of its grace */
     pthread_mutex_t done_mutex;
     ser_request *done; /* answered by a worker, not yet seen by the loop */
     /* of the loop's thread */
     struct ser_peer *peers;
     size_t n_peers, peers_capacity;
-    int n_connections, n_streams, n_requests;
+    int n_connections, n_streams, n_requests, n_busy; /* n_busy: connections with a request or its answer */
+    int most_connections;                             /* that descriptors and settings allow */
     struct ser_serve_stream *streams;
 };
 
@@ -91,6 +103,7 @@ struct ser_service {
 /* Below which confidence an answer is uncertain: as asked for, or by the model's own rule (p < 0). */
 double ser_serve_min_confidence(const ser_service *s, size_t model, double p);
 void ser_answer(ser_task *task, int worker);
+void ser_answer_drop(ser_task *task); /* ser_task.drop */
 /* SER_E_NOMEM and so on; *out is the worker's. */
 ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err);
 

@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { MAX_FIRST_MESSAGE = 4096, MAX_RATE_HZ = 384000, MAX_CHANNELS = 8 };
+/* TURN_S: of sound that a worker hears before it is somebody else's turn. */
+enum { TURN_S = 1, MAX_WAITING_BYTES = 16 << 20, MAX_UNREAD_BYTES = 1 << 20, CLOSE_S = 5 };
 
 struct ser_serve_stream {
     ser_task task; /* first: a worker gets only this */
@@ -20,7 +22,7 @@ struct ser_serve_stream {
     struct lws *wsi;
     ser_text first;                /* the first message, as it comes */
     bool is_set, has_key, is_over; /* the first message is read; nothing more is taken */
-    double since_s, received_s;    /* when sound began to come, and how much */
+    double ahead_s, at_s;          /* of sound that was faster than real time, when the last came */
     size_t n_frame_bytes;          /* of one frame of all channels */
     size_t n_message_bytes;        /* of the message of sound that is under way */
 
@@ -37,7 +39,6 @@ struct ser_serve_stream {
     ser_stream *heard;
     float *samples;
     size_t samples_capacity;
-    bool failed;
 };
 
 /* ---- the first message ---- */
@@ -57,11 +58,28 @@ static bool read_number(double *out, const json_t *o, const char *key, double lo
     return false;
 }
 
+static bool read_whole(int *out, const json_t *o, const char *key, int low, int high, ser_error *err)
+{
+    double x = *out;
+    bool fits = read_number(&x, o, key, low, high, err);
+    if (fits && x != floor(x)) {
+        ser_fail(err, SER_E_ARG, "%s: a whole number is expected", key);
+        fits = false;
+    }
+    *out = (int)x;
+    return fits;
+}
+
 static bool read_words(ser_stream_wish *w, const ser_serve_settings *serve, const json_t *o, ser_error *err)
 {
     const char *encoding = json_string_value(json_object_get(o, "encoding")),
                *name = json_string_value(json_object_get(o, "model"));
-    const char *key = json_string_value(json_object_get(o, "key"));
+    const char *key = json_string_value(json_object_get(o, "key")),
+               *type = json_string_value(json_object_get(o, "type"));
+    if (json_object_get(o, "type") && (!type || strcmp(type, "start") != 0)) {
+        ser_fail(err, SER_E_ARG, "type: of the first message it is 'start', if anything");
+        return false;
+    }
     w->floats = encoding && strcmp(encoding, "f32le") == 0;
     snprintf(w->key, sizeof w->key, "%s", key ? key : "");
     if (json_object_get(o, "encoding") && !w->floats && (!encoding || strcmp(encoding, "s16le") != 0)) {
@@ -83,7 +101,8 @@ ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *
 {
     static const char *const known[] = {"rate",  "channels",       "encoding", "update", "pause",
                                         "model", "min_confidence", "key",      "type"};
-    double rate = SER_SAMPLE_RATE_HZ, channels = 1, update = 1, pause = 0.5;
+    double update = 1, pause = 0.5;
+    int rate = SER_SAMPLE_RATE_HZ, channels = 1;
     const char *key;
     json_t *value, *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
     *out = (ser_stream_wish){.min_confidence = serve->min_confidence};
@@ -104,14 +123,14 @@ ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *
         }
     }
     fits =
-        fits && read_number(&rate, o, "rate", 1000, MAX_RATE_HZ, err) &&
-        read_number(&channels, o, "channels", 1, MAX_CHANNELS, err) &&
+        fits && read_whole(&rate, o, "rate", 1000, MAX_RATE_HZ, err) &&
+        read_whole(&channels, o, "channels", 1, MAX_CHANNELS, err) &&
         read_number(&update, o, "update", 0.25, 10, err) && read_number(&pause, o, "pause", 0.1, 10, err) &&
         read_number(&out->min_confidence, o, "min_confidence", 0, 1, err) && read_words(out, serve, o, err);
     json_decref(o);
     out->settings = (ser_stream_settings){.size = sizeof out->settings,
-                                          .sample_rate_hz = (int)rate,
-                                          .n_channels = (int)channels,
+                                          .sample_rate_hz = rate,
+                                          .n_channels = channels,
                                           .pause_s = pause,
                                           .update_s = update};
     return fits ? SER_OK : SER_E_ARG;
@@ -128,14 +147,22 @@ static void append_error(ser_serve_stream *s, int code, const char *type, const 
     s->is_ended = true;
 }
 
+/* On the loop's thread: what comes now is not listened to, and the connection ends within so much time
+ * whatever the client does. */
+static void end_taking(ser_serve_stream *s, double within_s)
+{
+    s->is_over = true;
+    lws_set_timer_usecs(s->wsi, (lws_usec_t)(within_s * LWS_US_PER_SEC));
+}
+
 /* On the loop's thread. */
 static void refuse(ser_serve_stream *s, int code, const char *type, const char *message)
 {
     pthread_mutex_lock(&s->mutex);
     if (!s->is_ended)
         append_error(s, code, type, message);
-    s->is_over = true;
     pthread_mutex_unlock(&s->mutex);
+    end_taking(s, CLOSE_S);
     lws_callback_on_writable(s->wsi);
 }
 
@@ -180,8 +207,10 @@ static void take_events(ser_serve_stream *s)
     for (size_t i = 0; i < form.n_labels; i++)
         labels[i] = ser_model_label(model, i);
     pthread_mutex_lock(&s->mutex);
-    for (; (event = ser_stream_next(s->heard)); n++)
+    for (; !s->is_ended && (event = ser_stream_next(s->heard)); n++)
         ser_prediction_event(&s->out, &form, event);
+    if (!s->is_ended && s->out.n - s->n_sent > MAX_UNREAD_BYTES)
+        append_error(s, 408, "timeout", "the events are not read");
     pthread_mutex_unlock(&s->mutex);
     ser_metrics_add_events(&s->service->metrics, n);
 }
@@ -200,16 +229,19 @@ static void release(ser_serve_stream *s)
     ser_free(s);
 }
 
-/* Under the mutex: takes the whole frames that wait. A message comes in pieces that end within a sample too:
+/* Under the mutex: takes the whole frames of a turn. A message comes in pieces that end within a sample too:
  * its other half is left to be joined with what follows. */
 static ser_status take_sound(ser_serve_stream *s, char **bytes, size_t *n, ser_error *err)
 {
-    size_t n_rest = s->n_frame_bytes ? s->n_bytes % s->n_frame_bytes : 0, capacity = 0;
+    size_t turn = TURN_S * (size_t)s->wish.settings.sample_rate_hz * s->n_frame_bytes, capacity = 0;
     char *rest = NULL;
+    *n = s->n_bytes - s->n_bytes % s->n_frame_bytes;
+    if (*n > turn)
+        *n = turn;
+    size_t n_rest = s->n_bytes - *n;
     if (n_rest && !ser_grow(&rest, &capacity, n_rest, 1))
         return ser_fail_nomem(err);
     *bytes = s->bytes;
-    *n = s->n_bytes - n_rest;
     if (n_rest)
         memcpy(rest, *bytes + *n, n_rest);
     s->bytes = rest;
@@ -218,40 +250,49 @@ static ser_status take_sound(ser_serve_stream *s, char **bytes, size_t *n, ser_e
     return SER_OK;
 }
 
-/* Hears what waits. false: there is nothing left to do, and the task is not queued any more. */
+/* Under the mutex: as the client is told. */
+static void append_failure(ser_serve_stream *s, const ser_error *err)
+{
+    if (err->status == SER_E_FORMAT)
+        append_error(s, 422, "invalid_audio", err->text);
+    else if (err->status == SER_E_ARG || err->status == SER_E_UNSUPPORTED)
+        append_error(s, 400, "invalid_request", err->text);
+    else if (err->status == SER_E_NOMEM)
+        append_error(s, 503, "overloaded", "out of memory: try again later");
+    else
+        append_error(s, 500, "internal", err->text);
+}
+
+/* One turn. false: nothing more waits, and the task is not queued any more. */
 static bool hear_some(ser_serve_stream *s)
 {
     ser_error err = {0};
     char *bytes = NULL;
     size_t n = 0;
     pthread_mutex_lock(&s->mutex);
-    ser_status st = take_sound(s, &bytes, &n, &err);
-    bool finishing = s->is_finishing, over = s->is_ended || (st == SER_OK && !n && !finishing);
-    s->is_queued = !over;
+    ser_status st = s->is_ended ? SER_OK : take_sound(s, &bytes, &n, &err);
+    bool is_last = s->is_finishing && s->n_bytes < s->n_frame_bytes, over = s->is_ended;
     pthread_mutex_unlock(&s->mutex);
-    if (over) {
-        ser_free(bytes);
-        return false;
-    }
-    if (st == SER_OK)
+    if (st == SER_OK && !over)
         st = open_stream(s, &err);
     if (st == SER_OK && n)
         st = push(s, bytes, n, &err);
-    if (st == SER_OK && finishing)
+    if (st == SER_OK && is_last && !over)
         st = ser_stream_finish(s->heard, &err);
-    if (st == SER_OK)
+    if (st == SER_OK && !over)
         take_events(s);
     ser_free(bytes);
     pthread_mutex_lock(&s->mutex);
     if (st != SER_OK && !s->is_ended)
-        append_error(s, st == SER_E_FORMAT ? 422 : 500, st == SER_E_FORMAT ? "invalid_audio" : "internal",
-                     err.text);
-    if (finishing && !s->is_ended) {
+        append_failure(s, &err);
+    if (is_last && !s->is_ended) {
         ser_text_append(&s->out, "{\"event\": \"end\"}\n");
         s->is_ended = true;
     }
+    bool more = !s->is_ended && (s->n_bytes >= s->n_frame_bytes || s->is_finishing);
+    s->is_queued = more;
     pthread_mutex_unlock(&s->mutex);
-    return true;
+    return more;
 }
 
 static void hear(ser_task *task, int worker)
@@ -259,10 +300,16 @@ static void hear(ser_task *task, int worker)
     ser_serve_stream *s = (ser_serve_stream *)task;
     struct lws_context *context = s->service->context;
     (void)worker;
-    while (hear_some(s))
-        ;
-    release(s);
+    if (hear_some(s))
+        ser_workers_add(s->service->pool, task, SER_TASK_STREAM); /* with the hold that this turn had */
+    else
+        release(s);
     lws_cancel_service(context);
+}
+
+static void drop(ser_task *task)
+{
+    release((ser_serve_stream *)task);
 }
 
 /* ---- on the loop's thread ---- */
@@ -292,14 +339,14 @@ static void queue(ser_serve_stream *s)
     if (s->is_queued || s->is_ended)
         return;
     s->is_queued = true;
-    s->task = (ser_task){.run = hear};
+    s->task = (ser_task){.run = hear, .drop = drop};
     atomic_fetch_add(&s->n_holders, 1);
-    ser_workers_add(s->service->pool, &s->task, true);
+    ser_workers_add(s->service->pool, &s->task, SER_TASK_STREAM);
 }
 
 static void finish(ser_serve_stream *s)
 {
-    s->is_over = true;
+    end_taking(s, s->service->settings->limits.answer_s);
     pthread_mutex_lock(&s->mutex);
     s->is_finishing = true;
     queue(s);
@@ -343,14 +390,23 @@ static void receive_text(ser_serve_stream *s, const char *bytes, size_t n, bool 
     }
 }
 
-/* Sound may come faster than it is spoken, but not by more than the limit: so much waits at most. */
+/* Sound may come faster than it is spoken, but not by more than the limit; who was silent for a while may not
+ * make up for it. */
 static bool is_too_fast(ser_serve_stream *s, size_t n)
 {
-    double now = ser_clock_s();
-    if (s->since_s == 0)
-        s->since_s = now;
-    s->received_s += (double)n / (double)s->n_frame_bytes / s->wish.settings.sample_rate_hz;
-    return s->received_s - (now - s->since_s) > s->service->settings->limits.stream_ahead_s;
+    double now = ser_clock_s(), caught_up = s->at_s > 0 ? s->ahead_s - (now - s->at_s) : 0;
+    s->ahead_s = (caught_up > 0 ? caught_up : 0) +
+                 (double)n / (double)s->n_frame_bytes / s->wish.settings.sample_rate_hz;
+    s->at_s = now;
+    return s->ahead_s > s->service->settings->limits.stream_ahead_s;
+}
+
+/* Bytes of sound that no worker has heard yet. */
+static size_t most_waiting(const ser_serve_stream *s)
+{
+    double most_s = s->service->settings->limits.stream_ahead_s + 2,
+           n = most_s * s->wish.settings.sample_rate_hz * (double)s->n_frame_bytes;
+    return n < MAX_WAITING_BYTES ? (size_t)n : MAX_WAITING_BYTES;
 }
 
 static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool is_last)
@@ -366,24 +422,29 @@ static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool
                "sound comes much faster than it is spoken: send recordings to POST /v1/predict");
         return;
     }
-    pthread_mutex_lock(&s->mutex);
-    size_t wanted = s->n_bytes + n;
-    if (wanted > s->capacity && wanted < 2 * s->capacity)
-        wanted = 2 * s->capacity;
-    bool enough = ser_grow(&s->bytes, &s->capacity, wanted, 1);
-    if (enough) {
-        memcpy(s->bytes + s->n_bytes, bytes, n);
-        s->n_bytes += n;
+    if (s->n_message_bytes + n > MAX_WAITING_BYTES) {
+        refuse(s, 413, "too_large", "a message of more than 16 MB");
+        return;
     }
     s->n_message_bytes += n;
     bool whole = !is_last || s->n_message_bytes % s->n_frame_bytes == 0;
     if (is_last)
         s->n_message_bytes = 0;
+    pthread_mutex_lock(&s->mutex);
+    size_t wanted = s->n_bytes + n;
+    bool enough = wanted <= most_waiting(s);
+    if (enough && wanted > s->capacity && wanted < 2 * s->capacity)
+        wanted = 2 * s->capacity;
+    enough = enough && ser_grow(&s->bytes, &s->capacity, wanted, 1);
+    if (enough) {
+        memcpy(s->bytes + s->n_bytes, bytes, n);
+        s->n_bytes += n;
+    }
     if (enough && whole && is_last)
         queue(s);
     pthread_mutex_unlock(&s->mutex);
     if (!enough)
-        refuse(s, 503, "overloaded", "out of memory: try again later");
+        refuse(s, 503, "overloaded", "the sound cannot be heard as fast as it comes: try again later");
     else if (!whole)
         refuse(s, 400, "invalid_request", "a message does not end with a whole sample of every channel");
 }
@@ -401,9 +462,12 @@ void ser_serve_stream_receive(ser_serve_stream *s, const char *bytes, size_t n, 
         receive_text(s, bytes, n, is_last);
 }
 
-void ser_serve_stream_idle(ser_serve_stream *s)
+bool ser_serve_stream_is_late(ser_serve_stream *s)
 {
+    if (s->is_over)
+        return true;
     refuse(s, 408, "timeout", "nothing came for too long");
+    return false;
 }
 
 void ser_serve_stream_stop(ser_serve_stream *s)
@@ -422,10 +486,21 @@ ser_serve_stream *ser_serve_stream_next(ser_serve_stream *s)
 void ser_serve_stream_wake(ser_serve_stream *s)
 {
     pthread_mutex_lock(&s->mutex);
-    bool has_news = s->out.n > 0 || s->is_ended;
+    bool has_ended = s->is_ended, has_news = s->out.n > 0 || has_ended;
     pthread_mutex_unlock(&s->mutex);
+    if (has_ended && !s->is_over)
+        end_taking(s, CLOSE_S);
     if (has_news)
         lws_callback_on_writable(s->wsi);
+}
+
+/* Under the mutex. */
+static void forget_sent(ser_serve_stream *s)
+{
+    if (s->out.n) /* with the 0 at its end */
+        memmove(s->out.s, s->out.s + s->n_sent, s->out.n - s->n_sent + 1);
+    s->out.n -= s->n_sent;
+    s->n_sent = 0;
 }
 
 int ser_serve_stream_write(ser_serve_stream *s, struct lws *wsi)
@@ -444,10 +519,8 @@ int ser_serve_stream_write(ser_serve_stream *s, struct lws *wsi)
         s->n_sent += n + 1;
     }
     bool more = s->n_sent < s->out.n;
-    if (!more) {
-        ser_text_clear(&s->out);
-        s->n_sent = 0;
-    }
+    if (!more || s->n_sent > MAX_UNREAD_BYTES / 16)
+        forget_sent(s);
     if (more)
         lws_callback_on_writable(wsi);
     else if (s->is_ended || s->out.failed)

@@ -32,8 +32,9 @@ void ser_serve_stream_receive(ser_serve_stream *stream, const char *bytes, size_
 void ser_serve_stream_wake(ser_serve_stream *stream);
 /* Writes the next message; -1: the connection is to be closed. */
 int ser_serve_stream_write(ser_serve_stream *stream, struct lws *wsi);
-/* No sound for too long: it is told, and ends. */
-void ser_serve_stream_idle(ser_serve_stream *stream);
+/* The timer of the connection has run out. false: no sound came, which is told; true: the client does not
+ * take what it is told, and the connection is to be closed. */
+bool ser_serve_stream_is_late(ser_serve_stream *stream);
 /* The service stops: what was heard so far is answered. */
 void ser_serve_stream_stop(ser_serve_stream *stream);
 ser_serve_stream *ser_serve_stream_next(ser_serve_stream *stream); /* of the service's list */

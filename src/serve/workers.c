@@ -5,62 +5,87 @@
 #include <pthread.h>
 #include <signal.h>
 
+enum { STREAMS_IN_TURN = 3 }; /* before a request has its turn */
+
 typedef struct worker {
     ser_workers *pool;
     int number;
     pthread_t thread;
     double since_s; /* when its task began; 0: it has none */
+    bool is_long;   /* its task is */
 } worker;
+
+typedef struct task_list {
+    ser_task *first, **last;
+} task_list;
 
 struct ser_workers {
     pthread_mutex_t mutex;
     pthread_cond_t work_came;
     worker *workers;
-    int n_workers, n_started, capacity, n_waiting, n_long;
-    ser_task *first, **last;
+    int n_workers, n_started, capacity, n_waiting, n_long, n_streams_in_turn;
+    task_list requests, streams;
     bool stopping;
-    void (*start)(void *context, int worker);
-    void *context;
 };
 
-/* The first that may run now, taken out of the queue. */
+static int most_long(const ser_workers *p)
+{
+    return p->n_workers > 1 ? p->n_workers - 1 : 1;
+}
+
+/* *at, out of its list. */
+static ser_task *unlink_task(ser_workers *p, task_list *list, ser_task **at)
+{
+    ser_task *task = *at;
+    *at = task->next;
+    if (!task->next)
+        list->last = at;
+    task->next = NULL;
+    p->n_waiting--;
+    return task;
+}
+
+/* The first of a list that may run now. */
+static ser_task *take_of(ser_workers *p, task_list *list)
+{
+    for (ser_task **t = &list->first; *t; t = &(*t)->next)
+        if (!(*t)->is_long || p->n_long < most_long(p))
+            return unlink_task(p, list, t);
+    return NULL;
+}
+
 static ser_task *take(ser_workers *p)
 {
-    int most_long = p->n_workers > 1 ? p->n_workers - 1 : 1;
-    for (ser_task **t = &p->first; *t; t = &(*t)->next) {
-        ser_task *task = *t;
-        if (task->is_long && p->n_long >= most_long)
-            continue;
-        *t = task->next;
-        if (!task->next)
-            p->last = t;
-        p->n_waiting--;
+    ser_task *task = p->n_streams_in_turn < STREAMS_IN_TURN ? take_of(p, &p->streams) : NULL;
+    if (task) {
+        p->n_streams_in_turn++;
         return task;
     }
-    return NULL;
+    p->n_streams_in_turn = 0;
+    task = take_of(p, &p->requests);
+    return task ? task : take_of(p, &p->streams);
 }
 
 static void run(worker *w, ser_task *task)
 {
     ser_workers *p = w->pool;
-    bool was_long = task->is_long; /* the task may be gone afterwards */
-    p->n_long += was_long;
+    w->is_long = task->is_long;
+    p->n_long += w->is_long;
     w->since_s = ser_clock_s();
     pthread_mutex_unlock(&p->mutex);
-    task->run(task, w->number);
+    task->run(task, w->number); /* the task may be gone afterwards */
     pthread_mutex_lock(&p->mutex);
     w->since_s = 0;
-    p->n_long -= was_long;
-    if (was_long)
+    p->n_long -= w->is_long;
+    if (w->is_long) /* another may wait for its place */
         pthread_cond_broadcast(&p->work_came);
+    w->is_long = false;
 }
 
 static void *work(void *context)
 {
     worker *w = context;
     ser_workers *p = w->pool;
-    if (p->start)
-        p->start(p->context, w->number);
     pthread_mutex_lock(&p->mutex);
     while (!p->stopping) {
         ser_task *task = take(p);
@@ -73,16 +98,16 @@ static void *work(void *context)
     return NULL;
 }
 
-ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity,
-                           void (*start)(void *context, int worker), void *context, ser_error *err)
+ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity, ser_error *err)
 {
     sigset_t all, before;
     *out = NULL;
     ser_workers *p = ser_alloc(1, sizeof *p);
     if (!p)
         return ser_fail_nomem(err);
-    *p = (ser_workers){.n_workers = n_workers, .capacity = capacity, .start = start, .context = context};
-    p->last = &p->first;
+    *p = (ser_workers){.n_workers = n_workers, .capacity = capacity};
+    p->requests.last = &p->requests.first;
+    p->streams.last = &p->streams.first;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->work_came, NULL);
     p->workers = ser_alloc((size_t)n_workers, sizeof *p->workers);
@@ -103,6 +128,14 @@ ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity,
     return SER_OK;
 }
 
+static void drop_all(ser_workers *p, task_list *list)
+{
+    while (list->first) {
+        ser_task *task = unlink_task(p, list, &list->first);
+        task->drop(task);
+    }
+}
+
 void ser_workers_free(ser_workers **pool)
 {
     ser_workers *p = pool ? *pool : NULL;
@@ -114,6 +147,8 @@ void ser_workers_free(ser_workers **pool)
     pthread_mutex_unlock(&p->mutex);
     for (int i = 0; i < p->n_started; i++)
         pthread_join(p->workers[i].thread, NULL);
+    drop_all(p, &p->requests);
+    drop_all(p, &p->streams);
     pthread_cond_destroy(&p->work_came);
     pthread_mutex_destroy(&p->mutex);
     ser_free(p->workers);
@@ -121,19 +156,48 @@ void ser_workers_free(ser_workers **pool)
     *pool = NULL;
 }
 
-bool ser_workers_add(ser_workers *p, ser_task *task, bool urgent)
+bool ser_workers_add(ser_workers *p, ser_task *task, ser_task_rank rank)
 {
     pthread_mutex_lock(&p->mutex);
-    bool room = urgent || p->n_waiting < p->capacity;
+    bool room = rank != SER_TASK_REQUEST || p->n_waiting < p->capacity;
     if (room) {
+        task_list *list = rank == SER_TASK_STREAM ? &p->streams : &p->requests;
         task->next = NULL;
-        *p->last = task;
-        p->last = &task->next;
+        *list->last = task;
+        list->last = &task->next;
         p->n_waiting++;
         pthread_cond_signal(&p->work_came);
     }
     pthread_mutex_unlock(&p->mutex);
     return room;
+}
+
+bool ser_workers_remove(ser_workers *p, ser_task *task)
+{
+    task_list *const lists[] = {&p->requests, &p->streams};
+    bool found = false;
+    pthread_mutex_lock(&p->mutex);
+    for (int i = 0; i < 2 && !found; i++)
+        for (ser_task **t = &lists[i]->first; *t && !found; t = &(*t)->next)
+            if ((found = *t == task)) {
+                unlink_task(p, lists[i], t);
+                break;
+            }
+    pthread_mutex_unlock(&p->mutex);
+    return found;
+}
+
+bool ser_workers_become_long(ser_workers *p, int number)
+{
+    worker *w = &p->workers[number];
+    pthread_mutex_lock(&p->mutex);
+    if (!w->is_long && p->n_long < most_long(p)) {
+        w->is_long = true;
+        p->n_long++;
+    }
+    bool is_long = w->is_long;
+    pthread_mutex_unlock(&p->mutex);
+    return is_long;
 }
 
 int ser_workers_n_waiting(ser_workers *p)

@@ -1,5 +1,5 @@
-/* Worker threads and what waits for them: a bounded queue, in order; long work never takes the last worker.
- */
+/* Worker threads and what waits for them: a bounded queue. Streams go before requests, but of four tasks at
+ * least one is a request's; long work never takes the last worker, and a short clip never waits behind it. */
 #ifndef SER_SERVE_WORKERS_H
 #define SER_SERVE_WORKERS_H
 
@@ -12,18 +12,28 @@ typedef struct ser_task ser_task;
 /* Embedded in what the work is about. */
 struct ser_task {
     void (*run)(ser_task *task, int worker); /* on a worker's thread */
-    bool is_long;                            /* may be read while it waits only */
+    void (*drop)(ser_task *task);            /* instead of run: the workers end before its turn came */
+    bool is_long;                            /* may be written while it does not wait only */
     ser_task *next;
 };
 
-/* start runs first on each worker's thread (NULL: nothing does). capacity: of tasks that wait. */
-ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity,
-                           void (*start)(void *context, int worker), void *context, ser_error *err);
-/* Waits for what is running; what waits is not run. */
+typedef enum ser_task_rank {
+    SER_TASK_REQUEST, /* refused where too many wait */
+    SER_TASK_AGAIN,   /* a request that waited before */
+    SER_TASK_STREAM   /* bounded elsewhere */
+} ser_task_rank;
+
+/* capacity: of tasks that wait. */
+ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity, ser_error *err);
+/* Waits for what is running; what waits is dropped. */
 void ser_workers_free(ser_workers **p);
 
-/* false: the queue is full. urgent: past the capacity too, for work that is bounded elsewhere. */
-bool ser_workers_add(ser_workers *p, ser_task *task, bool urgent);
+/* false: the queue is full. The task must not wait already. */
+bool ser_workers_add(ser_workers *p, ser_task *task, ser_task_rank rank);
+/* true: it waited, and does not any more. */
+bool ser_workers_remove(ser_workers *p, ser_task *task);
+/* On a worker's thread: its task turns out to be long. false: enough of those run, it has to be put aside. */
+bool ser_workers_become_long(ser_workers *p, int worker);
 int ser_workers_n_waiting(ser_workers *p);
 int ser_workers_n_running(ser_workers *p);
 /* For how long the slowest task has been running, seconds; 0: none is. */

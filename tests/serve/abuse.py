@@ -96,7 +96,7 @@ def crowd(service, numbers, until):
     [t.start() for t in threads], [t.join(15) for t in threads]
 
 
-service = Service(program, "--header-timeout", "5", "--body-timeout", "60", "--log", "/dev/null")
+service = Service(program, "--body-timeout", "60", "--log", "/dev/null")
 service.predict(tone)
 until = time.time() + seconds
 crowds = [multiprocessing.get_context("fork").Process(target=crowd, args=(service, range(k, n_clients, 4), until)) for k in range(4)]

@@ -40,6 +40,20 @@ class Service:
         status, head, answer = self.request("POST", "/v1/predict" + query, body, headers)
         return status, json.loads(answer)
 
+    def metrics(self):
+        _, _, body = self.request("GET", "/metrics")
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in body.decode().splitlines() if not line.startswith("#")}
+
+    def wait_for(self, n, timeout=60):
+        """Until n POST requests have come as a whole."""
+        until = time.time() + timeout
+        while time.time() < until:
+            m = self.metrics()
+            if m["ser_queue_length"] + m["ser_workers_busy"] + m["ser_request_duration_seconds_count"] >= n:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{n} requests did not come")
+
     def log(self):
         try:
             self.lines += self.process.stderr.readlines()

@@ -137,7 +137,9 @@ def test_keys():
         check("no cors", "access-control-allow-origin" not in head, head)
         os.rename(log, log + ".1")
         s.process.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        until = time.time() + 60
+        while not os.path.exists(log) and time.time() < until:
+            time.sleep(0.05)
         s.request("GET", "/health")
         check("end", s.stop() == 0)
         lines = [json.loads(line) for line in open(log + ".1").read().splitlines() + open(log).read().splitlines()]
@@ -157,13 +159,13 @@ def test_port_taken(s):
 
 
 def test_end():
-    s = Service(program)
+    s = Service(program, "--grace", "200")
     sound = wav([0.2 * math.sin(t * t * 1e-6) for t in range(16000 * 20)])
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(s.request("POST", "/v1/predict", sound)[0])) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: answers.append(s.request("POST", "/v1/predict", sound, timeout=250)[0])) for _ in range(4)]
     [t.start() for t in threads]
-    time.sleep(0.3)
-    check("end", s.stop() == 0)
+    s.wait_for(4)
+    check("end", s.stop(timeout=250) == 0)
     [t.join() for t in threads]
     check("requests under way are answered", answers == [200] * 4, answers)
 

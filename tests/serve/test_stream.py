@@ -109,7 +109,7 @@ def test_stop():
     w = WebSocket(s.port)
     w.tell(START)
     w.send(bytes(32000))
-    time.sleep(0.3)
+    w.ping()
     check("stop", s.stop() == 0)
     check("last event", w.all() == [{"event": "end"}])
 

@@ -20,10 +20,18 @@ class WebSocket:
         mask, n = os.urandom(4), len(data)
         first = (0x80 if final else 0) | (opcode if opcode is not None else 2 if binary else 1)
         size = bytes([0x80 | n]) if n < 126 else b"\xfe" + struct.pack(">H", n) if n < 65536 else b"\xff" + struct.pack(">Q", n)
-        self.s.sendall(bytes([first]) + size + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+        masked = int.from_bytes(data, "big") ^ int.from_bytes((mask * (n // 4 + 1))[:n], "big")
+        self.s.sendall(bytes([first]) + size + mask + masked.to_bytes(n, "big"))
 
     def tell(self, message):
         self.send(json.dumps(message).encode(), binary=False)
+
+    def ping(self):
+        """Returns when everything that was sent has been read: the answer comes in its turn."""
+        self.send(b"ser", opcode=9)
+        while (head := self._read(2)) and head[0] & 15 != 10:
+            self._read(head[1] & 127)
+        self._read(head[1] & 127)
 
     def _read(self, n):
         data = b""
