@@ -1,20 +1,14 @@
 #include "model/voice_network.h"
 #include "base/memory.h"
 #include "io/safetensors.h"
+#include "model/voice_products.h"
 #include "nn/lanes.h"
 
 extern const unsigned char ser_voice_weights_start[], ser_voice_weights_end[]; /* voice_activity.S */
 
-/* y = w x + bias. Weights lie by 16 outputs: (n_out / 16, n_in, 16). n_in of a convolution is kernel by
- * channels, so that its input is a piece of the rows as they lie. */
-typedef struct affine {
-    float *w, *bias;
-    size_t n_in, n_out;
-    bool exact; /* sums in doubles, where what sums of floats lose comes back tenfold in the probabilities */
-} affine;
-
 struct ser_voice_network {
-    affine stft, conv1, conv2, conv3, conv4, input, recurrent;
+    ser_voice_products products;
+    ser_voice_affine stft, conv1, conv2, conv3, conv4, input, recurrent;
     _Alignas(64) float output[SER_VOICE_WIDE];
     float output_bias;
 };
@@ -26,65 +20,67 @@ struct ser_voice_network {
 typedef struct layer_spec {
     const char *weight, *bias, *second_bias; /* NULL: none */
     size_t n_out, n_channels, kernel, first_tap, n_taps;
-    bool exact;
 } layer_spec;
 
-static ser_status read_tensor(float **out, const ser_safetensors *file, const char *name, size_t n,
+static ser_status find_tensor(const ser_tensor **out, const ser_safetensors *file, const char *name, size_t n,
                               ser_error *err)
 {
-    const ser_tensor *t = ser_safetensors_find(file, name);
-    if (!t || t->n_elements != n)
+    *out = ser_safetensors_find(file, name);
+    if (!*out || (*out)->n_elements != n)
         return ser_fail(err, SER_E_FORMAT, "the voice detector's tensor '%s' is not of %zu numbers", name, n);
-    *out = ser_alloc(n, sizeof **out);
-    return *out ? ser_tensor_to_f32(*out, t, 0, n, err) : ser_fail_nomem(err);
+    return SER_OK;
 }
 
-static ser_status add_bias_tensor(affine *a, const ser_safetensors *file, const char *name, size_t n,
-                                  ser_error *err)
+static ser_status read_tensor(float *to, const ser_safetensors *file, const char *name, size_t n,
+                              ser_error *err)
 {
-    float *bias = NULL;
-    ser_status st = name ? read_tensor(&bias, file, name, n, err) : SER_OK;
-    for (size_t i = 0; st == SER_OK && bias && i < n; i++)
-        a->bias[i] += bias[i];
-    ser_free(bias);
-    return st;
+    const ser_tensor *t;
+    ser_status st = find_tensor(&t, file, name, n, err);
+    return st == SER_OK ? ser_tensor_to_f32(to, t, 0, n, err) : st;
 }
 
-static ser_status read_layer(affine *a, const ser_safetensors *file, const layer_spec *s, ser_error *err)
+/* row: of one output's weights. */
+static ser_status read_weights(ser_voice_affine *a, const ser_safetensors *file, const layer_spec *s,
+                               float *row, ser_error *err)
 {
-    float *w = NULL;
-    ser_status st = read_tensor(&w, file, s->weight, s->n_out * s->n_channels * s->kernel, err);
-    *a = (affine){.n_in = s->n_taps * s->n_channels,
-                  .n_out = (s->n_out + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES,
-                  .exact = s->exact};
-    if (st == SER_OK && (!(a->w = ser_alloc(a->n_in * a->n_out, sizeof *a->w)) ||
-                         !(a->bias = ser_alloc(a->n_out, sizeof *a->bias))))
-        st = ser_fail_nomem(err);
-    for (size_t o = 0; st == SER_OK && o < s->n_out; o++)
-        for (size_t c = 0; c < s->n_channels; c++)
-            for (size_t k = 0; k < s->n_taps; k++)
-                a->w[(o / SER_N_LANES * a->n_in + k * s->n_channels + c) * SER_N_LANES + o % SER_N_LANES] =
-                    w[(o * s->n_channels + c) * s->kernel + s->first_tap + k];
-    if (st == SER_OK)
-        st = add_bias_tensor(a, file, s->bias, s->n_out, err);
-    if (st == SER_OK)
-        st = add_bias_tensor(a, file, s->second_bias, s->n_out, err);
-    ser_free(w);
-    return st;
-}
-
-static ser_status read_output(ser_voice_network *n, const ser_safetensors *file, ser_error *err)
-{
-    float *w = NULL, *bias = NULL;
-    ser_status st = read_tensor(&w, file, "final_conv.weight", SER_VOICE_WIDE, err);
-    if (st == SER_OK)
-        st = read_tensor(&bias, file, "final_conv.bias", 1, err);
-    if (st == SER_OK) {
-        memcpy(n->output, w, sizeof n->output);
-        n->output_bias = *bias;
+    const ser_tensor *w;
+    size_t n_row = s->n_channels * s->kernel;
+    ser_status st = find_tensor(&w, file, s->weight, s->n_out * n_row, err);
+    for (size_t o = 0; o < s->n_out && st == SER_OK; o++) {
+        float *to = a->w + o / SER_VOICE_BLOCK * a->n_in * SER_VOICE_BLOCK + o % SER_VOICE_BLOCK;
+        st = ser_tensor_to_f32(row, w, o * n_row, n_row, err);
+        for (size_t k = 0; k < s->n_taps && st == SER_OK; k++)
+            for (size_t c = 0; c < s->n_channels; c++)
+                to[(k * s->n_channels + c) * SER_VOICE_BLOCK] = row[c * s->kernel + s->first_tap + k];
     }
-    ser_free(w);
-    ser_free(bias);
+    return st;
+}
+
+/* Both of a recurrent layer's biases are added to the same sums. */
+static ser_status read_biases(ser_voice_affine *a, const ser_safetensors *file, const layer_spec *s,
+                              float *row, ser_error *err)
+{
+    ser_status st = s->bias ? read_tensor(a->bias, file, s->bias, s->n_out, err) : SER_OK;
+    if (st == SER_OK && s->second_bias)
+        st = read_tensor(row, file, s->second_bias, s->n_out, err);
+    for (size_t i = 0; s->second_bias && st == SER_OK && i < s->n_out; i++)
+        a->bias[i] += row[i];
+    return st;
+}
+
+static ser_status read_layer(ser_voice_affine *a, const ser_safetensors *file, const layer_spec *s,
+                             ser_error *err)
+{
+    size_t n_row = s->n_channels * s->kernel;
+    enum { N = 2 * SER_VOICE_BLOCK };
+    *a = (ser_voice_affine){.n_in = s->n_taps * s->n_channels, .n_out = (s->n_out + N - 1) / N * N};
+    a->w = ser_alloc(a->n_in * a->n_out, sizeof *a->w);
+    a->bias = ser_alloc(a->n_out, sizeof *a->bias);
+    float *row = ser_alloc(n_row > s->n_out ? n_row : s->n_out, sizeof *row);
+    ser_status st = a->w && a->bias && row ? read_weights(a, file, s, row, err) : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = read_biases(a, file, s, row, err);
+    ser_free(row);
     return st;
 }
 
@@ -92,16 +88,16 @@ static ser_status read_network(ser_voice_network *n, const ser_safetensors *file
 {
     enum { WIDE = SER_VOICE_WIDE, NARROW = SER_VOICE_NARROW };
     const struct {
-        affine *layer;
+        ser_voice_affine *layer;
         layer_spec spec;
     } layers[] = {
         /* a window times cosines, then times minus sines */
         {&n->stft, {"stft_conv.weight", NULL, NULL, 2 * SER_VOICE_BINS, 1, SER_VOICE_FFT, 0, SER_VOICE_FFT}},
-        {&n->conv1, {"conv1.weight", "conv1.bias", NULL, WIDE, SER_VOICE_BINS, 3, 0, 3, true}},
-        {&n->conv2, {"conv2.weight", "conv2.bias", NULL, NARROW, WIDE, 3, 0, 3, true}},
-        {&n->conv3, {"conv3.weight", "conv3.bias", NULL, NARROW, NARROW, 3, 0, 3, true}},
+        {&n->conv1, {"conv1.weight", "conv1.bias", NULL, WIDE, SER_VOICE_BINS, 3, 0, 3}},
+        {&n->conv2, {"conv2.weight", "conv2.bias", NULL, NARROW, WIDE, 3, 0, 3}},
+        {&n->conv3, {"conv3.weight", "conv3.bias", NULL, NARROW, NARROW, 3, 0, 3}},
         /* of one moment: only the middle tap meets anything but zeros */
-        {&n->conv4, {"conv4.weight", "conv4.bias", NULL, WIDE, NARROW, 3, 1, 1, true}},
+        {&n->conv4, {"conv4.weight", "conv4.bias", NULL, WIDE, NARROW, 3, 1, 1}},
         {&n->input,
          {"lstm_cell.weight_ih", "lstm_cell.bias_ih", "lstm_cell.bias_hh", SER_VOICE_GATES, WIDE, 1, 0, 1}},
         {&n->recurrent, {"lstm_cell.weight_hh", NULL, NULL, SER_VOICE_GATES, WIDE, 1, 0, 1}},
@@ -109,7 +105,9 @@ static ser_status read_network(ser_voice_network *n, const ser_safetensors *file
     ser_status st = SER_OK;
     for (size_t i = 0; i < sizeof layers / sizeof *layers && st == SER_OK; i++)
         st = read_layer(layers[i].layer, file, &layers[i].spec, err);
-    return st == SER_OK ? read_output(n, file, err) : st;
+    if (st == SER_OK)
+        st = read_tensor(n->output, file, "final_conv.weight", SER_VOICE_WIDE, err);
+    return st == SER_OK ? read_tensor(&n->output_bias, file, "final_conv.bias", 1, err) : st;
 }
 
 ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)
@@ -118,6 +116,7 @@ ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)
     ser_voice_network *n = *out = ser_alloc(1, sizeof *n);
     if (!n)
         return ser_fail_nomem(err);
+    n->products = ser_voice_products_get();
     ser_status st = ser_safetensors_open_memory(
         &file, ser_voice_weights_start, (size_t)(ser_voice_weights_end - ser_voice_weights_start), err);
     if (st == SER_OK)
@@ -133,101 +132,14 @@ void ser_voice_network_free(ser_voice_network **network)
     ser_voice_network *n = *network;
     if (!n)
         return;
-    affine *layers[] = {&n->stft, &n->conv1, &n->conv2, &n->conv3, &n->conv4, &n->input, &n->recurrent};
+    ser_voice_affine *layers[] = {&n->stft,  &n->conv1, &n->conv2,    &n->conv3,
+                                  &n->conv4, &n->input, &n->recurrent};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         ser_free(layers[i]->w);
         ser_free(layers[i]->bias);
     }
     ser_free(n);
     *network = NULL;
-}
-
-/* ---- products ---- */
-
-enum { TILE = 4 };
-
-enum { N_EIGHT = SER_N_LANES / 2 };
-typedef float eight_floats __attribute__((vector_size(N_EIGHT * sizeof(float))));
-typedef double eight_doubles __attribute__((vector_size(N_EIGHT * sizeof(double))));
-
-SER_INLINE eight_doubles load_eight(const float *x)
-{
-    eight_floats v;
-    memcpy(&v, x, sizeof v);
-    return __builtin_convertvector(v, eight_doubles);
-}
-
-/* Rows by blocks of 16 outputs from output 16 * block on; constants, so that the sums stay in registers. Each
- * sum goes over the inputs in one order, whatever the tile: results do not depend on it. */
-SER_INLINE void tile(const affine *a, float *const *y, const float *const *x, size_t block, size_t n_rows,
-                     size_t n_blocks)
-{
-    ser_lanes sums[TILE][TILE];
-    const float *w = a->w + block * a->n_in * SER_N_LANES;
-    for (size_t b = 0; b < n_blocks; b++)
-        for (size_t r = 0; r < n_rows; r++)
-            sums[r][b] = ser_lanes_load(a->bias + (block + b) * SER_N_LANES);
-    for (size_t i = 0; i < a->n_in; i++)
-        for (size_t b = 0; b < n_blocks; b++) {
-            ser_lanes column = ser_lanes_load(w + (b * a->n_in + i) * SER_N_LANES);
-            for (size_t r = 0; r < n_rows; r++)
-                sums[r][b] += column * x[r][i];
-        }
-    for (size_t b = 0; b < n_blocks; b++)
-        for (size_t r = 0; r < n_rows; r++)
-            ser_lanes_store(y[r] + (block + b) * SER_N_LANES, sums[r][b]);
-}
-
-/* The same with sums of doubles, two registers to a block. */
-SER_INLINE void exact_tile(const affine *a, float *const *y, const float *const *x, size_t block,
-                           size_t n_rows, size_t n_blocks)
-{
-    eight_doubles sums[TILE][2 * TILE];
-    for (size_t h = 0; h < 2 * n_blocks; h++)
-        for (size_t r = 0; r < n_rows; r++)
-            sums[r][h] = load_eight(a->bias + block * SER_N_LANES + h * N_EIGHT);
-    const float *w = a->w + block * a->n_in * SER_N_LANES;
-    for (size_t i = 0; i < a->n_in; i++)
-        for (size_t h = 0; h < 2 * n_blocks; h++) {
-            eight_doubles column = load_eight(w + (h / 2 * a->n_in + i) * SER_N_LANES + h % 2 * N_EIGHT);
-            for (size_t r = 0; r < n_rows; r++)
-                sums[r][h] += column * (double)x[r][i];
-        }
-    for (size_t h = 0; h < 2 * n_blocks; h++)
-        for (size_t r = 0; r < n_rows; r++) {
-            eight_floats rounded = __builtin_convertvector(sums[r][h], eight_floats);
-            memcpy(y[r] + block * SER_N_LANES + h * N_EIGHT, &rounded, sizeof rounded);
-        }
-}
-
-/* Four rows of one layer. */
-SER_FAST_STATIC(void, four_rows, (const affine *a, float *const *y, const float *const *x), (a, y, x))
-{
-    for (size_t block = 0; block < a->n_out / SER_N_LANES; block++)
-        if (a->exact)
-            exact_tile(a, y, x, block, TILE, 1);
-        else
-            tile(a, y, x, block, TILE, 1);
-}
-
-/* One row; n_out is a multiple of 64. */
-SER_FAST_STATIC(void, one_row, (const affine *a, float *const *y, const float *const *x), (a, y, x))
-{
-    for (size_t block = 0; block < a->n_out / SER_N_LANES; block += TILE)
-        if (a->exact)
-            exact_tile(a, y, x, block, 1, TILE);
-        else
-            tile(a, y, x, block, 1, TILE);
-}
-
-/* y[r] = w x[r] + bias, n_rows of them. */
-static void run_rows(const affine *a, float *const *y, const float *const *x, size_t n_rows)
-{
-    size_t r = 0;
-    for (; r + TILE <= n_rows; r += TILE)
-        four_rows(a, y + r, x + r);
-    for (; r < n_rows; r++)
-        one_row(a, y + r, x + r);
 }
 
 /* ---- layers ---- */
@@ -240,23 +152,44 @@ typedef struct rows {
     size_t n;
 } rows;
 
+typedef struct exact_rows {
+    double *y[MAX_ROWS];
+    const double *x[MAX_ROWS];
+    size_t n;
+} exact_rows;
+
+SER_FAST_STATIC(void, rectify, (double *x, size_t n), (x, n))
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] > 0 ? x[i] : 0;
+}
+
+/* y[r] = max(0, w x[r] + bias), with sums of doubles: what sums of floats lose in the convolutions comes back
+ * tenfold in the probabilities. */
+static void run_convolution(const ser_voice_network *n, const ser_voice_affine *a, const exact_rows *r)
+{
+    n->products.exact_rows(a, r->y, r->x, r->n);
+    for (size_t i = 0; i < r->n; i++)
+        rectify(r->y[i], a->n_out);
+}
+
 static void add_row(rows *r, float *y, const float *x)
 {
     r->y[r->n] = y;
     r->x[r->n++] = x;
 }
 
-SER_FAST_STATIC(void, rectify, (float *x, size_t n), (x, n))
+static void add_exact_row(exact_rows *r, double *y, const double *x)
 {
-    for (size_t i = 0; i < n; i++)
-        x[i] = x[i] > 0 ? x[i] : 0;
+    r->y[r->n] = y;
+    r->x[r->n++] = x;
 }
 
-SER_FAST_STATIC(void, find_magnitudes, (float *y, const float *spectrum), (y, spectrum))
+SER_FAST_STATIC(void, find_magnitudes, (double *y, const float *spectrum), (y, spectrum))
 {
     for (size_t i = 0; i < SER_VOICE_BINS; i++)
-        y[i] = __builtin_sqrtf(spectrum[i] * spectrum[i] +
-                               spectrum[SER_VOICE_BINS + i] * spectrum[SER_VOICE_BINS + i]);
+        y[i] = (double)__builtin_sqrtf(spectrum[i] * spectrum[i] +
+                                       spectrum[SER_VOICE_BINS + i] * spectrum[SER_VOICE_BINS + i]);
 }
 
 static void run_spectra(const ser_voice_network *n, ser_voice_work *w, const float *windows, size_t n_windows)
@@ -269,35 +202,40 @@ static void run_spectra(const ser_voice_network *n, ser_voice_work *w, const flo
         for (size_t t = 0; t < SER_VOICE_SPECTRA; t++)
             add_row(&r, w->spectra[b][t], w->pcm[b] + t * SER_VOICE_HOP);
     }
-    run_rows(&n->stft, r.y, r.x, r.n);
+    n->products.rows(&n->stft, r.y, r.x, r.n);
     for (size_t b = 0; b < n_windows; b++)
         for (size_t t = 0; t < SER_VOICE_SPECTRA; t++)
             find_magnitudes(w->magnitudes[b][1 + t], w->spectra[b][t]);
 }
 
-static void run_convolution(const affine *a, rows *r)
-{
-    run_rows(a, r->y, r->x, r->n);
-    for (size_t i = 0; i < r->n; i++)
-        rectify(r->y[i], a->n_out);
-}
-
 /* Kernels of 3 over time, one row of zeros in front: output t reads rows stride * t to stride * t + 2. */
 static void run_convolutions(const ser_voice_network *n, ser_voice_work *w, size_t n_windows)
 {
-    rows first = {.n = 0}, second = {.n = 0}, third = {.n = 0}, fourth = {.n = 0};
+    exact_rows first = {.n = 0}, second = {.n = 0}, third = {.n = 0}, fourth = {.n = 0};
     for (size_t b = 0; b < n_windows; b++) {
         for (size_t t = 0; t < 4; t++)
-            add_row(&first, w->conv1[b][1 + t], w->magnitudes[b][t]);
+            add_exact_row(&first, w->conv1[b][1 + t], w->magnitudes[b][t]);
         for (size_t t = 0; t < 2; t++)
-            add_row(&second, w->conv2[b][1 + t], w->conv1[b][2 * t]);
-        add_row(&third, w->conv3[b], w->conv2[b][0]);
-        add_row(&fourth, w->conv4[b], w->conv3[b]);
+            add_exact_row(&second, w->conv2[b][1 + t], w->conv1[b][2 * t]);
+        add_exact_row(&third, w->conv3[b], w->conv2[b][0]);
+        add_exact_row(&fourth, w->conv4[b], w->conv3[b]);
     }
-    run_convolution(&n->conv1, &first);
-    run_convolution(&n->conv2, &second);
-    run_convolution(&n->conv3, &third);
-    run_convolution(&n->conv4, &fourth);
+    run_convolution(n, &n->conv1, &first);
+    run_convolution(n, &n->conv2, &second);
+    run_convolution(n, &n->conv3, &third);
+    run_convolution(n, &n->conv4, &fourth);
+}
+
+/* What a window gives to the gates, before anything is remembered. */
+static void run_input(const ser_voice_network *n, ser_voice_work *w, size_t n_windows)
+{
+    rows r = {.n = 0};
+    for (size_t b = 0; b < n_windows; b++) {
+        for (size_t i = 0; i < SER_VOICE_WIDE; i++)
+            w->inputs[b][i] = (float)w->conv4[b][i];
+        add_row(&r, w->gates[b], w->inputs[b]);
+    }
+    n->products.rows(&n->input, r.y, r.x, r.n);
 }
 
 /* 1 / (1 + exp(-x)) */
@@ -340,16 +278,13 @@ SER_FAST_STATIC(float, find_probability, (const ser_voice_network *n, const floa
 void ser_voice_network_run(const ser_voice_network *n, ser_voice_work *work, ser_voice_memory *memory,
                            float *probabilities, const float *windows, size_t n_windows)
 {
-    rows inputs = {.n = 0};
     run_spectra(n, work, windows, n_windows);
     run_convolutions(n, work, n_windows);
-    for (size_t b = 0; b < n_windows; b++)
-        add_row(&inputs, work->gates[b], work->conv4[b]);
-    run_rows(&n->input, inputs.y, inputs.x, inputs.n);
+    run_input(n, work, n_windows);
     for (size_t b = 0; b < n_windows; b++) {
         float *y = work->recurrent;
         const float *x = memory->hidden;
-        one_row(&n->recurrent, &y, &x);
+        n->products.rows(&n->recurrent, &y, &x, 1);
         remember(memory, work->gates[b], work->recurrent);
         probabilities[b] = find_probability(n, memory->hidden);
     }

@@ -18,7 +18,7 @@ enum {
     SER_VOICE_HOP = 128,
     SER_VOICE_BINS = SER_VOICE_FFT / 2 + 1,
     SER_VOICE_SPECTRA = 4,                    /* per window */
-    SER_VOICE_BASIS = 272,                    /* 2 * SER_VOICE_BINS, a multiple of 16 */
+    SER_VOICE_BASIS = 288,                    /* 2 * SER_VOICE_BINS, a multiple of 32 */
     SER_VOICE_MIRRORED = SER_VOICE_READ + 64, /* the last samples again, backwards */
     SER_VOICE_WIDE = 128,
     SER_VOICE_NARROW = 64,
@@ -37,16 +37,18 @@ typedef struct ser_voice_memory {
     float cell[SER_VOICE_WIDE];
 } ser_voice_memory;
 
-/* The layers' values of the windows under way, time by channels. Rows of zeros lie around the time axis where
- * a convolution reads beyond it: they are never written. Zeroed before first use; belongs to one thread. */
+/* The layers' values of the windows under way, time by channels; what convolutions read and write are floats,
+ * kept as doubles. Rows of zeros lie around the time axis where a convolution reads beyond it: they are never
+ * written. Zeroed before first use; belongs to one thread. */
 typedef struct ser_voice_work {
     _Alignas(64) float pcm[SER_VOICE_BATCH][SER_VOICE_MIRRORED];
     float spectra[SER_VOICE_BATCH][SER_VOICE_SPECTRA][SER_VOICE_BASIS]; /* real parts, then imaginary ones */
-    float magnitudes[SER_VOICE_BATCH][1 + SER_VOICE_SPECTRA + 1][SER_VOICE_BINS];
-    float conv1[SER_VOICE_BATCH][1 + 4][SER_VOICE_WIDE];
-    float conv2[SER_VOICE_BATCH][1 + 2][SER_VOICE_NARROW];
-    float conv3[SER_VOICE_BATCH][SER_VOICE_NARROW];
-    float conv4[SER_VOICE_BATCH][SER_VOICE_WIDE];
+    double magnitudes[SER_VOICE_BATCH][1 + SER_VOICE_SPECTRA + 1][SER_VOICE_BINS];
+    double conv1[SER_VOICE_BATCH][1 + 4][SER_VOICE_WIDE];
+    double conv2[SER_VOICE_BATCH][1 + 2][SER_VOICE_NARROW];
+    double conv3[SER_VOICE_BATCH][SER_VOICE_NARROW];
+    double conv4[SER_VOICE_BATCH][SER_VOICE_WIDE];
+    float inputs[SER_VOICE_BATCH][SER_VOICE_WIDE];
     float gates[SER_VOICE_BATCH][SER_VOICE_GATES]; /* input, forget, cell, output */
     float recurrent[SER_VOICE_GATES];
 } ser_voice_work;

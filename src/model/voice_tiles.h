@@ -1,0 +1,93 @@
+/* The products of voice_products.c for vectors of BYTES bytes, compiled once for each size that processors
+ * have: vectors that are wider than the processor's go through memory, which is thirty times slower. TARGET:
+ * the attribute that lets the compiler use them. NAME(x): x with a suffix of its own. */
+
+typedef float NAME(floats) __attribute__((vector_size(BYTES)));
+typedef float NAME(half_floats) __attribute__((vector_size(BYTES / 2)));
+typedef double NAME(doubles) __attribute__((vector_size(BYTES)));
+
+enum { NAME(N_FLOATS) = BYTES / sizeof(float), NAME(N_DOUBLES) = BYTES / sizeof(double) };
+
+SER_INLINE NAME(floats) NAME(load)(const float *x)
+{
+    NAME(floats) v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+SER_INLINE NAME(doubles) NAME(load_exact)(const float *x)
+{
+    NAME(half_floats) v;
+    memcpy(&v, x, sizeof v);
+    return __builtin_convertvector(v, NAME(doubles));
+}
+
+/* n_rows by n_vectors of sums, from that output on; constants, so that the sums stay in registers. Each sum
+ * goes over the inputs in one order, whatever the tile: results do not depend on it. */
+TARGET SER_INLINE void NAME(tile)(const ser_voice_affine *a, float *const *y, const float *const *x,
+                                  size_t output, size_t n_rows, size_t n_vectors)
+{
+    enum { N = NAME(N_FLOATS) };
+    NAME(floats) sums[TILE_ROWS][N_SUMS];
+    for (size_t v = 0; v < n_vectors; v++)
+        for (size_t r = 0; r < n_rows; r++)
+            sums[r][v] = NAME(load)(a->bias + output + v * N);
+    for (size_t i = 0; i < a->n_in; i++)
+        for (size_t v = 0; v < n_vectors; v++) {
+            NAME(floats) column = NAME(load)(weights_at(a, output + v * N, i));
+            for (size_t r = 0; r < n_rows; r++)
+                sums[r][v] += column * x[r][i];
+        }
+    for (size_t v = 0; v < n_vectors; v++)
+        for (size_t r = 0; r < n_rows; r++)
+            memcpy(y[r] + output + v * N, &sums[r][v], sizeof sums[r][v]);
+}
+
+TARGET SER_INLINE void NAME(exact_tile)(const ser_voice_affine *a, double *const *y, const double *const *x,
+                                        size_t output, size_t n_rows, size_t n_vectors)
+{
+    enum { N = NAME(N_DOUBLES) };
+    NAME(doubles) sums[TILE_ROWS][N_SUMS];
+    for (size_t v = 0; v < n_vectors; v++)
+        for (size_t r = 0; r < n_rows; r++)
+            sums[r][v] = NAME(load_exact)(a->bias + output + v * N);
+    for (size_t i = 0; i < a->n_in; i++)
+        for (size_t v = 0; v < n_vectors; v++) {
+            NAME(doubles) column = NAME(load_exact)(weights_at(a, output + v * N, i));
+            for (size_t r = 0; r < n_rows; r++)
+                sums[r][v] += column * x[r][i];
+        }
+    for (size_t v = 0; v < n_vectors; v++)
+        for (size_t r = 0; r < n_rows; r++) {
+            NAME(doubles)
+            rounded = __builtin_convertvector(__builtin_convertvector(sums[r][v], NAME(half_floats)),
+                                              NAME(doubles));
+            memcpy(y[r] + output + v * N, &rounded, sizeof rounded);
+        }
+}
+
+TARGET static void NAME(rows)(const ser_voice_affine *a, float *const *y, const float *const *x,
+                              size_t n_rows)
+{
+    enum { WIDE = N_SUMS, NARROW = N_SUMS / TILE_ROWS };
+    size_t r = 0;
+    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
+        for (size_t o = 0; o < a->n_out; o += NARROW * NAME(N_FLOATS))
+            NAME(tile)(a, y + r, x + r, o, TILE_ROWS, NARROW);
+    for (; r < n_rows; r++)
+        for (size_t o = 0; o < a->n_out; o += WIDE * NAME(N_FLOATS))
+            NAME(tile)(a, y + r, x + r, o, 1, WIDE);
+}
+
+TARGET static void NAME(exact_rows)(const ser_voice_affine *a, double *const *y, const double *const *x,
+                                    size_t n_rows)
+{
+    enum { WIDE = N_SUMS, NARROW = N_SUMS / TILE_ROWS };
+    size_t r = 0;
+    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
+        for (size_t o = 0; o < a->n_out; o += NARROW * NAME(N_DOUBLES))
+            NAME(exact_tile)(a, y + r, x + r, o, TILE_ROWS, NARROW);
+    for (; r < n_rows; r++)
+        for (size_t o = 0; o < a->n_out; o += WIDE * NAME(N_DOUBLES))
+            NAME(exact_tile)(a, y + r, x + r, o, 1, WIDE);
+}
