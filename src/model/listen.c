@@ -102,9 +102,9 @@ static ser_status read_new(listening *l, float *pcm, size_t n_max, size_t *n_rea
     if (st != SER_OK || l->rewound)
         return st;
     st = ser_hearing_add(&l->hearing, pcm, *n_read, err);
-    if (st == SER_OK)
+    if (st == SER_OK && is_long(l))
         st = ser_voice_detector_push(l->judge->detector, pcm, *n_read, err);
-    if (st == SER_OK && *n_read < n_max)
+    if (st == SER_OK && is_long(l) && *n_read < n_max)
         st = ser_voice_detector_finish(l->judge->detector, err);
     return st == SER_OK ? tell(l, err) : st;
 }
@@ -118,6 +118,26 @@ static ser_status read_opening(listening *l, ser_error *err)
         st = read_new(l, l->opening + l->n_opening, n, &n_read, err);
         l->n_opening += n_read;
     }
+    return st;
+}
+
+static bool wants_timeline(const listening *l)
+{
+    return l->options && l->options->timeline;
+}
+
+/* Of a short recording, only a timeline needs more than whether somebody speaks at all. */
+static ser_status hear_voices_in_opening(listening *l, ser_error *err)
+{
+    enum { AT_ONCE = SER_VOICE_BATCH * SER_VOICE_WINDOW };
+    bool all = is_long(l) || wants_timeline(l);
+    ser_status st = SER_OK;
+    for (size_t at = 0; at < l->n_opening && st == SER_OK && (all || !l->n_spans); at += AT_ONCE) {
+        size_t n = l->n_opening - at < AT_ONCE ? l->n_opening - at : AT_ONCE;
+        st = ser_voice_detector_push(l->judge->detector, l->opening + at, n, err);
+    }
+    if (st == SER_OK && !is_long(l) && (all || !l->n_spans))
+        st = ser_voice_detector_finish(l->judge->detector, err);
     return st;
 }
 
@@ -152,11 +172,6 @@ static ser_status rewind_listening(void *context, ser_error *err)
 }
 
 /* ---- the timeline: utterances and the pauses between them ---- */
-
-static bool wants_timeline(const listening *l)
-{
-    return l->options && l->options->timeline;
-}
 
 static ser_status append_segment(listening *l, const ser_segment *segment, ser_error *err)
 {
@@ -342,7 +357,8 @@ static ser_status answer(listening *l, ser_result *r, ser_error *err)
     if (st != SER_OK || (!is_long(l) && ser_hearing_is_silence(&l->hearing)))
         return st;
     const ser_utterance_listener segments = {.context = l, .measured = receive_segment};
-    if (wants_timeline(l))
+    st = hear_voices_in_opening(l, err);
+    if (st == SER_OK && wants_timeline(l))
         st = ser_utterances_init(&l->utterances, l->judge, &segments, err);
     if (st == SER_OK && !is_long(l)) {
         if (l->n_spans)

@@ -8,14 +8,14 @@ typedef double NAME(doubles) __attribute__((vector_size(BYTES)));
 
 enum { NAME(N_FLOATS) = BYTES / sizeof(float), NAME(N_DOUBLES) = BYTES / sizeof(double) };
 
-SER_INLINE NAME(floats) NAME(load)(const float *x)
+TARGET SER_INLINE NAME(floats) NAME(load)(const float *x)
 {
     NAME(floats) v;
     memcpy(&v, x, sizeof v);
     return v;
 }
 
-SER_INLINE NAME(doubles) NAME(load_exact)(const float *x)
+TARGET SER_INLINE NAME(doubles) NAME(load_exact)(const float *x)
 {
     NAME(half_floats) v;
     memcpy(&v, x, sizeof v);
