@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *format, *encoder, *output;
+static const char *format, *output;
+static ser_option_list encoders;
 
 static const ser_option options[] = {
     {SER_OPTION_CHOICE, 0, "format", &format, "onnx|c", "in which form"},
-    {SER_OPTION_STRING, 'e', "encoder", &encoder, "FOLDER|NAME",
+    {SER_OPTION_LIST, 'e', "encoder", &encoders, "FOLDER|NAME",
      "onnx, of a model that carries no encoder: the checkpoint that it was trained with (default: the usual "
-     "one in the "
-     "model hub's cache)"},
+     "one in the model hub's cache); repeatable, for models with several"},
     {SER_OPTION_STRING, 'o', "output", &output, "OUT",
      "the file or folder to make (default: emotion.onnx, emotion)"},
     {SER_OPTION_END},
@@ -28,17 +28,17 @@ const ser_command ser_command_export = {
     .usage = "--format onnx|c [MODEL]",
     .description =
         "Without MODEL: the one that is built into the program.\n"
-        "onnx: one file with everything in it, from the waveform (16 kHz, mono) to the scores, in fp32, "
-        "for whatever runs ONNX (opset 17). The labels, in the order of the scores, stand in its "
-        "metadata, and so do licences and where the model comes from. It takes one utterance of 25 ms "
-        "to 30 s. Of the encoders WHISPER only.\n"
+        "onnx: one file with everything in it, from the waveform (16 kHz, mono, 25 ms or more) to the scores "
+        "of 'ser predict --precision fp32', for whatever runs ONNX (opset 17); where nobody speaks, they are "
+        "all 0. The labels, in the order of the scores, stand in its metadata, and so do licences and where "
+        "the model comes from. What does not fit into the 2 GB that such a file can hold goes to OUT.data, "
+        "which must stay beside it.\n"
         "c: a model of LOGMEL or MFCC as C99 that needs nothing but a math library and takes no "
         "memory of its own. OUT is a folder with emotion.c, emotion.h (which says how to call it), "
         "the weights, and test vectors: recordings and their scores. Compiled with EMOTION_CHECK "
         "defined, emotion.c is a program that compares with them. It takes one utterance of up to "
-        "10 s.\n"
-        "Both give scores to whatever they hear: whether anybody speaks is for the caller, as are "
-        "recordings of more than 10 s, of which 'ser predict' judges pieces.\n"
+        "10 s, and gives scores to whatever it hears: whether anybody speaks is for the caller, as are "
+        "longer recordings, of which 'ser predict' judges pieces.\n"
         "OUT appears when it is whole. A folder that is there already must be empty.",
     .examples = "ser export --format onnx -o emotion.onnx\n"
                 "ser train --data EMODB --feature-type MFCC --run mfcc\n"
@@ -70,7 +70,8 @@ static int run(int argc, char **argv)
                       : is_onnx ? "emotion.onnx"
                                 : "emotion",
                *model = models.n ? models.items[0] : NULL;
-    ser_status st = is_onnx ? ser_export_onnx(model, encoder, out, &err) : ser_export_c99(model, out, &err);
+    const ser_export_onnx_options onnx = {.encoders = encoders.items, .n_encoders = encoders.n};
+    ser_status st = is_onnx ? ser_export_onnx(model, &onnx, out, &err) : ser_export_c99(model, out, &err);
     if (st == SER_OK && (printf("%s\n", out) < 0 || fflush(stdout) != 0))
         st = SER_E_IO; /* said when the program ends */
     else if (st != SER_OK)
@@ -78,5 +79,6 @@ static int run(int argc, char **argv)
     status = ser_exit_status(st);
 done:
     ser_option_list_release(&models);
+    ser_option_list_release(&encoders);
     return status;
 }

@@ -102,6 +102,17 @@ ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kin
     return read_preprocessor(plan, *kind, folder, err);
 }
 
+ser_status ser_encoder_plan_config(ser_encoder_plan *plan, const ser_encoder_kind **kind,
+                                   const char *config_json, int last_layer, ser_error *err)
+{
+    json_t *config;
+    ser_status status = ser_config_parse(&config, config_json, err);
+    if (status == SER_OK)
+        status = make_plan(plan, kind, config, last_layer, err);
+    json_decref(config);
+    return status;
+}
+
 static ser_status load(ser_encoder *e, const ser_safetensors *file, const char *prefix, ser_error *err)
 {
     const ser_encoder_plan *p = &e->plan;
@@ -148,13 +159,10 @@ ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *fi
                                     ser_precision precision, ser_error *err)
 {
     *out = NULL;
-    json_t *config;
-    ser_status status = ser_config_parse(&config, config_json, err);
-    if (status != SER_OK)
-        return status;
     ser_encoder *e = ser_alloc(1, sizeof *e);
-    status = e ? make_plan(&e->plan, &e->kind, config, last_layer, err) : ser_fail_nomem(err);
-    json_decref(config);
+    if (!e)
+        return ser_fail_nomem(err);
+    ser_status status = ser_encoder_plan_config(&e->plan, &e->kind, config_json, last_layer, err);
     if (status == SER_OK)
         status = ser_nn_ops_new(&e->ops, engine, precision, err);
     if (status == SER_OK)

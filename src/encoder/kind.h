@@ -28,6 +28,7 @@ typedef struct ser_encoder_plan {
     ser_encoder_sizes sizes;
     ser_module_spec *specs;
     size_t n_specs;
+    size_t first_layer; /* spec of the first transformer layer; see transformer.h for those of one */
 } ser_encoder_plan;
 
 typedef struct ser_encoder_kind {
@@ -70,6 +71,10 @@ struct ser_encoder_work {
  * zeroed plan, whose specs the caller frees in any case. */
 ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kind **kind, const char *folder,
                                    int last_layer, ser_error *err);
+
+/* The same for the config_json that a model carries. */
+ser_status ser_encoder_plan_config(ser_encoder_plan *plan, const ser_encoder_kind **kind,
+                                   const char *config_json, int last_layer, ser_error *err);
 
 /* A whole number minimum ... maximum of a JSON object. SER_E_FORMAT: it is missing or none;
  * SER_E_UNSUPPORTED: out of range. */

@@ -220,23 +220,32 @@ static ser_status apply_weight_norm(float *w, const float *magnitude, size_t n, 
     return SER_OK;
 }
 
-static ser_status load_positional(ser_module *m, const loading *l, const ser_module_spec *spec,
-                                  const ser_tensor *weight, const ser_tensor *bias_tensor, ser_error *err)
+ser_status ser_weights_read_positional(float **out, const ser_weights *w, const ser_module_spec *spec,
+                                       ser_error *err)
 {
-    float *w = NULL, *bias = NULL, *magnitude = NULL;
-    ser_status status = read_whole(&w, weight, err);
+    float *magnitude = NULL;
+    const ser_tensor *weight = ser_weights_find(w, spec, WEIGHT);
+    ser_status status = read_whole(out, weight, err);
+    if (status == SER_OK)
+        status = read_whole(&magnitude, ser_weights_find(w, spec, MAGNITUDE), err);
+    if (status == SER_OK && magnitude)
+        status = apply_weight_norm(*out, magnitude, weight->n_elements, spec->kernel, err);
+    ser_free(magnitude);
+    return status;
+}
+
+static ser_status load_positional(ser_module *m, const loading *l, const ser_module_spec *spec,
+                                  const ser_tensor *bias_tensor, ser_error *err)
+{
+    float *w = NULL, *bias = NULL;
+    ser_status status = ser_weights_read_positional(&w, l->w, spec, err);
     if (status == SER_OK)
         status = read_whole(&bias, bias_tensor, err);
-    if (status == SER_OK)
-        status = read_whole(&magnitude, ser_weights_find(l->w, spec, MAGNITUDE), err);
-    if (status == SER_OK && magnitude)
-        status = apply_weight_norm(w, magnitude, weight->n_elements, spec->kernel, err);
     if (status == SER_OK)
         status = ser_nn_grouped_conv_init(&m->grouped, w, bias, spec->n_out, spec->n_out / spec->n_in,
                                           spec->kernel, err);
     ser_free(w);
     ser_free(bias);
-    ser_free(magnitude);
     return status;
 }
 
@@ -252,7 +261,7 @@ static ser_status load_module(void *context, size_t item, int worker, ser_error 
     if (spec->kind == SER_MODULE_LINEAR || spec->kind == SER_MODULE_CONV) {
         status = load_product(m, l, spec, weight, bias, err);
     } else if (spec->kind == SER_MODULE_POSITIONAL) {
-        status = load_positional(m, l, spec, weight, bias, err);
+        status = load_positional(m, l, spec, bias, err);
     } else {
         status = read_whole(&m->weight, weight, err);
         if (status == SER_OK)

@@ -60,6 +60,10 @@ ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_w
 ser_status ser_weights_read(float *out, const ser_weights *w, const ser_tensor *t, size_t first, size_t n,
                             ser_error *err);
 
+/* A POSITIONAL module's weight as floats, with its weight norm in it; the caller frees *out (ser_free). */
+ser_status ser_weights_read_positional(float **out, const ser_weights *w, const ser_module_spec *spec,
+                                       ser_error *err);
+
 /* modules (n) zeroed; what was loaded before a failure is left for ser_modules_release. The specs must have
  * been checked. */
 ser_status ser_modules_load(ser_module *modules, const ser_module_spec *specs, size_t n, const ser_weights *w,

@@ -124,6 +124,7 @@ static ser_status wav2vec2_plan(ser_encoder_plan *p, const json_t *config, int l
     p->info.n_loaded = n_loaded;
     p->info.dims = p->sizes.dims;
     p->info.max_samples = WINDOW_SAMPLES;
+    p->first_layer = find_places(&p->sizes, (size_t)n_loaded).layers;
     p->n_specs = find_places(&p->sizes, (size_t)n_loaded).n;
     p->specs = ser_alloc(p->n_specs, sizeof *p->specs);
     if (!p->specs)

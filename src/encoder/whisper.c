@@ -77,6 +77,7 @@ static ser_status whisper_plan(ser_encoder_plan *p, const json_t *config, int la
     p->info.n_loaded = n_loaded;
     p->info.dims = p->sizes.dims;
     p->info.max_samples = p->sizes.n_positions * CONV_STRIDE * HOP_SAMPLES;
+    p->first_layer = N_STEM;
     p->n_specs = N_STEM + (size_t)n_loaded * ser_transformer_n_specs(&p->sizes) + (n_loaded == n_layers);
     p->specs = ser_alloc(p->n_specs, sizeof *p->specs);
     if (!p->specs)

@@ -1,39 +1,47 @@
 #include "export/onnx_graph.h"
 #include "base/memory.h"
-#include "io/file.h"
+#include "export/onnx_file.h"
 
-#include "onnx.pb-c.h"
-
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IR_VERSION = 8, MAX_ATTRIBUTES = 6, MAX_INPUTS = 64, MAX_METADATA = 16 };
+enum { IR_VERSION = 8, MAX_ATTRIBUTES = 6, MAX_METADATA = 16, MAX_IN_OUT = 32, MAX_BODIES = 3 };
+
+/* The model's graph, or the body of a loop in it. */
+typedef struct body {
+    Onnx__GraphProto *graph;
+    size_t nodes_capacity, constants_capacity;
+} body;
 
 struct ser_onnx {
     void **memory; /* everything below, to be freed in the end */
-    size_t n_memory, memory_capacity, nodes_capacity, constants_capacity, n_values;
+    size_t n_memory, memory_capacity, n_values;
     bool failed;
     Onnx__ModelProto model;
-    Onnx__GraphProto graph;
     Onnx__OperatorSetIdProto opset, *opsets[1];
     Onnx__StringStringEntryProto *metadata[MAX_METADATA];
-    Onnx__ValueInfoProto *input[1], *output[1];
+    body bodies[MAX_BODIES + 1]; /* those under way, each in the one before it */
+    size_t n_bodies;
 };
 
 /* ---- memory ---- */
 
+static void keep(ser_onnx *g, void *p)
+{
+    if (p && !g->failed && ser_grow(&g->memory, &g->memory_capacity, g->n_memory + 1, sizeof *g->memory)) {
+        g->memory[g->n_memory++] = p;
+        return;
+    }
+    ser_free(p);
+    g->failed = true;
+}
+
 static void *take(ser_onnx *g, size_t n, size_t size)
 {
-    void *p = NULL;
-    if (!g->failed && ser_grow(&g->memory, &g->memory_capacity, g->n_memory + 1, sizeof *g->memory))
-        p = ser_alloc(n, size);
-    if (p)
-        g->memory[g->n_memory++] = p;
-    else
-        g->failed = true;
-    return p;
+    void *p = g->failed ? NULL : ser_alloc(n, size);
+    keep(g, p);
+    return g->failed ? NULL : p;
 }
 
 static char *copy_text(ser_onnx *g, const char *s)
@@ -55,13 +63,52 @@ static void *message(ser_onnx *g, size_t size, const void *empty)
 
 #define MESSAGE(g, type, init) ((type *)message(g, sizeof(type), &(const type)init))
 
+static char *new_name(ser_onnx *g)
+{
+    char name[32];
+    snprintf(name, sizeof name, "v%zu", g->n_values++);
+    return copy_text(g, name);
+}
+
+/* ---- graphs ---- */
+
+static body *current(ser_onnx *g)
+{
+    return &g->bodies[g->n_bodies - 1];
+}
+
+static void push_body(ser_onnx *g, const char *name)
+{
+    Onnx__GraphProto *graph = MESSAGE(g, Onnx__GraphProto, ONNX__GRAPH_PROTO__INIT);
+    Onnx__ValueInfoProto **input = take(g, MAX_IN_OUT, sizeof *input),
+                         **output = take(g, MAX_IN_OUT, sizeof *output);
+    if (!graph || !input || !output || g->n_bodies > MAX_BODIES) {
+        g->failed = true;
+        return;
+    }
+    graph->name = copy_text(g, name);
+    graph->input = input;
+    graph->output = output;
+    g->bodies[g->n_bodies++] = (body){.graph = graph};
+}
+
+/* Its nodes and constants are complete. */
+static Onnx__GraphProto *pop_body(ser_onnx *g)
+{
+    body *b = current(g);
+    keep(g, b->graph->node);
+    if (b->graph->n_initializer)
+        keep(g, b->graph->initializer);
+    g->n_bodies--;
+    return b->graph;
+}
+
 ser_status ser_onnx_new(ser_onnx **out, const char *name, ser_error *err)
 {
     ser_onnx *g = *out = ser_alloc(1, sizeof *g);
     if (!g)
         return ser_fail_nomem(err);
     g->model = (Onnx__ModelProto)ONNX__MODEL_PROTO__INIT;
-    g->graph = (Onnx__GraphProto)ONNX__GRAPH_PROTO__INIT;
     g->opset = (Onnx__OperatorSetIdProto)ONNX__OPERATOR_SET_ID_PROTO__INIT;
     g->opsets[0] = &g->opset;
     g->opset.domain = copy_text(g, "");
@@ -73,11 +120,10 @@ ser_status ser_onnx_new(ser_onnx **out, const char *name, ser_error *err)
     g->model.opset_import = g->opsets;
     g->model.producer_name = copy_text(g, "ser");
     g->model.producer_version = copy_text(g, SER_VERSION);
-    g->model.graph = &g->graph;
     g->model.metadata_props = g->metadata;
-    g->graph.name = copy_text(g, name);
-    g->graph.input = g->input;
-    g->graph.output = g->output;
+    push_body(g, name);
+    if (!g->failed)
+        g->model.graph = current(g)->graph;
     return SER_OK;
 }
 
@@ -86,11 +132,13 @@ void ser_onnx_free(ser_onnx **graph)
     ser_onnx *g = *graph;
     if (!g)
         return;
+    for (size_t i = 0; i < g->n_bodies; i++) {
+        ser_free(g->bodies[i].graph->node);
+        ser_free(g->bodies[i].graph->initializer);
+    }
     for (size_t i = 0; i < g->n_memory; i++)
         ser_free(g->memory[i]);
     ser_free(g->memory);
-    ser_free(g->graph.node);
-    ser_free(g->graph.initializer);
     ser_free(g);
     *graph = NULL;
 }
@@ -102,15 +150,15 @@ void ser_onnx_fail(ser_onnx *g)
 
 /* ---- in, out, what is said ---- */
 
-static Onnx__TensorShapeProto *shape_of(ser_onnx *g, size_t n_dims, const char *const *dims)
+static Onnx__TensorShapeProto *shape_of(ser_onnx *g, const ser_onnx_kind *kind)
 {
     Onnx__TensorShapeProto *shape = MESSAGE(g, Onnx__TensorShapeProto, ONNX__TENSOR_SHAPE_PROTO__INIT);
-    if (!shape || !(shape->dim = take(g, n_dims, sizeof *shape->dim)))
+    if (!shape || !(shape->dim = take(g, kind->n_dims, sizeof *shape->dim)))
         return NULL;
-    for (; shape->n_dim < n_dims; shape->n_dim++) {
+    for (; shape->n_dim < kind->n_dims; shape->n_dim++) {
         Onnx__TensorShapeProto__Dimension *d =
             MESSAGE(g, Onnx__TensorShapeProto__Dimension, ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT);
-        const char *text = dims[shape->n_dim];
+        const char *text = kind->dims[shape->n_dim];
         char *end;
         long number = strtol(text, &end, 10);
         if (!d)
@@ -127,7 +175,7 @@ static Onnx__TensorShapeProto *shape_of(ser_onnx *g, size_t n_dims, const char *
     return shape;
 }
 
-static Onnx__ValueInfoProto *describe(ser_onnx *g, const char *name, size_t n_dims, const char *const *dims)
+static Onnx__ValueInfoProto *describe(ser_onnx *g, const char *name, ser_onnx_kind kind)
 {
     Onnx__ValueInfoProto *v = MESSAGE(g, Onnx__ValueInfoProto, ONNX__VALUE_INFO_PROTO__INIT);
     Onnx__TypeProto *type = MESSAGE(g, Onnx__TypeProto, ONNX__TYPE_PROTO__INIT);
@@ -135,34 +183,44 @@ static Onnx__ValueInfoProto *describe(ser_onnx *g, const char *name, size_t n_di
     if (!v || !type || !t)
         return NULL;
     t->has_elem_type = true;
-    t->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
-    t->shape = shape_of(g, n_dims, dims);
+    t->elem_type = (int32_t)kind.type;
+    t->shape = shape_of(g, &kind);
     type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = t;
-    v->name = copy_text(g, name);
+    v->name = name ? copy_text(g, name) : new_name(g);
     v->type = type;
-    return v;
+    return g->failed ? NULL : v;
 }
 
-ser_onnx_value ser_onnx_input(ser_onnx *g, const char *name, size_t n_dims, const char *const *dims)
+ser_onnx_value ser_onnx_input(ser_onnx *g, const char *name, ser_onnx_kind kind)
 {
-    g->input[0] = describe(g, name, n_dims, dims);
-    g->graph.n_input = 1;
-    return g->failed ? "" : g->input[0]->name;
+    Onnx__ValueInfoProto *v = describe(g, name, kind);
+    Onnx__GraphProto *graph = g->failed ? NULL : current(g)->graph;
+    if (!v || graph->n_input == MAX_IN_OUT) {
+        g->failed = true;
+        return "";
+    }
+    graph->input[graph->n_input++] = v;
+    return v->name;
 }
 
 static Onnx__NodeProto *last_node(ser_onnx *g)
 {
-    return g->failed ? NULL : g->graph.node[g->graph.n_node - 1];
+    const Onnx__GraphProto *graph = g->failed ? NULL : current(g)->graph;
+    return graph && graph->n_node ? graph->node[graph->n_node - 1] : NULL;
 }
 
-void ser_onnx_output(ser_onnx *g, const char *name, ser_onnx_value of, size_t n_dims, const char *const *dims)
+void ser_onnx_output(ser_onnx *g, const char *name, ser_onnx_value of, ser_onnx_kind kind)
 {
+    Onnx__ValueInfoProto *v = describe(g, name, kind);
     SER_ONNX(g, "Identity", of);
-    g->output[0] = describe(g, name, n_dims, dims);
-    g->graph.n_output = 1;
-    if (last_node(g))
-        last_node(g)->output[0] = g->output[0]->name;
+    Onnx__GraphProto *graph = g->failed ? NULL : current(g)->graph;
+    if (!v || !graph || graph->n_output == MAX_IN_OUT) {
+        g->failed = true;
+        return;
+    }
+    graph->output[graph->n_output++] = v;
+    last_node(g)->output[0] = v->name;
 }
 
 void ser_onnx_metadata(ser_onnx *g, const char *key, const char *text)
@@ -178,38 +236,38 @@ void ser_onnx_metadata(ser_onnx *g, const char *key, const char *text)
 
 /* ---- nodes ---- */
 
-static char *new_name(ser_onnx *g)
-{
-    char name[32];
-    snprintf(name, sizeof name, "v%zu", g->n_values++);
-    return copy_text(g, name);
-}
-
-ser_onnx_value ser_onnx_node(ser_onnx *g, const char *op, const ser_onnx_value *inputs)
+static Onnx__NodeProto *add_node(ser_onnx *g, const char *op, const ser_onnx_value *inputs, size_t n_outputs)
 {
     size_t n = 0;
     while (inputs[n])
         n++;
     Onnx__NodeProto *node = MESSAGE(g, Onnx__NodeProto, ONNX__NODE_PROTO__INIT);
-    char **in = take(g, n, sizeof *in), **out = take(g, 1, sizeof *out);
+    char **in = take(g, n, sizeof *in), **out = take(g, n_outputs, sizeof *out);
     Onnx__AttributeProto **attributes = take(g, MAX_ATTRIBUTES, sizeof(Onnx__AttributeProto *));
-    if (g->failed ||
-        !ser_grow(&g->graph.node, &g->nodes_capacity, g->graph.n_node + 1, sizeof *g->graph.node)) {
+    body *b = g->failed ? NULL : current(g);
+    if (!b || !ser_grow(&b->graph->node, &b->nodes_capacity, b->graph->n_node + 1, sizeof *b->graph->node)) {
         g->failed = true;
-        return "";
+        return NULL;
     }
     for (size_t i = 0; i < n; i++)
         in[i] = copy_text(g, inputs[i]);
-    out[0] = new_name(g);
+    for (size_t i = 0; i < n_outputs; i++)
+        out[i] = new_name(g);
     node->op_type = copy_text(g, op);
     node->name = out[0];
     node->n_input = n;
     node->input = in;
-    node->n_output = 1;
+    node->n_output = n_outputs;
     node->output = out;
     node->attribute = attributes;
-    g->graph.node[g->graph.n_node++] = node;
-    return g->failed ? "" : out[0];
+    b->graph->node[b->graph->n_node++] = node;
+    return g->failed ? NULL : node;
+}
+
+ser_onnx_value ser_onnx_node(ser_onnx *g, const char *op, const ser_onnx_value *inputs)
+{
+    const Onnx__NodeProto *node = add_node(g, op, inputs, 1);
+    return node ? node->output[0] : "";
 }
 
 static Onnx__AttributeProto *attribute(ser_onnx *g, const char *name,
@@ -265,6 +323,30 @@ void ser_onnx_string(ser_onnx *g, const char *name, const char *s)
     a->s = (ProtobufCBinaryData){strlen(copy), (uint8_t *)copy};
 }
 
+/* ---- bodies ---- */
+
+void ser_onnx_begin(ser_onnx *g)
+{
+    push_body(g, "body");
+}
+
+void ser_onnx_end(ser_onnx *g, const char *op, const ser_onnx_value *inputs, size_t n_outputs,
+                  ser_onnx_value *outputs)
+{
+    for (size_t i = 0; i < n_outputs; i++)
+        outputs[i] = "";
+    if (g->failed)
+        return;
+    Onnx__GraphProto *graph = pop_body(g);
+    const Onnx__NodeProto *node = add_node(g, op, inputs, n_outputs);
+    Onnx__AttributeProto *a = attribute(g, "body", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH);
+    if (!node || !a)
+        return;
+    a->g = graph;
+    for (size_t i = 0; i < n_outputs; i++)
+        outputs[i] = node->output[i];
+}
+
 /* ---- constants ---- */
 
 static void *constant(ser_onnx *g, ser_onnx_value *value, int type, size_t size, size_t n_dims,
@@ -278,9 +360,10 @@ static void *constant(ser_onnx *g, ser_onnx_value *value, int type, size_t size,
     Onnx__TensorProto *t = MESSAGE(g, Onnx__TensorProto, ONNX__TENSOR_PROTO__INIT);
     int64_t *sizes = take(g, n_dims, sizeof *sizes);
     void *data = fits ? take(g, n, size) : NULL;
-    if (!t || !sizes || !data ||
-        !ser_grow(&g->graph.initializer, &g->constants_capacity, g->graph.n_initializer + 1,
-                  sizeof *g->graph.initializer)) {
+    Onnx__GraphProto *graph = g->failed ? NULL : current(g)->graph;
+    if (!t || !sizes || !data || !graph ||
+        !ser_grow(&graph->initializer, &current(g)->constants_capacity, graph->n_initializer + 1,
+                  sizeof *graph->initializer)) {
         g->failed = true;
         return NULL;
     }
@@ -293,7 +376,7 @@ static void *constant(ser_onnx *g, ser_onnx_value *value, int type, size_t size,
     t->data_type = type;
     t->has_raw_data = true; /* little-endian */
     t->raw_data = (ProtobufCBinaryData){n * size, data};
-    g->graph.initializer[g->graph.n_initializer++] = t;
+    graph->initializer[graph->n_initializer++] = t;
     if (!g->failed)
         *value = t->name;
     return g->failed ? NULL : data;
@@ -301,7 +384,7 @@ static void *constant(ser_onnx *g, ser_onnx_value *value, int type, size_t size,
 
 float *ser_onnx_floats(ser_onnx *g, ser_onnx_value *value, size_t n_dims, const size_t *dims)
 {
-    return constant(g, value, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof(float), n_dims, dims);
+    return constant(g, value, SER_ONNX_FLOAT, sizeof(float), n_dims, dims);
 }
 
 ser_onnx_value ser_onnx_scalar(ser_onnx *g, float x)
@@ -316,10 +399,15 @@ ser_onnx_value ser_onnx_scalar(ser_onnx *g, float x)
 ser_onnx_value ser_onnx_i64(ser_onnx *g, size_t n, const int64_t *x)
 {
     ser_onnx_value value;
-    int64_t *to = constant(g, &value, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, sizeof *to, 1, &n);
+    int64_t *to = constant(g, &value, SER_ONNX_INT64, sizeof *to, 1, &n);
     if (to)
         memcpy(to, x, n * sizeof *to);
     return value;
+}
+
+ser_onnx_value ser_onnx_integer(ser_onnx *g, int64_t i)
+{
+    return ser_onnx_i64(g, 1, &i);
 }
 
 ser_onnx_value ser_onnx_slice(ser_onnx *g, ser_onnx_value x, ser_onnx_value from, ser_onnx_value to,
@@ -336,28 +424,7 @@ ser_onnx_value ser_onnx_length(ser_onnx *g, ser_onnx_value x, int64_t axis)
 
 /* ---- the file ---- */
 
-typedef struct file_buffer {
-    ProtobufCBuffer base;
-    FILE *file;
-} file_buffer;
-
-static void append(ProtobufCBuffer *buffer, size_t n, const uint8_t *bytes)
+ser_status ser_onnx_write(ser_onnx *g, const char *path, size_t max_bytes, ser_error *err)
 {
-    fwrite(bytes, 1, n, ((file_buffer *)buffer)->file); /* commit sees whether it worked */
-}
-
-ser_status ser_onnx_write(ser_onnx *g, const char *path, ser_error *err)
-{
-    ser_output out;
-    if (g->failed)
-        return ser_fail_nomem(err);
-    if (protobuf_c_message_get_packed_size(&g->model.base) > INT32_MAX)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "the model is larger than the 2 GB that an ONNX file can hold");
-    ser_status st = ser_output_open(&out, path, err);
-    if (st != SER_OK)
-        return st;
-    file_buffer buffer = {{append}, out.file};
-    protobuf_c_message_pack_to_buffer(&g->model.base, &buffer.base);
-    return ser_output_commit(&out, err);
+    return g->failed ? ser_fail_nomem(err) : ser_onnx_write_file(&g->model, path, max_bytes, err);
 }

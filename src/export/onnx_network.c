@@ -8,11 +8,6 @@
 
 /* ---- fewer frames: model/condense.c ---- */
 
-static ser_onnx_value integer(ser_onnx *g, int64_t i)
-{
-    return ser_onnx_i64(g, 1, &i);
-}
-
 /* Without what is silent before and after, but for a few frames. */
 static ser_onnx_value trim(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active)
 {
@@ -23,8 +18,8 @@ static ser_onnx_value trim(ser_onnx *g, ser_onnx_value frames, ser_onnx_value ac
     ser_onnx_int(g, "keepdims", 0);
     last = SER_ONNX(g, "ReduceMax", places);
     ser_onnx_int(g, "keepdims", 0);
-    from = SER_ONNX(g, "Max", SER_ONNX(g, "Sub", first, integer(g, MARGIN)), integer(g, 0));
-    to = SER_ONNX(g, "Add", last, integer(g, MARGIN + 1)); /* may be beyond the end, which is fine */
+    from = SER_ONNX(g, "Max", SER_ONNX(g, "Sub", first, ser_onnx_integer(g, MARGIN)), ser_onnx_integer(g, 0));
+    to = SER_ONNX(g, "Add", last, ser_onnx_integer(g, MARGIN + 1)); /* may be beyond the end, which is fine */
     return ser_onnx_slice(g, frames, from, to, time);
 }
 
@@ -32,14 +27,14 @@ static ser_onnx_value trim(ser_onnx *g, ser_onnx_value frames, ser_onnx_value ac
 static ser_onnx_value sum_neighbours(ser_onnx *g, ser_onnx_value x, int64_t n)
 {
     const int64_t pads[] = {0, 0, 0, 0, n - 1, 0}, time = 1, groups = 2;
-    ser_onnx_value n_groups = SER_ONNX(g, "Add", ser_onnx_length(g, x, 1), integer(g, n - 1));
-    n_groups = SER_ONNX(g, "Div", n_groups, integer(g, n));
-    ser_onnx_value n_all = SER_ONNX(g, "Mul", n_groups, integer(g, n));
-    ser_onnx_value shape =
-        SER_ONNX(g, "Concat", integer(g, 1), n_groups, integer(g, n), ser_onnx_length(g, x, 2));
+    ser_onnx_value n_groups = SER_ONNX(g, "Add", ser_onnx_length(g, x, 1), ser_onnx_integer(g, n - 1));
+    n_groups = SER_ONNX(g, "Div", n_groups, ser_onnx_integer(g, n));
+    ser_onnx_value n_all = SER_ONNX(g, "Mul", n_groups, ser_onnx_integer(g, n));
+    ser_onnx_value shape = SER_ONNX(g, "Concat", ser_onnx_integer(g, 1), n_groups, ser_onnx_integer(g, n),
+                                    ser_onnx_length(g, x, 2));
     ser_onnx_int(g, "axis", 0);
     x = SER_ONNX(g, "Pad", x, ser_onnx_i64(g, 6, pads));
-    x = ser_onnx_slice(g, x, integer(g, 0), n_all, time);
+    x = ser_onnx_slice(g, x, ser_onnx_integer(g, 0), n_all, time);
     x = SER_ONNX(g, "Reshape", x, shape);
     x = SER_ONNX(g, "ReduceSum", x, ser_onnx_i64(g, 1, &groups));
     ser_onnx_int(g, "keepdims", 0);
@@ -53,7 +48,8 @@ static ser_onnx_value condense(ser_onnx *g, ser_onnx_value frames, ser_onnx_valu
         frames = trim(g, frames, active);
     if (c->n_averaged < 2)
         return frames;
-    ser_onnx_value shape = SER_ONNX(g, "Concat", integer(g, 1), ser_onnx_length(g, frames, 1), integer(g, 1));
+    ser_onnx_value shape =
+        SER_ONNX(g, "Concat", ser_onnx_integer(g, 1), ser_onnx_length(g, frames, 1), ser_onnx_integer(g, 1));
     ser_onnx_int(g, "axis", 0);
     ser_onnx_value ones = SER_ONNX(g, "Expand", ser_onnx_scalar(g, 1), shape);
     return SER_ONNX(g, "Div", sum_neighbours(g, frames, (int64_t)c->n_averaged),
@@ -161,8 +157,8 @@ static ser_onnx_value score(ser_onnx *g, ser_onnx_value frames, const ser_timnet
         ser_export_place_blocks(scale_to, l, m, m->scale, 1);
     }
     frames = SER_ONNX(g, "Mul", SER_ONNX(g, "Sub", frames, mean), scale);
-    backwards = SER_ONNX(g, "Slice", frames, integer(g, -1), integer(g, INT32_MIN), ser_onnx_i64(g, 1, &time),
-                         integer(g, -1));
+    backwards = SER_ONNX(g, "Slice", frames, ser_onnx_integer(g, -1), ser_onnx_integer(g, INT32_MIN),
+                         ser_onnx_i64(g, 1, &time), ser_onnx_integer(g, -1));
     x = run_stream(g, frames, m, l, 0);
     x = SER_ONNX(g, "Add", x, run_stream(g, backwards, m, l, 1));
     x = SER_ONNX(g, "Squeeze", x, ser_onnx_i64(g, 1, &last));

@@ -9,7 +9,7 @@
 /* Sums of x (1, 1, samples) over the stretch of each frame: its hop and half a hop before. */
 static ser_onnx_value sum_stretches(ser_onnx *g, ser_onnx_value x, int64_t hop)
 {
-    const int64_t pads[] = {hop / 2, hop + hop / 2};
+    const int64_t pads[] = {hop / 2, 0};
     const size_t n = (size_t)(hop + hop / 2);
     ser_onnx_value ones;
     float *w = ser_onnx_floats(g, &ones, 3, (const size_t[]){1, 1, n});
@@ -21,18 +21,31 @@ static ser_onnx_value sum_stretches(ser_onnx *g, ser_onnx_value x, int64_t hop)
     return x;
 }
 
+/* x (1, 1, samples) with zeros behind it, so that all frames have their stretch. */
+static ser_onnx_value extend(ser_onnx *g, ser_onnx_value x, ser_onnx_value n_frames, int64_t hop)
+{
+    ser_onnx_value n = SER_ONNX(g, "Mul", n_frames, ser_onnx_integer(g, hop));
+    n = SER_ONNX(g, "Sub", SER_ONNX(g, "Add", n, ser_onnx_integer(g, hop)), ser_onnx_length(g, x, 2));
+    n = SER_ONNX(g, "Max", n, ser_onnx_integer(g, 0));
+    n = SER_ONNX(g, "Concat", ser_onnx_i64(g, 5, (const int64_t[]){0, 0, 0, 0, 0}), n);
+    ser_onnx_int(g, "axis", 0);
+    return SER_ONNX(g, "Pad", x, n);
+}
+
 ser_onnx_value ser_onnx_active(ser_onnx *g, ser_onnx_value waveform, ser_onnx_value n_frames, int hop_samples)
 {
-    const int64_t one = 1, zero = 0, order[] = {0, 2, 1};
+    const int64_t one = 1, order[] = {0, 2, 1};
     ser_onnx_value x = SER_ONNX(g, "Unsqueeze", waveform, ser_onnx_i64(g, 1, &one));
     ser_onnx_value there = SER_ONNX(g, "Expand", ser_onnx_scalar(g, 1), SER_ONNX(g, "Shape", x));
-    ser_onnx_value sums = sum_stretches(g, SER_ONNX(g, "Mul", x, x), hop_samples);
-    ser_onnx_value level = SER_ONNX(g, "Div", sums, sum_stretches(g, there, hop_samples));
-    level = ser_onnx_slice(g, level, ser_onnx_i64(g, 1, &zero), n_frames, 2);
+    ser_onnx_value sums =
+        sum_stretches(g, extend(g, SER_ONNX(g, "Mul", x, x), n_frames, hop_samples), hop_samples);
+    ser_onnx_value counts = sum_stretches(g, extend(g, there, n_frames, hop_samples), hop_samples);
+    ser_onnx_value level = SER_ONNX(g, "Div", sums, SER_ONNX(g, "Max", counts, ser_onnx_scalar(g, 1)));
+    level = ser_onnx_slice(g, level, ser_onnx_integer(g, 0), n_frames, 2);
     ser_onnx_value least =
         SER_ONNX(g, "Mul", SER_ONNX(g, "ReduceMax", level), ser_onnx_scalar(g, 3.1623e-4f));
     ser_onnx_value active = SER_ONNX(g, "Cast", SER_ONNX(g, "GreaterOrEqual", level, least));
-    ser_onnx_int(g, "to", 1 /* float */);
+    ser_onnx_int(g, "to", SER_ONNX_FLOAT);
     active = SER_ONNX(g, "Transpose", active);
     ser_onnx_ints(g, "perm", 3, order);
     return active;

@@ -30,11 +30,9 @@ void ser_gliding_start(ser_gliding *m)
         m->log_mel_max = 0;
 }
 
-/* Samples from one window to the next: a whole number of hops. */
-static size_t advance_of(const ser_gliding *m)
+static size_t hop_of(const ser_gliding *m)
 {
-    size_t hop = (size_t)ser_extractor_spec(m->extractor)->hop_samples;
-    return (SER_GLIDING_SAMPLES - m->overlap_samples) / hop * hop;
+    return (size_t)ser_extractor_spec(m->extractor)->hop_samples;
 }
 
 static ser_status measure(ser_gliding *m, size_t n_samples, ser_error *err)
@@ -56,8 +54,8 @@ static ser_status hear_window(ser_gliding *m, size_t n_samples, bool last, ser_e
     if (st != SER_OK || !m->receive)
         return st;
     st = ser_extract_window(e, m->work, m->pcm, n_samples, m->log_mel_max, &all, err);
-    size_t hop = (size_t)ser_extractor_spec(e)->hop_samples, advance = advance_of(m) / hop;
-    size_t margin = (SER_GLIDING_SAMPLES / hop - advance) / 2; /* frames: half the overlap */
+    size_t advance = ser_gliding_advance(m->overlap_samples, hop_of(m));
+    size_t margin = ser_gliding_margin(m->overlap_samples, hop_of(m));
     size_t from = m->first ? 0 : margin, to = last ? all.n : advance + margin;
     m->first = false;
     if (st != SER_OK || from >= to)
@@ -78,8 +76,9 @@ ser_status ser_gliding_push(ser_gliding *m, const float *pcm, size_t n, ser_erro
         ser_status st = hear_window(m, SER_GLIDING_SAMPLES, false, err);
         if (st != SER_OK)
             return st;
-        m->n_have -= advance_of(m);
-        memmove(m->pcm, m->pcm + advance_of(m), m->n_have * sizeof *m->pcm);
+        size_t n_gone = ser_gliding_advance(m->overlap_samples, hop_of(m)) * hop_of(m);
+        m->n_have -= n_gone;
+        memmove(m->pcm, m->pcm + n_gone, m->n_have * sizeof *m->pcm);
     }
     return SER_OK;
 }

@@ -9,6 +9,17 @@
 
 enum { SER_GLIDING_SAMPLES = 3 * SER_SAMPLE_RATE_HZ };
 
+/* Frames from one window to the next, and those at a window's beginning that are kept from the one before. */
+static inline size_t ser_gliding_advance(size_t overlap_samples, size_t hop_samples)
+{
+    return (SER_GLIDING_SAMPLES - overlap_samples) / hop_samples;
+}
+
+static inline size_t ser_gliding_margin(size_t overlap_samples, size_t hop_samples)
+{
+    return (SER_GLIDING_SAMPLES / hop_samples - ser_gliding_advance(overlap_samples, hop_samples)) / 2;
+}
+
 typedef struct ser_gliding {
     const ser_extractor *extractor; /* borrowed, as all below */
     ser_extractor_work *work;

@@ -7,15 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    UTTERANCE_SAMPLES = 10 * SER_SAMPLE_RATE_HZ, /* the longest recording to be judged as one utterance */
-    OVERLAP_SAMPLES = 2 * SER_SAMPLE_RATE_HZ,    /* of the windows of a conversation */
-    BLOCK_SAMPLES = SER_SAMPLE_RATE_HZ           /* as often as somebody is told how far it is */
-};
-
-/* A cell with less than this of utterances in it is a pause. They have margins of 0.1 s, and every one has
- * more in one cell at least. */
-static const double voice_in_cell_s = 0.2;
+enum { BLOCK_SAMPLES = SER_SAMPLE_RATE_HZ }; /* as often as somebody is told how far it is */
 
 typedef struct listening {
     ser_judge *judge;
@@ -23,7 +15,7 @@ typedef struct listening {
     const ser_pcm_source *from;
     double total_s;
     ser_hearing hearing;
-    float *opening; /* (UTTERANCE_SAMPLES + 1): what was read to see how long the recording is */
+    float *opening; /* (SER_LISTEN_UTTERANCE + 1): what was read to see how long the recording is */
     size_t n_opening, opening_at;
     float *block;          /* (BLOCK_SAMPLES) */
     bool begun, rewound;   /* the first time through, hearing is told of everything */
@@ -62,29 +54,35 @@ static void start_hearing_voices(listening *l)
     ser_voice_detector_start(l->judge->detector, NULL, &listener);
 }
 
-/* Seconds of utterances from start_s to end_s; these do not decrease from call to call. */
-static double voice_between(listening *l, double start_s, double end_s)
+/* Samples of utterances from sample start to end; these do not decrease from call to call. */
+static uint64_t voice_between(listening *l, uint64_t start, uint64_t end)
 {
     const ser_voice_spans *heard = ser_voice_detector_spans(l->judge->detector);
-    double sum_s = 0;
+    uint64_t sum = 0;
     for (size_t i = l->span_at; i < l->n_spans; i++) {
-        uint64_t end = l->spans[i].end ? l->spans[i].end : ser_voice_spans_settled(heard);
-        double from_s = (double)l->spans[i].start / SER_SAMPLE_RATE_HZ;
-        double to_s = (double)end / SER_SAMPLE_RATE_HZ;
-        if (to_s <= start_s)
+        uint64_t from = l->spans[i].start;
+        uint64_t to = l->spans[i].end ? l->spans[i].end : ser_voice_spans_settled(heard);
+        if (to <= start)
             l->span_at = l->spans[i].end ? i + 1 : i;
-        if (from_s >= end_s)
+        if (from >= end)
             break;
-        sum_s += fmax(0, fmin(to_s, end_s) - fmax(from_s, start_s));
+        from = from > start ? from : start;
+        to = to < end ? to : end;
+        sum += to > from ? to - from : 0;
     }
-    return sum_s;
+    return sum;
+}
+
+static uint64_t sample_at(double s)
+{
+    return (uint64_t)llround(s * SER_SAMPLE_RATE_HZ);
 }
 
 /* ---- the sound, heard once or several times ---- */
 
 static bool is_long(const listening *l)
 {
-    return l->n_opening > UTTERANCE_SAMPLES;
+    return l->n_opening > SER_LISTEN_UTTERANCE;
 }
 
 static ser_status tell(const listening *l, ser_error *err)
@@ -113,7 +111,7 @@ static ser_status read_opening(listening *l, ser_error *err)
 {
     ser_status st = SER_OK;
     for (size_t n_read = BLOCK_SAMPLES, n; st == SER_OK && n_read == BLOCK_SAMPLES && !is_long(l);) {
-        n = UTTERANCE_SAMPLES + 1 - l->n_opening;
+        n = SER_LISTEN_UTTERANCE + 1 - l->n_opening;
         n = n < BLOCK_SAMPLES ? n : BLOCK_SAMPLES;
         st = read_new(l, l->opening + l->n_opening, n, &n_read, err);
         l->n_opening += n_read;
@@ -278,7 +276,7 @@ static ser_status judge_cell(void *context, const ser_stretch *stretch, ser_erro
     listening *l = context;
     float scores[SER_MAX_LABELS];
     int label = -1;
-    if (voice_between(l, stretch->start_s, stretch->end_s) < voice_in_cell_s ||
+    if (voice_between(l, sample_at(stretch->start_s), sample_at(stretch->end_s)) < SER_LISTEN_VOICE_IN_CELL ||
         !stretch->pooled->active.n_frames)
         return SER_OK;
     ser_status st = ser_judge_voice(l->judge, stretch, scores, &label, err);
@@ -302,7 +300,7 @@ static ser_status follow(listening *l, ser_error *err)
         &cells, ser_extractor_dims(j->extractor), ser_extractor_frames_per_s(j->extractor),
         j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge_cell, l, err);
     if (st == SER_OK)
-        st = ser_gliding_init(&windows, j->extractor, j->work, OVERLAP_SAMPLES, NULL, &cells, err);
+        st = ser_gliding_init(&windows, j->extractor, j->work, SER_LISTEN_OVERLAP, NULL, &cells, err);
     /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
     if (st == SER_OK && ser_extractor_has_log_mel(j->extractor))
         st = push_all(l, &windows, err);
@@ -405,7 +403,7 @@ ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_pred
                    .options = options,
                    .from = source,
                    .total_s = total_s,
-                   .opening = ser_alloc(UTTERANCE_SAMPLES + 1, sizeof *l.opening),
+                   .opening = ser_alloc(SER_LISTEN_UTTERANCE + 1, sizeof *l.opening),
                    .block = ser_alloc(BLOCK_SAMPLES, sizeof *l.block)};
     ser_result result = {.label = -1};
     start_hearing_voices(&l);

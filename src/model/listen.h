@@ -5,6 +5,15 @@
 
 #include "model/judge.h"
 
+/* Samples. */
+enum {
+    SER_LISTEN_UTTERANCE = 10 * SER_SAMPLE_RATE_HZ, /* the longest recording to be judged as one utterance */
+    SER_LISTEN_OVERLAP = 2 * SER_SAMPLE_RATE_HZ,    /* of the windows of a conversation */
+    /* A cell with less than this of utterances in it is a pause. They have margins of 0.1 s, and every one
+     * has more in one cell at least. */
+    SER_LISTEN_VOICE_IN_CELL = SER_SAMPLE_RATE_HZ / 5
+};
+
 /* r, which is empty before, receives everything but the warning; it stays empty after a failure. total_s: how
  * long the recording says it is, 0: not known. A voice that is followed is joined by the recording, once, and
  * only where it is answered for. */

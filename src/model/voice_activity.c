@@ -5,16 +5,14 @@
 #include <string.h>
 
 /* Chosen on EMO-DB, RAVDESS and CREMA-D, as they are, in noise, quiet, and through a telephone:
- * docs/voice-activity.md. Levels are root mean squares of a window, as parts of full scale. */
-static const double silence_level = 1.78e-4; /* -75 dB, as hearing.c has it */
-static const double target_level = 0.2;      /* -14 dB */
-static const double most_gain = 10;
-static const double first_level = 0.0316; /* -30 dB, until more is known */
-static const double release = 0.9781;     /* per window: 6 dB per second */
-/* The same beyond full scale: a single sample that no microphone wrote makes the detector deaf for a second.
- */
-static const double fast_release = 0.8017; /* 60 dB per second */
-static const float largest_sample = 32768;
+ * docs/voice-activity.md. */
+const ser_voice_levels ser_voice_level = {.silence = 1.78e-4, /* -75 dB, as hearing.c has it */
+                                          .target = 0.2,      /* -14 dB */
+                                          .most_gain = 10,
+                                          .first = 0.0316,        /* -30 dB */
+                                          .release = 0.9781,      /* 6 dB per second */
+                                          .fast_release = 0.8017, /* 60 dB per second */
+                                          .largest_sample = 32768};
 
 struct ser_voice_detector {
     const ser_voice_network *network;
@@ -52,7 +50,7 @@ void ser_voice_detector_start(ser_voice_detector *d, const ser_voice_settings *s
     ser_voice_default_settings(&defaults);
     memset(d->pcm, 0, sizeof d->pcm);
     d->memory = (ser_voice_memory){0};
-    d->level = first_level;
+    d->level = ser_voice_level.first;
     d->n_pcm = 0;
     d->n_samples = 0;
     d->listener = listener ? *listener : (ser_voice_listener){0};
@@ -71,8 +69,9 @@ static double level_of(const float *pcm)
 /* The window, at the level that the network hears best. */
 static void scale_window(ser_voice_detector *d, float *window, const float *pcm, double level)
 {
-    d->level = fmax(d->level * (d->level > 1 ? fast_release : release), level);
-    float gain = (float)fmin(target_level / fmax(d->level, 1e-9), most_gain);
+    d->level =
+        fmax(d->level * (d->level > 1 ? ser_voice_level.fast_release : ser_voice_level.release), level);
+    float gain = (float)fmin(ser_voice_level.target / fmax(d->level, 1e-9), ser_voice_level.most_gain);
     for (size_t i = 0; i < SER_VOICE_READ; i++)
         window[i] = gain * pcm[i];
 }
@@ -114,19 +113,20 @@ static ser_status run_windows(ser_voice_detector *d, ser_error *err)
     d->n_pcm -= n_gone;
     memmove(d->pcm, d->pcm + n_gone, (SER_VOICE_CONTEXT + d->n_pcm) * sizeof *d->pcm);
     for (size_t b = 0; b < n && st == SER_OK; b++)
-        st = hear_window(d, levels[b] < silence_level ? 0 : probabilities[b], err);
+        st = hear_window(d, levels[b] < ser_voice_level.silence ? 0 : probabilities[b], err);
     return st;
 }
 
 ser_status ser_voice_detector_push(ser_voice_detector *d, const float *pcm, size_t n, ser_error *err)
 {
+    const float largest = ser_voice_level.largest_sample;
     ser_status st = SER_OK;
     d->n_samples += n;
     while (st == SER_OK && n) {
         size_t n_free = SER_VOICE_BATCH * SER_VOICE_WINDOW - d->n_pcm, n_now = n < n_free ? n : n_free;
         float *to = d->pcm + SER_VOICE_CONTEXT + d->n_pcm;
         for (size_t i = 0; i < n_now; i++)
-            to[i] = isnan(pcm[i]) ? 0 : fminf(fmaxf(pcm[i], -largest_sample), largest_sample);
+            to[i] = isnan(pcm[i]) ? 0 : fminf(fmaxf(pcm[i], -largest), largest);
         d->n_pcm += n_now;
         pcm += n_now;
         n -= n_now;

@@ -28,6 +28,20 @@
 #include "model/voice_network.h"
 #include "model/voice_spans.h"
 
+/* Root mean squares of a window, as parts of full scale. A window goes to the network as loud as target,
+ * raised by at most most_gain, measured by the loudest window so far, which fades by release with every
+ * window. */
+typedef struct ser_voice_levels {
+    double silence, target, most_gain;
+    double first; /* of the loudest, until more is known */
+    double release;
+    double fast_release; /* beyond full scale: a single sample that no microphone wrote makes the detector
+                            deaf for a second */
+    float largest_sample;
+} ser_voice_levels;
+
+extern const ser_voice_levels ser_voice_level;
+
 /* Who hears what is found; each function may be NULL. A failure is passed on by push and finish; after it a
  * detector can only be started again or freed. */
 typedef struct ser_voice_listener {

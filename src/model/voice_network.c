@@ -110,6 +110,12 @@ static ser_status read_network(ser_voice_network *n, const ser_safetensors *file
     return st == SER_OK ? read_tensor(&n->output_bias, file, "final_conv.bias", 1, err) : st;
 }
 
+ser_status ser_voice_weights_open(ser_safetensors **out, ser_error *err)
+{
+    return ser_safetensors_open_memory(out, ser_voice_weights_start,
+                                       (size_t)(ser_voice_weights_end - ser_voice_weights_start), err);
+}
+
 ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)
 {
     ser_safetensors *file = NULL;
@@ -117,8 +123,7 @@ ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)
     if (!n)
         return ser_fail_nomem(err);
     n->products = ser_voice_products_get();
-    ser_status st = ser_safetensors_open_memory(
-        &file, ser_voice_weights_start, (size_t)(ser_voice_weights_end - ser_voice_weights_start), err);
+    ser_status st = ser_voice_weights_open(&file, err);
     if (st == SER_OK)
         st = read_network(n, file, err);
     ser_safetensors_close(&file);

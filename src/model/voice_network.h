@@ -6,7 +6,7 @@
 #ifndef SER_MODEL_VOICE_NETWORK_H
 #define SER_MODEL_VOICE_NETWORK_H
 
-#include "base/status.h"
+#include "io/safetensors.h"
 #include <stddef.h>
 
 enum {
@@ -30,6 +30,8 @@ typedef struct ser_voice_network ser_voice_network;
 
 ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err);
 void ser_voice_network_free(ser_voice_network **n);
+/* The weights as they lie in the program, by their authors' names; shapes in voice_network.c. */
+ser_status ser_voice_weights_open(ser_safetensors **out, ser_error *err);
 
 /* What it remembers of a sound; zeroed: nothing. */
 typedef struct ser_voice_memory {

@@ -21,6 +21,17 @@ typedef struct ser_voice_settings {
 
 void ser_voice_default_settings(ser_voice_settings *s);
 
+/* All rules, in whole windows and samples: for who follows them in another form. */
+typedef struct ser_voice_rules {
+    float begins, stays;
+    uint64_t min_speech, pause; /* windows */
+    uint64_t gap;               /* windows without a voice that end what has not lasted long enough yet */
+    uint64_t longest_doubt;     /* windows that speech may have lasted before it is certain */
+    uint64_t margin;            /* samples */
+} ser_voice_rules;
+
+ser_voice_rules ser_voice_rules_of(const ser_voice_settings *s);
+
 /* A stretch that is or may become an utterance, in windows. */
 typedef struct ser_voice_stretch {
     uint64_t first, last; /* windows that are no pause */
@@ -29,7 +40,7 @@ typedef struct ser_voice_stretch {
 } ser_voice_stretch;
 
 typedef struct ser_voice_spans {
-    ser_voice_settings settings;
+    ser_voice_rules rules;
     uint64_t n_windows;
     ser_voice_stretch now, longest; /* n_voiced 0: none; longest: of those that were too short */
     bool speaking;                  /* now is an utterance */

@@ -11,24 +11,28 @@
 #include "test.h"
 #include "voice.h"
 
-enum { N_LABELS = 3, N_SAMPLES = 4 * SER_SAMPLE_RATE_HZ + 57, N_LONGEST = 10 * SER_SAMPLE_RATE_HZ };
+enum { N_LABELS = 3, N_LONGEST = 34 * SER_SAMPLE_RATE_HZ };
 
-static const size_t n_samples[] = {N_SAMPLES, SER_SAMPLE_RATE_HZ / 2, N_LONGEST};
-enum { N_RECORDINGS = sizeof n_samples / sizeof *n_samples };
+/* Utterances, of 10 s at most; then conversations, of which the last holds pauses. */
+static const size_t n_samples[] = {4 * SER_SAMPLE_RATE_HZ + 57,  SER_SAMPLE_RATE_HZ / 2,
+                                   10 * SER_SAMPLE_RATE_HZ,      10 * SER_SAMPLE_RATE_HZ + 1,
+                                   13 * SER_SAMPLE_RATE_HZ + 31, 34 * SER_SAMPLE_RATE_HZ};
+enum { N_UTTERANCES = 3, N_RECORDINGS = sizeof n_samples / sizeof *n_samples };
 
 static float pcm[N_LONGEST];
 
 /* ---- models ---- */
 
-static inline void init_head(ser_linear *l, size_t dims)
+/* mean, scale: of the features, about. */
+static inline void init_head(ser_linear *l, size_t dims, float mean, float scale)
 {
     ser_error err = {0};
     ser_random r;
     ser_random_init(&r, 5);
     CHECK_OK(ser_linear_init(l, SER_N_STATISTICS * dims, N_LABELS, &err), &err);
     for (size_t i = 0; i < l->n_in; i++) {
-        l->mean[i] = (float)(-20 + ser_random_normal(&r));
-        l->scale[i] = 0.01f;
+        l->mean[i] = mean + (float)ser_random_normal(&r);
+        l->scale[i] = scale;
     }
     for (size_t i = 0; i < l->n_in * N_LABELS; i++)
         l->w[i] = (float)ser_random_normal(&r);
@@ -63,6 +67,8 @@ static inline void init_network(ser_timnet_member *m, uint64_t seed, size_t n_in
 
 typedef struct wanted {
     const char *name, *features;
+    const char *encoder; /* a folder of golden/encoder, all of whose states are read; NULL: none */
+    int pad_s;
     size_t dims;
     bool linear;
     ser_nonlinearity activations[2];
@@ -71,6 +77,26 @@ typedef struct wanted {
     uint64_t blocks; /* of the second network, the first of them LOGMEL */
 } wanted;
 
+static inline const char *checkpoint(const wanted *w)
+{
+    static char folder[1024];
+    snprintf(folder, sizeof folder, "%s/golden/encoder/%s", getenv("SER_TEST_DIR"), w->encoder);
+    return folder;
+}
+
+/* What the model says of the encoder that it needs. */
+static inline void name_encoder(ser_model_data *m, const wanted *w)
+{
+    ser_error err = {0};
+    ser_encoders e;
+    const char *folder = checkpoint(w);
+    CHECK_OK(ser_feature_spec_set_layers(&m->spec, "1,0,2", &err), &err);
+    m->spec.pad_s = w->pad_s;
+    CHECK_OK(ser_encoders_open(&e, &m->spec, &folder, 1, SER_ENGINE_REF, SER_PRECISION_FP32, &err), &err);
+    CHECK_OK(ser_encoders_sha256(&e, m->encoder_sha256, &err), &err);
+    ser_encoders_close(&e);
+}
+
 static inline void write_model(const wanted *w, const char *path)
 {
     /* One of them is no word that C could take as it is. */
@@ -78,12 +104,14 @@ static inline void write_model(const wanted *w, const char *path)
     ser_error err = {0};
     ser_model_data m = {.n_labels = N_LABELS};
     CHECK_OK(ser_feature_spec_parse(&m.spec, w->features, &err), &err);
+    if (w->encoder)
+        name_encoder(&m, w);
     m.labels = ser_alloc(N_LABELS, sizeof *m.labels);
     for (size_t i = 0; i < N_LABELS; i++)
         m.labels[i] = ser_strdup(labels[i]);
     m.provenance = ser_strdup("{\"corpus\": \"none */\"}");
     if (w->linear)
-        init_head(&m.plain, w->dims);
+        init_head(&m.plain, w->dims, w->encoder ? 0 : -20, 0.01f);
     m.networks = ser_alloc(w->n_networks, sizeof *m.networks);
     for (; m.n_networks < w->n_networks; m.n_networks++) {
         ser_timnet_member *n = &m.networks[m.n_networks];
@@ -98,8 +126,17 @@ static inline void write_model(const wanted *w, const char *path)
 
 /* ---- ser_predict's answers, in the form of vectors.bin ---- */
 
-/* model: a file, or NULL: the model built into the library. */
-static inline void write_vectors(const char *model_path, const char *path)
+static inline void make_recording(size_t i)
+{
+    make_voice(pcm, n_samples[i], 120 + 40 * (double)i);
+    if (i + 1 == N_RECORDINGS)
+        for (size_t second = 5; second < 30; second += 7)
+            memset(pcm + second * SER_SAMPLE_RATE_HZ, 0, 3 * SER_SAMPLE_RATE_HZ * sizeof *pcm);
+}
+
+/* Of the first n recordings. model: a file, or NULL: the model built into the library. encoder: or NULL. */
+static inline void write_vectors(const char *model_path, const char *encoder, size_t n_recordings,
+                                 const char *path)
 {
     ser_error err = {0};
     ser_model *model = NULL;
@@ -108,13 +145,15 @@ static inline void write_vectors(const char *model_path, const char *path)
     FILE *f = fopen(path, "wb");
     ser_default_settings(&settings);
     settings.precision = SER_PRECISION_FP32;
+    settings.encoders = &encoder;
+    settings.n_encoders = encoder != NULL;
     CHECK_OK(ser_model_open(&model, model_path, &settings, &err), &err);
     size_t n_labels = ser_model_n_labels(model);
     CHECK_OK(ser_session_new(&session, model, NULL, &err), &err);
-    for (size_t i = 0; i < N_RECORDINGS; i++) {
+    for (size_t i = 0; i < n_recordings; i++) {
         ser_result r = {0};
         float n = (float)n_samples[i];
-        make_voice(pcm, n_samples[i], 120 + 40 * (double)i);
+        make_recording(i);
         CHECK_OK(ser_predict(session, pcm, n_samples[i], NULL, &r, &err), &err);
         CHECK(r.label >= 0 && r.confidence < 0.9999f);
         CHECK(fwrite(&n, sizeof n, 1, f) == 1 && fwrite(pcm, sizeof *pcm, n_samples[i], f) == n_samples[i] &&

@@ -20,7 +20,7 @@ static void test_model(const wanted *w)
     write_model(w, scratch(w->name));
     CHECK_OK(ser_export_c99(scratch(w->name), scratch(folder), &err), &err);
     CHECK(scratch_count(folder) == 6);
-    write_vectors(scratch(w->name), scratch(vectors));
+    write_vectors(scratch(w->name), NULL, N_UTTERANCES, scratch(vectors));
     snprintf(model, sizeof model, "%s/emotion.c", folder);
     CHECK(shell("cc -std=c99 -pedantic -Wall -Wextra -Werror -O2 -DEMOTION_CHECK -o %s %s -lm%s",
                 scratch("check"), scratch(model), "") == 0);
