@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/sniff.h"
 
+#include <errno.h>
 #include <math.h>
 #include <mpg123.h>
 #include <sndfile.h>
@@ -92,6 +93,12 @@ static void find_scale(ser_decoder *d, int format)
     d->peak = peak;
 }
 
+/* Neither library tells in all cases that memory ran out; malloc does. */
+static ser_status fail_opening(ser_error *err)
+{
+    return errno == ENOMEM ? ser_fail_nomem(err) : fail_damaged(err);
+}
+
 static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
 {
     SF_VIRTUAL_IO io = {.get_filelen = file_length, .seek = file_seek, .read = file_read, .tell = file_tell};
@@ -101,9 +108,10 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     ser_promise promise = wav.is_view ? wav.promise : ser_source_mend_header(s);
     d->second_data = wav.second_data;
     d->chained = ser_source_is_chained_ogg(s);
+    errno = 0;
     d->sndfile = sf_open_virtual(&io, SFM_READ, &info, s);
     if (!d->sndfile)
-        return fail_damaged(err);
+        return fail_opening(err);
     d->info.sample_rate_hz = info.samplerate;
     d->info.n_channels = info.channels;
     describe(d->info.format, sizeof d->info.format, info.format);
@@ -142,11 +150,12 @@ static ser_status open_mpeg(ser_decoder *d, ser_source *s, ser_error *err)
     mpg123_param(d->mpeg, MPG123_REMOVE_FLAGS, MPG123_AUTO_RESAMPLE, 0);
     mpg123_param(d->mpeg, MPG123_ADD_FLAGS,
                  MPG123_QUIET | MPG123_FORCE_FLOAT | MPG123_GAPLESS | MPG123_SKIP_ID3V2, 0);
+    errno = 0;
     if (mpg123_replace_reader_handle(d->mpeg, mpeg_read, mpeg_seek, NULL) != MPG123_OK ||
         mpg123_open_handle(d->mpeg, s) != MPG123_OK ||
         mpg123_getformat(d->mpeg, &rate, &channels, &encoding) != MPG123_OK ||
         encoding != MPG123_ENC_FLOAT_32)
-        return fail_damaged(err);
+        return fail_opening(err);
     d->info = (ser_audio_info){.sample_rate_hz = (int)rate, .n_channels = channels};
     struct mpg123_frameinfo frame;
     mpg123_info(d->mpeg, &frame);

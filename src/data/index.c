@@ -1,7 +1,9 @@
 #include "data/index.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "corpus/draft.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -123,8 +125,11 @@ ser_status ser_tree_index_parse(ser_tree_index *out, const void *text, size_t n,
 {
     json_error_t at;
     *out = (ser_tree_index){0};
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &at);
-    if (!root)
+    json_t *root;
+    ser_status loaded = ser_json_load(&root, text, n, JSON_REJECT_DUPLICATES, &at);
+    if (loaded == SER_E_NOMEM)
+        return ser_fail_nomem(err);
+    if (loaded != SER_OK)
         return ser_fail(err, SER_E_FORMAT, "line %d: %.100s: extract the features again with --overwrite",
                         at.line, at.text);
     ser_status st = parse_object(out, root, err);
@@ -184,7 +189,7 @@ ser_status ser_tree_index_write(const ser_tree_index *index, const char *path, s
     json_t *root = json_pack("{s:i, s:b, s:s, s:O, s:I, s:o}", "format_version", FORMAT_VERSION, "complete",
                              index->complete, "corpus", index->corpus, "parameters", index->parameters,
                              "dims", (json_int_t)index->dims, "recordings", list);
-    char *text = ok && root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    char *text = ok && root ? ser_json_dump(root, JSON_INDENT(1)) : NULL;
     ser_status st = text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
     free(text);
     json_decref(root);
@@ -205,14 +210,6 @@ const ser_tree_recording *ser_tree_index_find(const ser_tree_index *index, const
                                : NULL;
 }
 
-/* JSON is UTF-8, and file names are any bytes. */
-static bool is_utf8(const char *s)
-{
-    json_t *string = json_string(s);
-    json_decref(string);
-    return string != NULL;
-}
-
 ser_status ser_tree_recording_describe(ser_tree_recording *r, const ser_corpus *corpus, size_t utterance,
                                        ser_error *err)
 {
@@ -220,8 +217,9 @@ ser_status ser_tree_recording_describe(ser_tree_recording *r, const ser_corpus *
     const char *label = corpus->labels[u->label],
                *speaker = u->speaker >= 0 ? corpus->speakers[u->speaker] : NULL,
                *text = u->text >= 0 ? corpus->texts[u->text] : NULL;
-    if (!is_utf8(u->name) || !is_utf8(u->file) || !is_utf8(label) || (speaker && !is_utf8(speaker)) ||
-        (text && !is_utf8(text)))
+    /* JSON is UTF-8, and file names are any bytes. */
+    if (!ser_text_is_utf8(u->name) || !ser_text_is_utf8(u->file) || !ser_text_is_utf8(label) ||
+        (speaker && !ser_text_is_utf8(speaker)) || (text && !ser_text_is_utf8(text)))
         return ser_fail(err, SER_E_FORMAT,
                         "its name, label, speaker or text is not UTF-8, and an index can hold nothing else: "
                         "rename it");

@@ -1,6 +1,7 @@
 #include "data/parameters.h"
 #include "base/memory.h"
 #include "base/sha256.h"
+#include "io/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,8 @@ static json_t *layers_json(const ser_feature_spec *spec)
             continue;
         json_t *list = json_array();
         for (size_t i = 0; i < part->n_layers; i++)
-            json_array_append_new(list, json_integer(part->layers[i]));
-        json_object_set_new(all, ser_feature_kind_name(part->kind), list);
+            ser_json_add(&list, json_integer(part->layers[i]));
+        ser_json_set(&all, ser_feature_kind_name(part->kind), list);
     }
     return all;
 }
@@ -45,7 +46,7 @@ ser_status ser_tree_parameters(json_t **out, const ser_tree_recipe *r, ser_error
 /* "320", "fp32", "{"WHISPER":[3]}", or "missing". */
 static void append_value(ser_text *t, const json_t *value)
 {
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_is_string(value) ? NULL : ser_json_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
     ser_text_append(t, json_is_string(value) ? json_string_value(value) : text ? text : "missing");
     free(text);
 }
@@ -80,7 +81,7 @@ bool ser_tree_parameters_differ(char difference[SER_TREE_DIFFERENCE], json_t *ha
 
 ser_status ser_tree_parameters_key(char key[65], const json_t *parameters, ser_error *err)
 {
-    char *text = json_dumps(parameters, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = ser_json_dump(parameters, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text)
         return ser_fail_nomem(err);
     ser_sha256 h;

@@ -1,13 +1,15 @@
 #include "base/memory.h"
 #include "base/sniff.h"
 #include "encoder/kind.h"
+#include "io/json.h"
 
 #include <string.h>
 
 ser_status ser_config_parse(json_t **out, const char *text, ser_error *err)
 {
     json_error_t why;
-    *out = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (ser_json_load(out, text, strlen(text), JSON_REJECT_DUPLICATES, &why) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     if (json_is_object(*out))
         return SER_OK;
     const char *advice = ser_pointer_advice(text, strlen(text));
@@ -16,12 +18,9 @@ ser_status ser_config_parse(json_t **out, const char *text, ser_error *err)
         *out = NULL;
         return ser_fail(err, SER_E_FORMAT, "%s", advice);
     }
-    bool no_memory = !*out && json_error_code(&why) == json_error_out_of_memory;
     bool other = *out;
     json_decref(*out);
     *out = NULL;
-    if (no_memory)
-        return ser_fail_nomem(err);
     return ser_fail(err, SER_E_FORMAT, "it is no JSON object (%s): fetch it again",
                     other ? "something else" : why.text);
 }

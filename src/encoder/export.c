@@ -2,6 +2,7 @@
 #include "encoder/kind.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static ser_status config_with(char **text, const char *folder, const char *key, 
     ser_status status = ser_config_read(&config, folder, "config.json", err);
     if (status != SER_OK)
         return status;
-    char *dumped = json_object_set(config, key, value) == 0 ? json_dumps(config, JSON_COMPACT) : NULL;
+    char *dumped = json_object_set(config, key, value) == 0 ? ser_json_dump(config, JSON_COMPACT) : NULL;
     if (!dumped || !(*text = ser_strdup(dumped)))
         status = ser_fail_nomem(err);
     free(dumped);

@@ -1,5 +1,6 @@
 #include "io/checkpoint.h"
 #include "base/memory.h"
+#include "io/json.h"
 #include "io/tensors.h"
 #include "io/torch.h"
 
@@ -58,8 +59,8 @@ static ser_status read_index(json_t **index, const char *folder, const char *nam
     ser_status status = path ? ser_io_read(&bytes, path, MAX_INDEX, err) : ser_fail_nomem(err);
     if (status == SER_OK) {
         json_error_t why;
-        *index = json_loadb((const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &why);
-        if (!*index && json_error_code(&why) == json_error_out_of_memory)
+        if (ser_json_load(index, (const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &why) ==
+            SER_E_NOMEM)
             status = ser_fail_nomem(err);
         else if (!json_is_object(json_object_get(*index, "weight_map")))
             status = ser_fail(err, SER_E_FORMAT, "it has no 'weight_map': fetch it again");

@@ -2,8 +2,10 @@
 #include "base/memory.h"
 #include "base/sniff.h"
 #include "base/vector.h"
+#include "io/json.h"
 #include "io/tensors.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,12 +180,11 @@ static ser_status parse(ser_safetensors *f, const unsigned char *bytes, size_t n
     if (n_header > n)
         return ser_fail(err, SER_E_FORMAT, "it ends within its header: fetch it again");
     json_error_t why;
-    f->header = json_loadb((const char *)bytes, (size_t)n_header, JSON_REJECT_DUPLICATES, &why);
-    if (!json_is_object(f->header)) {
-        if (json_error_code(&why) == json_error_out_of_memory && !f->header)
-            return ser_fail_nomem(err);
+    if (ser_json_load(&f->header, (const char *)bytes, (size_t)n_header, JSON_REJECT_DUPLICATES, &why) ==
+        SER_E_NOMEM)
+        return ser_fail_nomem(err);
+    if (!json_is_object(f->header))
         return ser_fail(err, SER_E_FORMAT, "its header is damaged (%s): fetch it again", why.text);
-    }
     return read_header(f, bytes + n_header, n - (size_t)n_header, err);
 }
 
@@ -347,7 +348,7 @@ static json_t *tensor_entry(const ser_tensor *t, size_t begin)
 {
     json_t *shape = json_array();
     for (int i = 0; i < t->n_dims; i++)
-        json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
+        ser_json_add(&shape, json_integer((json_int_t)t->dims[i]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)(begin + t->n_bytes));
 }
@@ -356,6 +357,7 @@ static json_t *tensor_entry(const ser_tensor *t, size_t begin)
 static ser_status make_header(char **out, const ser_tensor *tensors, size_t n_tensors,
                               const char *const (*metadata)[2], size_t n_metadata, ser_error *err)
 {
+    errno = 0; /* which malloc sets */
     json_t *header = json_object(), *pairs = json_object();
     bool good = header && pairs;
     for (size_t i = 0; i < n_metadata && good; i++)
@@ -369,10 +371,11 @@ static ser_status make_header(char **out, const ser_tensor *tensors, size_t n_te
                set_once(header, t->name, tensor_entry(t, begin));
         begin += t->n_bytes;
     }
-    *out = good ? json_dumps(header, JSON_COMPACT) : NULL;
+    bool no_memory = !good && errno == ENOMEM;
+    *out = good ? ser_json_dump(header, JSON_COMPACT) : NULL;
     json_decref(pairs);
     json_decref(header);
-    if (!good)
+    if (!good && !no_memory)
         return ser_fail(err, SER_E_ARG,
                         "a tensor or metadata entry has a bad name, type or size, or is there twice");
     return *out ? SER_OK : ser_fail_nomem(err);

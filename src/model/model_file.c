@@ -1,7 +1,7 @@
 #include "model/model_file.h"
 #include "base/memory.h"
+#include "io/json.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,9 @@ static ser_status load_json(json_t **out, const ser_safetensors *file, const cha
 {
     json_error_t at;
     const char *text = ser_safetensors_metadata(file, key);
-    *out = text ? json_loads(text, JSON_REJECT_DUPLICATES, &at) : NULL;
+    *out = NULL;
+    if (text && ser_json_load(out, text, strlen(text), JSON_REJECT_DUPLICATES, &at) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     if (!*out)
         return ser_fail(err, SER_E_FORMAT, "metadata %s %s: train the model again", key,
                         text ? "is not valid JSON" : "is missing");
@@ -353,7 +355,9 @@ static ser_status read_optional_text(char **out, const ser_safetensors *file, co
 static ser_status read_min_confidence(double *out, const ser_safetensors *file, ser_error *err)
 {
     const char *text = ser_safetensors_metadata(file, "ser.min_confidence");
-    json_t *number = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *number = NULL;
+    if (text && ser_json_load(&number, text, strlen(text), JSON_DECODE_ANY, NULL) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     bool ok =
         !text || (json_is_number(number) && json_number_value(number) >= 0 && json_number_value(number) <= 1);
     *out = ok ? json_number_value(number) : 0;
@@ -474,7 +478,7 @@ static json_t *layers_json(const ser_feature_part *part)
 {
     json_t *layers = json_array();
     for (size_t i = 0; part && i < part->n_layers; i++)
-        json_array_append_new(layers, json_integer(part->layers[i]));
+        ser_json_add(&layers, json_integer(part->layers[i]));
     return layers;
 }
 
@@ -486,11 +490,11 @@ static char *features_json(const ser_feature_spec *spec)
     json_t *layers = n_encoders > 1 ? json_object() : layers_json(ser_feature_spec_encoder(spec));
     for (size_t i = 0; n_encoders > 1 && i < n_encoders; i++) {
         const ser_feature_part *part = ser_feature_spec_encoder_at(spec, i);
-        json_object_set_new(layers, ser_feature_kind_name(part->kind), layers_json(part));
+        ser_json_set(&layers, ser_feature_kind_name(part->kind), layers_json(part));
     }
     json_t *json = json_pack("{s:s, s:o, s:i, s:i}", "type", type.s ? type.s : "", "layers", layers,
                              "hop_length", spec->hop_samples, "pad", spec->pad_s);
-    char *text = json ? json_dumps(json, 0) : NULL;
+    char *text = json ? ser_json_dump(json, 0) : NULL;
     json_decref(json);
     ser_text_release(&type);
     return text;
@@ -500,8 +504,8 @@ static char *labels_json(const ser_model_data *m)
 {
     json_t *json = json_array();
     for (size_t i = 0; i < m->n_labels; i++)
-        json_array_append_new(json, json_string(m->labels[i]));
-    char *text = json_dumps(json, 0);
+        ser_json_add(&json, json_string(m->labels[i]));
+    char *text = ser_json_dump(json, 0);
     json_decref(json);
     return text;
 }
@@ -514,15 +518,15 @@ static json_t *network_json(const ser_timnet_member *m)
                              "n_dilations", (json_int_t)s->n_dilations, "n_stacks", (json_int_t)s->n_stacks,
                              "activation", ser_nonlinearity_name(s->activation), "dropout", s->dropout);
     if (m->condense.n_averaged)
-        json_object_set_new(json, "average", json_integer((json_int_t)m->condense.n_averaged));
+        ser_json_set(&json, "average", json_integer((json_int_t)m->condense.n_averaged));
     if (m->condense.trim)
-        json_object_set_new(json, "trim", json_true());
+        ser_json_set(&json, "trim", json_true());
     json_t *blocks = m->blocks ? json_array() : NULL;
     for (int b = 0; b < SER_TIMNET_MAX_BLOCKS; b++)
         if (m->blocks >> b & 1)
-            json_array_append_new(blocks, json_integer(b));
+            ser_json_add(&blocks, json_integer(b));
     if (blocks)
-        json_object_set_new(json, "blocks", blocks);
+        ser_json_set(&json, "blocks", blocks);
     return json;
 }
 
@@ -530,8 +534,8 @@ static char *networks_json(const ser_model_data *m)
 {
     json_t *json = json_array();
     for (size_t i = 0; i < m->n_networks; i++)
-        json_array_append_new(json, network_json(&m->networks[i]));
-    char *text = json_dumps(json, 0);
+        ser_json_add(&json, network_json(&m->networks[i]));
+    char *text = ser_json_dump(json, 0);
     json_decref(json);
     return text;
 }

@@ -1,16 +1,21 @@
 #include "model/standardised.h"
+#include "io/json.h"
 
-#include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 /* What the head's deviations count against means; NAN: its file does not say. */
-static double read_spread_weight(const ser_model_data *m)
+static ser_status read_spread_weight(double *out, const ser_model_data *m, ser_error *err)
 {
-    json_t *origin = m->provenance ? json_loads(m->provenance, 0, NULL) : NULL;
+    json_t *origin = NULL;
+    const char *text = m->provenance;
+    if (text && ser_json_load(&origin, text, strlen(text), 0, NULL) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     const json_t *weight = json_object_get(json_object_get(origin, "plain"), "spread_weight");
     double value = json_is_number(weight) ? json_number_value(weight) : NAN;
     json_decref(origin);
-    return value > 0 ? value : NAN;
+    *out = value > 0 ? value : NAN;
+    return SER_OK;
 }
 
 /* weight of every input that is used: its emphasis when the head was fitted (protocol/fit.c), whose squares
@@ -40,7 +45,10 @@ static void replace_scaling(ser_linear *head, const ser_extractor *e, double spr
 ser_status ser_model_read_standardised(ser_model_data *m, const ser_extractor *e, ser_error *err)
 {
     if (m->plain.n_in) {
-        double spread_weight = read_spread_weight(m);
+        double spread_weight = NAN;
+        ser_status st = read_spread_weight(&spread_weight, m, err);
+        if (st != SER_OK)
+            return st;
         if (!(spread_weight > 0) || m->plain.n_in != ser_pooled_dims(e))
             return ser_fail(
                 err, SER_E_FORMAT,

@@ -6,6 +6,7 @@
 #include "nn/engine.h"
 #include "nn/layers.h"
 #include "nn/quantise.h"
+#include "nn/thrown.h"
 
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
@@ -129,6 +130,51 @@ static void limit_processor(void)
                                                     : dnnl_cpu_isa_sse41);
 }
 
+/* ---- what may throw: ser_nn_try ---- */
+
+static int make_engine(void *engine)
+{
+    return (int)dnnl_engine_create(engine, dnnl_cpu, 0);
+}
+
+typedef struct stream_order {
+    dnnl_stream_t *stream;
+    dnnl_engine_t engine;
+} stream_order;
+
+static int make_stream_now(void *context)
+{
+    const stream_order *o = context;
+    return (int)dnnl_stream_create(o->stream, o->engine, dnnl_stream_default_flags);
+}
+
+static dnnl_status_t make_stream(dnnl_stream_t *stream, dnnl_engine_t engine)
+{
+    stream_order o = {stream, engine};
+    return (dnnl_status_t)ser_nn_try(make_stream_now, &o, dnnl_out_of_memory);
+}
+
+typedef struct execution {
+    dnnl_primitive_t primitive;
+    dnnl_stream_t stream;
+    int n_args;
+    const dnnl_exec_arg_t *args;
+} execution;
+
+static int execute_now(void *context)
+{
+    const execution *e = context;
+    dnnl_status_t status = dnnl_primitive_execute(e->primitive, e->stream, e->n_args, e->args);
+    return (int)(status == dnnl_success ? dnnl_stream_wait(e->stream) : status);
+}
+
+static dnnl_status_t execute(execution e)
+{
+    return (dnnl_status_t)ser_nn_try(execute_now, &e, dnnl_out_of_memory);
+}
+
+/* ---- the processor ---- */
+
 static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {
     limit_processor();
@@ -149,8 +195,8 @@ static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_err
     ops->precision = wanted;
     ops->type =
         wanted == SER_PRECISION_BF16 || (wanted == SER_PRECISION_INT8 && has_bf16) ? SER_BF16 : SER_F32;
-    dnnl_engine_t engine;
-    dnnl_status_t status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    dnnl_engine_t engine = NULL;
+    dnnl_status_t status = (dnnl_status_t)ser_nn_try(make_engine, &engine, dnnl_out_of_memory);
     if (status != dnnl_success)
         return fail_dnnl(err, status);
     ops->engine_data = engine;
@@ -197,7 +243,7 @@ static ser_status onednn_work_init(ser_nn_work *work, ser_error *err)
     primitives *c = work->engine_data = ser_alloc(1, sizeof *c);
     if (!c)
         return ser_fail_nomem(err);
-    dnnl_status_t status = dnnl_stream_create(&c->stream, work->ops->engine_data, dnnl_stream_default_flags);
+    dnnl_status_t status = make_stream(&c->stream, work->ops->engine_data);
     return status == dnnl_success ? onednn_work_reserve(work, N_PRIMITIVES, err) : fail_dnnl(err, status);
 }
 
@@ -211,31 +257,47 @@ static void onednn_work_release(ser_nn_work *work)
     ser_free(c);
 }
 
-static dnnl_status_t make_attributes(dnnl_primitive_attr_t *attr, const product *key)
+/* What primitives are made of, and released when they are there. */
+typedef struct makings {
+    dnnl_engine_t engine;
+    dnnl_post_ops_t after;
+    dnnl_primitive_attr_t attr;
+    dnnl_primitive_desc_t pd;
+    dnnl_memory_t from, to;
+    dnnl_primitive_t primitive;
+} makings;
+
+static void makings_release(makings *m)
 {
-    dnnl_post_ops_t after = NULL;
-    dnnl_status_t status = dnnl_primitive_attr_create(attr);
+    dnnl_primitive_destroy(m->primitive);
+    dnnl_primitive_desc_destroy(m->pd);
+    dnnl_primitive_attr_destroy(m->attr);
+    dnnl_post_ops_destroy(m->after);
+    dnnl_memory_destroy(m->from);
+    dnnl_memory_destroy(m->to);
+}
+
+static dnnl_status_t make_attributes(makings *m, const product *key)
+{
+    dnnl_status_t status = dnnl_primitive_attr_create(&m->attr);
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+        status = dnnl_primitive_attr_set_scratchpad_mode(m->attr, dnnl_scratchpad_mode_user);
     if (status == dnnl_success)
-        status = dnnl_post_ops_create(&after);
+        status = dnnl_post_ops_create(&m->after);
     if (status == dnnl_success && key->flags & GELU)
-        status = dnnl_post_ops_append_eltwise(after, 1, dnnl_eltwise_gelu_erf, 0, 0);
+        status = dnnl_post_ops_append_eltwise(m->after, 1, dnnl_eltwise_gelu_erf, 0, 0);
     if (status == dnnl_success && key->flags & ADD)
-        status = dnnl_post_ops_append_sum(after, 1);
+        status = dnnl_post_ops_append_sum(m->after, 1);
     if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_post_ops(*attr, after);
-    dnnl_post_ops_destroy(after);
+        status = dnnl_primitive_attr_set_post_ops(m->attr, m->after);
     return status;
 }
 
-/* c (m, n) = a (m, k) b (k, n) and what the flags say. b NULL: packed as the kernels like it best. */
-static dnnl_status_t make_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const product *key,
-                                  const dnnl_memory_desc_t *b)
+/* m->pd: c (m, n) = a (m, k) b (k, n) and what the flags say. b NULL: packed as the kernels like it best. */
+static dnnl_status_t make_product(makings *m, const product *key, const dnnl_memory_desc_t *b)
 {
     dnnl_memory_desc_t a, c, any, bias;
     dnnl_matmul_desc_t desc;
-    dnnl_primitive_attr_t attr = NULL;
     dnnl_dims_t b_sizes = {(dnnl_dim_t)key->k, (dnnl_dim_t)key->n};
     bool turned = key->flags & A_TRANSPOSED;
     size_t lda = key->lda ? key->lda : key->k, ldc = key->ldc ? key->ldc : key->n;
@@ -253,20 +315,26 @@ static dnnl_status_t make_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engin
     if (status == dnnl_success)
         status = dnnl_matmul_desc_init(&desc, &a, b ? b : &any, key->flags & LINEAR ? &bias : NULL, &c);
     if (status == dnnl_success)
-        status = make_attributes(&attr, key);
+        status = make_attributes(m, key);
     if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
-    dnnl_primitive_attr_destroy(attr);
+        status = dnnl_primitive_desc_create(&m->pd, &desc, m->attr, m->engine, NULL);
     return status;
 }
 
-/* The primitive and a description of each of its arguments. */
-static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key, const dnnl_memory_desc_t *b)
+typedef struct item_order {
+    makings made;
+    cached *item;
+    const product *key;
+    const dnnl_memory_desc_t *b;
+} item_order;
+
+static int fill_now(void *context)
 {
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = make_product(&pd, engine, key, b);
+    item_order *o = context;
+    cached *item = o->item;
+    dnnl_status_t status = make_product(&o->made, o->key, o->b);
     if (status == dnnl_success)
-        status = dnnl_primitive_create(&item->primitive, pd);
+        status = dnnl_primitive_create(&item->primitive, o->made.pd);
     const struct {
         dnnl_memory_t *memory;
         dnnl_query_t query;
@@ -275,12 +343,20 @@ static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key
                 {&item->c, dnnl_query_dst_md},
                 {&item->scratchpad, dnnl_query_scratchpad_md}};
     for (size_t i = 0; i < sizeof args / sizeof *args && status == dnnl_success; i++) {
-        const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, args[i].query, 0);
-        status = dnnl_memory_create(args[i].memory, md, engine, DNNL_MEMORY_NONE);
+        const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(o->made.pd, args[i].query, 0);
+        status = dnnl_memory_create(args[i].memory, md, o->made.engine, DNNL_MEMORY_NONE);
         item->n_scratchpad = dnnl_memory_desc_get_size(md); /* the last one's, in the end */
     }
-    dnnl_primitive_desc_destroy(pd);
-    return status;
+    return (int)status;
+}
+
+/* The primitive and a description of each of its arguments. */
+static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key, const dnnl_memory_desc_t *b)
+{
+    item_order o = {{.engine = engine}, item, key, b};
+    int status = ser_nn_try(fill_now, &o, dnnl_out_of_memory);
+    makings_release(&o.made);
+    return (dnnl_status_t)status;
 }
 
 /* Where primitives for key may be: the first of N_WAYS places. FNV-1a (Fowler, Noll, Vo), word by word. */
@@ -339,9 +415,7 @@ static ser_status run(cached *item, ser_nn_work *work, void *c, const void *a, d
     if (status == dnnl_success)
         status = dnnl_memory_set_data_handle(item->scratchpad, scratchpad);
     if (status == dnnl_success)
-        status = dnnl_primitive_execute(item->primitive, kept->stream, bias ? MAX_ARGS : MAX_ARGS - 1, args);
-    if (status == dnnl_success)
-        status = dnnl_stream_wait(kept->stream);
+        status = execute((execution){item->primitive, kept->stream, bias ? MAX_ARGS : MAX_ARGS - 1, args});
     return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
 }
 
@@ -356,17 +430,15 @@ typedef struct panel {
 } panel;
 
 /* The layout that the kernels want, which does not depend on the number of rows. */
-static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, const ser_nn_linear *l)
+static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, makings *m, const ser_nn_linear *l)
 {
-    dnnl_primitive_desc_t pd = NULL;
     product key = {.n_batch = 1, .m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in};
     key.flags = in_8_bits(l) ? 0 : LINEAR;
     key.a_type = in_8_bits(l) ? SER_U8 : l->ops->type;
     key.c_type = in_8_bits(l) ? SER_I32 : SER_F32;
-    dnnl_status_t status = make_product(&pd, l->ops->engine_data, &key, NULL);
+    dnnl_status_t status = make_product(m, &key, NULL);
     if (status == dnnl_success)
-        *md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    dnnl_primitive_desc_destroy(pd);
+        *md = *dnnl_primitive_desc_query_md(m->pd, dnnl_query_weights_md, 0);
     return status;
 }
 
@@ -389,7 +461,7 @@ static dnnl_status_t panel_init(panel *p, const ser_nn_linear *l, const dnnl_mem
     p->row = ser_alloc(l->n_in, sizeof *p->row);
     if (!p->rows || !p->row)
         return dnnl_out_of_memory;
-    return dnnl_stream_create(&p->stream, l->ops->engine_data, dnnl_stream_default_flags);
+    return make_stream(&p->stream, l->ops->engine_data);
 }
 
 static void panel_release(panel *p)
@@ -416,39 +488,49 @@ static ser_status read_rows(panel *p, packed_weights *packed, const ser_nn_linea
     return status;
 }
 
+typedef struct rows_order {
+    makings made;
+    const panel *p;
+    const packed_weights *w;
+    const ser_nn_linear *l;
+    size_t first, n;
+} rows_order;
+
+static int pack_rows_now(void *context)
+{
+    rows_order *o = context;
+    makings *m = &o->made;
+    const panel *p = o->p;
+    const packed_weights *w = o->w;
+    const ser_nn_linear *l = o->l;
+    size_t n = o->n;
+    dnnl_memory_desc_t from_md, to_md = w->md;
+    size_t block = rows_in_block(&w->md), size = ser_dtype_size(weight_type(l));
+    size_t at = o->first / block * (size_t)w->md.format_desc.blocking.strides[1] * size;
+    to_md.dims[1] = (dnnl_dim_t)n;
+    to_md.padded_dims[1] = (dnnl_dim_t)((n + block - 1) / block * block);
+    dnnl_status_t status = matrix(&from_md, l->n_in, n, 1, p->ld, weight_type(l));
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&m->from, &from_md, m->engine, p->rows);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&m->to, &to_md, m->engine, (unsigned char *)w->data + at);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&m->pd, &from_md, m->engine, &to_md, m->engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&m->primitive, m->pd);
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, m->from}, {DNNL_ARG_TO, m->to}};
+    return (int)(status == dnnl_success ? execute((execution){m->primitive, p->stream, 2, args}) : status);
+}
+
 /* The panel's n rows -> rows first ... first + n - 1 of the packed weights, which are whole blocks of them.
  */
 static dnnl_status_t pack_rows(const panel *p, const packed_weights *w, const ser_nn_linear *l, size_t first,
                                size_t n)
 {
-    dnnl_engine_t engine = l->ops->engine_data;
-    dnnl_memory_desc_t from_md, to_md = w->md;
-    dnnl_memory_t from = NULL, to = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t primitive = NULL;
-    size_t block = rows_in_block(&w->md), size = ser_dtype_size(weight_type(l));
-    size_t at = first / block * (size_t)w->md.format_desc.blocking.strides[1] * size;
-    to_md.dims[1] = (dnnl_dim_t)n;
-    to_md.padded_dims[1] = (dnnl_dim_t)((n + block - 1) / block * block);
-    dnnl_status_t status = matrix(&from_md, l->n_in, n, 1, p->ld, weight_type(l));
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&from, &from_md, engine, p->rows);
-    if (status == dnnl_success)
-        status = dnnl_memory_create(&to, &to_md, engine, (unsigned char *)w->data + at);
-    if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&pd, &from_md, engine, &to_md, engine, NULL);
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(&primitive, pd);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    if (status == dnnl_success)
-        status = dnnl_primitive_execute(primitive, p->stream, 2, args);
-    if (status == dnnl_success)
-        status = dnnl_stream_wait(p->stream);
-    dnnl_primitive_destroy(primitive);
-    dnnl_primitive_desc_destroy(pd);
-    dnnl_memory_destroy(from);
-    dnnl_memory_destroy(to);
-    return status;
+    rows_order o = {{.engine = l->ops->engine_data}, p, w, l, first, n};
+    int status = ser_nn_try(pack_rows_now, &o, dnnl_out_of_memory);
+    makings_release(&o.made);
+    return (dnnl_status_t)status;
 }
 
 static ser_status pack(packed_weights *p, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
@@ -467,11 +549,19 @@ static ser_status pack(packed_weights *p, const ser_nn_linear *l, const ser_tens
     return failed == dnnl_success ? status : fail_dnnl(err, failed);
 }
 
-/* Memory for the weights, and descriptions of them and of the bias. */
-static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
+typedef struct weights_order {
+    makings made;
+    packed_weights *p;
+    const ser_nn_linear *l;
+} weights_order;
+
+static int describe_now(void *context)
 {
+    weights_order *o = context;
+    packed_weights *p = o->p;
+    const ser_nn_linear *l = o->l;
     dnnl_memory_desc_t bias;
-    dnnl_status_t status = choose_layout(&p->md, l);
+    dnnl_status_t status = choose_layout(&p->md, &o->made, l);
     if (status == dnnl_success && p->md.format_kind != dnnl_blocked)
         status = dnnl_unimplemented;
     if (status == dnnl_success)
@@ -488,7 +578,16 @@ static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
         status = matrix(&bias, 1, l->n_out, l->n_out, 1, SER_F32);
     if (status == dnnl_success)
         status = dnnl_memory_create(&p->bias, &bias, l->ops->engine_data, l->bias);
-    return status;
+    return (int)status;
+}
+
+/* Memory for the weights, and descriptions of them and of the bias. */
+static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
+{
+    weights_order o = {{.engine = l->ops->engine_data}, p, l};
+    int status = ser_nn_try(describe_now, &o, dnnl_out_of_memory);
+    makings_release(&o.made);
+    return (dnnl_status_t)status;
 }
 
 static ser_status onednn_linear_init(ser_nn_linear *l, const ser_tensor *w, const float *scales,
@@ -589,15 +688,30 @@ static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     return status;
 }
 
-static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_gemm *g, ser_error *err)
+typedef struct gemm_order {
+    float *c;
+    const float *a, *b;
+    const ser_gemm *g;
+} gemm_order;
+
+static int gemm_f32_now(void *context)
 {
+    const gemm_order *o = context;
+    const ser_gemm *g = o->g;
     dnnl_status_t status = dnnl_success;
     for (size_t i = 0; i < g->n_batch && status == dnnl_success; i++)
         status = dnnl_sgemm(g->a_transposed ? 'T' : 'N', g->b_transposed ? 'T' : 'N', (dnnl_dim_t)g->m,
-                            (dnnl_dim_t)g->n, (dnnl_dim_t)g->k, 1, a + i * g->stride_a, (dnnl_dim_t)g->lda,
-                            b + i * g->stride_b, (dnnl_dim_t)g->ldb, g->beta, c + i * g->stride_c,
+                            (dnnl_dim_t)g->n, (dnnl_dim_t)g->k, 1, o->a + i * g->stride_a, (dnnl_dim_t)g->lda,
+                            o->b + i * g->stride_b, (dnnl_dim_t)g->ldb, g->beta, o->c + i * g->stride_c,
                             (dnnl_dim_t)g->ldc);
-    return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
+    return (int)status;
+}
+
+static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_gemm *g, ser_error *err)
+{
+    gemm_order o = {c, a, b, g};
+    int status = ser_nn_try(gemm_f32_now, &o, dnnl_out_of_memory);
+    return status == dnnl_success ? SER_OK : fail_dnnl(err, (dnnl_status_t)status);
 }
 
 /* Only fp32 has a product without a primitive. */

@@ -1,5 +1,6 @@
 #include "report/prediction.h"
 #include "io/csv.h"
+#include "io/json.h"
 #include "report/escape.h"
 
 #include <jansson.h>
@@ -106,7 +107,7 @@ static bool add_segments(json_t *object, const ser_prediction_form *form, const 
 /* Nine digits give back the same float, so that printed scores add up as well as the computed ones. */
 static void append_object(ser_text *t, json_t *object, bool ok)
 {
-    char *line = ok ? json_dumps(object, JSON_REAL_PRECISION(9)) : NULL;
+    char *line = ok ? ser_json_dump(object, JSON_REAL_PRECISION(9)) : NULL;
     if (line) {
         ser_text_append(t, line);
         ser_text_append(t, "\n");

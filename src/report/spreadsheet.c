@@ -117,7 +117,9 @@ static void fill(ser_book *b)
 
 static ser_status fail(const ser_book *b, ser_error *err)
 {
-    if (b->no_memory || b->error == LXW_ERROR_MEMORY_MALLOC_FAILED)
+    /* Where its table of texts cannot grow, it does not say why. */
+    if (b->no_memory || b->error == LXW_ERROR_MEMORY_MALLOC_FAILED ||
+        b->error == LXW_ERROR_SHARED_STRING_INDEX_NOT_FOUND)
         return ser_fail_nomem(err);
     return ser_fail(
         err, SER_E_IO,

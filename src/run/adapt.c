@@ -1,6 +1,7 @@
 /* A model of one corpus, adapted to another without its labels. */
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "learn/adaptation.h"
 #include "learn/cross.h"
 #include "learn/train_model.h"
@@ -348,11 +349,11 @@ static ser_status make_report(adapt_job *k, const ser_report_facts *facts, ser_e
     ser_status st = ser_report_json(&k->job.report, facts, err);
     if (st != SER_OK)
         return st;
-    json_object_set_new(k->job.report, "before", ser_cross_json(&k->cross[0], &k->mapping));
-    json_object_set_new(k->job.report, "adapted", ser_cross_json(&k->cross[1], &k->mapping));
-    json_object_set_new(k->job.report, "kept", json_string(a->kept_adapted ? "adapted" : "source"));
-    json_object_set_new(k->job.report, "reason", json_string(a->reason));
-    json_object_set_new(k->job.report, "agreement", json_real(a->agreement));
+    ser_json_set(&k->job.report, "before", ser_cross_json(&k->cross[0], &k->mapping));
+    ser_json_set(&k->job.report, "adapted", ser_cross_json(&k->cross[1], &k->mapping));
+    ser_json_set(&k->job.report, "kept", json_string(a->kept_adapted ? "adapted" : "source"));
+    ser_json_set(&k->job.report, "reason", json_string(a->reason));
+    ser_json_set(&k->job.report, "agreement", ser_number_json(a->agreement));
     return SER_OK;
 }
 

@@ -1,3 +1,4 @@
+#include "io/json.h"
 #include "learn/cross.h"
 #include "run/report_json.h"
 
@@ -15,9 +16,9 @@ static json_t *mapping_json(const ser_mapping *m)
         json_t *images = json_array();
         for (size_t t = 0; t < m->n_target; t++)
             if (ser_mapping_counts(m, s, t))
-                json_array_append_new(images, ser_text_json(m->target_labels[t]));
+                ser_json_add(&images, ser_text_json(m->target_labels[t]));
         json_t *key = ser_text_json(m->source_labels[s]);
-        json_object_set_new(pairs, json_string_value(key), images);
+        ser_json_set(&pairs, json_string_value(key), images);
         json_decref(key);
     }
     return json_pack("{s:o, s:o}", "name", ser_text_json(m->name), "counts_as", pairs);
@@ -27,7 +28,7 @@ static json_t *shared_json(const ser_mapping *m)
 {
     json_t *list = json_array();
     for (size_t k = 0; k < m->n_shared; k++)
-        json_array_append_new(list, ser_text_json(m->target_labels[m->shared_target[k]]));
+        ser_json_add(&list, ser_text_json(m->target_labels[m->shared_target[k]]));
     return list;
 }
 
@@ -37,8 +38,7 @@ static json_t *excluded_json(const ser_cross *c, const ser_mapping *m)
     for (size_t t = 0; t < m->n_target; t++) {
         json_t *key = ser_text_json(m->target_labels[t]);
         if (c->per_class[t].excluded)
-            json_object_set_new(counts, json_string_value(key),
-                                json_integer((json_int_t)c->per_class[t].support));
+            ser_json_set(&counts, json_string_value(key), json_integer((json_int_t)c->per_class[t].support));
         json_decref(key);
     }
     return counts;
@@ -54,10 +54,10 @@ static json_t *classes_json(const ser_cross *c, const ser_mapping *m)
                       (json_int_t) class->support, "lenient", ser_number_json(100 * class->right));
         if (object && class->shared >= 0 && c->figures.per_class) {
             const ser_class_figures *f = &c->figures.per_class[class->shared];
-            json_object_update_new(object, json_pack("{s:f, s:f, s:f}", "precision", 100 * f->precision,
-                                                     "recall", 100 * f->recall, "f1", 100 * f->f1));
+            ser_json_update(&object, json_pack("{s:f, s:f, s:f}", "precision", 100 * f->precision, "recall",
+                                               100 * f->recall, "f1", 100 * f->f1));
         }
-        json_array_append_new(list, object);
+        ser_json_add(&list, object);
     }
     return list;
 }

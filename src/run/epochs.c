@@ -1,6 +1,7 @@
 #include "run/epochs.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "run/report_json.h"
 
 #include <jansson.h>
@@ -20,7 +21,7 @@ static FILE *open_history(const char *folder)
 /* Takes the line. */
 static void write_history(ser_epochs *k, json_t *line)
 {
-    char *text = line && k->folder ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = line && k->folder ? ser_json_dump(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (text && (k->history || (k->history = open_history(k->folder)))) {
         fprintf(k->history, "%s\n", text);
         fflush(k->history);
@@ -47,9 +48,9 @@ void ser_epochs_tell(void *context, const char *what, size_t network, const ser_
                   "validation_loss", ser_number_json(e->validation_loss), "validation_accuracy",
                   ser_number_json(e->validation_accuracy), "rate", e->rate, "seconds", e->seconds);
     if (line && adapts) {
-        json_object_set_new(line, "lmmd", json_real(e->lmmd));
-        json_object_set_new(line, "entropy", json_real(e->entropy));
-        json_object_set_new(line, "balance", json_real(e->balance));
+        ser_json_set(&line, "lmmd", ser_number_json(e->lmmd));
+        ser_json_set(&line, "entropy", ser_number_json(e->entropy));
+        ser_json_set(&line, "balance", ser_number_json(e->balance));
     }
     write_history(k, line);
     tell(k, &(ser_run_epoch_info){.part = what,

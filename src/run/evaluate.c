@@ -1,5 +1,6 @@
 /* Figures by a protocol: no model is kept. */
 #include "base/memory.h"
+#include "io/json.h"
 #include "learn/honest.h"
 #include "run/epochs.h"
 #include "run/job.h"
@@ -160,8 +161,8 @@ static ser_status add_seeds(evaluate_job *k, const double *ua, ser_error *err)
         mean += ua[i] / n;
     for (int i = 0; i < n; i++) {
         squares += (ua[i] - mean) * (ua[i] - mean);
-        json_array_append_new(
-            seeds, json_pack("{s:I, s:f}", "seed", (json_int_t)k->s.learning.seed + i, "ua", ua[i]));
+        ser_json_add(&seeds,
+                     json_pack("{s:I, s:f}", "seed", (json_int_t)k->s.learning.seed + i, "ua", ua[i]));
     }
     double deviation = sqrt(squares / (n - 1));
     ser_run_material_add_figure(&k->job.material,
@@ -204,8 +205,8 @@ static json_t *honest_json(const ser_honest_row *row)
                   row->protocol, "ua", f->ua, "ua_ci95", f->ua_ci95[0], f->ua_ci95[1], "wa", f->wa, "wa_ci95",
                   f->wa_ci95[0], f->wa_ci95[1], "f1", f->f1, "ece", f->ece);
     if (json && e->across)
-        json_object_update_new(
-            json, json_pack("{s:f, s:f}", "ua_restricted", e->ua_restricted, "ua_open", e->ua_open));
+        ser_json_update(&json,
+                        json_pack("{s:f, s:f}", "ua_restricted", e->ua_restricted, "ua_open", e->ua_open));
     return json;
 }
 
@@ -219,7 +220,7 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
     for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++) {
         const ser_honest_row *row = &k->honest.rows[i];
         const ser_figures *f = &row->evaluation.figures;
-        json_array_append_new(list, honest_json(row));
+        ser_json_add(&list, honest_json(row));
         if (!*row->reason)
             ser_run_material_add_figure(&k->job.material,
                                         &(ser_run_figure){.name = row->what,

@@ -6,6 +6,7 @@
 #include "data/fill.h"
 #include "extract/encoders.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "io/npy.h"
 #include "model/hearing.h"
 #include "run/job.h"
@@ -100,8 +101,8 @@ static ser_status extract_recording(extract_job *k, ser_error *err)
         (st = ser_npy_write(output, l.all.x, 2, (size_t[]){l.all.n, l.all.dims}, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", output);
     if (st == SER_OK)
-        json_object_set_new(k->job.report, "shape",
-                            json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
+        ser_json_set(&k->job.report, "shape",
+                     json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
     ser_frame_buffer_release(&l.all);
     ser_audio_close(&audio);
     ser_extractor_work_free(&work);

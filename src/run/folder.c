@@ -1,6 +1,7 @@
 #include "run/folder.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "report/run_page.h"
 #include "report/spreadsheet.h"
 #include "run/pictures.h"
@@ -96,8 +97,10 @@ ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
                         folder);
     char *path = ser_io_join(folder, "config.json");
     ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
-    if (st == SER_OK && !(*out = json_loadb((const char *)bytes.data, bytes.n, 0, &at)))
-        st = ser_fail(err, SER_E_FORMAT, "line %d: %s", at.line, at.text);
+    ser_status loaded = st == SER_OK ? ser_json_load(out, (const char *)bytes.data, bytes.n, 0, &at) : SER_OK;
+    if (loaded != SER_OK)
+        st = loaded == SER_E_NOMEM ? ser_fail_nomem(err)
+                                   : ser_fail(err, loaded, "line %d: %s", at.line, at.text);
     if (st == SER_OK && !json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
@@ -113,7 +116,7 @@ ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
 {
     char *path = ser_io_join(folder, name),
-         *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+         *text = ser_json_dump(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
     ser_free(path);
     free(text);

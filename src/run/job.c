@@ -1,5 +1,6 @@
 #include "run/job.h"
 #include "base/memory.h"
+#include "io/json.h"
 #include "report/summary.h"
 
 #include <stdlib.h>
@@ -44,9 +45,9 @@ static ser_status make_result(ser_run_result **out, ser_job *job, ser_error *err
 {
     const ser_style plain = {.width = 80, .utf8 = true};
     ser_run_result *r = *out = ser_alloc(1, sizeof *r);
-    if (!r)
+    if (!r || (!job->report && !job->was_complete)) /* there was no memory for all of it */
         return ser_fail_nomem(err);
-    char *json = job->report ? json_dumps(job->report, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    char *json = job->report ? ser_json_dump(job->report, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
     r->json = json || !job->report ? ser_strdup(json ? json : "") : NULL;
     free(json);
     r->folder = job->folder.path ? ser_strdup(job->folder.path) : NULL;

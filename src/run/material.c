@@ -1,5 +1,6 @@
 #include "run/material.h"
 #include "base/memory.h"
+#include "io/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,7 +106,7 @@ static void append_setting(ser_text *t, const json_t *value)
     json_t *part;
     char *text = json_is_object(value) || json_is_string(value)
                      ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
+                     : ser_json_dump(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
     if (text || json_is_string(value))
         ser_text_append(t, text ? text : json_string_value(value));
     free(text);
@@ -161,7 +162,7 @@ static void fill_folds(ser_run_material *m, const ser_report_facts *facts)
 
 static void append_json(ser_text *t, const char *name, json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(2));
+    char *text = ser_json_dump(value, JSON_COMPACT | JSON_REAL_PRECISION(2));
     ser_text_appendf(t, "%s%s %s", t->n ? "  " : "", name, text ? text : "");
     free(text);
     json_decref(value);

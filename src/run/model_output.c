@@ -1,6 +1,7 @@
 #include "run/model_output.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "keras/weights.h"
 #include "learn/evaluate.h"
 #include "run/report_json.h"
@@ -13,7 +14,7 @@ json_t *ser_model_output_heard(const ser_store *store, const int *fold, int test
     json_t *list = json_array();
     for (size_t u = 0; u < store->n; u++)
         if ((fold ? fold[u] : -1) != test_fold)
-            json_array_append_new(list, json_stringn(store->recordings[u].sha256, 16));
+            ser_json_add(&list, json_stringn(store->recordings[u].sha256, 16));
     return list;
 }
 
@@ -24,7 +25,7 @@ json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit)
         "spread_weight", fit->chosen.spread_weight, "c", fit->chosen.c, "temperature",
         (double)fit->temperature, "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
     if (head && fit->chosen.weighted)
-        json_object_set_new(head, "layer_weights", ser_layer_weights_json(&w->spec, fit->layer_weight));
+        ser_json_set(&head, "layer_weights", ser_layer_weights_json(&w->spec, fit->layer_weight));
     return head;
 }
 
@@ -69,7 +70,7 @@ ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, cons
                                  const char *path, bool embed, ser_error *err)
 {
     carried c = {0};
-    char *text = json_dumps(origin, JSON_COMPACT);
+    char *text = ser_json_dump(origin, JSON_COMPACT);
     m->provenance = text ? ser_strdup(text) : NULL;
     free(text);
     ser_status st = m->provenance ? SER_OK : ser_fail_nomem(err);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "io/json.h"
 #include "report/escape.h"
 
 #include <math.h>
@@ -102,7 +103,7 @@ static json_t *labels_json(char *const *labels, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, ser_text_json(labels[i]));
+        ser_json_add(&list, ser_text_json(labels[i]));
     return list;
 }
 
@@ -112,8 +113,8 @@ static json_t *confusion_json(const size_t *counts, size_t n_rows, size_t n_colu
     for (size_t t = 0; t < n_rows; t++) {
         json_t *row = json_array();
         for (size_t p = 0; p < n_columns; p++)
-            json_array_append_new(row, json_integer((json_int_t)counts[t * n_columns + p]));
-        json_array_append_new(rows, row);
+            ser_json_add(&row, json_integer((json_int_t)counts[t * n_columns + p]));
+        ser_json_add(&rows, row);
     }
     return rows;
 }
@@ -141,10 +142,9 @@ static json_t *per_layer_json(const ser_feature_spec *spec, uint64_t blocks, con
         json_t *list = several ? json_array() : all;
         for (size_t l = 0; l < p->n_layers; l++, block++)
             if (blocks >> block & 1)
-                json_array_append_new(list,
-                                      weight ? json_real((double)weight[block]) : json_integer(p->layers[l]));
+                ser_json_add(&list, weight ? json_real((double)weight[block]) : json_integer(p->layers[l]));
         if (several)
-            json_object_set_new(all, ser_feature_kind_name(p->kind), list);
+            ser_json_set(&all, ser_feature_kind_name(p->kind), list);
     }
     return all;
 }
@@ -165,7 +165,7 @@ static json_t *excluded_json(const ser_fold_result *r, const ser_corpus *corpus)
     for (size_t k = 0; k < corpus->n_labels; k++) {
         json_t *key = ser_text_json(corpus->labels[k]);
         if (r->excluded[k])
-            json_object_set_new(counts, json_string_value(key), json_integer((json_int_t)r->excluded[k]));
+            ser_json_set(&counts, json_string_value(key), json_integer((json_int_t)r->excluded[k]));
         json_decref(key);
     }
     return counts;
@@ -182,20 +182,20 @@ static json_t *folds_json(const ser_report_facts *f)
             ser_number_json(r->wa), "f1", ser_number_json(r->f1), "loss", ser_number_json(r->loss), "layers",
             ser_chosen_layers_json(f->spec, r->chosen.blocks));
         if (fold && f->evaluation->across)
-            json_object_update_new(
-                fold, json_pack("{s:o, s:o, s:o, s:o}", "ua_restricted", ser_number_json(r->ua_restricted),
-                                "ua_open", ser_number_json(r->ua_open), "ece", ser_number_json(r->ece),
-                                "excluded", excluded_json(r, f->corpus)));
+            ser_json_update(&fold, json_pack("{s:o, s:o, s:o, s:o}", "ua_restricted",
+                                             ser_number_json(r->ua_restricted), "ua_open",
+                                             ser_number_json(r->ua_open), "ece", ser_number_json(r->ece),
+                                             "excluded", excluded_json(r, f->corpus)));
         if (fold && f->cross)
-            json_object_set_new(fold, "acc_lenient", ser_number_json(r->acc_lenient));
+            ser_json_set(&fold, "acc_lenient", ser_number_json(r->acc_lenient));
         if (fold && r->has_choice)
-            json_object_update_new(fold, json_pack("{s:b, s:f, s:f, s:f, s:f, s:f}", "active",
-                                                   r->chosen.active, "spread_weight", r->chosen.spread_weight,
-                                                   "c", r->chosen.c, "temperature", (double)r->temperature,
-                                                   "inner_ua", r->inner_ua, "inner_loss", r->inner_loss));
+            ser_json_update(&fold, json_pack("{s:b, s:f, s:f, s:f, s:f, s:f}", "active", r->chosen.active,
+                                             "spread_weight", r->chosen.spread_weight, "c", r->chosen.c,
+                                             "temperature", (double)r->temperature, "inner_ua", r->inner_ua,
+                                             "inner_loss", r->inner_loss));
         if (fold && r->has_choice && r->chosen.weighted)
-            json_object_set_new(fold, "layer_weights", ser_layer_weights_json(f->spec, r->layer_weight));
-        json_array_append_new(list, fold);
+            ser_json_set(&fold, "layer_weights", ser_layer_weights_json(f->spec, r->layer_weight));
+        ser_json_add(&list, fold);
     }
     return list;
 }
@@ -225,8 +225,8 @@ static json_t *predictions_json(const ser_report_facts *f)
         const float *scores = e->scores + u * e->n_labels;
         json_t *object = json_object();
         for (size_t k = 0; k < e->n_labels; k++)
-            json_object_set_new(object, json_string_value(json_array_get(answers, k)),
-                                json_real((double)scores[k]));
+            ser_json_set(&object, json_string_value(json_array_get(answers, k)),
+                         ser_number_json((double)scores[k]));
         size_t predicted = (size_t)ser_argmax(scores, e->n_labels);
         json_t *truth = utterance->label < 0 ? NULL : json_array_get(truths, (size_t)utterance->label);
         json_t *prediction =
@@ -234,13 +234,13 @@ static json_t *predictions_json(const ser_report_facts *f)
                       "predicted", json_array_get(answers, predicted), "scores", object);
         if (prediction &&
             (utterance->start_s > 0 || utterance->end_s > 0)) { /* a stretch: the file has others */
-            json_object_set_new(prediction, "start", json_real(utterance->start_s));
-            json_object_set_new(prediction, "end",
-                                utterance->end_s > 0 ? json_real(utterance->end_s) : json_null());
+            ser_json_set(&prediction, "start", json_real(utterance->start_s));
+            ser_json_set(&prediction, "end",
+                         utterance->end_s > 0 ? json_real(utterance->end_s) : json_null());
         }
         if (prediction && f->cross)
-            json_object_set_new(prediction, "right", right_json(f, utterance->label, predicted));
-        json_array_append_new(list, prediction);
+            ser_json_set(&prediction, "right", right_json(f, utterance->label, predicted));
+        ser_json_add(&list, prediction);
     }
     json_decref(answers);
     json_decref(truths);
@@ -251,7 +251,7 @@ static json_t *counts_json(const int *counts, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_integer(counts[i]));
+        ser_json_add(&list, json_integer(counts[i]));
     return list;
 }
 
@@ -292,13 +292,13 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
                   "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256, "split_sha256",
                   split_sha256, "leaks", leaks_json(f->leaks));
     if (rest && f->evaluation->across)
-        json_object_update_new(rest, json_pack("{s:o, s:o, s:o}", "ua_restricted",
-                                               ser_number_json(f->evaluation->ua_restricted), "ua_open",
-                                               ser_number_json(f->evaluation->ua_open), "ece",
-                                               ser_number_json(f->evaluation->ece)));
+        ser_json_update(&rest, json_pack("{s:o, s:o, s:o}", "ua_restricted",
+                                         ser_number_json(f->evaluation->ua_restricted), "ua_open",
+                                         ser_number_json(f->evaluation->ua_open), "ece",
+                                         ser_number_json(f->evaluation->ece)));
     if (rest && f->cross) {
-        json_object_set_new(rest, "predicted_labels", answers_json(f));
-        json_object_update_new(rest, ser_cross_json(f->cross, f->mapping));
+        ser_json_set(&rest, "predicted_labels", answers_json(f));
+        ser_json_update(&rest, ser_cross_json(f->cross, f->mapping));
     }
     if (type.failed || !report || !rest || json_object_update(report, rest) != 0) {
         json_decref(report);

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "io/json.h"
 #include "run/settings.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@ static json_t *list_json(const char *const *items, size_t n)
         return json_string(items[0]);
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(array, json_string(items[i]));
+        ser_json_add(&array, json_string(items[i]));
     return array;
 }
 
@@ -129,9 +130,10 @@ ser_status ser_run_json(ser_run_result **out, const char *name, const char *text
     *out = NULL;
     if (!job)
         return ser_fail(err, SER_E_ARG, "%s: there is no such job", name);
-    json_t *object = json_loads(text, 0, &at);
+    json_t *object;
+    ser_status loaded = ser_json_load(&object, text, strlen(text), 0, &at);
     void *settings = ser_alloc(1, job->size);
-    ser_status st = settings ? SER_OK : ser_fail_nomem(err);
+    ser_status st = settings && loaded != SER_E_NOMEM ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK && !json_is_object(object))
         st = ser_fail(err, SER_E_ARG, "the settings are no JSON object%s%s", object ? "" : ": ",
                       object ? "" : at.text);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "run/report_json.h"
 
 #include <limits.h>
@@ -87,7 +88,7 @@ ser_status ser_part_write(ser_part *p, const char *path, ser_error *err)
     ser_sha256_finish(&listing, hex);
     bool ok = json_object_set_new(p->root, "n_listed", json_integer((json_int_t)p->n_listed)) == 0 &&
               json_object_set_new(p->root, "listing_sha256", json_string(hex)) == 0;
-    char *text = ok ? json_dumps(p->root, JSON_INDENT(1)) : NULL;
+    char *text = ok ? ser_json_dump(p->root, JSON_INDENT(1)) : NULL;
     ser_status st = text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
     if (st != SER_OK)
         ser_fail_within(err, st, "%s: ", path);
@@ -187,9 +188,13 @@ static ser_status read_root(ser_manifest *m, const char *path, ser_error *err)
     if (access(path, F_OK) != 0)
         return ser_fail(err, SER_E_IO, "it has no manifest (%.200s): name what --shard left, whole", path);
     ser_status st = ser_io_read(&bytes, path, MAX_MANIFEST_BYTES, err);
-    if (st == SER_OK &&
-        !(m->root = json_loadb((const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &at)))
-        st = ser_fail(err, SER_E_FORMAT, "its manifest is damaged (line %d): run its shard again", at.line);
+    ser_status loaded = SER_OK;
+    if (st == SER_OK)
+        loaded = ser_json_load(&m->root, (const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &at);
+    if (loaded != SER_OK)
+        st = loaded == SER_E_NOMEM
+                 ? ser_fail_nomem(err)
+                 : ser_fail(err, loaded, "its manifest is damaged (line %d): run its shard again", at.line);
     ser_bytes_release(&bytes);
     return st;
 }

@@ -1,5 +1,6 @@
 /* Every model of a run, and their average, on a corpus with the same emotions. */
 #include "base/memory.h"
+#include "io/json.h"
 #include "run/answers.h"
 #include "run/job.h"
 
@@ -144,7 +145,7 @@ static ser_status save(test_job *k, ser_error *err)
     facts.config = job->config;
     ser_status st = ser_report_json(&job->report, &facts, err);
     if (st == SER_OK && k->n_honest)
-        json_object_set_new(job->report, "unheard", honest_json(k));
+        ser_json_set(&job->report, "unheard", honest_json(k));
     if (st == SER_OK)
         st = ser_run_material_init(&job->material, &k->a.folds, err);
     if (st == SER_OK)

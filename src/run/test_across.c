@@ -1,5 +1,6 @@
 /* Every model of a run, and their average, on another corpus than theirs. */
 #include "base/memory.h"
+#include "io/json.h"
 #include "run/answers.h"
 #include "run/job.h"
 #include "run/pictures.h"
@@ -232,7 +233,7 @@ static ser_status save(cross_job *k, ser_error *err)
     facts.mapping = &k->mapping;
     ser_status st = ser_report_json(&job->report, &facts, err);
     if (st == SER_OK && k->honest.n)
-        json_object_set_new(job->report, "unheard", ser_cross_json(&k->honest, &k->mapping));
+        ser_json_set(&job->report, "unheard", ser_cross_json(&k->honest, &k->mapping));
     if (st == SER_OK)
         st = make_material(k, &facts, err);
     if (st == SER_OK)

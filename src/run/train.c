@@ -1,6 +1,7 @@
 /* Folds for the figures, and a final model on the whole corpus. */
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "learn/train_model.h"
 #include "run/epochs.h"
 #include "run/job.h"
@@ -61,7 +62,7 @@ static ser_status provenance(json_t **out, const train_job *k, int fold, const s
         (json_int_t)w->n_copies, "seed", (json_int_t)w->seed, "trained_on",
         ser_model_output_heard(w->store, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2));
     if (*out && learned->has_linear)
-        json_object_set_new(*out, "plain", ser_model_output_head(w, &learned->linear));
+        ser_json_set(out, "plain", ser_model_output_head(w, &learned->linear));
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
@@ -116,15 +117,15 @@ static ser_status open_tuned_head(ser_linear *head, const train_job *k, ser_erro
     return st;
 }
 
-static void tell_tuning(json_t *origin, const ser_run_tuning *t)
+static void tell_tuning(json_t **origin, const ser_run_tuning *t)
 {
-    json_object_del(origin, "plain");
-    json_object_set(origin, "parts_left_out", t->figures);
-    json_object_set_new(origin, "temperature", json_real((double)t->temperature));
-    json_object_set_new(origin, "min_confidence", json_real(t->min_confidence));
-    json_object_set_new(origin, "ece", json_real(t->ece));
-    json_object_set_new(origin, "right", json_real(t->right));
-    json_object_set_new(origin, "right_above", json_real(t->right_above));
+    json_object_del(*origin, "plain");
+    ser_json_set(origin, "parts_left_out", json_incref(t->figures));
+    ser_json_set(origin, "temperature", ser_number_json((double)t->temperature));
+    ser_json_set(origin, "min_confidence", ser_number_json(t->min_confidence));
+    ser_json_set(origin, "ece", ser_number_json(t->ece));
+    ser_json_set(origin, "right", ser_number_json(t->right));
+    ser_json_set(origin, "right_above", ser_number_json(t->right_above));
 }
 
 static ser_status train_final(train_job *k, ser_error *err)
@@ -147,11 +148,11 @@ static ser_status train_final(train_job *k, ser_error *err)
         st = provenance(&origin, k, -1, &t.learned, err);
     if (st == SER_OK && k->tuning.net) {
         t.model.min_confidence = k->tuning.min_confidence;
-        tell_tuning(origin, &k->tuning);
+        tell_tuning(&origin, &k->tuning);
     }
     if (st == SER_OK) {
         if (t.baseline.head.n_in)
-            json_object_set_new(origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
+            ser_json_set(&origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
         st = ser_model_output_save(&t.model, &k->w, origin, path, k->s.embed_encoder, err);
     }
     if (st == SER_OK && !k->folds) {

@@ -1,11 +1,11 @@
 #include "run/trained.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "keras/weights.h"
 #include "learn/kind.h"
 #include "model/standardised.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +22,10 @@ static int compare_texts(const void *a, const void *b)
 /* Corpus and recordings that it was trained on. */
 static ser_status read_origin(ser_trained *t, ser_error *err)
 {
-    json_t *origin = t->data.provenance ? json_loads(t->data.provenance, 0, NULL) : NULL;
+    const char *text = t->data.provenance;
+    json_t *origin = NULL;
+    if (text && ser_json_load(&origin, text, strlen(text), 0, NULL) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     json_t *list = json_object_get(origin, "trained_on"), *corpus = json_object_get(origin, "corpus");
     ser_status st = SER_OK;
     size_t n = json_array_size(list);

@@ -1,0 +1,45 @@
+#include "io/json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+ser_status ser_json_load(json_t **out, const char *text, size_t n, size_t flags, json_error_t *why)
+{
+    errno = 0; /* which malloc sets */
+    *out = json_loadb(text, n, flags, why);
+    return *out ? SER_OK : errno == ENOMEM ? SER_E_NOMEM : SER_E_FORMAT;
+}
+
+char *ser_json_dump(const json_t *value, size_t flags)
+{
+    errno = 0;
+    char *text = json_dumps(value, flags);
+    if (text && errno == ENOMEM) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+static void settle(json_t **to, int failed)
+{
+    if (!failed)
+        return;
+    json_decref(*to);
+    *to = NULL;
+}
+
+void ser_json_set(json_t **to, const char *key, json_t *value)
+{
+    settle(to, json_object_set_new(*to, key, value));
+}
+
+void ser_json_add(json_t **to, json_t *value)
+{
+    settle(to, json_array_append_new(*to, value));
+}
+
+void ser_json_update(json_t **to, json_t *value)
+{
+    settle(to, json_object_update_new(*to, value));
+}
