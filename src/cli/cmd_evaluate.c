@@ -95,6 +95,11 @@ static void prepare(void)
 
 /* ---- what is written besides ---- */
 
+static ser_status within(ser_status st, const char *path, ser_error *err)
+{
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
+}
+
 static ser_status save_pictures(const ser_run_report *r, ser_error *err)
 {
     char subtitle[200];
@@ -107,7 +112,7 @@ static ser_status save_pictures(const ser_run_report *r, ser_error *err)
                                                .labels = r->labels,
                                                .n_labels = r->figures->n_labels,
                                                .counts = r->figures->confusion};
-        st = ser_save_confusion(picture_path, &picture, err);
+        st = within(ser_save_confusion(picture_path, &picture, err), picture_path, err);
     }
     if (st == SER_OK && reliability_path) {
         ser_reliability reliability;
@@ -115,7 +120,7 @@ static ser_status save_pictures(const ser_run_report *r, ser_error *err)
             .title = "Reliability", .subtitle = subtitle, .reliability = &reliability};
         st = ser_run_reliability(&reliability, r, err);
         if (st == SER_OK)
-            st = ser_save_reliability(reliability_path, &picture, err);
+            st = within(ser_save_reliability(reliability_path, &picture, err), reliability_path, err);
     }
     return st;
 }
@@ -126,8 +131,10 @@ static ser_status save(const ser_run_result *r, ser_error *err)
     const char *json = ser_run_result_json(r);
     ser_status st = report ? save_pictures(report, err) : SER_OK;
     if (st == SER_OK && json_path && *json)
-        st = ser_io_write(json_path, json, strlen(json), err);
-    return st == SER_OK && html_path && report ? ser_run_page_save(html_path, report, err) : st;
+        st = within(ser_io_write(json_path, json, strlen(json), err), json_path, err);
+    return st == SER_OK && html_path && report
+               ? within(ser_run_page_save(html_path, report, err), html_path, err)
+               : st;
 }
 
 /* ---- running a report again ---- */

@@ -551,12 +551,14 @@ static ser_status predict_to(const ser_inputs *inputs, const ser_inputs *voice, 
     ser_output file = {0};
     bool to_file = output_path && !is_apart(inputs) && ser_team_is_first(team);
     ser_status st = to_file ? ser_output_open(&file, output_path, err) : SER_OK;
+    if (st != SER_OK)
+        return ser_fail_within(err, st, "%s: ", output_path);
     if (st == SER_OK && share && !file.temporary_path)
         st = ser_fail(err, SER_E_ARG, "--shard: %s is no file that a manifest could be beside", output_path);
     if (st == SER_OK)
         st = predict(inputs, voice, least, to_file ? &file : NULL, share, n_failed, err);
-    if (st == SER_OK && to_file)
-        st = ser_output_commit(&file, err);
+    if (st == SER_OK && to_file && (st = ser_output_commit(&file, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", output_path);
     ser_output_abort(&file);
     return st;
 }

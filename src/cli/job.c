@@ -177,6 +177,8 @@ int ser_job_finish(const ser_job_command *c, const char *json_path)
         ser_job_print(r);
     if (st == SER_OK && json_path)
         st = ser_io_write(json_path, ser_run_result_json(r), strlen(ser_run_result_json(r)), &err);
+    if (st != SER_OK && r)
+        ser_fail_within(&err, st, "%s: ", json_path);
     if (st != SER_OK)
         ser_say("%s", err.text);
     int status = st == SER_OK && ser_run_result_n_failed(r) ? SER_EXIT_FAILED : ser_exit_status(st);

@@ -7,7 +7,11 @@ ser_status ser_json_load(json_t **out, const char *text, size_t n, size_t flags,
 {
     errno = 0; /* which malloc sets */
     *out = json_loadb(text, n, flags, why);
-    return *out ? SER_OK : errno == ENOMEM ? SER_E_NOMEM : SER_E_FORMAT;
+    if (errno != ENOMEM)
+        return *out ? SER_OK : SER_E_FORMAT;
+    json_decref(*out);
+    *out = NULL;
+    return SER_E_NOMEM;
 }
 
 char *ser_json_dump(const json_t *value, size_t flags)

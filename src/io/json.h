@@ -1,4 +1,5 @@
-/* JSON by jansson, which does not always tell when it fails for want of memory. */
+/* JSON by jansson, which does not always tell when it fails for want of memory: texts may lack some of their
+ * letters, objects some of their keys. */
 #ifndef SER_IO_JSON_H
 #define SER_IO_JSON_H
 

@@ -118,6 +118,8 @@ ser_status ser_run_save_json(const char *folder, const char *name, const json_t 
     char *path = ser_io_join(folder, name),
          *text = ser_json_dump(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
+    if (st != SER_OK && path)
+        ser_fail_within(err, st, "%s: ", path);
     ser_free(path);
     free(text);
     return st;
@@ -193,10 +195,10 @@ ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const 
         return SER_OK;
     char *sheet = ser_io_join(f->path, "metrics.xlsx"), *page = ser_io_join(f->path, "report.html");
     ser_status st = sheet && page ? ser_run_pictures_save(f->path, r, err) : ser_fail_nomem(err);
-    if (st == SER_OK)
-        st = ser_spreadsheet_save(sheet, r, err);
-    if (st == SER_OK)
-        st = ser_run_page_save(page, r, err);
+    if (st == SER_OK && (st = ser_spreadsheet_save(sheet, r, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", sheet);
+    if (st == SER_OK && (st = ser_run_page_save(page, r, err)) != SER_OK)
+        ser_fail_within(err, st, "%s: ", page);
     if (st == SER_OK)
         st = ser_run_save_json(f->path, "report.json", report, err);
     ser_free(sheet);

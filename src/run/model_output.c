@@ -79,6 +79,8 @@ ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, cons
         st = carry_encoders(&c, m, &w->encoders, err);
     if (st == SER_OK)
         st = ser_model_data_write(m, path, c.all, c.n_all, err);
+    if (st != SER_OK)
+        ser_fail_within(err, st, "%s: ", path);
     release_carried(&c);
     return st;
 }
@@ -98,6 +100,8 @@ ser_status ser_model_output_keras(const char *folder, const char *fold, const se
         st = path ? ser_timnet_member_unscaled(&net, &networks[i], err) : ser_fail_nomem(err);
         if (st == SER_OK)
             st = ser_keras_weights_write(path, net, err);
+        if (st != SER_OK && path)
+            ser_fail_within(err, st, "%s: ", path);
         ser_timnet_free(&net);
         ser_free(path);
     }

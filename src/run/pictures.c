@@ -25,6 +25,8 @@ ser_status ser_run_picture_save(const char *folder, const char *name, ser_run_pi
         ser_text path = {0};
         ser_text_appendf(&path, "%s/%s.%s", folder, name, endings[i]);
         st = path.failed ? ser_fail_nomem(err) : save(path.s, kind, picture, err);
+        if (st != SER_OK && path.s)
+            ser_fail_within(err, st, "%s: ", path.s);
         ser_text_release(&path);
     }
     return st;

@@ -20,12 +20,14 @@ ser_status ser_run_record_open(ser_run_record *out, const char *folder, ser_erro
     char *path = ser_io_join(folder, RECORD);
     if (!path)
         return ser_fail_nomem(err);
-    if (ser_io_read(&bytes, path, MAX_RECORD, NULL) == SER_OK)
+    ser_status st = ser_io_read(&bytes, path, MAX_RECORD, err);
+    if (st == SER_OK)
         ser_text_append_n(&out->lines, (const char *)bytes.data, strlen((const char *)bytes.data));
     ser_bytes_release(&bytes);
     ser_free(path);
     ser_text_appendf(&out->lines, "%s%ld\n", PROCESS_KEY, (long)getpid());
-    return out->lines.failed ? ser_fail_nomem(err) : SER_OK;
+    /* One that is not there, or not to be read, names no files. */
+    return st == SER_E_NOMEM || out->lines.failed ? ser_fail_nomem(err) : SER_OK;
 }
 
 void ser_run_record_add(ser_run_record *r, const char *name)
@@ -37,6 +39,8 @@ ser_status ser_run_record_save(const ser_run_record *r, const char *folder, ser_
 {
     char *path = r->lines.failed ? NULL : ser_io_join(folder, RECORD);
     ser_status st = path ? ser_io_write(path, r->lines.s, r->lines.n, err) : ser_fail_nomem(err);
+    if (st != SER_OK && path)
+        ser_fail_within(err, st, "%s: ", path);
     ser_free(path);
     return st;
 }
