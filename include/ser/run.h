@@ -62,6 +62,7 @@ typedef struct ser_run_listener {
     int (*on_progress)(void *context, const char *what, size_t done, size_t total);
     void (*on_epoch)(void *context, const ser_run_epoch_info *epoch);
     void (*on_message)(void *context, ser_run_message kind, const char *text); /* one line */
+    struct ser_ranks *ranks; /* other processes at work on the same job, which the program 'ser' knows of */
 } ser_run_listener;
 SER_API void ser_run_listener_init(ser_run_listener *l, size_t size); /* nobody listens */
 
@@ -152,6 +153,9 @@ typedef struct ser_run_network {
     int kernel_size;                   /* frames: 1 ... 15 */
     int n_dilations, n_stacks;         /* 1 ... 12 */
     ser_run_activation activation;
+    int micro_batch; /* train, evaluate: of a batch so many recordings are normalised and learned from
+                        together, the parts' gradients added in a fixed order: 1 ... 4096; 0: the whole batch
+                      */
     uint64_t reserved[8];
 } ser_run_network;
 

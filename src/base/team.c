@@ -1,7 +1,10 @@
 #include "base/team.h"
+#include "base/memory.h"
 #include "base/threads.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct alone {
     const ser_deal *deal;
@@ -52,4 +55,46 @@ ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err)
 ser_status ser_team_meet(const ser_team *team, ser_error *err)
 {
     return team ? team->compare(team->context, "things", "", err) : SER_OK;
+}
+
+/* ---- what is to be done ---- */
+
+static int compare(const void *a, const void *b)
+{
+    const ser_todo_item *x = a, *y = b;
+    if (x->alone != y->alone)
+        return x->alone ? -1 : 1;
+    if (x->size != y->size)
+        return x->size > y->size ? -1 : 1;
+    return (x->item > y->item) - (x->item < y->item);
+}
+
+ser_status ser_todo_share(ser_todo *out, const ser_team *team, ser_todo_item *all, size_t n, ser_error *err)
+{
+    ser_text block = {0};
+    *out = (ser_todo){0};
+    if (ser_team_is_first(team)) {
+        qsort(all, n, sizeof *all, compare);
+        for (size_t i = 0; i < n; i++)
+            out->n_alone += all[i].alone;
+        ser_text_append_n(&block, (const char *)&out->n_alone, sizeof out->n_alone);
+        for (size_t i = 0; i < n; i++)
+            ser_text_append_n(&block, (const char *)&all[i].item, sizeof all[i].item);
+    }
+    ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && !(out->items = ser_alloc(block.n / sizeof *out->items, sizeof *out->items)))
+        st = ser_fail_nomem(err);
+    if (st == SER_OK) {
+        out->n = block.n / sizeof *out->items - 1;
+        memcpy(&out->n_alone, block.s, sizeof out->n_alone);
+        memcpy(out->items, block.s + sizeof out->n_alone, out->n * sizeof *out->items);
+    }
+    ser_text_release(&block);
+    return st;
+}
+
+void ser_todo_release(ser_todo *t)
+{
+    ser_free(t->items);
+    *t = (ser_todo){0};
 }

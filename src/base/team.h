@@ -51,6 +51,31 @@ ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err)
 /* Waits until all are here. */
 ser_status ser_team_meet(const ser_team *team, ser_error *err);
 
+/* Who notes what is worked on, for the case that it ends the program. begin, end and stop are called by the
+ * rank that it is about, from any thread; crashes on rank 0. */
+typedef struct ser_watch {
+    void (*begin)(void *context, const char *name);
+    void (*end)(void *context, const char *name);
+    void (*stop)(void *context);
+    /* How often it ended the program; *why is filled where that is too often to try again. */
+    int (*crashes)(void *context, const char *name, ser_error *why);
+    void *context;
+} ser_watch;
+
+/* Items in the order in which they are dealt; the first n_alone only by one rank each with nothing else at
+ * work in it, because one of them may have ended the program. */
+typedef struct ser_todo {
+    size_t *items;
+    size_t n, n_alone;
+} ser_todo;
+typedef struct ser_todo_item {
+    size_t item, size; /* size: by which they are sorted, the longest first */
+    bool alone;
+} ser_todo_item;
+/* all (n): rank 0's, which is sorted; the others have none. */
+ser_status ser_todo_share(ser_todo *out, const ser_team *team, ser_todo_item *all, size_t n, ser_error *err);
+void ser_todo_release(ser_todo *t);
+
 /* What only one process of the job may do: writing results, telling of them. */
 static inline bool ser_team_is_first(const ser_team *team)
 {

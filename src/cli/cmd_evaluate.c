@@ -36,6 +36,10 @@ static const ser_option options[] = {
     SER_JOB_NORMALIZE(ser_job_evaluate, settings),
     SER_JOB_LINEAR(ser_job_evaluate, settings),
     SER_JOB_NETWORK(ser_job_evaluate, settings),
+    SER_JOB_OPTION(
+        ser_job_evaluate, settings, 0, "micro-batch", "N",
+        "recordings of a batch that are normalised and learned from together, the parts' gradients added; "
+        "several ranks share them, to the same bits for any number (default: the whole batch)"),
     SER_JOB_ENCODER(ser_job_evaluate, settings, encoders),
     {SER_OPTION_GROUP, .help = "Output"},
     SER_JOB_JSON(json_path),

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/progress.h"
+#include "cli/together.h"
 #include "corpus/known.h"
 
 #include <string.h>
@@ -113,7 +114,11 @@ static int run(int argc, char **argv)
 {
     ser_option_list paths = {0};
     int status;
-    if (ser_job_parse(&job, argc, argv, &paths, &status) && (status = check_usage(&paths)) == SER_EXIT_OK)
+    bool go_on =
+        ser_job_parse(&job, argc, argv, &paths, &status) && (status = check_usage(&paths)) == SER_EXIT_OK;
+    if (settings.shard)
+        ser_together_apart();
+    if (go_on)
         status = ser_job_finish(&job, NULL);
     ser_option_list_release(&paths);
     ser_job_release(&job);

@@ -574,7 +574,7 @@ static int run(int argc, char **argv)
     char *model_inside = NULL;
     double least = -1;
     ser_ranks *ranks = NULL;
-    int status, n_ranks = ser_together_begin();
+    int status, n_ranks = ser_together_begin(argc, argv);
     if (!ser_options_start(&ser_command_predict, argc, argv, &paths, &status)) {
         ser_option_list_release(&paths);
         return status;
@@ -591,8 +591,7 @@ static int run(int argc, char **argv)
         find_model(&model_inside);
         size_t n_failed = list_inputs(&inputs, &paths);
         const char *voice_folder = adapt_folder ? adapt_folder : baseline_folder;
-        if (!shard.count)
-            st = ser_together_open(&ranks, argc, argv, &err);
+        st = ser_together_open(&ranks, &err);
         team = ser_ranks_team(ranks);
         if (st == SER_OK)
             st = compare_inputs(&inputs, &err);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "cli/epochs.h"
 #include "cli/progress.h"
+#include "cli/together.h"
 #include "io/file.h"
 #include "report/text.h"
 
@@ -14,6 +15,7 @@ bool ser_job_parse(const ser_job_command *c, int argc, char **argv, ser_option_l
 {
     ser_option_list own = {0};
     ser_option_list_release(c->encoders);
+    ser_together_begin(argc, argv);
     if (!ser_options_start(c->command, argc, argv, rest ? rest : &own, status))
         return false;
     if (own.n)
@@ -141,12 +143,20 @@ static void on_message(void *context, ser_run_message kind, const char *text)
 ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error *err)
 {
     listening l = {.progress = ser_progress_start()};
+    ser_ranks *ranks = NULL;
+    ser_status st = ser_together_open(&ranks, err);
+    *out = NULL;
     const ser_run_listener listener = {.size = sizeof listener,
                                        .context = &l,
                                        .on_progress = on_progress,
                                        .on_epoch = on_epoch,
-                                       .on_message = on_message};
-    ser_status st = c->job->run(out, c->settings, &listener, err);
+                                       .on_message = on_message,
+                                       .ranks = ranks};
+    if (st == SER_OK)
+        st = c->job->run(out, c->settings, &listener, err);
+    ser_ranks_close(&ranks, &st, err);
+    if (st != SER_OK)
+        ser_run_result_free(out);
     const char *folder = l.folder ? l.folder : c->resume ? *c->resume : NULL;
     ser_progress_clear();
     if (st == SER_E_CANCELLED && c->resume && folder)
@@ -160,7 +170,9 @@ ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error
 void ser_job_print(const ser_run_result *r)
 {
     ser_text t = {0};
-    ser_run_result_append(&t, r, ser_style_of(stdout));
+    if (!ser_together_is_first())
+        return;
+    ser_run_result_append(&t, r, ser_together_style(stdout));
     if (t.n && !t.failed)
         fwrite(t.s, 1, t.n, stdout);
     ser_text_release(&t);
@@ -175,7 +187,7 @@ int ser_job_finish(const ser_job_command *c, const char *json_path)
     ser_status st = ser_job_run(&r, c, &err);
     if (st == SER_OK)
         ser_job_print(r);
-    if (st == SER_OK && json_path)
+    if (st == SER_OK && json_path && ser_together_is_first())
         st = ser_io_write(json_path, ser_run_result_json(r), strlen(ser_run_result_json(r)), &err);
     if (st != SER_OK && r)
         ser_fail_within(&err, st, "%s: ", json_path);

@@ -8,12 +8,15 @@
 
 #include <stdio.h>
 
-/* First in a command that knows ranks: all but rank 0 are silent from now on. Returns how many there are. */
-int ser_together_begin(void);
+/* First in a command that knows ranks: all but rank 0 are silent from now on. Returns how many there are. The
+ * arguments stay the caller's. */
+int ser_together_begin(int argc, char **argv);
 /* --shard: each process is on its own, whoever started it. */
 void ser_together_apart(void);
 /* ser_ranks_open, with its warning told. */
-ser_status ser_together_open(ser_ranks **out, int argc, char **argv, ser_error *err);
+ser_status ser_together_open(ser_ranks **out, ser_error *err);
+/* Whether this process is the one that speaks. */
+bool ser_together_is_first(void);
 /* ser_style_of, but that of a pipe where there are ranks: what mpirun makes of standard output looks like a
  * terminal, wherever it leads. */
 ser_style ser_together_style(FILE *stream);

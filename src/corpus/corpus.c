@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "corpus/draft.h"
 #include "io/file.h"
@@ -215,4 +216,21 @@ ser_status ser_corpus_name(char **out, const char *spec, ser_error *err)
         ser_text_release(&name);
     *out = name.s;
     return st;
+}
+
+void ser_corpus_hash(char hex[65], const ser_corpus *c)
+{
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, c->name, strlen(c->name) + 1);
+    for (size_t u = 0; u < c->n_utterances; u++) {
+        const ser_utterance *r = &c->utterances[u];
+        const int numbers[] = {r->label, r->speaker, r->text, r->fold};
+        const double stretch[] = {r->start_s, r->end_s};
+        ser_sha256_add(&h, r->name, strlen(r->name) + 1);
+        ser_sha256_add(&h, r->file, strlen(r->file) + 1);
+        ser_sha256_add(&h, numbers, sizeof numbers);
+        ser_sha256_add(&h, stretch, sizeof stretch);
+    }
+    ser_sha256_finish(&h, hex);
 }

@@ -58,6 +58,9 @@ ser_status ser_corpus_open(ser_corpus **out, const char *spec, const char *data_
  * no column "emotion" in a CSV, recordings in no subfolder), and one emotion or none is enough. */
 ser_status ser_corpus_open_target(ser_corpus **out, const char *spec, const char *data_dir, ser_error *err);
 void ser_corpus_free(ser_corpus **c);
+/* Of its name and of what it says of each recording: whoever has the same has found the same. */
+void ser_corpus_hash(char hex[65], const ser_corpus *c);
+
 /* Whether the speaker of every recording is known. */
 static inline bool ser_corpus_has_speakers(const ser_corpus *c)
 {

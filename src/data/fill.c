@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One tree. */
@@ -338,6 +339,132 @@ static ser_status fill_item(void *context, size_t u, ser_sound *sound, int worke
                             last->folder);
 }
 
+/* ---- several ranks ---- */
+
+/* What rank 0 learns of a tree's entry of a recording; texts follow: why it failed, and of the first tree
+ * what was odd. */
+typedef struct entry_facts {
+    size_t n_frames, n_samples, n_failure, n_warning;
+    char sha256[65], file_sha256[65];
+    bool computed;
+} entry_facts;
+
+static size_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+static void pack_entry(ser_text *t, const filling *f, size_t u, bool computed)
+{
+    const ser_tree_recording *r = &f->index.recordings[u];
+    const char *failure = f->out->failures[u], *warning = f->out->warnings[u];
+    entry_facts facts;
+    memset(&facts, 0, sizeof facts);
+    facts.n_frames = r->n_frames;
+    facts.n_samples = r->n_samples;
+    memcpy(facts.sha256, r->sha256, sizeof facts.sha256);
+    memcpy(facts.file_sha256, r->file_sha256, sizeof facts.file_sha256);
+    facts.computed = computed;
+    facts.n_failure = length_of(failure);
+    facts.n_warning = length_of(warning);
+    ser_text_append_n(t, (const char *)&facts, sizeof facts);
+    ser_text_append(t, failure ? failure : "");
+    ser_text_append(t, warning ? warning : "");
+}
+
+static ser_status fill_dealt(void *context, size_t u, ser_sound *sound, int worker, ser_text *answer,
+                             ser_error *err)
+{
+    filling_all *a = context;
+    bool computed[SER_MAX_PARTS + 1] = {false};
+    ser_status st = fill_recording(a, u, sound, worker, computed, err);
+    for (size_t i = 0; i < a->n && st == SER_OK; i++)
+        pack_entry(answer, &a->trees[i], u, computed[i]);
+    return st;
+}
+
+/* The entry is here already where this rank made it. */
+static ser_status take_entry(filling *f, size_t u, const entry_facts *facts, const char *texts,
+                             ser_error *err)
+{
+    ser_tree_recording *r = &f->index.recordings[u];
+    char **failure = &f->out->failures[u], **warning = &f->out->warnings[u];
+    ser_status st = SER_OK;
+    if (!r->utterance && !*failure) {
+        if (!facts->n_failure)
+            st = ser_tree_recording_describe(r, f->corpus, u, err);
+        r->n_frames = facts->n_frames;
+        r->n_samples = facts->n_samples;
+        memcpy(r->sha256, facts->sha256, sizeof r->sha256);
+        memcpy(r->file_sha256, facts->file_sha256, sizeof r->file_sha256);
+        if (facts->n_failure && !(*failure = ser_strndup(texts, facts->n_failure)))
+            st = ser_fail_nomem(err);
+        if (facts->n_warning && !(*warning = ser_strndup(texts + facts->n_failure, facts->n_warning)))
+            st = ser_fail_nomem(err);
+    }
+    f->out->n_computed += facts->computed;
+    f->out->n_failed += *failure != NULL;
+    return st;
+}
+
+static ser_status take_dealt(void *context, size_t u, const void *answer, size_t n, ser_error *err)
+{
+    filling_all *a = context;
+    const char *at = answer, *end = at + n;
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < a->n && st == SER_OK; i++) {
+        entry_facts facts;
+        if ((size_t)(end - at) < sizeof facts)
+            return ser_fail(err, SER_E_FORMAT, "a rank answered for another tree");
+        memcpy(&facts, at, sizeof facts);
+        at += sizeof facts;
+        st = take_entry(&a->trees[i], u, &facts, at, err);
+        at += facts.n_failure + facts.n_warning;
+    }
+    return st;
+}
+
+static ser_status refuse_dealt(void *context, size_t u, const ser_error *why, ser_error *err)
+{
+    filling_all *a = context;
+    for (size_t i = 0; i < a->n; i++)
+        a->trees[i].out->n_failed++;
+    return note_failures(a, 0, u, why, err);
+}
+
+static ser_status fill_together(filling_all *a, int n_threads, ser_error *err)
+{
+    const ser_tree_filled *last = a->trees[a->n - 1].out;
+    const ser_sound_deal deal = {.team = a->settings->team,
+                                 .watch = a->settings->watch,
+                                 .n_threads = n_threads,
+                                 .work = fill_dealt,
+                                 .take = take_dealt,
+                                 .refuse = refuse_dealt,
+                                 .context = a,
+                                 .progress = &a->settings->progress,
+                                 .what = strrchr(last->folder, '/') + 1};
+    ser_status st = ser_sound_share_out(a->corpus, &deal, err);
+    return st == SER_E_CANCELLED && ser_team_is_first(deal.team)
+               ? ser_fail(err, st, "%s: interrupted: the same command goes on where it was", last->folder)
+               : st;
+}
+
+/* What rank 0 has just begun. */
+static ser_status check_shared(const filling *f, ser_error *err)
+{
+    enum { PATIENCE_MS = 5000, STEP_MS = 50 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    for (int ms = 0; access(f->index_path, F_OK) != 0; ms += STEP_MS) { /* some file systems tell late */
+        if (ms >= PATIENCE_MS)
+            return ser_fail(err, SER_E_IO,
+                            "%s: what rank 0 wrote is not there: it must be a folder that all ranks share",
+                            f->out->folder);
+        nanosleep(&step, NULL);
+    }
+    return SER_OK;
+}
+
 /* ---- all ---- */
 
 static ser_status prepare(filling *f, ser_error *err)
@@ -369,13 +496,22 @@ static ser_status write_index(filling *f, size_t n_recordings, ser_error *err)
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", f->index_path);
 }
 
-static ser_status begin(filling *f, int n_threads, ser_error *err)
+static ser_status begin_folder(filling *f, ser_error *err)
 {
     ser_status st = clear_folder(f, err);
     if (st == SER_OK)
         st = ser_io_make_folder(f->out->folder, err);
+    return st == SER_OK ? write_index(f, 0, err) : st;
+}
+
+static ser_status begin(filling *f, int n_threads, ser_error *err)
+{
+    const ser_team *team = f->settings->team;
+    ser_status st = ser_team_is_first(team) ? begin_folder(f, err) : SER_OK;
     if (st == SER_OK)
-        st = write_index(f, 0, err);
+        st = ser_team_meet(team, err);
+    if (st == SER_OK && !ser_team_is_first(team))
+        st = check_shared(f, err);
     if (st != SER_OK || f->joined)
         return st;
     if (!(f->work = ser_alloc((size_t)n_threads, sizeof *f->work)))
@@ -399,12 +535,14 @@ static ser_status fill_folders(filling_all *a, int n_threads, ser_error *err)
     ser_status st = SER_OK;
     for (size_t i = 0; i < a->n && st == SER_OK; i++)
         st = begin(&a->trees[i], n_threads, err);
-    if (st == SER_OK) {
+    if (st == SER_OK && (a->settings->team || a->settings->watch))
+        st = fill_together(a, n_threads, err);
+    else if (st == SER_OK) {
         pthread_mutex_init(&a->lock, NULL);
         st = ser_sound_for_each(a->corpus, n_threads, fill_item, a, err);
         pthread_mutex_destroy(&a->lock);
     }
-    for (size_t i = 0; i < a->n && st == SER_OK; i++)
+    for (size_t i = 0; i < a->n && st == SER_OK && ser_team_is_first(a->settings->team); i++)
         st = finish(&a->trees[i], err);
     return st;
 }
@@ -437,7 +575,7 @@ ser_status ser_trees_fill(ser_tree_filled *out, const ser_tree_content *contents
                              .settings = settings,
                              .out = &out[i]};
         st = prepare(&trees[i], err);
-        if (st == SER_OK)
+        if (st == SER_OK && ser_team_is_first(settings->team))
             st = check_folder(&trees[i], err);
     }
     if (st == SER_OK)

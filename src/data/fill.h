@@ -2,7 +2,7 @@
 #ifndef SER_DATA_FILL_H
 #define SER_DATA_FILL_H
 
-#include "base/progress.h"
+#include "base/team.h"
 #include "corpus/corpus.h"
 #include "data/parameters.h"
 #include "extract/extract.h"
@@ -30,6 +30,9 @@ typedef struct ser_tree_fill_settings {
     bool overwrite; /* replace what is there */
     int n_threads;  /* 0: all cores; one file each */
     ser_progress progress;
+    const ser_team
+        *team; /* whose ranks share the recordings; rank 0 alone has all of *out. NULL: no others */
+    const ser_watch *watch; /* or NULL */
 } ser_tree_fill_settings;
 
 /* Fills n trees in one go: each recording is read, hashed and decoded once at most. Nothing is changed where

@@ -21,6 +21,7 @@ typedef struct intake {
     ser_store *store;
     ser_frame_set *frames; /* NULL: not wanted */
     intake_worker *workers;
+    bool *done;           /* (n_utterances): taken in already; NULL: none is */
     pthread_mutex_t lock; /* guards what follows, store->n_computed and the progress callback */
     size_t n_done;
 } intake;
@@ -90,10 +91,12 @@ static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker,
     intake *in = context;
     ser_recording_features f;
     size_t n_computed = 0;
-    ser_status st = ser_features_open(&f, in->settings, sound, err);
-    if (st == SER_OK)
+    bool done = in->done && in->done[u];
+    ser_status st = done ? SER_OK : ser_features_open(&f, in->settings, sound, err);
+    if (st == SER_OK && !done)
         st = take_rows(in, u, &f, &in->workers[worker], &n_computed, err);
-    ser_features_release(&f);
+    if (!done)
+        ser_features_release(&f);
     if (st != SER_OK)
         return st;
     pthread_mutex_lock(&in->lock);
@@ -103,6 +106,22 @@ static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker,
     pthread_mutex_unlock(&in->lock);
     return go_on ? SER_OK
                  : ser_fail(err, SER_E_CANCELLED, "interrupted: what was computed is kept for the next run");
+}
+
+/* Where others compute as well. */
+static ser_status take_in_dealt(void *context, size_t u, ser_sound *sound, int worker, ser_text *answer,
+                                ser_error *err)
+{
+    intake *in = context;
+    ser_recording_features f;
+    size_t n_computed = 0;
+    (void)answer;
+    ser_status st = ser_features_open(&f, in->settings, sound, err);
+    if (st == SER_OK)
+        st = take_rows(in, u, &f, &in->workers[worker], &n_computed, err);
+    ser_features_release(&f);
+    in->done[u] = st == SER_OK;
+    return st;
 }
 
 /* ---- all recordings ---- */
@@ -140,12 +159,27 @@ static ser_status run(intake *in, ser_error *err)
     const ser_intake_settings *s = in->settings;
     int n_threads = s->n_threads > 0 ? s->n_threads : ser_n_cores();
     ser_status st = new_workers(&in->workers, n_threads, s->extractor, err);
+    /* Each rank computes a part, which is kept; after that everybody has all of it, and where ranks share no
+     * cache folder each computes what it does not find. */
+    if (st == SER_OK && s->team && s->folder && !s->without_audio) {
+        if (!(in->done = ser_alloc(in->corpus->n_utterances, sizeof *in->done)))
+            st = ser_fail_nomem(err);
+        const ser_sound_deal deal = {.team = s->team,
+                                     .n_threads = n_threads,
+                                     .work = take_in_dealt,
+                                     .context = in,
+                                     .progress = &s->progress,
+                                     .what = "features"};
+        if (st == SER_OK)
+            st = ser_sound_share_out(in->corpus, &deal, err);
+    }
     if (st == SER_OK) {
         pthread_mutex_init(&in->lock, NULL);
         st = ser_sound_for_each(in->corpus, n_threads, take_in, in, err);
         pthread_mutex_destroy(&in->lock);
     }
     free_workers(in->workers, n_threads);
+    ser_free(in->done);
     return st;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct ser_sound_file {
     const char *path;
@@ -194,5 +195,132 @@ ser_status ser_sound_for_each(const ser_corpus *corpus, int n_threads, ser_sound
         st = ser_parallel_for(n_threads, f.n, work_on_file, &f, err);
     ser_free(f.order);
     ser_free(f.first);
+    return st;
+}
+
+/* ---- dealt ---- */
+
+typedef struct dealt_files {
+    files all;
+    const ser_sound_deal *deal;
+    ser_todo todo;
+    size_t first; /* of todo: where the deal under way begins */
+} dealt_files;
+
+static const char *path_of(const files *f, size_t i)
+{
+    return f->corpus->utterances[f->order[f->first[i]]].path;
+}
+
+/* Before each recording's answer stands how many bytes it has. */
+static ser_status work_on_recording(const dealt_files *d, size_t u, ser_sound_file *file, int worker,
+                                    ser_text *answer, ser_error *err)
+{
+    ser_sound sound = {.utterance = &d->all.corpus->utterances[u], .file = file};
+    ser_text own = {0};
+    ser_status st = d->deal->work(d->deal->context, u, &sound, worker, &own, err);
+    ser_text_append_n(answer, (const char *)&own.n, sizeof own.n);
+    if (own.n)
+        ser_text_append_n(answer, own.s, own.n);
+    answer->failed = answer->failed || own.failed;
+    ser_text_release(&own);
+    return st;
+}
+
+static ser_status work_on_dealt(void *context, size_t item, int worker, ser_text *answer, ser_error *err)
+{
+    const dealt_files *d = context;
+    const files *f = &d->all;
+    const ser_watch *watch = d->deal->watch;
+    size_t i = d->todo.items[d->first + item];
+    ser_sound_file file = {.path = path_of(f, i)};
+    ser_status st = SER_OK;
+    if (watch)
+        watch->begin(watch->context, file.path);
+    for (size_t k = f->first[i]; k < f->first[i + 1] && st == SER_OK; k++)
+        st = work_on_recording(d, f->order[k], &file, worker, answer, err);
+    if (watch)
+        watch->end(watch->context, file.path);
+    close_file(&file);
+    return st;
+}
+
+static ser_status take_dealt(void *context, size_t item, const void *answer, size_t n, ser_error *err)
+{
+    const dealt_files *d = context;
+    const files *f = &d->all;
+    const char *at = answer, *end = at + n;
+    size_t i = d->todo.items[d->first + item], n_own;
+    ser_status st = SER_OK;
+    for (size_t k = f->first[i]; k < f->first[i + 1] && st == SER_OK && d->deal->take; k++, at += n_own) {
+        if ((size_t)(end - at) < sizeof n_own)
+            return ser_fail(err, SER_E_FORMAT, "%s: a rank answered for other recordings", path_of(f, i));
+        memcpy(&n_own, at, sizeof n_own);
+        at += sizeof n_own;
+        st = d->deal->take(d->deal->context, f->order[k], at, n_own, err);
+    }
+    return st;
+}
+
+/* Rank 0: the files, but for those that ended the program too often. */
+static ser_status list_files(const dealt_files *d, ser_todo_item *all, size_t *n, ser_error *err)
+{
+    const files *f = &d->all;
+    const ser_watch *watch = d->deal->watch;
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < f->n && st == SER_OK; i++) {
+        struct stat info;
+        ser_error why = {0};
+        int n_crashes = watch ? watch->crashes(watch->context, path_of(f, i), &why) : 0;
+        if (why.status == SER_OK)
+            all[(*n)++] =
+                (ser_todo_item){i, stat(path_of(f, i), &info) == 0 ? (size_t)info.st_size : 0, n_crashes > 0};
+        for (size_t k = f->first[i]; why.status != SER_OK && k < f->first[i + 1] && st == SER_OK; k++)
+            st = d->deal->refuse(d->deal->context, f->order[k], &why, err);
+    }
+    return st;
+}
+
+static void stop_watch(void *context)
+{
+    const ser_watch *watch = ((const dealt_files *)context)->deal->watch;
+    watch->stop(watch->context);
+}
+
+static ser_status deal_files(dealt_files *d, size_t first, size_t n, int n_threads, ser_error *err)
+{
+    const ser_watch *watch = d->deal->watch;
+    const ser_deal deal = {.n_items = n,
+                           .n_threads = n_threads,
+                           .work = work_on_dealt,
+                           .take = take_dealt,
+                           .on_stop = watch ? stop_watch : NULL,
+                           .context = d,
+                           .progress = d->deal->progress,
+                           .what = d->deal->what};
+    d->first = first;
+    return n ? ser_team_deal(d->deal->team, &deal, err) : SER_OK;
+}
+
+ser_status ser_sound_share_out(const ser_corpus *corpus, const ser_sound_deal *deal, ser_error *err)
+{
+    dealt_files d = {.all = {.corpus = corpus}, .deal = deal};
+    size_t n = 0;
+    ser_status st = sort(&d.all, err);
+    ser_todo_item *all = ser_alloc(d.all.n, sizeof *all);
+    if (st == SER_OK && !all)
+        st = ser_fail_nomem(err);
+    if (st == SER_OK && ser_team_is_first(deal->team))
+        st = list_files(&d, all, &n, err);
+    if (st == SER_OK)
+        st = ser_todo_share(&d.todo, deal->team, all, n, err);
+    if (st == SER_OK)
+        st = deal_files(&d, 0, d.todo.n_alone, 1, err);
+    if (st == SER_OK)
+        st = deal_files(&d, d.todo.n_alone, d.todo.n - d.todo.n_alone, deal->n_threads, err);
+    ser_free(all);
+    ser_todo_release(&d.todo);
+    ser_free(d.all.order);
+    ser_free(d.all.first);
     return st;
 }

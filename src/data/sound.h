@@ -3,6 +3,7 @@
 #ifndef SER_DATA_SOUND_H
 #define SER_DATA_SOUND_H
 
+#include "base/team.h"
 #include "corpus/corpus.h"
 
 typedef struct ser_sound_file ser_sound_file;
@@ -30,5 +31,23 @@ typedef ser_status (*ser_sound_work)(void *context, size_t utterance, ser_sound 
  * file one after the other. A failure ends it. */
 ser_status ser_sound_for_each(const ser_corpus *corpus, int n_threads, ser_sound_work work, void *context,
                               ser_error *err);
+
+/* The files dealt over the ranks of a team, or with a watch alone: what ended the program before is tried by
+ * itself, and not for ever. */
+typedef struct ser_sound_deal {
+    const ser_team *team;   /* NULL: this process alone */
+    const ser_watch *watch; /* NULL: nobody notes anything */
+    int n_threads;          /* of this rank; 0: all cores */
+    /* As ser_sound_work, on whichever rank; appends what rank 0 is to know. */
+    ser_status (*work)(void *context, size_t utterance, ser_sound *sound, int worker, ser_text *answer,
+                       ser_error *err);
+    /* On rank 0, one at a time: what work told; why the recording is not tried. NULL: nobody asks. */
+    ser_status (*take)(void *context, size_t utterance, const void *answer, size_t n, ser_error *err);
+    ser_status (*refuse)(void *context, size_t utterance, const ser_error *why, ser_error *err);
+    void *context;
+    const ser_progress *progress; /* counts files */
+    const char *what;
+} ser_sound_deal;
+ser_status ser_sound_share_out(const ser_corpus *corpus, const ser_sound_deal *deal, ser_error *err);
 
 #endif

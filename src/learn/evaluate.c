@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "learn/kind.h"
+#include "learn/pack.h"
 
 #include <math.h>
 #include <string.h>
@@ -203,10 +204,10 @@ static ser_status fold_state(char **out, const char *folder, const char *name, s
     return st;
 }
 
-static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
-                           const ser_evaluate_settings *s, size_t f, ser_error *err)
+/* A fold's models, its answers in out->scores, and what a report says of it besides figures. */
+static ser_status learn_fold(ser_learned *models, ser_evaluation *out, const ser_learn_data *data,
+                             const ser_folds *folds, const ser_evaluate_settings *s, size_t f, ser_error *err)
 {
-    ser_learned models = {0};
     ser_fold_result *r = &out->folds[f];
     char *state = NULL;
     ser_text what = {0};
@@ -214,24 +215,149 @@ static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, cons
     double start = ser_clock_s();
     ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s->state, folds->names[f], err);
     if (st == SER_OK)
-        st = ser_learn(&models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
+        st = ser_learn(models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;
     if (st == SER_OK)
-        st = ser_learned_score(&models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops,
+        st = ser_learned_score(models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops,
                                s->learn.n_threads, err);
     if (st == SER_OK) {
         r->chosen = s->learn.candidates[0];
-        for (size_t i = 0; i < models.n_kinds; i++)
-            if (models.kinds[i]->describe)
-                models.kinds[i]->describe(r, &models, models.own[i]);
-        st = fold_figures(out, data->corpus, folds, f, err);
+        for (size_t i = 0; i < models->n_kinds; i++)
+            if (models->kinds[i]->describe)
+                models->kinds[i]->describe(r, models, models->own[i]);
     }
-    if (st == SER_OK && s->on_fold)
-        st = s->on_fold(s->context, f, &models, r, err);
-    ser_learned_release(&models);
     ser_text_release(&what);
     ser_free(state);
+    return st;
+}
+
+/* Its figures; whoever wants models gets them. */
+static ser_status finish_fold(ser_learned *models, ser_evaluation *out, const ser_learn_data *data,
+                              const ser_folds *folds, const ser_evaluate_settings *s, size_t f,
+                              ser_error *err)
+{
+    if (!ser_team_is_first(s->learn.team))
+        return SER_OK;
+    ser_status st = fold_figures(out, data->corpus, folds, f, err);
+    return st == SER_OK && s->on_fold ? s->on_fold(s->context, f, models, &out->folds[f], err) : st;
+}
+
+static ser_status run_fold(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                           const ser_evaluate_settings *s, size_t f, ser_error *err)
+{
+    ser_learned models = {0};
+    ser_status st = learn_fold(&models, out, data, folds, s, f, err);
+    if (st == SER_OK)
+        st = finish_fold(&models, out, data, folds, s, f, err);
+    ser_learned_release(&models);
     return st == SER_OK ? st : ser_fail_within(err, st, "fold %s: ", folds->names[f]);
+}
+
+/* ---- folds dealt to ranks ---- */
+
+typedef struct dealt_folds {
+    ser_evaluation *out;
+    const ser_learn_data *data;
+    const ser_folds *folds;
+    const ser_evaluate_settings *settings;
+    ser_evaluate_settings alone; /* of a rank that has a fold to itself */
+    ser_text *blocks;            /* rank 0: (n_folds) what came before its turn */
+    size_t n_taken;
+} dealt_folds;
+
+static void pack_fold(ser_text *t, const ser_evaluation *e, const ser_folds *folds, size_t f,
+                      const ser_learned *models)
+{
+    ser_text_append_n(t, (const char *)&e->folds[f], sizeof e->folds[f]);
+    for (size_t u = 0; u < e->n; u++)
+        if (folds->test_fold[u] == (int)f)
+            ser_text_append_n(t, (const char *)(e->scores + u * e->n_labels),
+                              e->n_labels * sizeof *e->scores);
+    ser_learned_pack(t, models);
+}
+
+static ser_status unpack_fold(ser_evaluation *e, ser_learned *models, const ser_folds *folds, size_t f,
+                              const ser_text *block, ser_error *err)
+{
+    ser_pack_reader r = {.at = block->s, .end = block->s + block->n};
+    ser_pack_read(&r, &e->folds[f], sizeof e->folds[f]);
+    for (size_t u = 0; u < e->n; u++)
+        if (folds->test_fold[u] == (int)f)
+            ser_pack_read(&r, e->scores + u * e->n_labels, e->n_labels * sizeof *e->scores);
+    return ser_learned_unpack(models, &r, err);
+}
+
+static ser_status learn_dealt(void *context, size_t f, int worker, ser_text *answer, ser_error *err)
+{
+    dealt_folds *d = context;
+    ser_learned models = {0};
+    (void)worker;
+    ser_status st = learn_fold(&models, d->out, d->data, d->folds, &d->alone, f, err);
+    if (st == SER_OK)
+        pack_fold(answer, d->out, d->folds, f, &models);
+    ser_learned_release(&models);
+    return st == SER_OK ? st : ser_fail_within(err, st, "fold %s: ", d->folds->names[f]);
+}
+
+/* In the order of the folds, as one process would finish them. */
+static ser_status take_dealt(void *context, size_t f, const void *answer, size_t n, ser_error *err)
+{
+    dealt_folds *d = context;
+    ser_status st = SER_OK;
+    ser_text_append_n(&d->blocks[f], answer, n);
+    if (d->blocks[f].failed)
+        return ser_fail_nomem(err);
+    for (; d->n_taken < d->out->n_folds && d->blocks[d->n_taken].n && st == SER_OK; d->n_taken++) {
+        ser_text *block = &d->blocks[d->n_taken];
+        ser_learned models = {0};
+        st = unpack_fold(d->out, &models, d->folds, d->n_taken, block, err);
+        if (st == SER_OK)
+            st = finish_fold(&models, d->out, d->data, d->folds, d->settings, d->n_taken, err);
+        if (st != SER_OK)
+            ser_fail_within(err, st, "fold %s: ", d->folds->names[d->n_taken]);
+        ser_learned_release(&models);
+        ser_text_release(block);
+    }
+    return st;
+}
+
+static ser_status deal_folds(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                             const ser_evaluate_settings *settings, ser_error *err)
+{
+    const ser_team *team = settings->learn.team;
+    dealt_folds d = {.out = out,
+                     .data = data,
+                     .folds = folds,
+                     .settings = settings,
+                     .alone = *settings,
+                     .blocks = ser_alloc(folds->n_folds, sizeof *d.blocks)};
+    d.alone.learn.team = NULL;
+    d.alone.learn.progress = &team->within;
+    const ser_deal deal = {.n_items = folds->n_folds,
+                           .n_threads = 1, /* each learns with all of the rank's */
+                           .work = learn_dealt,
+                           .take = take_dealt,
+                           .context = &d,
+                           .progress = settings->learn.progress,
+                           .what = "folds",
+                           .long_items = true};
+    ser_status st = d.blocks ? team->deal(team->context, &deal, err) : ser_fail_nomem(err);
+    for (size_t f = 0; d.blocks && f < folds->n_folds; f++)
+        ser_text_release(&d.blocks[f]);
+    ser_free(d.blocks);
+    return st;
+}
+
+static ser_status run_folds(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                            const ser_evaluate_settings *settings, ser_error *err)
+{
+    const ser_learn_settings *learn = &settings->learn;
+    ser_status st = SER_OK;
+    if (learn->team && !ser_learns_in_step(learn))
+        return deal_folds(out, data, folds, settings, err);
+    for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
+        st = run_fold(out, data, folds, settings, f, err);
+    return st;
 }
 
 ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
@@ -246,11 +372,12 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
     out->excluded = ser_alloc(out->n, sizeof *out->excluded);
     ser_status st = out->scores && out->folds && out->excluded ? SER_OK : ser_fail_nomem(err);
-    for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
-        st = run_fold(out, data, folds, settings, f, err);
+    bool first = ser_team_is_first(settings->learn.team);
     if (st == SER_OK)
+        st = run_folds(out, data, folds, settings, err);
+    if (st == SER_OK && first)
         st = pooled_figures(out, corpus, settings->seed, err);
-    if (st == SER_OK && out->across)
+    if (st == SER_OK && first && out->across)
         mean_over_folds(out);
     if (st != SER_OK)
         ser_evaluation_release(out);

@@ -45,8 +45,9 @@ typedef struct ser_evaluate_settings {
     void *context;
 } ser_evaluate_settings;
 
-/* Store and frames are normalised already where that is wanted. learn.corpus_disjoint: folds are the corpora
- * joined, in their order. */
+/* With learn.team the folds are dealt to its ranks, and rank 0 alone has figures and is told of them
+ * (on_fold). Store and frames are normalised already where that is wanted. learn.corpus_disjoint: folds are
+ * the corpora joined, in their order. */
 ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                         const ser_evaluate_settings *settings, ser_error *err);
 /* FOLDER/fold-NAME followed by end: where a fold's files lie; a '/' in the name becomes '-'. NULL: out of

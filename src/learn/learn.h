@@ -3,6 +3,7 @@
 #ifndef SER_LEARN_LEARN_H
 #define SER_LEARN_LEARN_H
 
+#include "base/team.h"
 #include "data/condition.h"
 #include "data/frames.h"
 #include "data/normalize.h"
@@ -62,9 +63,18 @@ typedef struct ser_learn_settings {
     ser_engine engine; /* of linear models; networks have theirs in timnet.ops */
     int n_threads;
     const ser_progress *progress;
+    /* Whose ranks share what is learned; all of them learn the same things in the same order. NULL: no
+     * others. */
+    const ser_team *team;
     const ser_more_kind *more; /* (n_more): parts besides the linear one and the networks */
     size_t n_more;
 } ser_learn_settings;
+
+/* Whether all ranks work on each network together, instead of each on some. */
+static inline bool ser_learns_in_step(const ser_learn_settings *s)
+{
+    return s->team && s->n_networks && s->timnet.micro_batch;
+}
 
 /* The models of one training part. */
 typedef struct ser_learned {

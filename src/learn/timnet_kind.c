@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "learn/kind.h"
+#include "learn/pack.h"
 #include "learn/weighted.h"
 
 #include <string.h>
@@ -181,6 +182,7 @@ static ser_status learn_network(ser_learned *out, size_t k, const ser_learn_data
     settings.speaker_disjoint = s->speaker_disjoint;
     settings.n_threads = s->n_threads;
     settings.progress = s->progress;
+    settings.team = ser_learns_in_step(s) ? s->team : NULL;
     ser_text_append(&title, what);
     if (s->n_networks > 1)
         ser_text_appendf(&title, ", network %zu of %zu", k + 1, s->n_networks);
@@ -202,6 +204,51 @@ static ser_status learn_network(ser_learned *out, size_t k, const ser_learn_data
     ser_text_release(&path);
     ser_text_release(&title);
     return st;
+}
+
+/* ---- networks dealt to ranks ---- */
+
+typedef struct dealt_networks {
+    ser_learned *out;
+    const ser_learn_data *data;
+    const examples *x;
+    ser_learn_settings alone; /* of a rank that has a network to itself */
+    uint64_t blocks;
+    const char *what, *state;
+} dealt_networks;
+
+static ser_status learn_dealt(void *context, size_t k, int worker, ser_text *answer, ser_error *err)
+{
+    dealt_networks *d = context;
+    (void)worker;
+    ser_status st = learn_network(d->out, k, d->data, d->x, &d->alone, d->blocks, d->what, d->state, err);
+    if (st == SER_OK)
+        ser_network_pack(answer, &d->out->networks[k], &d->out->members[k]);
+    return st;
+}
+
+static ser_status take_dealt(void *context, size_t k, const void *answer, size_t n, ser_error *err)
+{
+    dealt_networks *d = context;
+    ser_pack_reader r = {.at = answer, .end = (const char *)answer + n};
+    return d->out->members[k].net ? SER_OK /* this rank's own */
+                                  : ser_network_unpack(&d->out->networks[k], &d->out->members[k], &r, err);
+}
+
+static ser_status deal_networks(dealt_networks *d, const ser_learn_settings *s, ser_error *err)
+{
+    const ser_deal deal = {.n_items = s->n_networks,
+                           .n_threads = 1,
+                           .work = learn_dealt,
+                           .take = take_dealt,
+                           .context = d,
+                           .progress = s->progress,
+                           .what = d->what,
+                           .long_items = true};
+    d->alone = *s;
+    d->alone.team = NULL;
+    d->alone.progress = &s->team->within;
+    return s->team->deal(s->team->context, &deal, err);
 }
 
 static bool is_asked(const ser_learn_settings *s)
@@ -229,7 +276,12 @@ static ser_status learn(ser_learned *out, void **own, const ser_kind_training *t
     st = examples_new(&x, t->data, t->fold, t->test_fold, s, err);
     if (st == SER_OK)
         st = read_chosen(&x, t->data, &out->linear, blocks, s, err);
-    for (size_t k = 0; k < s->n_networks && st == SER_OK; k++)
+    dealt_networks d = {
+        .out = out, .data = t->data, .x = &x, .blocks = blocks, .what = t->what, .state = t->state};
+    bool dealt = s->team && s->n_networks > 1 && !ser_learns_in_step(s);
+    if (st == SER_OK && dealt)
+        st = deal_networks(&d, s, err);
+    for (size_t k = 0; k < s->n_networks && st == SER_OK && !dealt; k++)
         st = learn_network(out, k, t->data, &x, s, blocks, t->what, t->state, err);
     examples_release(&x);
     return st;

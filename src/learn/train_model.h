@@ -21,9 +21,10 @@ typedef struct ser_training {
     ser_head_fit baseline; /* chosen likewise; n_in of its head is 0 where speakers are unknown */
 } ser_training;
 
-/* Networks, the plain head, and the head for a voice's baseline (where there is a linear part and speakers
- * are known). store is data's; it is left standardised by speaker where there is a baseline head. The model's
- * specification keeps only the layers that some part uses. */
+/* With learn.team rank 0 alone has *out: the others help as far as they can. Networks, the plain head, and
+ * the head for a voice's baseline (where there is a linear part and speakers are known). store is data's; it
+ * is left standardised by speaker where there is a baseline head. The model's specification keeps only the
+ * layers that some part uses. */
 ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_store *store,
                            const ser_train_settings *settings, ser_error *err);
 void ser_training_release(ser_training *t);

@@ -502,8 +502,9 @@ static ser_status adapt(void *job, ser_error *err)
 {
     adapt_job *k = job;
     ser_status st = prepare(k, err);
-    if (st != SER_OK)
+    if (st != SER_OK || !ser_team_is_first(k->job.host.team)) /* others help with the features alone */
         return st;
+    k->job.host.team = k->learning.settings.team = NULL;
     choose_normalize(k);
     if (json_object_set_new(k->job.given, "normalize", json_string(ser_normalize_name(k->normalize))) != 0)
         return ser_fail_nomem(err);

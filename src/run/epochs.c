@@ -1,12 +1,15 @@
 #include "run/epochs.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "run/ranks.h"
 #include "run/report_json.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Written anew also when a run goes on, because what was made before is told again. A log is worth no
  * failure: NULL where it cannot be written. */
@@ -37,9 +40,8 @@ static void tell(const ser_epochs *k, const ser_run_epoch_info *e)
         l->on_epoch(l->context, e);
 }
 
-void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e)
+static void tell_network(ser_epochs *k, const char *what, size_t network, const ser_timnet_epoch *e)
 {
-    ser_epochs *k = context;
     bool adapts = e->entropy > 0;
     json_t *line =
         json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f}", "part", what, "network",
@@ -67,6 +69,42 @@ void ser_epochs_tell(void *context, const char *what, size_t network, const ser_
                                   .rate = e->rate,
                                   .seconds = e->seconds,
                                   .restored = e->restored});
+}
+
+/* An epoch on its way to rank 0; what follows. */
+typedef struct epoch_note {
+    ser_timnet_epoch epoch;
+    size_t network;
+} epoch_note;
+
+static void hear(void *context, const void *note, size_t n)
+{
+    epoch_note e;
+    if (n <= sizeof e)
+        return;
+    memcpy(&e, note, sizeof e);
+    tell_network(context, (const char *)note + sizeof e, e.network, &e.epoch);
+}
+
+void ser_epochs_gather(ser_epochs *k)
+{
+    ser_ranks_set_handler(k->host->listener.ranks, hear, k);
+}
+
+void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e)
+{
+    ser_epochs *k = context;
+    ser_text t = {0};
+    if (!k->host->team) {
+        tell_network(k, what, network, e);
+        return;
+    }
+    const epoch_note note = {.epoch = *e, .network = network};
+    ser_text_append_n(&t, (const char *)&note, sizeof note);
+    ser_text_append_n(&t, what, strlen(what) + 1);
+    if (!t.failed)
+        ser_ranks_note(k->host->listener.ranks, t.s, t.n);
+    ser_text_release(&t);
 }
 
 void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e)

@@ -18,6 +18,8 @@ typedef struct ser_epochs {
 /* For ser_learn_settings.on_epoch and on_adapt; context: a ser_epochs. */
 void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
 void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e);
+/* On several ranks, before networks are dealt: rank 0 tells the epochs of all. */
+void ser_epochs_gather(ser_epochs *k);
 void ser_epochs_close(ser_epochs *k);
 
 #endif

@@ -114,7 +114,8 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
                                             .context = &k->job.material};
     if (st == SER_OK && first)
         st = ser_run_material_init(&k->job.material, k->folds, err);
-    if (st == SER_OK && first)
+    ser_epochs_gather(&k->epochs);
+    if (st == SER_OK && first && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(&k->job.folder, k->folds, no_states, n_trained, err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
 }
@@ -183,7 +184,7 @@ static ser_status evaluate_seeds(evaluate_job *k, ser_error *err)
 {
     double *ua = ser_alloc((size_t)k->s.n_seeds, sizeof *ua);
     ser_status st = ua ? evaluate_others(k, ua, err) : ser_fail_nomem(err);
-    if (st == SER_OK) {
+    if (st == SER_OK && ser_team_is_first(k->job.host.team)) {
         ua[0] = k->e.figures.ua;
         st = add_seeds(k, ua, err);
     }
@@ -217,7 +218,8 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
     json_t *list = json_array();
     const ser_evaluate_settings settings = {.learn = k->learning.settings, .seed = k->w.seed};
     ser_status st = ser_honest_run(&k->honest, &k->learning.data, N_FOLDS, &settings, err);
-    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++) {
+    bool first = ser_team_is_first(k->job.host.team);
+    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK && first; i++) {
         const ser_honest_row *row = &k->honest.rows[i];
         const ser_figures *f = &row->evaluation.figures;
         ser_json_add(&list, honest_json(row));
@@ -229,7 +231,7 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
                                                           .value = f->ua,
                                                           .interval = {f->ua_ci95[0], f->ua_ci95[1]}});
     }
-    if (st == SER_OK && json_object_set(k->job.report, "honest", list) != 0)
+    if (st == SER_OK && first && json_object_set(k->job.report, "honest", list) != 0)
         st = ser_fail_nomem(err);
     json_decref(list);
     return st;
@@ -283,6 +285,8 @@ static ser_status make_report(evaluate_job *k, ser_error *err)
     const ser_report_facts facts = facts_of(k);
     ser_status st = ser_report_json(&job->report, &facts, err);
     if (st == SER_OK)
+        st = ser_job_note_ranks(job, err);
+    if (st == SER_OK)
         st = add_notes(k, err);
     if (st == SER_OK)
         st = ser_run_material_finish(&job->material, &facts, err);
@@ -292,17 +296,18 @@ static ser_status make_report(evaluate_job *k, ser_error *err)
 
 static ser_status evaluate_all(evaluate_job *k, ser_error *err)
 {
+    bool first = ser_team_is_first(k->job.host.team);
     ser_status st = learn(k, k->w.seed, true, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = make_report(k, err);
     if (st == SER_OK && k->s.honest)
         st = evaluate_honestly(k, err);
     ser_workbench_thin(&k->w);
     if (st == SER_OK && k->s.n_seeds > 1)
         st = evaluate_seeds(k, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = ser_run_save(&k->job.folder, &k->job.material.report, k->job.report, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         ser_run_folder_tidy(&k->job.folder);
     return st;
 }

@@ -10,6 +10,7 @@
 #include "io/npy.h"
 #include "model/hearing.h"
 #include "run/job.h"
+#include "run/journal.h"
 #include "run/part_folder.h"
 
 #include <string.h>
@@ -204,19 +205,46 @@ static ser_status note_recordings(extract_job *k, const ser_corpus *corpus, cons
     return st;
 }
 
+static void tell_before(void *context, const char *text)
+{
+    ser_run_tell(context, SER_RUN_WARNING, "%s", text);
+}
+
+/* Beside the tree of all parts. What it says of recordings is true of whatever is made of them. */
+static ser_status open_journal(ser_journal **out, extract_job *k, const trees *all, const ser_corpus *corpus,
+                               ser_error *err)
+{
+    char *folder = ser_tree_folder(k->s.data.features_dir, all->recipes[all->n - 1].spec, corpus->name);
+    const ser_journal_settings settings = {.output = folder,
+                                           .identity = "extract",
+                                           .team = k->job.host.team,
+                                           .tell = tell_before,
+                                           .context = &k->job.host};
+    ser_status st = !folder                            ? ser_fail_nomem(err)
+                    : ser_journal_is_wanted(&settings) ? ser_journal_open(out, &settings, err)
+                                                       : SER_OK;
+    ser_free(folder);
+    return st;
+}
+
 /* positions (n_utterances): where each stands among all recordings; NULL: this is no shard. */
 static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus *corpus,
                              const size_t *positions, ser_error *err)
 {
     ser_tree_filled filled[SER_MAX_PARTS + 1] = {0};
+    ser_journal *journal = NULL;
+    ser_status st = open_journal(&journal, k, all, corpus, err);
     const ser_tree_fill_settings settings = {.features_dir = k->s.data.features_dir,
                                              .overwrite = k->s.overwrite,
                                              .n_threads = k->s.data.n_threads,
-                                             .progress = k->job.host.progress};
-    ser_status st = ser_trees_fill(filled, all->contents, all->n, corpus, &settings, err);
+                                             .progress = k->job.host.progress,
+                                             .team = k->job.host.team,
+                                             .watch = ser_journal_watch(journal)};
+    if (st == SER_OK)
+        st = ser_trees_fill(filled, all->contents, all->n, corpus, &settings, err);
     for (size_t i = 0; i < all->n; i++) {
         tell_notes(k, &filled[i], i ? &filled[i - 1] : NULL);
-        if (st == SER_OK)
+        if (st == SER_OK && ser_team_is_first(k->job.host.team))
             st = report_tree(k, &filled[i], err);
         k->job.n_failed += filled[i].n_failed;
     }
@@ -224,6 +252,7 @@ static ser_status fill_trees(extract_job *k, const trees *all, const ser_corpus 
         st = note_recordings(k, corpus, positions, &filled[all->n - 1], err);
     for (size_t i = 0; i < all->n; i++)
         ser_tree_filled_release(&filled[i]);
+    ser_journal_close(&journal, st == SER_OK);
     return st;
 }
 
@@ -271,7 +300,9 @@ static ser_status fill_corpus(extract_job *k, const ser_corpus *corpus, ser_erro
     trees all = {0};
     for (size_t i = 0; i < corpus->n_warnings; i++)
         ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", corpus->warnings[i]);
-    ser_status st = list_trees(&all, k, err);
+    ser_status st = ser_run_compare(&k->job.host, corpus, err);
+    if (st == SER_OK)
+        st = list_trees(&all, k, err);
     if (st == SER_OK)
         st = k->part.root ? fill_share(k, &all, corpus, err) : fill_trees(k, &all, corpus, NULL, err);
     for (size_t i = 0; i < all.n; i++)
@@ -356,6 +387,8 @@ static ser_status extract(void *job, ser_error *err)
         st = open_encoders(k, err);
     if (st == SER_OK && !(k->job.report = json_object()))
         st = ser_fail_nomem(err);
+    if (st == SER_OK && k->s.recording && k->job.host.team)
+        st = ser_fail(err, SER_E_ARG, "one recording is for one process: start it without mpirun");
     if (st == SER_OK)
         st = k->s.recording ? extract_recording(k, err) : extract_corpora(k, corpus, err);
     ser_corpus_free(&corpus);

@@ -176,6 +176,38 @@ ser_status ser_run_folder_open(ser_run_folder *f, const ser_run_job *job, const 
     return st;
 }
 
+/* Some file systems tell late of what another machine wrote. */
+static bool appears(const char *folder, const char *name)
+{
+    enum { PATIENCE_MS = 5000, STEP_MS = 50 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    for (int ms = 0; !holds(folder, name) && ms < PATIENCE_MS; ms += STEP_MS)
+        nanosleep(&step, NULL);
+    return holds(folder, name);
+}
+
+ser_status ser_run_folder_share(ser_run_folder *f, const ser_team *team, ser_error *err)
+{
+    ser_text block = {0};
+    if (!team)
+        return SER_OK;
+    if (ser_team_is_first(team))
+        ser_text_appendf(&block, "%c%s", f->complete ? 'c' : 'n', f->path ? f->path : "");
+    ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && !ser_team_is_first(team)) {
+        *f = (ser_run_folder){.lock = {-1}, .complete = *block.s == 'c'};
+        if (block.n > 1 && !(f->path = ser_strdup(block.s + 1)))
+            st = ser_fail_nomem(err);
+        if (f->path && !appears(f->path, "config.json"))
+            st = ser_fail(
+                err, SER_E_IO,
+                "%s: the run that rank 0 began is not there: it must be in a folder that all ranks share",
+                f->path);
+    }
+    ser_text_release(&block);
+    return st;
+}
+
 void ser_run_folder_close(ser_run_folder *f)
 {
     char *lock = f->path ? ser_io_join(f->path, LOCK) : NULL;

@@ -26,6 +26,9 @@ typedef struct ser_run_naming {
  * or is not empty. */
 ser_status ser_run_folder_open(ser_run_folder *out, const ser_run_job *job, const ser_run_place *place,
                                const ser_run_naming *naming, const json_t *config, ser_error *err);
+/* What rank 0 has opened, to the others, which see the folder and leave it to rank 0. SER_E_IO: one does not
+ * see it. */
+ser_status ser_run_folder_share(ser_run_folder *f, const ser_team *team, ser_error *err);
 void ser_run_folder_close(ser_run_folder *f);
 
 /* The settings of the run in a folder; the caller does json_decref. */

@@ -1,5 +1,6 @@
 #include "run/host.h"
 #include "base/text.h"
+#include "run/ranks.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +9,8 @@
 static bool report(void *context, const char *what, size_t done, size_t total)
 {
     const ser_run_listener *l = context;
-    return l->on_progress(l->context, what, done, total) == 0;
+    return (!l->on_progress || l->on_progress(l->context, what, done, total) == 0) &&
+           ser_ranks_go_on(l->ranks);
 }
 
 void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener)
@@ -17,7 +19,12 @@ void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener)
     *h = (ser_run_host){0};
     memcpy(&h->listener, listener ? (const void *)listener : "",
            size < sizeof h->listener ? size : sizeof h->listener);
-    if (h->listener.on_progress)
+    h->team = ser_ranks_team(h->listener.ranks);
+    if (!ser_team_is_first(h->team)) { /* rank 0 speaks for all */
+        h->listener.on_message = NULL;
+        h->listener.on_epoch = NULL;
+    }
+    if (h->listener.on_progress || h->team)
         h->progress = (ser_progress){.fn = report, .context = &h->listener};
 }
 
@@ -31,4 +38,13 @@ void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *forma
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     h->listener.on_message(h->listener.context, kind, text);
+}
+
+ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, ser_error *err)
+{
+    char hex[65];
+    if (!h->team)
+        return SER_OK;
+    ser_corpus_hash(hex, corpus);
+    return h->team->compare(h->team->context, "recordings", hex, err);
 }

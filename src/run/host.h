@@ -2,17 +2,21 @@
 #ifndef SER_RUN_HOST_H
 #define SER_RUN_HOST_H
 
-#include "base/progress.h"
 #include "base/status.h"
+#include "base/team.h"
+#include "corpus/corpus.h"
 #include "ser/run.h"
 
 typedef struct ser_run_host {
     ser_run_listener listener;
     ser_progress progress; /* for the work below, which borrows the host */
+    const ser_team *team;  /* NULL: this process alone */
 } ser_run_host;
 
 /* listener NULL: nobody listens. */
 void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener);
+/* Whether all ranks have found the same recordings. */
+ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, ser_error *err);
 void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *format, ...) SER_PRINTF(3, 4);
 
 #endif

@@ -28,11 +28,22 @@ static void release(ser_job *job)
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
                                ser_error *err)
 {
-    ser_status st = ser_run_folder_open(&job->folder, job->way->kind, place, naming, job->given, err);
+    ser_status st = SER_OK;
+    if (ser_team_is_first(job->host.team))
+        st = ser_run_folder_open(&job->folder, job->way->kind, place, naming, job->given, err);
+    if (st == SER_OK)
+        st = ser_run_folder_share(&job->folder, job->host.team, err);
     job->was_complete = st == SER_OK && job->folder.complete;
     if (st == SER_OK && job->folder.path)
         ser_run_tell(&job->host, SER_RUN_FOLDER, "%s", job->folder.path);
     return st;
+}
+
+ser_status ser_job_note_ranks(ser_job *job, ser_error *err)
+{
+    const ser_team *team = job->host.team;
+    return team && json_object_set_new(job->report, "ranks", json_integer(team->n)) != 0 ? ser_fail_nomem(err)
+                                                                                         : SER_OK;
 }
 
 ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err)

@@ -36,6 +36,9 @@ ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
                                ser_error *err);
 
+/* How many ranks there were, into the report. */
+ser_status ser_job_note_ranks(ser_job *job, ser_error *err);
+
 /* config: the settings in force, as JSON. */
 ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err);
 

@@ -32,6 +32,7 @@ struct ser_journal {
     FILE *answers; /* rank 0 */
     crash *crashes;
     size_t n_crashes, capacity;
+    ser_watch watch;
 };
 
 /* What stands before each kept answer. */
@@ -197,6 +198,63 @@ static ser_status look_back(ser_journal *j, const ser_journal_settings *s, ser_e
     return st;
 }
 
+/* ---- marking ---- */
+
+/* Line by line whole: the file is written by this rank alone, and a line by one call. */
+static void mark(const ser_journal *j, const char *key, const char *name)
+{
+    ser_text t = {0};
+    if (!j || j->marks < 0)
+        return;
+    ser_text_appendf(&t, "%s%s", key, name);
+    for (size_t i = 0; i < t.n && !t.failed; i++)
+        t.s[i] = t.s[i] == '\n' ? '?' : t.s[i];
+    ser_text_append(&t, "\n");
+    if (!t.failed && write(j->marks, t.s, t.n) < 0)
+        t.failed = true; /* a full disk is told by who needs its bytes */
+    ser_text_release(&t);
+}
+
+void ser_journal_begin(ser_journal *j, const char *name)
+{
+    mark(j, BEGIN, name);
+}
+
+void ser_journal_end(ser_journal *j, const char *name)
+{
+    mark(j, END, name);
+}
+
+void ser_journal_stop(ser_journal *j)
+{
+    mark(j, STOP, "");
+}
+
+static void watch_begin(void *journal, const char *name)
+{
+    ser_journal_begin(journal, name);
+}
+
+static void watch_end(void *journal, const char *name)
+{
+    ser_journal_end(journal, name);
+}
+
+static void watch_stop(void *journal)
+{
+    ser_journal_stop(journal);
+}
+
+static int watch_crashes(void *journal, const char *name, ser_error *why)
+{
+    return ser_journal_crashes(journal, name, why);
+}
+
+const ser_watch *ser_journal_watch(const ser_journal *j)
+{
+    return j ? &j->watch : NULL;
+}
+
 /* ---- opening ---- */
 
 static void remove_file(const ser_journal *j, const char *name)
@@ -285,6 +343,7 @@ ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *s, se
         return ser_fail_nomem(err);
     }
     *j = (ser_journal){.team = s->team, .folder = folder.s, .marks = -1, .lock = {-1}};
+    j->watch = (ser_watch){watch_begin, watch_end, watch_stop, watch_crashes, j};
     ser_status st = ser_team_is_first(s->team) ? open_first(j, s, err) : SER_OK;
     if (st == SER_OK)
         st = ser_team_meet(s->team, err);
@@ -294,38 +353,6 @@ ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *s, se
     if (st != SER_OK)
         ser_journal_close(out, false);
     return st;
-}
-
-/* ---- marking ---- */
-
-/* Line by line whole: the file is written by this rank alone, and a line by one call. */
-static void mark(const ser_journal *j, const char *key, const char *name)
-{
-    ser_text t = {0};
-    if (!j || j->marks < 0)
-        return;
-    ser_text_appendf(&t, "%s%s", key, name);
-    for (size_t i = 0; i < t.n && !t.failed; i++)
-        t.s[i] = t.s[i] == '\n' ? '?' : t.s[i];
-    ser_text_append(&t, "\n");
-    if (!t.failed && write(j->marks, t.s, t.n) < 0)
-        t.failed = true; /* a full disk is told by who needs its bytes */
-    ser_text_release(&t);
-}
-
-void ser_journal_begin(ser_journal *j, const char *name)
-{
-    mark(j, BEGIN, name);
-}
-
-void ser_journal_end(ser_journal *j, const char *name)
-{
-    mark(j, END, name);
-}
-
-void ser_journal_stop(ser_journal *j)
-{
-    mark(j, STOP, "");
 }
 
 /* ---- answers ---- */

@@ -34,6 +34,9 @@ void ser_journal_end(ser_journal *j, const char *name);
 /* It is asked to stop: what it is at is not to blame. */
 void ser_journal_stop(ser_journal *j);
 
+/* The same three, and crashes, for work that knows no journal; NULL for NULL. */
+const ser_watch *ser_journal_watch(const ser_journal *j);
+
 /* Answers that were kept, and one more; rank 0. take: SER_E_FORMAT leaves that one out. */
 ser_status ser_journal_answers(ser_journal *j,
                                ser_status (*take)(void *context, size_t item, const void *answer, size_t n,

@@ -88,6 +88,7 @@ ser_timnet_settings ser_run_timnet_settings(const ser_run_network *n)
     s.shape.dropout = n->dropout;
     s.n_epochs = (size_t)n->n_epochs;
     s.batch_size = (size_t)n->batch_size;
+    s.micro_batch = (size_t)n->micro_batch;
     s.rate = n->rate;
     s.beta1 = n->beta1;
     s.beta2 = n->beta2;
@@ -149,7 +150,8 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
                      .seed = (uint64_t)settings->seed,
                      .engine = data->engine,
                      .n_threads = w->n_threads,
-                     .progress = &host->progress}};
+                     .progress = &host->progress,
+                     .team = host->team}};
     l->settings.n_candidates = list_candidates(l->candidates, w, settings->pooling == SER_RUN_POOLING_BOTH,
                                                settings->c > 0 ? settings->c : USUAL_C);
     l->n_baseline_candidates = list_candidates(l->baseline_candidates, w, true, USUAL_C);

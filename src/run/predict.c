@@ -4,8 +4,6 @@
 #include "run/answer_bytes.h"
 
 #include <pthread.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -134,8 +132,8 @@ typedef struct shared_job {
     ser_journal *journal; /* or NULL */
     packed *answers;      /* (n); rank 0: those that are not told yet */
     bool *done;           /* (n); rank 0 */
-    size_t *todo;         /* what is dealt: the first n_alone have a rank to themselves */
-    size_t n_todo, n_alone, first;
+    ser_todo todo;
+    size_t first; /* of todo: where the deal under way begins */
 } shared_job;
 
 static ser_status tell_packed(const shared_job *s, size_t i, ser_error *err)
@@ -184,7 +182,7 @@ static ser_status take_kept(void *context, size_t i, const void *bytes, size_t n
 static ser_status take_answer(void *context, size_t item, const void *bytes, size_t n, ser_error *err)
 {
     shared_job *s = context;
-    size_t i = s->todo[s->first + item];
+    size_t i = s->todo.items[s->first + item];
     ser_status st = s->journal ? ser_journal_keep(s->journal, i, bytes, n, err) : SER_OK;
     return st == SER_OK ? take_packed(s, i, bytes, n, err) : st;
 }
@@ -193,7 +191,7 @@ static ser_status answer_packed(void *context, size_t item, int worker, ser_text
 {
     shared_job *s = context;
     job *j = s->j;
-    size_t i = s->todo[s->first + item];
+    size_t i = s->todo.items[s->first + item];
     ser_session *session;
     ser_result r = {0};
     ser_error failure = {0};
@@ -211,28 +209,11 @@ static ser_status answer_packed(void *context, size_t item, int worker, ser_text
     return SER_OK;
 }
 
-typedef struct sized {
-    size_t i, order, n_bytes;
-} sized;
-
-/* What may end the program first, then the longest; the size of a file says enough of its length. */
-static int by_size(const void *a, const void *b)
-{
-    const sized *x = a, *y = b;
-    if (x->order != y->order)
-        return x->order < y->order ? -1 : 1;
-    if (x->n_bytes != y->n_bytes)
-        return x->n_bytes > y->n_bytes ? -1 : 1;
-    return (x->i > y->i) - (x->i < y->i);
-}
-
-/* Rank 0: what is to be done, into a block of numbers; what ended the program too often is answered for. */
-static ser_status list_todo(shared_job *s, ser_text *block, ser_error *err)
+/* Rank 0: what is to be done; what ended the program too often is answered for. */
+static ser_status list_todo(shared_job *s, ser_todo_item *all, size_t *n, ser_error *err)
 {
     const job *j = s->j;
-    sized *all = ser_alloc(j->n, sizeof *all);
-    ser_status st = all ? SER_OK : ser_fail_nomem(err);
-    size_t n = 0, n_alone = 0;
+    ser_status st = SER_OK;
     for (size_t i = 0; i < j->n && st == SER_OK; i++) {
         struct stat info;
         ser_error why = {0};
@@ -243,35 +224,25 @@ static ser_status list_todo(shared_job *s, ser_text *block, ser_error *err)
             st = aside.failed ? ser_fail_nomem(err) : take_packed(s, i, aside.s, aside.n, err);
             ser_text_release(&aside);
         } else if (!s->done[i]) {
-            all[n++] = (sized){i, n_crashes == 0, stat(j->paths[i], &info) == 0 ? (size_t)info.st_size : 0};
-            n_alone += n_crashes > 0;
+            /* The size of a file says enough of its length. */
+            size_t size = stat(j->paths[i], &info) == 0 ? (size_t)info.st_size : 0;
+            all[(*n)++] = (ser_todo_item){i, size, n_crashes > 0};
         }
     }
-    qsort(all, n, sizeof *all, by_size);
-    ser_text_append_n(block, (const char *)&n_alone, sizeof n_alone);
-    for (size_t k = 0; k < n && st == SER_OK; k++)
-        ser_text_append_n(block, (const char *)&all[k].i, sizeof all[k].i);
-    ser_free(all);
     return st;
 }
 
 static ser_status share_todo(shared_job *s, ser_error *err)
 {
-    ser_text block = {0};
     const ser_team *team = s->j->settings->team;
-    ser_status st = ser_team_is_first(team) ? list_todo(s, &block, err) : SER_OK;
+    size_t n = 0;
+    ser_todo_item *all = ser_alloc(s->j->n, sizeof *all);
+    ser_status st = all ? SER_OK : ser_fail_nomem(err);
+    if (st == SER_OK && ser_team_is_first(team))
+        st = list_todo(s, all, &n, err);
     if (st == SER_OK)
-        st = ser_team_share(team, &block, err);
-    if (st == SER_OK) {
-        s->n_todo = block.n / sizeof *s->todo - 1;
-        s->todo = ser_alloc(s->n_todo, sizeof *s->todo);
-        memcpy(&s->n_alone, block.s, sizeof s->n_alone);
-        if (s->todo)
-            memcpy(s->todo, block.s + sizeof s->n_alone, s->n_todo * sizeof *s->todo);
-        else
-            st = ser_fail_nomem(err);
-    }
-    ser_text_release(&block);
+        st = ser_todo_share(&s->todo, team, all, n, err);
+    ser_free(all);
     return st;
 }
 
@@ -306,14 +277,14 @@ static ser_status answer_together(job *j, int n_threads, ser_error *err)
     if (st == SER_OK)
         st = share_todo(&s, err);
     if (st == SER_OK)
-        st = deal_answers(&s, 0, s.n_alone, 1, err);
+        st = deal_answers(&s, 0, s.todo.n_alone, 1, err);
     if (st == SER_OK)
-        st = deal_answers(&s, s.n_alone, s.n_todo - s.n_alone, n_threads, err);
+        st = deal_answers(&s, s.todo.n_alone, s.todo.n - s.todo.n_alone, n_threads, err);
     for (size_t i = 0; s.answers && i < j->n; i++)
         ser_free(s.answers[i].bytes);
     ser_free(s.answers);
     ser_free(s.done);
-    ser_free(s.todo);
+    ser_todo_release(&s.todo);
     return st;
 }
 

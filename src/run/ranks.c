@@ -167,9 +167,9 @@ static ser_status wait_for(ser_ranks *r, int tag, ser_ranks_message *m, ser_erro
 
 bool ser_ranks_go_on(ser_ranks *r)
 {
-    if (r)
+    if (r && !r->deal)
         ser_ranks_look_for_urgent(r);
-    return !r || !r->failed;
+    return !r || !(r->failed || (r->deal && r->deal->stop));
 }
 
 void ser_ranks_set_handler(ser_ranks *r, void (*handler)(void *, const void *, size_t), void *context)

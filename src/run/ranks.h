@@ -18,7 +18,7 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
                           char warning[256], ser_error *err);
 /* NULL for NULL. */
 const ser_team *ser_ranks_team(const ser_ranks *r);
-/* Between deals: whether to go on, which is not so once another rank has failed. */
+/* Whether to go on, which is not so once another rank has failed. */
 bool ser_ranks_go_on(ser_ranks *r);
 
 /* A block for rank 0 while work is dealt, told there by handler, one at a time; else rank 0's own are told,

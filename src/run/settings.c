@@ -89,7 +89,7 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
 
 #define SETTINGS ser_run_train_settings
 static const ser_field train_fields[] = {
-    DATA_FIELDS, LEARNING_FIELDS, LINEAR_FIELDS, NETWORK_FIELDS, INT("split_fold", n_folds, 0, 1000),
+    DATA_FIELDS, LEARNING_FIELDS, LINEAR_FIELDS, NETWORK_FIELDS, INT("micro_batch", network.micro_batch, 0, 4096), INT("split_fold", n_folds, 0, 1000),
     TEXT("protocol", protocol), TEXT("folds", folds), FLAG("embed_encoder", embed_encoder),
     TUNING_FIELDS, END};
 static const ser_field train_places[] = {PLACE_FIELDS};
@@ -98,7 +98,7 @@ static const ser_field train_places[] = {PLACE_FIELDS};
 static const ser_field evaluate_fields[] = {
     TEXT("protocol", protocol), TEXT("folds", folds), WORD("test_condition", condition, SER_CONDITION_WORDS),
     INT("seeds", n_seeds, 1, 100), FLAG("honest", honest), WORD("normalize", normalize, SER_NORMALIZE_WORDS), DATA_FIELDS, LEARNING_FIELDS,
-    LINEAR_FIELDS, NETWORK_FIELDS, TUNING_FIELDS, END};
+    LINEAR_FIELDS, NETWORK_FIELDS, INT("micro_batch", network.micro_batch, 0, 4096), TUNING_FIELDS, END};
 static const ser_field evaluate_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_test_settings

@@ -183,6 +183,9 @@ static ser_status test(void *job, ser_error *err)
     ser_status st = ser_job_set_config(&k->job, &k->s, err);
     if (st == SER_OK)
         st = ser_answers_new(&k->a, &settings, err);
+    if (!ser_team_is_first(k->job.host.team))
+        return st; /* others help with the features alone */
+    k->job.host.team = NULL;
     if (st == SER_OK)
         st = compute_figures(k, err);
     const ser_run_naming naming = {.corpus = k->a.w.corpus ? k->a.w.corpus->name : NULL,

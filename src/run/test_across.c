@@ -277,6 +277,9 @@ static ser_status test(void *job, ser_error *err)
 {
     cross_job *k = job;
     ser_status st = answer(k, err);
+    if (!ser_team_is_first(k->job.host.team))
+        return st; /* others help with the features alone */
+    k->job.host.team = NULL;
     if (st == SER_OK)
         st = open_mapping(k, err);
     if (st == SER_OK)

@@ -140,22 +140,23 @@ static ser_status train_final(train_job *k, ser_error *err)
                                          .n_baseline_candidates = k->learning.n_baseline_candidates,
                                          .state = state,
                                          .head = k->tuning.net ? &head : NULL};
+    bool first = ser_team_is_first(k->job.host.team);
     ser_status st = open_tuned_head(&head, k, err);
     if (st == SER_OK)
         st = path && state ? ser_train_model(&t, &k->learning.data, k->w.store, &settings, err)
                            : ser_fail_nomem(err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = provenance(&origin, k, -1, &t.learned, err);
     if (st == SER_OK && k->tuning.net) {
         t.model.min_confidence = k->tuning.min_confidence;
         tell_tuning(&origin, &k->tuning);
     }
-    if (st == SER_OK) {
+    if (st == SER_OK && first) {
         if (t.baseline.head.n_in)
             ser_json_set(&origin, "baseline", ser_model_output_head(&k->w, &t.baseline));
         st = ser_model_output_save(&t.model, &k->w, origin, path, k->s.embed_encoder, err);
     }
-    if (st == SER_OK && !k->folds) {
+    if (st == SER_OK && !k->folds && first) {
         json_object_del(origin, "trained_on");
         st = ser_run_save_json(folder, "report.json", origin, err);
         k->job.report = json_incref(origin);
@@ -181,6 +182,8 @@ static ser_status save_report(train_job *k, ser_error *err)
     facts.model_type = k->s.learning.model_type;
     facts.config = job->config;
     ser_status st = ser_report_json(&job->report, &facts, err);
+    if (st == SER_OK)
+        st = ser_job_note_ranks(job, err);
     if (st == SER_OK)
         st = ser_run_material_finish(&job->material, &facts, err);
     if (st == SER_OK)
@@ -232,11 +235,12 @@ static ser_status train_all(train_job *k, ser_error *err)
     ser_learn_settings *s = &k->learning.settings;
     ser_status st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models,
                                       &k->s.data, &k->job.host, err);
-    if (st == SER_OK)
+    if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(&k->job.folder, k->folds, states, s->n_networks, err);
     k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = s->n_networks};
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
+    ser_epochs_gather(&k->epochs);
     if (st == SER_OK && k->folds) {
         s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
         st = train_folds(k, err);
@@ -244,9 +248,10 @@ static ser_status train_all(train_job *k, ser_error *err)
     s->speaker_disjoint = true;
     if (st == SER_OK)
         st = train_final(k, err);
-    if (st == SER_OK && k->folds)
+    bool first = ser_team_is_first(k->job.host.team);
+    if (st == SER_OK && k->folds && first)
         st = save_report(k, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         ser_run_folder_tidy(&k->job.folder);
     return st;
 }
@@ -277,10 +282,34 @@ static ser_status tune(train_job *k, ser_error *err)
     return st;
 }
 
+/* One training alone is not for several ranks, unless they share each batch. */
+static ser_status check_ranks(const train_job *k, ser_error *err)
+{
+    const ser_team *team = k->job.host.team;
+    ser_run_models models;
+    if (!team)
+        return SER_OK;
+    if (k->s.fine_tune)
+        return ser_fail(err, SER_E_ARG, "--fine-tune learns in one process: start it without mpirun");
+    ser_status st = ser_run_models_parse(&models, k->s.learning.model_type, err);
+    bool alone = models.networks && !k->s.protocol && !k->s.n_folds && k->s.network.n_networks <= 1 &&
+                 !(k->s.network.n_networks < 0 && k->s.learning.preset == SER_RUN_BEST);
+    if (st == SER_OK && alone && !k->s.network.micro_batch)
+        st = ser_fail(
+            err, SER_E_ARG,
+            "one training on %d ranks: give --micro-batch N, the recordings of a batch that are learned from "
+            "together",
+            team->n);
+    return st;
+}
+
 static ser_status train(void *job, ser_error *err)
 {
     train_job *k = job;
-    ser_status st = k->s.fine_tune ? tune(k, err) : SER_OK;
+    ser_status st = check_ranks(k, err);
+    if (st != SER_OK)
+        return st;
+    st = k->s.fine_tune ? tune(k, err) : SER_OK;
     if (st == SER_OK && k->job.was_complete)
         return st;
     if (st == SER_OK)

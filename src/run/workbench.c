@@ -175,7 +175,8 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, s
                                           .tree = w->tree,
                                           .without_audio = w->without_audio,
                                           .pool_encoder = w->pool_encoder,
-                                          .progress = s->host->progress};
+                                          .progress = s->host->progress,
+                                          .team = s->host->team};
     return ser_intake(&w->store, &w->frames, w->corpus, &settings, s->frames, err);
 }
 
@@ -199,6 +200,8 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s,
                          .pool_encoder = s->data->pool_encoder,
                          .n_threads = s->data->n_threads ? s->data->n_threads : ser_n_cores()};
     ser_status st = open_data(w, s, err);
+    if (st == SER_OK)
+        st = ser_run_compare(s->host, w->corpus, err);
     if (st == SER_OK)
         st = open_rows(w, s, err);
     if (st != SER_OK)

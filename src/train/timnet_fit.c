@@ -37,6 +37,9 @@ void ser_timnet_fit_release(ser_timnet_fit *f)
     *f = (ser_timnet_fit){0};
 }
 
+/* What a part of a batch tells besides its gradients and normalisation's averages. */
+enum { TOLD_LOSS, TOLD_RIGHT, TOLD_STOP, N_TOLD };
+
 /* One training under way. */
 typedef struct training {
     const ser_timnet_rows *rows;
@@ -54,6 +57,9 @@ typedef struct training {
     size_t *order;                       /* (n_train): of this epoch */
     size_t *target_order;                /* (n_unlabelled): of this epoch, as numbers of rows */
     size_t *rows_of_batch;               /* (n_batch) */
+    ser_sum sum;                         /* of the parts of a batch, with micro_batch */
+    float *running;                      /* normalisation's averages before the batch, with micro_batch */
+    bool stop;                           /* this rank wants to: all do it in the same step */
     size_t n_batch;                      /* recordings in a batch, unlabelled ones too, at most */
     float *gradients, *logits, *dlogits; /* (n_trained); (n_batch, n_labels) */
     float *dfeatures;                    /* (n_batch, SER_TIMNET_DENSE_2) */
@@ -97,7 +103,9 @@ static ser_status allocate(training *t, ser_error *err)
     t->order = ser_alloc(t->split.n_train, sizeof *t->order);
     t->target_order = ser_alloc(t->rows->n_unlabelled, sizeof *t->target_order);
     t->rows_of_batch = ser_alloc(t->n_batch, sizeof *t->rows_of_batch);
-    t->gradients = ser_alloc(p->net->n_trained, sizeof *t->gradients);
+    t->sum.n_values = p->net->n_values + N_TOLD;
+    t->gradients = ser_alloc(s->micro_batch ? t->sum.n_values : p->net->n_trained, sizeof *t->gradients);
+    t->running = ser_alloc(p->net->n_values - p->net->n_trained, sizeof *t->running);
     t->logits = ser_alloc(t->n_batch * n_labels, sizeof *t->logits);
     t->dlogits = ser_alloc(t->n_batch * n_labels, sizeof *t->dlogits);
     t->dfeatures = ser_alloc(t->n_batch * SER_TIMNET_DENSE_2, sizeof *t->dfeatures);
@@ -106,9 +114,9 @@ static ser_status allocate(training *t, ser_error *err)
     t->validation_label = ser_alloc(n_validation, sizeof *t->validation_label);
     t->validation_logits = ser_alloc(n_validation * n_labels, sizeof *t->validation_logits);
     p->history = ser_alloc(s->n_epochs, sizeof *p->history);
-    bool ok = t->order && t->target_order && t->rows_of_batch && t->gradients && t->logits && t->dlogits &&
-              t->dfeatures && t->validation_frames && t->validation_n_frames && t->validation_label &&
-              t->validation_logits && p->history;
+    bool ok = t->running && t->order && t->target_order && t->rows_of_batch && t->gradients && t->logits &&
+              t->dlogits && t->dfeatures && t->validation_frames && t->validation_n_frames &&
+              t->validation_label && t->validation_logits && p->history;
     if (s->patience && n_validation)
         ok = (p->best = ser_alloc(p->net->n_values, sizeof *p->best)) && ok;
     if (s->n_average)
@@ -179,8 +187,10 @@ static ser_status start(training *t, ser_error *err)
         st = open_engine(t, err);
     if (st == SER_OK && s->state_path) {
         st = timnet_fingerprint_init(&t->fingerprint, t->rows, s, err);
-        if (st == SER_OK)
+        if (st == SER_OK && ser_team_is_first(s->team))
             st = timnet_state_read(&t->progress, s->state_path, &t->fingerprint, s->n_epochs, err);
+        if (st == SER_OK && s->team)
+            st = timnet_progress_share(&t->progress, s->team, s->n_epochs, err);
     }
     if (st == SER_OK)
         tell_again(t);
@@ -204,6 +214,8 @@ static void finish(training *t)
     ser_free(t->target_order);
     ser_free(t->rows_of_batch);
     ser_free(t->dfeatures);
+    ser_sum_release(&t->sum);
+    ser_free(t->running);
     ser_free(t->gradients);
     ser_free(t->logits);
     ser_free(t->dlogits);
@@ -286,15 +298,21 @@ static ser_status forward(training *t, size_t n, size_t epoch, ser_error *err)
                         : st;
 }
 
+static ser_schedule schedule_of(const training *t)
+{
+    const ser_timnet_settings *s = t->settings;
+    return (ser_schedule){.rate = s->rate,
+                          .decay = s->decay,
+                          .n_warmup = (uint64_t)s->n_warmup_epochs * t->n_batches,
+                          .n_steps = (uint64_t)s->n_epochs * t->n_batches};
+}
+
 /* Batch b of an epoch, n labelled recordings. */
 static ser_status step(training *t, size_t b, size_t n, ser_timnet_epoch *e, ser_error *err)
 {
     const ser_timnet_settings *s = t->settings;
     timnet_progress *p = &t->progress;
-    const ser_schedule schedule = {.rate = s->rate,
-                                   .decay = s->decay,
-                                   .n_warmup = (uint64_t)s->n_warmup_epochs * t->n_batches,
-                                   .n_steps = (uint64_t)s->n_epochs * t->n_batches};
+    const ser_schedule schedule = schedule_of(t);
     bool adapts = t->rows->n_unlabelled > 0;
     ser_status st = forward(t, fill_batch(t, b, n), e->epoch, err);
     if (st != SER_OK)
@@ -313,6 +331,105 @@ static ser_status step(training *t, size_t b, size_t n, ser_timnet_epoch *e, ser
         ser_adam_step(&p->adam, p->net->values, t->gradients, e->rate);
     return st;
 }
+
+/* ---- a batch in parts ---- */
+
+static size_t n_frames_of(const training *t, const size_t *row, size_t n)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_frames = t->rows->n_frames[row[i]];
+        all += n_frames < t->settings->max_frames ? n_frames : t->settings->max_frames;
+    }
+    return all;
+}
+
+/* Part m of a batch of n recordings, row (n), into leaf: gradients of its share of the batch's loss, its
+ * share of what the batch adds to normalisation's averages, and what it tells. */
+static ser_status learn_part(training *t, float *leaf, const size_t *row, size_t n, size_t m, size_t epoch,
+                             ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    ser_timnet *net = t->progress.net;
+    size_t first = m * s->micro_batch, left = n - first,
+           n_part = left < s->micro_batch ? left : s->micro_batch, n_running = net->n_values - net->n_trained;
+    float *running = net->values + net->n_trained, *told = leaf + net->n_values;
+    float share = (float)((double)n_frames_of(t, row + first, n_part) / (double)n_frames_of(t, row, n));
+    char stream[64];
+    snprintf(stream, sizeof stream, "dropout/%llu/%zu", (unsigned long long)t->progress.adam.step, m);
+    const ser_timnet_batch batch = {n_part, t->examples.frames, t->examples.n_frames};
+    memset(running, 0,
+           n_running * sizeof *running); /* then they are the part's own statistics, times 1 - momentum */
+    ser_status st = timnet_examples_make(&t->examples, &t->source, row + first, n_part, epoch, err);
+    if (st == SER_OK)
+        st = ser_timnet_forward(net, t->work, &batch, ser_random_derive(s->seed, stream), t->logits, err);
+    if (st != SER_OK)
+        return st;
+    for (size_t i = 0; i < n_running; i++)
+        leaf[net->n_trained + i] = running[i] * share;
+    told[TOLD_LOSS] = (float)loss_of(t, t->dlogits, t->logits, t->examples.target, n_part, n);
+    told[TOLD_RIGHT] = (float)n_right(t->logits, t->examples.target, n_part, t->rows->n_labels);
+    told[TOLD_STOP] = t->stop;
+    return ser_timnet_backward(net, t->work, t->dlogits, NULL, leaf, err);
+}
+
+/* This rank's parts of the batch, and then all of them, into t->gradients. */
+static ser_status learn_parts(training *t, const size_t *row, size_t n, size_t epoch, ser_error *err)
+{
+    const ser_timnet_settings *s = t->settings;
+    size_t n_parts = (n + s->micro_batch - 1) / s->micro_batch, first = 0, end = n_parts;
+    ser_status st = SER_OK;
+    if (s->team)
+        ser_team_leaves(&first, &end, n_parts, s->team->rank, s->team->n);
+    ser_sum_clear(&t->sum);
+    for (size_t m = first; m < end && st == SER_OK; m++) {
+        float *leaf;
+        if ((st = ser_sum_vector(&t->sum, &leaf, err)) != SER_OK)
+            break;
+        st = learn_part(t, leaf, row, n, m, epoch, err);
+        ser_sum_push(&t->sum, leaf, m, 1);
+    }
+    if (st == SER_OK && s->team)
+        st = s->team->add(s->team->context, t->gradients, &t->sum, n_parts, err);
+    else if (st == SER_OK)
+        ser_sum_total(&t->sum, t->gradients);
+    return st;
+}
+
+static ser_status cancelled(const training *t, const ser_timnet_epoch *e, ser_error *err)
+{
+    return ser_fail(err, SER_E_CANCELLED, "interrupted in epoch %zu of %zu%s", e->epoch,
+                    t->settings->n_epochs, t->settings->state_path ? ": the epochs before it are saved" : "");
+}
+
+/* As step. */
+static ser_status step_in_parts(training *t, size_t b, size_t n, ser_timnet_epoch *e, ser_error *err)
+{
+    static const float momentum = 0.99f; /* of ser_nn_batch_norm_finish */
+    const ser_timnet_settings *s = t->settings;
+    ser_timnet *net = t->progress.net;
+    const ser_schedule schedule = schedule_of(t);
+    size_t n_running = net->n_values - net->n_trained;
+    float *running = net->values + net->n_trained;
+    const float *sums = t->gradients + net->n_trained, *told = t->gradients + net->n_values;
+    memcpy(t->running, running, n_running * sizeof *running);
+    ser_status st = learn_parts(t, t->order + b * s->batch_size, n, e->epoch, err);
+    for (size_t i = 0; i < n_running; i++)
+        running[i] = st == SER_OK ? momentum * t->running[i] + sums[i] : t->running[i];
+    if (st != SER_OK)
+        return st;
+    if (told[TOLD_STOP] > 0)
+        return cancelled(t, e, err);
+    if (!isfinite(told[TOLD_LOSS]))
+        return diverged(err);
+    e->train_loss += (double)told[TOLD_LOSS] * (double)n / (double)t->split.n_train;
+    e->train_accuracy += 100 * (double)told[TOLD_RIGHT] / (double)t->split.n_train;
+    e->rate = ser_schedule_rate(&schedule, t->progress.adam.step);
+    ser_adam_step(&t->progress.adam, net->values, t->gradients, e->rate);
+    return SER_OK;
+}
+
+/* ---- all batches ---- */
 
 static void shuffle(training *t, size_t epoch)
 {
@@ -334,11 +451,14 @@ static ser_status learn(training *t, ser_timnet_epoch *e, ser_error *err)
     shuffle(t, e->epoch);
     for (size_t b = 0; b < t->n_batches && st == SER_OK; b++) {
         size_t first = b * s->batch_size, left = t->split.n_train - first;
-        st = step(t, b, left < s->batch_size ? left : s->batch_size, e, err);
-        if (st == SER_OK && !ser_progress_report(s->progress, s->what, (e->epoch - 1) * t->n_batches + b + 1,
-                                                 s->n_epochs * t->n_batches))
-            st = ser_fail(err, SER_E_CANCELLED, "interrupted in epoch %zu of %zu%s", e->epoch, s->n_epochs,
-                          s->state_path ? ": the epochs before it are saved" : "");
+        size_t n = left < s->batch_size ? left : s->batch_size;
+        st = s->micro_batch ? step_in_parts(t, b, n, e, err) : step(t, b, n, e, err);
+        bool go_on =
+            st != SER_OK || ser_progress_report(s->progress, s->what, (e->epoch - 1) * t->n_batches + b + 1,
+                                                s->n_epochs * t->n_batches);
+        t->stop = t->stop || !go_on;
+        if (!go_on && !s->team)
+            st = cancelled(t, e, err);
     }
     return st;
 }
@@ -398,7 +518,7 @@ static ser_status run_epoch(training *t, ser_error *err)
     if (p->average && p->n_done + s->n_average > s->n_epochs)
         ser_average_add(p->average, p->net->values, p->net->n_trained,
                         p->n_done + s->n_average - s->n_epochs - 1);
-    if (s->state_path)
+    if (s->state_path && ser_team_is_first(s->team))
         st = timnet_state_write(s->state_path, p, &t->fingerprint, err);
     if (st == SER_OK && s->on_epoch)
         s->on_epoch(s->context, e);

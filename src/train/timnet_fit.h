@@ -6,7 +6,7 @@
 #ifndef SER_TRAIN_TIMNET_FIT_H
 #define SER_TRAIN_TIMNET_FIT_H
 
-#include "base/progress.h"
+#include "base/team.h"
 #include "model/timnet_model.h"
 #include "train/adapt.h"
 
@@ -41,6 +41,9 @@ typedef struct ser_timnet_epoch {
 typedef struct ser_timnet_settings {
     ser_timnet_shape shape; /* n_in and n_labels are those of the rows */
     size_t n_epochs, batch_size;
+    /* Recordings of a batch that are normalised together, and learned from one such part after the other,
+     * their gradients added in a fixed order: so many; 0: the whole batch. Not with unlabelled rows. */
+    size_t micro_batch;
     double rate, beta1, beta2;
     size_t n_warmup_epochs; /* the rate rises in a straight line over so many */
     double decay;           /* as in ser_schedule: 0 constant, 1 down to 0 along half a cosine wave */
@@ -64,6 +67,8 @@ typedef struct ser_timnet_settings {
     ser_adapt_weights weights;
     uint64_t seed;
 
+    const ser_team
+        *team; /* with micro_batch: whose ranks share the parts of each batch, to the same bits; NULL */
     const ser_nn_ops *ops;  /* engine and precision */
     int n_threads;          /* 0: all cores; two at most are used */
     const char *state_path; /* written after each epoch; when it is there at the start, training goes on from

@@ -73,4 +73,7 @@ ser_status timnet_state_write(const char *path, const timnet_progress *p, const 
 ser_status timnet_state_read(timnet_progress *p, const char *path, const timnet_fingerprint *f,
                              size_t n_epochs, ser_error *err);
 
+/* What rank 0 has read, to the others. */
+ser_status timnet_progress_share(timnet_progress *p, const ser_team *team, size_t n_epochs, ser_error *err);
+
 #endif

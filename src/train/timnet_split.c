@@ -89,6 +89,8 @@ static ser_status check_row(const ser_timnet_rows *rows, size_t row, ser_error *
 ser_status timnet_check(const ser_timnet_rows *rows, const ser_timnet_settings *settings, ser_error *err)
 {
     ser_status st = check_settings(settings, err);
+    if (st == SER_OK && settings->micro_batch && rows->n_unlabelled)
+        st = ser_fail(err, SER_E_ARG, "a network that adapts sees whole batches: leave --micro-batch out");
     size_t n = 0, n_of_first = 0;
     int first = 0;
     for (size_t r = 0; r < rows->n + rows->n_unlabelled && st == SER_OK; r++) {

@@ -48,6 +48,8 @@ static void describe_settings(ser_text *t, const ser_timnet_rows *rows, const se
     /* adapt_norms: a way of adapting that 0.1.0 had, in whose states the word stands. */
     ser_text_appendf(t, "lmmd=%.17g;entropy=%.17g;balance=%.17g;adapt_norms=0;", s->weights.lmmd,
                      s->weights.entropy, s->weights.balance);
+    if (s->micro_batch) /* states without have no word of it */
+        ser_text_appendf(t, "micro_batch=%zu;", s->micro_batch);
     ser_text_appendf(t, "mixup=%.17g;max_frames=%zu;seed=%llu;precision=%d;%s", s->mixup, s->max_frames,
                      (unsigned long long)s->seed, (int)ser_nn_ops_precision(s->ops),
                      s->identity ? s->identity : "");
@@ -281,4 +283,36 @@ ser_status timnet_state_read(timnet_progress *p, const char *path, const timnet_
     if (st != SER_OK)
         p->n_done = 0;
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
+}
+
+ser_status timnet_progress_share(timnet_progress *p, const ser_team *team, size_t n_epochs, ser_error *err)
+{
+    const struct {
+        void *data;
+        size_t n_bytes;
+    } all[] = {{&p->n_done, sizeof p->n_done},
+               {p->history, n_epochs * sizeof *p->history},
+               {p->net->values, p->net->n_values * sizeof(float)},
+               {p->adam.mean, p->adam.n * sizeof(float)},
+               {p->adam.square, p->adam.n * sizeof(float)},
+               {p->best, p->best ? p->net->n_values * sizeof(float) : 0},
+               {p->average, p->average ? p->net->n_trained * sizeof(float) : 0}};
+    ser_text block = {0};
+    size_t n_all = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        n_all += all[i].n_bytes;
+        if (all[i].n_bytes && ser_team_is_first(team))
+            ser_text_append_n(&block, all[i].data, all[i].n_bytes);
+    }
+    ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && block.n != n_all)
+        st = ser_fail(err, SER_E_FORMAT, "rank 0 learns another network");
+    const char *at = block.s;
+    for (size_t i = 0; i < sizeof all / sizeof *all && st == SER_OK && !ser_team_is_first(team); i++) {
+        if (all[i].n_bytes)
+            memcpy(all[i].data, at, all[i].n_bytes);
+        at += all[i].n_bytes;
+    }
+    ser_text_release(&block);
+    return st;
 }

@@ -197,5 +197,120 @@ class Predict(Ranks):
         self.assertEqual(self.read("merged"), self.read("whole"))
 
 
+def without_times(x):
+    if isinstance(x, dict):
+        return {k: without_times(v) for k, v in x.items() if k not in ("seconds", "jobs", "ranks", "run")}
+    return [without_times(v) for v in x] if isinstance(x, list) else x
+
+
+@unittest.skipIf(WITHOUT or not shutil.which("mpirun"), "no mpirun, or a ser without MPI")
+class Jobs(Ranks):
+    NETWORK = ("--epoch", "2", "--filter-size", "6", "--dilation-size", "2", "--stack-size", "1", "--batch-size", "8")
+    LEARN = ("--data", "corpus", "--feature-type", "LOGMEL", "--inner-folds", "2", *NETWORK)
+
+    def contents(self, folder):
+        found = {}
+        for where, _, names in os.walk(self.path(folder)):
+            for name in names:
+                path = os.path.join(where, name)
+                found[os.path.relpath(path, self.path(folder))] = self.read(path)
+        return found
+
+    def report(self, run):
+        return without_times(json.loads(self.read(run + "/report.json")))
+
+    def test_extract(self):
+        self.make_corpus()
+        write_wav(self.path("corpus/anger/none.wav"), [])
+        args = ("extract", "--data", "corpus", "--feature-type", "LOGMEL+MFCC", "--features-dir")
+        out, err = self.ser(*args, "one", status=1)
+        for n in (2, 4):
+            again, said = self.ranks(n, *args, f"r{n}", "-j", "1", status=1)
+            self.assertEqual(self.contents(f"r{n}"), self.contents("one"))
+            self.assertEqual(again.replace("\r\n", "\n"), out.replace("one/", f"r{n}/"))
+            self.assertEqual(said, err.splitlines())
+        os.remove(self.path("corpus/anger/none.wav"))
+        self.ranks(3, *args, "r4", "-j", "1")  # goes on where it was, with another number of ranks
+        self.ser(*args, "one")
+        self.assertEqual(self.contents("r4"), self.contents("one"))
+
+    def test_a_killed_extract(self):
+        self.make_corpus(per_class=40)
+        args = ("extract", "--data", "corpus", "--feature-type", "LOGMEL", "--features-dir")
+        tree, marks = "f/LOGMEL/corpus_LOGMEL_128", "f/LOGMEL/corpus_LOGMEL_128.journal/rank-1"
+        p = self.start(2, *args, "f", "-j", "1")
+        self.wait(lambda: os.path.exists(self.path(marks)) and b"begin" in self.read(marks), "work")
+        os.kill(self.pids(p)[1], signal.SIGKILL)
+        self.end(p, None)
+        last = self.read(marks).decode().splitlines()[-1]
+        _, err = self.ser(*args, "f")
+        if last.startswith("begin "):
+            self.assertEqual(err.splitlines()[0], f"ser: {last[6:]}: rank 1 of the run before ended at it: it is tried once more, alone")
+        self.ser(*args, "one")
+        self.assertEqual(self.contents("f"), self.contents("one"))
+        self.assertTrue(os.path.exists(self.path(tree)))
+
+    def test_folds_seeds_and_networks(self):
+        self.make_corpus(per_class=4)
+        for args in (("evaluate", "--protocol", "kfold=3", "--model-type", "linear+timnet", "--networks", "2", "--seeds", "2", "--honest"),
+                     ("train", "--split-fold", "2", "--model-type", "linear+timnet", "--networks", "3"),
+                     ("train", "--split-fold", "0", "--model-type", "timnet", "--networks", "3")):
+            out, _ = self.ser(*args, *self.LEARN, "--run", "run1")
+            again, err = self.ranks(3, *args, *self.LEARN, "-j", "1", "--run", "run2")
+            self.assertEqual(err, [])
+            self.assertEqual(again.replace("\r\n", "\n").replace("run2", "run1"), out)
+            self.assertEqual(self.report("run2"), self.report("run1"))
+            one, two = self.contents("run1"), self.contents("run2")
+            self.assertEqual(sorted(one), sorted(two))
+            for name in one:
+                if name.endswith((".safetensors", ".h5")):
+                    self.assertEqual(one[name], two[name], name)
+            epochs = lambda run: sorted(json.dumps(dict(json.loads(l), seconds=0)) for l in self.read(run + "/history.jsonl").splitlines())
+            self.assertEqual(epochs("run2"), epochs("run1"))
+            for run in ("run1", "run2"):
+                shutil.rmtree(self.path(run))
+
+    def test_one_training_in_step(self):
+        self.make_corpus(per_class=4)
+        args = ("train", "--split-fold", "0", "--model-type", "timnet", *self.LEARN)
+        self.ser(*args, "--micro-batch", "3", "--run", "r1")
+        for n in (2, 3, 4):
+            self.ranks(n, *args, "-j", "1", "--micro-batch", "3", "--run", f"r{n}")
+            self.assertEqual(self.read(f"r{n}/model.safetensors"), self.read("r1/model.safetensors"))
+        self.ser(*args, "--run", "whole")
+        self.assertNotEqual(self.read("whole/model.safetensors"), self.read("r1/model.safetensors"))
+        _, err = self.ranks(2, *args, "--run", "none", status=2)
+        self.assertEqual(len(err), 1, err)
+        self.assertIn("--micro-batch", err[0])
+        self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_stopped_and_resumed(self):
+        self.make_corpus(per_class=4)
+        args = ("train", "--split-fold", "0", "--model-type", "timnet", *self.LEARN, "--epoch", "60", "--patience", "0", "--micro-batch", "2")
+        p = self.start(2, *args, "-j", "1", "--run", "run")
+        self.wait(lambda: os.path.exists(self.path("run/state-1.safetensors")), "an epoch")
+        os.kill(self.pids(p)[1], signal.SIGTERM)
+        _, err = self.end(p, None)
+        if p.returncode == 130:  # else it was quicker
+            self.assertEqual(err[-2], "ser: go on with: ser train --resume run", err)
+            self.ranks(3, "train", "--resume", "run", "-j", "1")
+        self.ser(*args, "--run", "one")
+        self.assertEqual(self.read("run/model.safetensors"), self.read("one/model.safetensors"))
+
+    def test_a_failure_is_everybodys(self):
+        self.make_corpus(per_class=4)
+        os.makedirs(self.path("here"))
+        # A rank that sees the corpus, and not the folder that rank 0 writes into.
+        script = (f"cd {self.dir}; [ $OMPI_COMM_WORLD_RANK = 0 ] || cd here; exec {SER} "
+                  f"extract --data {self.path('corpus')} --feature-type LOGMEL --features-dir f -j 1")
+        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c", script], env=self.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.started.append(p)
+        _, err = self.end(p, 1)
+        self.assertEqual(len(err), 1, err)
+        self.assertIn("rank 1", err[0])
+        self.assertIn("a folder that all ranks share", err[0])
+
+
 if __name__ == "__main__":
     unittest.main()

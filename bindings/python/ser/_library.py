@@ -80,7 +80,7 @@ RunMessage = c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_char_p)
 
 class Listener(c.Structure):
     _fields_ = [("size", c.c_size_t), ("context", c.c_void_p), ("on_progress", RunProgress), ("on_epoch", RunEpoch),
-                ("on_message", RunMessage)]
+                ("on_message", RunMessage), ("ranks", c.c_void_p)]
 
 
 _p, _err = c.c_void_p, POINTER(ErrorText)
