@@ -15,7 +15,7 @@ out=$(cd "$out" && pwd)
 said=$(dpkg-parsechangelog -S Version) is=$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)
 [ "$said" = "$is" ] || { echo "debian/changelog says $said, meson.build $is"; exit 1; }
 git archive --prefix="source/ser-$is/" HEAD | tar -x -C "$work"
-(cd "$work/source/ser-$is" && dpkg-buildpackage -us -uc >"$work/build.log" 2>&1) || { tail -n 40 "$work/build.log"; exit 1; }
+(cd "$work/source/ser-$is" && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage -us -uc >"$work/build.log" 2>&1) || { tail -n 40 "$work/build.log"; exit 1; }
 cp "$work"/source/*.deb "$out"
 for p in ser libser0 libser-dev python3-ser; do
   ls "$out/${p}_${is}"_*.deb >/dev/null || { echo "$p was not built"; exit 1; }

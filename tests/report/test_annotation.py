@@ -42,7 +42,7 @@ with tempfile.TemporaryDirectory() as folder:
     if has("pysrt"):
         import html, pysrt
         same("pysrt", [(c.start.ordinal / 1000, c.end.ordinal / 1000, html.unescape(c.text)) for c in pysrt.open(path(".srt"))])
-    if has("pyannote.core") if has("pyannote") else False:
+    if has("pyannote") and has("pyannote.core"):
         from pyannote.core import Annotation, Segment
         annotation = Annotation()
         for line in open(path(".rttm")):
@@ -50,11 +50,14 @@ with tempfile.TemporaryDirectory() as folder:
             assert len(f) == 10 and f[0] == "SPEAKER", f
             annotation[Segment(float(f[3]), float(f[3]) + float(f[4]))] = f[7].replace("_", " ")
         same("pyannote", [(s.start, s.end, l) for s, _, l in annotation.itertracks(yield_label=True)])
+    if has("pyannote") and has("pyannote.database"):
+        from pyannote.database.util import load_rttm
+        (annotation,) = load_rttm(path(".rttm")).values()
+        same("pyannote.database", [(s.start, s.end, l.replace("_", " ")) for s, _, l in annotation.itertracks(yield_label=True)])
     if has("audformat"):
-        import audformat, pandas
-        table = pandas.read_csv(path(".csv"))
-        index = audformat.segmented_index(table.file, pandas.to_timedelta(table.start), pandas.to_timedelta(table.end))
-        same("audformat", [(s.total_seconds(), e.total_seconds(), l) for (_, s, e), l in zip(index, table.emotion)])
+        import audformat
+        table = audformat.utils.read_csv(path(".csv"))
+        same("audformat", [(s.total_seconds(), e.total_seconds(), l) for (_, s, e), l in zip(table.index, table.emotion)])
 
 print("read back by:", ", ".join(tried) or "none is installed")
 sys.exit(0 if tried else 77)
