@@ -56,7 +56,8 @@ static ser_status make_result(ser_run_result **out, ser_job *job, ser_error *err
 {
     const ser_style plain = {.width = 80, .utf8 = true};
     ser_run_result *r = *out = ser_alloc(1, sizeof *r);
-    if (!r || (!job->report && !job->was_complete)) /* there was no memory for all of it */
+    /* There was no memory for all of it; other ranks than the first have none. */
+    if (!r || (!job->report && !job->was_complete && ser_team_is_first(job->host.team)))
         return ser_fail_nomem(err);
     char *json = job->report ? ser_json_dump(job->report, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
     r->json = json || !job->report ? ser_strdup(json ? json : "") : NULL;
