@@ -288,14 +288,16 @@ static const float *pad(ser_encoder_work *w, const float *pcm, size_t n_samples,
     return w->padded;
 }
 
-ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
-                           size_t n_samples, size_t pad_samples, const int *wanted, size_t n_wanted,
-                           ser_error *err)
+ser_status ser_encoder_run_frames(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                                  size_t n_samples, size_t pad_samples, size_t first, size_t end,
+                                  const int *wanted, size_t n_wanted, ser_error *err)
 {
     ser_status status = check_run(&e->plan.info, n_samples, pad_samples, wanted, n_wanted, err);
     if (status != SER_OK)
         return status;
     w->n_sound = n_samples;
+    w->first = first;
+    w->end = end;
     if (pad_samples > n_samples) {
         pcm = pad(w, pcm, n_samples, pad_samples);
         if (!pcm)
@@ -305,4 +307,12 @@ ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hid
     if (!ser_encoder_n_frames(e, n_samples))
         return ser_fail(err, SER_E_ARG, "%zu samples are too few for a frame", n_samples);
     return e->kind->run(e, w, hidden, pcm, n_samples, wanted, n_wanted, err);
+}
+
+ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                           size_t n_samples, size_t pad_samples, const int *wanted, size_t n_wanted,
+                           ser_error *err)
+{
+    return ser_encoder_run_frames(e, w, hidden, pcm, n_samples, pad_samples, 0, SIZE_MAX, wanted, n_wanted,
+                                  err);
 }

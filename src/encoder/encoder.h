@@ -58,6 +58,12 @@ ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hid
                            size_t n_samples, size_t pad_samples, const int *wanted, size_t n_wanted,
                            ser_error *err);
 
+/* The same where only frames first ... end - 1 are asked for, by the last layer, too: rows of hidden for
+ * others mean nothing. */
+ser_status ser_encoder_run_frames(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
+                                  size_t n_samples, size_t pad_samples, size_t first, size_t end,
+                                  const int *wanted, size_t n_wanted, ser_error *err);
+
 /* Writes the tensors that hidden states up to last_layer need, quantised to I8 with a scale per row
  * (matrices) or F16 (the rest), as arrays for ser_safetensors_write: for models that carry their encoder.
  * names get prefix. Free with ser_encoder_free_export. */

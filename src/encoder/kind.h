@@ -62,8 +62,9 @@ struct ser_encoder {
 struct ser_encoder_work {
     const ser_encoder *encoder;
     ser_nn_work *nn;
-    float *padded;  /* max_samples; NULL until a recording is padded */
-    size_t n_sound; /* of the recording at work, without what it is padded with */
+    float *padded;     /* max_samples; NULL until a recording is padded */
+    size_t n_sound;    /* of the recording at work, without what it is padded with */
+    size_t first, end; /* frames that are asked for */
     void *own;
 };
 

@@ -98,6 +98,14 @@ static size_t block_size(size_t n_rows, size_t n_threads)
     return n < MIN_BLOCK ? MIN_BLOCK : n;
 }
 
+static void cut_blocks(ser_pass *p, size_t first, size_t end)
+{
+    p->first_row = first;
+    p->end_row = end;
+    p->n_block = block_size(end - first, p->n_threads);
+    p->n_blocks = (end - first + p->n_block - 1) / p->n_block;
+}
+
 void ser_pass_init(ser_pass *p, const ser_encoder *e, const ser_encoder_work *w, size_t n_frames,
                    float *hidden, const int *wanted, size_t n_wanted)
 {
@@ -106,8 +114,10 @@ void ser_pass_init(ser_pass *p, const ser_encoder *e, const ser_encoder_work *w,
     p->size = ser_dtype_size(p->type);
     p->epsilon = e->plan.sizes.epsilon;
     p->n_rows = ser_nn_round_rows(n_frames);
-    p->n_block = block_size(p->n_rows, (size_t)ser_nn_n_threads(w->nn));
-    p->n_blocks = (p->n_rows + p->n_block - 1) / p->n_block;
+    p->n_threads = (size_t)ser_nn_n_threads(w->nn);
+    p->first = w->first < n_frames ? w->first : n_frames;
+    p->end = w->end < n_frames ? w->end : n_frames;
+    cut_blocks(p, 0, p->n_rows);
     for (size_t j = 0; j < n_wanted; j++)
         p->last = wanted[j] > p->last ? wanted[j] : p->last;
 }
@@ -117,8 +127,8 @@ ser_status ser_pass_block(ser_frame_block *b, const ser_pass *p, size_t item, se
 {
     const ser_encoder_sizes *s = &p->e->plan.sizes;
     size_t n_normed = p->n_block * s->dims * p->size;
-    b->first = item * p->n_block;
-    b->n = p->n_rows - b->first < p->n_block ? p->n_rows - b->first : p->n_block;
+    b->first = p->first_row + item * p->n_block;
+    b->n = p->end_row - b->first < p->n_block ? p->end_row - b->first : p->n_block;
     b->normed = ser_nn_scratch(work, SER_NN_FREE_SLOT, n_normed + p->n_block * s->n_ffn * p->size);
     if (!b->normed)
         return ser_fail_nomem(err);
@@ -245,10 +255,22 @@ static ser_status run_layer(void *context, size_t item, ser_nn_work *work, ser_e
     return ser_pass_finish(p, &b, work, p->layer + 1, err);
 }
 
+/* As many rows as blocks have at least: products of fewer may be summed in another order. */
+static void cut_to_wanted(ser_pass *p)
+{
+    size_t end = ser_nn_round_rows(p->end > MIN_BLOCK ? p->end : MIN_BLOCK);
+    end = end < p->n_rows ? end : p->n_rows;
+    size_t most = end > MIN_BLOCK ? end - MIN_BLOCK : 0, first = p->first < most ? p->first : most;
+    cut_blocks(p, first - first % ser_nn_round_rows(1), end);
+}
+
 ser_status ser_pass_layers(ser_pass *p, ser_nn_work *work, ser_error *err)
 {
     ser_status status = SER_OK;
-    for (p->layer = 0; p->layer < p->last && status == SER_OK; p->layer++)
+    for (p->layer = 0; p->layer < p->last && status == SER_OK; p->layer++) {
+        if (p->layer + 1 == p->last && p->first < p->end)
+            cut_to_wanted(p);
         status = ser_nn_parallel_for(work, p->n_blocks, run_layer, p, err);
+    }
     return status;
 }

@@ -53,8 +53,10 @@ typedef struct ser_pass {
     ser_dtype type;
     size_t size; /* of an element of type */
     size_t n_frames;
-    size_t n_rows; /* n_frames, rounded up: what comes behind is computed along, and means nothing */
-    size_t n_block, n_blocks;
+    size_t n_rows;     /* n_frames, rounded up: what comes behind is computed along, and means nothing */
+    size_t first, end; /* frames that are asked for: the last layer computes those alone */
+    size_t first_row, end_row, n_block, n_blocks; /* rows that are computed, cut into blocks */
+    size_t n_threads;
     int layer, last; /* the layer at work; the last hidden state to compute */
     float epsilon;
     float *hidden;

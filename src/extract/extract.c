@@ -228,7 +228,7 @@ static ser_status reserve_frames(const ser_extractor *e, ser_extractor_work *w, 
 
 typedef struct window {
     size_t n_samples;
-    bool first, last;
+    size_t from, to; /* frames that are asked for; to SIZE_MAX: until the last one */
     float
         log_mel_max; /* power, of the whole recording; 0: the window is the whole recording, or nobody asks */
 } window;
@@ -271,8 +271,9 @@ static ser_status run_parts(const ser_extractor *e, ser_extractor_work *w, const
             size_t n_padded = (size_t)e->spec.pad_s * SER_SAMPLE_RATE_HZ;
             size_t n =
                 ser_encoder_n_frames(e->encoders[i], n_padded > win->n_samples ? n_padded : win->n_samples);
-            ser_status st = ser_encoder_run(e->encoders[i], w->encoder_works[i], w->part[i], w->pcm,
-                                            win->n_samples, n_padded, p->layers, p->n_layers, err);
+            ser_status st = ser_encoder_run_frames(e->encoders[i], w->encoder_works[i], w->part[i], w->pcm,
+                                                   win->n_samples, n_padded, win->from, win->to, p->layers,
+                                                   p->n_layers, err);
             if (st != SER_OK)
                 return st;
             *n_frames = n < *n_frames ? n : *n_frames;
@@ -315,13 +316,6 @@ static void find_active(const ser_extractor *e, ser_extractor_work *w, const win
         w->active[t] = w->level[t] >= max * threshold;
 }
 
-/* Samples from one window to the next: a whole number of hops. */
-static size_t advance_of(const ser_extractor *e)
-{
-    size_t hop = (size_t)e->spec.hop_samples;
-    return (SER_WINDOW_SAMPLES - SER_WINDOW_OVERLAP) / hop * hop;
-}
-
 static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
                               ser_frames_fn receive, void *context, ser_error *err)
 {
@@ -331,9 +325,7 @@ static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, con
         st = run_parts(e, w, win, &n_frames, err);
     if (st != SER_OK)
         return st;
-    size_t hop = (size_t)e->spec.hop_samples, advance = advance_of(e) / hop;
-    size_t margin = (SER_WINDOW_SAMPLES / hop - advance) / 2; /* frames: half the overlap */
-    size_t from = win->first ? 0 : margin, to = win->last ? n_frames : advance + margin;
+    size_t from = win->from, to = win->to < n_frames ? win->to : n_frames;
     if (from >= to)
         return SER_OK;
     find_active(e, w, win, n_frames);
@@ -360,6 +352,9 @@ static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w,
                                   size_t n_have, float log_mel_max, window_fn run, void *context,
                                   ser_error *err)
 {
+    size_t hop = (size_t)e->spec.hop_samples;
+    size_t advance = (SER_WINDOW_SAMPLES - SER_WINDOW_OVERLAP) / hop; /* frames from one window to the next */
+    size_t margin = (SER_WINDOW_SAMPLES / hop - advance) / 2;         /* half the overlap */
     for (bool first = true;; first = false) {
         size_t n_read = 0, n_wanted = SER_WINDOW_SAMPLES + 1 - n_have;
         ser_status st = SER_OK;
@@ -368,15 +363,15 @@ static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w,
         if (st != SER_OK)
             return st;
         n_have += n_read;
-        window win = {.n_samples = n_have, .first = first, .last = true, .log_mel_max = log_mel_max};
-        if (n_have > SER_WINDOW_SAMPLES) {
-            win.n_samples = SER_WINDOW_SAMPLES;
-            win.last = false;
-        }
-        if ((st = run(e, w, &win, context, err)) != SER_OK || win.last)
+        bool last = n_have <= SER_WINDOW_SAMPLES;
+        const window win = {.n_samples = last ? n_have : SER_WINDOW_SAMPLES,
+                            .from = first ? 0 : margin,
+                            .to = last ? SIZE_MAX : advance + margin,
+                            .log_mel_max = log_mel_max};
+        if ((st = run(e, w, &win, context, err)) != SER_OK || last)
             return st;
-        n_have -= advance_of(e);
-        memmove(w->pcm, w->pcm + advance_of(e), n_have * sizeof *w->pcm);
+        n_have -= advance * hop;
+        memmove(w->pcm, w->pcm + advance * hop, n_have * sizeof *w->pcm);
     }
 }
 
@@ -435,13 +430,19 @@ static ser_status keep_frames(void *context, const ser_frames *frames, ser_error
     return SER_OK;
 }
 
-ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
-                              size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err)
+ser_status ser_extract_part(const ser_extractor *e, ser_extractor_work *w, const float *pcm, size_t n_samples,
+                            float log_mel_max, size_t from, size_t to, ser_frames *frames, ser_error *err)
 {
-    const window win = {.n_samples = n_samples, .first = true, .last = true, .log_mel_max = log_mel_max};
+    const window win = {.n_samples = n_samples, .from = from, .to = to, .log_mel_max = log_mel_max};
     *frames = (ser_frames){0};
     memcpy(w->pcm, pcm, n_samples * sizeof *pcm);
     return emit_window(e, w, &win, keep_frames, frames, err);
+}
+
+ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
+                              size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err)
+{
+    return ser_extract_part(e, w, pcm, n_samples, log_mel_max, 0, SIZE_MAX, frames, err);
 }
 
 bool ser_extractor_has_log_mel(const ser_extractor *e)

@@ -62,6 +62,9 @@ ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_
  * more: that of the sound around the window. */
 ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
                               size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err);
+/* Of these, frames from ... to - 1 alone, which takes less time; fewer where the window ends before. */
+ser_status ser_extract_part(const ser_extractor *e, ser_extractor_work *w, const float *pcm, size_t n_samples,
+                            float log_mel_max, size_t from, size_t to, ser_frames *frames, ser_error *err);
 /* Whether log_mel_max matters. */
 bool ser_extractor_has_log_mel(const ser_extractor *e);
 /* A window's largest power. */

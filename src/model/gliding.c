@@ -47,21 +47,18 @@ static ser_status measure(ser_gliding *m, size_t n_samples, ser_error *err)
 static ser_status hear_window(ser_gliding *m, size_t n_samples, bool last, ser_error *err)
 {
     const ser_extractor *e = m->extractor;
-    ser_frames all;
+    ser_frames kept;
     ser_status st = SER_OK;
     if (ser_extractor_has_log_mel(e) && (m->maximum_runs || !m->receive))
         st = measure(m, n_samples, err);
     if (st != SER_OK || !m->receive)
         return st;
-    st = ser_extract_window(e, m->work, m->pcm, n_samples, m->log_mel_max, &all, err);
     size_t advance = ser_gliding_advance(m->overlap_samples, hop_of(m));
     size_t margin = ser_gliding_margin(m->overlap_samples, hop_of(m));
-    size_t from = m->first ? 0 : margin, to = last ? all.n : advance + margin;
+    size_t from = m->first ? 0 : margin, to = last ? SIZE_MAX : advance + margin;
     m->first = false;
-    if (st != SER_OK || from >= to)
-        return st;
-    const ser_frames kept = {all.x + from * ser_extractor_dims(e), all.active + from, to - from};
-    return m->receive(m->context, &kept, err);
+    st = ser_extract_part(e, m->work, m->pcm, n_samples, m->log_mel_max, from, to, &kept, err);
+    return st == SER_OK && kept.n ? m->receive(m->context, &kept, err) : st;
 }
 
 ser_status ser_gliding_push(ser_gliding *m, const float *pcm, size_t n, ser_error *err)

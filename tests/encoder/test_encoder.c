@@ -146,6 +146,41 @@ static void test_wanted(void)
     ser_free(pcm);
 }
 
+/* The last layer computes no other frames: those that are asked for are the same, to the bit, by any number
+ * of threads, and the layers below are whole. */
+static void test_frames(void)
+{
+    enum { N_SAMPLES = 16000, FRAMES = 50, LAST = N_LAYERS };
+    static const size_t ranges[][2] = {{0, 20}, {17, 34}, {30, SIZE_MAX}, {49, 50}, {60, 70}};
+    static float all[2 * FRAMES * DIMS], part[2 * FRAMES * DIMS];
+    static const int wanted[] = {1, LAST};
+    ser_error err = {0};
+    ser_encoder *e = NULL;
+    float *pcm = make_signal(N_SAMPLES);
+    for (int precision = SER_PRECISION_FP32; precision <= SER_PRECISION_BF16; precision++)
+        for (int n_threads = 1; n_threads <= 2; n_threads++) {
+            ser_encoder_work *w = NULL;
+            CHECK_OK(open_tiny(&e, SER_ENGINE_ONEDNN, (ser_precision)precision, &err), &err);
+            CHECK_OK(ser_encoder_work_new(&w, e, n_threads, &err), &err);
+            CHECK(ser_encoder_n_frames(e, N_SAMPLES) == FRAMES);
+            CHECK_OK(ser_encoder_run(e, w, all, pcm, N_SAMPLES, 0, wanted, 2, &err), &err);
+            for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+                size_t first = ranges[r][0], end = ranges[r][1] < FRAMES ? ranges[r][1] : FRAMES;
+                memset(part, 0xff, sizeof part);
+                CHECK_OK(ser_encoder_run_frames(e, w, part, pcm, N_SAMPLES, 0, first, ranges[r][1], wanted, 2,
+                                                &err),
+                         &err);
+                for (size_t t = 0; t < FRAMES; t++) {
+                    size_t n = t >= first && t < end ? 2 * DIMS : DIMS;
+                    CHECK(memcmp(part + 2 * t * DIMS, all + 2 * t * DIMS, n * sizeof *all) == 0);
+                }
+            }
+            ser_encoder_work_free(&w);
+            ser_encoder_close(&e);
+        }
+    ser_free(pcm);
+}
+
 static void test_run_refusals(void)
 {
     ser_error err = {0};
@@ -595,6 +630,7 @@ int main(void)
     test_info();
     test_stem_only();
     test_wanted();
+    test_frames();
     test_run_refusals();
     test_crowd();
     test_variants();
