@@ -227,6 +227,11 @@ typedef struct ser_run_evaluate_settings {
                     report;  protocol NULL: "group-kfold=5" */
     /* as in ser_run_train_settings, within each training part; no normalize */
     int fine_tune, fine_tune_from, fine_tune_steps;
+    /* 1 ...: only this fold of the protocol, of the one seed; the run folder is a part then. 0: all folds. */
+    int fold;
+    const char *const
+        *parts; /* run folders that such runs left, one of each fold: their folds are put together */
+    size_t n_parts;
 } ser_run_evaluate_settings;
 SER_API void ser_run_evaluate_settings_init(ser_run_evaluate_settings *s, size_t size);
 SER_API ser_status ser_run_evaluate_check(const ser_run_evaluate_settings *s, ser_error *err);

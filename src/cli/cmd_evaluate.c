@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/progress.h"
+#include "cli/together.h"
 #include "corpus/known.h"
 #include "io/file.h"
 #include "report/pictures.h"
@@ -30,6 +31,9 @@ static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "test-condition", NULL, "alter the test recordings"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "seeds", "N",
                    "run seed ... seed+N-1, report mean and spread"),
+    SER_JOB_PLACE(
+        ser_job_evaluate, settings, 0, "fold", "I",
+        "only the Ith fold, on whatever machine, into a run folder that 'ser merge' joins with the others"),
     SER_JOB_TUNING(ser_job_evaluate, settings),
     SER_JOB_DATA(ser_job_evaluate, settings),
     SER_JOB_TRAINING(ser_job_evaluate, settings),
@@ -234,9 +238,9 @@ static ser_status evaluate(const json_t *old, ser_error *err)
     ser_status st = ser_job_run(&r, &job, err);
     if (st == SER_OK)
         ser_job_print(r);
-    if (st == SER_OK)
+    if (st == SER_OK && ser_together_is_first())
         st = save(r, err);
-    if (st == SER_OK && old) {
+    if (st == SER_OK && old && ser_together_is_first()) {
         json_t *new = json_loads(ser_run_result_json(r), 0, &at);
         st = new ? compare_reports(old, new, err) : ser_fail_nomem(err);
         json_decref(new);

@@ -9,7 +9,8 @@ static const char *output_path;
 
 static const ser_option options[] = {
     {SER_OPTION_STRING, 'o', "output", &output_path, "OUT",
-     "of predict the file, of extract the folder of feature trees that one run would have made"},
+     "of predict the file, of extract the folder of feature trees, of evaluate the run folder that one run "
+     "would have made"},
     {SER_OPTION_END},
 };
 
@@ -22,15 +23,15 @@ const ser_command ser_command_merge = {
     .usage = "-o OUT PART...",
     .description =
         "PART is the output of 'ser predict --shard I/N' or the features folder of 'ser extract --shard "
-        "I/N'; "
-        "all N are named, in any order. The result is that of one run, byte for byte.\n"
+        "I/N' or the run folder of 'ser evaluate --fold I'; "
+        "all are named, in any order. The result is that of one run, byte for byte.\n"
         "Where a shard is missing, there twice, not whole, or of another model, other recordings or another "
         "version of ser, nothing is written, and the message says which it is. The exit status is 1 when a "
         "recording could not be read, as it is of the shards: their manifests name it.",
     .examples = "ser predict --shard 1/2 --format csv -o part-1.csv recordings/\n"
                 "ser predict --shard 2/2 --format csv -o part-2.csv recordings/\n"
                 "ser merge -o emotions.csv part-1.csv part-2.csv\n"
-                "ser merge -o data/features parts/*",
+                "ser merge -o data/features parts/*\nser merge -o runs/loso runs/fold-*",
     .options = options,
 };
 
@@ -45,7 +46,7 @@ static void on_message(void *context, ser_run_message kind, const char *text)
     ser_progress_clear();
     if (kind == SER_RUN_DONE)
         printf("%s\n", text);
-    else
+    else if (kind == SER_RUN_WARNING)
         ser_say("%s", text);
 }
 

@@ -284,7 +284,8 @@ static ser_status unpack_fold(ser_evaluation *e, ser_learned *models, const ser_
     for (size_t u = 0; u < e->n; u++)
         if (folds->test_fold[u] == (int)f)
             ser_pack_read(&r, e->scores + u * e->n_labels, e->n_labels * sizeof *e->scores);
-    return ser_learned_unpack(models, &r, err);
+    ser_status st = ser_learned_unpack(models, &r, err);
+    return st == SER_OK && r.at != r.end ? ser_fail(err, SER_E_FORMAT, "what was learned is damaged") : st;
 }
 
 static ser_status learn_dealt(void *context, size_t f, int worker, ser_text *answer, ser_error *err)
@@ -348,11 +349,53 @@ static ser_status deal_folds(ser_evaluation *out, const ser_learn_data *data, co
     return st;
 }
 
+/* ---- folds apart ---- */
+
+static ser_status learn_only(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                             const ser_evaluate_settings *s, ser_error *err)
+{
+    ser_learned models = {0};
+    ser_text block = {0};
+    size_t f = s->only - 1;
+    if (f >= folds->n_folds)
+        return ser_fail(err, SER_E_ARG, "there is no fold %zu: the protocol has %zu", s->only,
+                        folds->n_folds);
+    ser_status st = learn_fold(&models, out, data, folds, s, f, err);
+    if (st == SER_OK)
+        pack_fold(&block, out, folds, f, &models);
+    if (st == SER_OK)
+        st = block.failed ? ser_fail_nomem(err) : s->on_block(s->context, &block, err);
+    ser_learned_release(&models);
+    ser_text_release(&block);
+    return st;
+}
+
+static ser_status take_block(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
+                             const ser_evaluate_settings *s, size_t f, ser_error *err)
+{
+    ser_learned models = {0};
+    ser_text block = {0};
+    ser_status st = s->block_of(s->context, f, &block, err);
+    if (st == SER_OK)
+        st = unpack_fold(out, &models, folds, f, &block, err);
+    if (st == SER_OK)
+        st = finish_fold(&models, out, data, folds, s, f, err);
+    ser_learned_release(&models);
+    ser_text_release(&block);
+    return st;
+}
+
 static ser_status run_folds(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                             const ser_evaluate_settings *settings, ser_error *err)
 {
     const ser_learn_settings *learn = &settings->learn;
     ser_status st = SER_OK;
+    if (settings->only)
+        return learn_only(out, data, folds, settings, err);
+    for (size_t f = 0; settings->block_of && f < out->n_folds && st == SER_OK; f++)
+        st = take_block(out, data, folds, settings, f, err);
+    if (settings->block_of)
+        return st;
     if (learn->team && !ser_learns_in_step(learn))
         return deal_folds(out, data, folds, settings, err);
     for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
@@ -372,7 +415,7 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
     out->excluded = ser_alloc(out->n, sizeof *out->excluded);
     ser_status st = out->scores && out->folds && out->excluded ? SER_OK : ser_fail_nomem(err);
-    bool first = ser_team_is_first(settings->learn.team);
+    bool first = ser_team_is_first(settings->learn.team) && !settings->only;
     if (st == SER_OK)
         st = run_folds(out, data, folds, settings, err);
     if (st == SER_OK && first)

@@ -43,6 +43,12 @@ typedef struct ser_evaluate_settings {
     ser_status (*on_fold)(void *context, size_t fold, ser_learned *models, const ser_fold_result *result,
                           ser_error *err);
     void *context;
+    /* 1 ...: this fold alone, of which on_block gets all that others need to go on without it; there are no
+     * figures then. 0: all folds. */
+    size_t only;
+    ser_status (*on_block)(void *context, const ser_text *block, ser_error *err);
+    /* The blocks of folds that were learned already, instead of learning; NULL: there are none. */
+    ser_status (*block_of)(void *context, size_t fold, ser_text *block, ser_error *err);
 } ser_evaluate_settings;
 
 /* With learn.team the folds are dealt to its ranks, and rank 0 alone has figures and is told of them

@@ -3,6 +3,7 @@
 #include "io/json.h"
 #include "learn/honest.h"
 #include "run/epochs.h"
+#include "run/fold_part.h"
 #include "run/job.h"
 #include "run/learning.h"
 #include "run/tuned.h"
@@ -68,8 +69,28 @@ static ser_status open_bench(evaluate_job *k, uint64_t seed, ser_error *err)
 static ser_status add_history(void *context, size_t fold, ser_learned *models, const ser_fold_result *result,
                               ser_error *err)
 {
+    evaluate_job *k = context;
     (void)result;
-    return ser_run_material_add_history(context, fold, models, err);
+    return ser_run_material_add_history(&k->job.material, fold, models, err);
+}
+
+static ser_status save_part(void *context, const ser_text *block, ser_error *err)
+{
+    evaluate_job *k = context;
+    const ser_fold_part part = {.folder = k->job.folder.path,
+                                .fold = (size_t)k->s.fold - 1,
+                                .folds = k->folds,
+                                .corpus = k->w.corpus,
+                                .config = k->job.config,
+                                .encoder_sha256 = k->w.encoder_sha256};
+    k->job.report = json_pack("{s:i, s:s}", "fold", k->s.fold, "protocol", k->s.protocol);
+    return k->job.report ? ser_fold_part_write(&part, block, err) : ser_fail_nomem(err);
+}
+
+static ser_status block_of(void *context, size_t fold, ser_text *block, ser_error *err)
+{
+    const evaluate_job *k = context;
+    return ser_fold_part_read(block, k->s.parts, k->s.n_parts, fold, err);
 }
 
 /* An encoder that learns takes the place of the linear model that reads a frozen one. */
@@ -111,7 +132,10 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
                                             .seed = seed,
                                             .state = first && n_trained ? k->job.folder.path : NULL,
                                             .on_fold = first ? add_history : NULL,
-                                            .context = &k->job.material};
+                                            .context = k,
+                                            .only = (size_t)k->s.fold,
+                                            .on_block = save_part,
+                                            .block_of = k->s.n_parts ? block_of : NULL};
     if (st == SER_OK && first)
         st = ser_run_material_init(&k->job.material, k->folds, err);
     ser_epochs_gather(&k->epochs);
@@ -298,6 +322,11 @@ static ser_status evaluate_all(evaluate_job *k, ser_error *err)
 {
     bool first = ser_team_is_first(k->job.host.team);
     ser_status st = learn(k, k->w.seed, true, err);
+    if (k->s.fold) {
+        if (st == SER_OK)
+            ser_run_folder_tidy(&k->job.folder);
+        return st;
+    }
     if (st == SER_OK && first)
         st = make_report(k, err);
     if (st == SER_OK && k->s.honest)
@@ -316,6 +345,9 @@ static ser_status evaluate(void *job, ser_error *err)
 {
     evaluate_job *k = job;
     const ser_run_data *data = &k->s.data;
+    if (k->s.fold && k->job.host.team)
+        return ser_fail(err, SER_E_ARG,
+                        "--fold is for one process: several ranks share all folds without it");
     if (!k->s.protocol)
         k->s.protocol = "group-kfold=5"; /* check let it pass where honest asks for more */
     ser_status st = ser_protocol_parse(&k->protocol, k->s.protocol, err);

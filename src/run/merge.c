@@ -183,7 +183,10 @@ static ser_status merge(const ser_manifest *manifests, size_t n, const char *out
         return ser_merge_answers(manifests, n, output, err);
     if (strcmp(manifests[0].command, "extract") == 0 && manifests[0].is_folder)
         return ser_merge_trees(manifests, n, output, host, err);
-    return ser_fail(err, SER_E_FORMAT, "%s: it is no share of predict or extract", manifests[0].part);
+    if (strcmp(manifests[0].command, "evaluate") == 0 && manifests[0].is_folder)
+        return ser_merge_folds(manifests, n, output, host, err);
+    return ser_fail(err, SER_E_FORMAT, "%s: it is no share of predict, extract or evaluate",
+                    manifests[0].part);
 }
 
 ser_status ser_run_merge(ser_merged *out, const char *const *parts, size_t n, const char *output,

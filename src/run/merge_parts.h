@@ -1,4 +1,4 @@
-/* The two ways of merging. manifests (n) were checked: ser_manifests_check. */
+/* The ways of merging. manifests (n) were checked: ser_manifests_check. */
 #ifndef SER_RUN_MERGE_PARTS_H
 #define SER_RUN_MERGE_PARTS_H
 
@@ -7,6 +7,8 @@
 
 ser_status ser_merge_answers(const ser_manifest *manifests, size_t n, const char *output, ser_error *err);
 ser_status ser_merge_trees(const ser_manifest *manifests, size_t n, const char *output,
+                           const ser_run_host *host, ser_error *err);
+ser_status ser_merge_folds(const ser_manifest *manifests, size_t n, const char *output,
                            const ser_run_host *host, ser_error *err);
 
 #endif

@@ -99,7 +99,7 @@ static const ser_field evaluate_fields[] = {
     TEXT("protocol", protocol), TEXT("folds", folds), WORD("test_condition", condition, SER_CONDITION_WORDS),
     INT("seeds", n_seeds, 1, 100), FLAG("honest", honest), WORD("normalize", normalize, SER_NORMALIZE_WORDS), DATA_FIELDS, LEARNING_FIELDS,
     LINEAR_FIELDS, NETWORK_FIELDS, INT("micro_batch", network.micro_batch, 0, 4096), TUNING_FIELDS, END};
-static const ser_field evaluate_places[] = {PLACE_FIELDS};
+static const ser_field evaluate_places[] = {INT("fold", fold, 0, SER_MAX_SHARDS), PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_test_settings
 static const ser_field test_fields[] = {
@@ -432,6 +432,11 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
     if (st == SER_OK && s->fine_tune && s->normalize != SER_RUN_NORMALIZE_NONE)
         st = ser_fail(err, SER_E_ARG,
                       "fine_tune: it hears the recordings themselves, not their features: no --normalize");
+    if (st == SER_OK && s->fold && (s->n_seeds > 1 || s->honest || s->place.without))
+        st = ser_fail(err, SER_E_ARG, "fold: %s: leave one of them out",
+                      s->n_seeds > 1 ? "seeds asks for more than the folds of one protocol"
+                      : s->honest    ? "honest asks for more than the folds of one protocol"
+                                     : "without a folder it would be lost");
     return st == SER_OK && s->fine_tune ? check_tunable(&s->data, &s->learning, err) : st;
 }
 

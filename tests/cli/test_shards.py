@@ -328,6 +328,64 @@ class Extract(Shards):
         self.assertEqual(self.contents("merged"), self.contents("whole"))
 
 
+class Folds(Shards):
+    """ser evaluate --fold I, and what joins them."""
+    ARGS = ("--data", "corpus", "--feature-type", "LOGMEL", "--protocol", "kfold=3", "--inner-folds", "2", "--model-type", "linear+timnet",
+            "--epoch", "2", "--filter-size", "4", "--dilation-size", "1", "--stack-size", "1", "--networks", "2")
+
+    def report(self, run):
+        def plain(x):
+            if isinstance(x, dict):
+                return {k: plain(v) for k, v in x.items() if k not in ("seconds", "jobs")}
+            return [plain(v) for v in x] if isinstance(x, list) else x
+        return plain(self.manifest(run + "/report.json"))
+
+    def fold(self, i, run, *args, status=0):
+        return self.ser("evaluate", *self.ARGS, *args, "--fold", str(i), "--run", run, status=status)
+
+    def test_merged_is_one_run(self):
+        self.make_corpus(per_class=4)
+        self.ser("evaluate", *self.ARGS, "--run", "whole")
+        for i in (1, 2, 3):
+            self.fold(i, f"f{i}", "-j", str(i))
+            self.assertEqual(sorted(os.listdir(self.path(f"f{i}"))), ["config.json", "fold.bin", "history.jsonl", "manifest.json"])
+        out, _ = self.merge("merged", "f3", "f1", "f2")
+        self.assertIn("merged: 3 folds", out)
+        self.assertEqual(self.report("merged"), self.report("whole"))
+        self.assertEqual(sorted(os.listdir(self.path("merged"))), sorted(n for n in os.listdir(self.path("whole")) if n != "history.jsonl"))
+
+    def test_what_does_not_belong_together_is_refused(self):
+        self.make_corpus(per_class=4)
+        for i in (1, 2):
+            self.fold(i, f"f{i}")
+        self.fold(3, "other", "--seed", "7")
+        self.check_refused("m", ["f1", "f2"], "shard 3/3 is missing")
+        self.check_refused("m", ["f1", "f2", "f1"], "f1", "so is")
+        self.check_refused("m", ["f1", "f2", "other"], "other: its seed is not that of")
+        self.fold(3, "f3")
+        with open(self.path("f3/fold.bin"), "r+b") as f:
+            f.write(b"x" * 40)
+        _, err = self.merge("m", "f1", "f2", "f3", status=1)
+        self.assertIn("f3/fold.bin: it is not what its manifest says", err)
+        # Damaged, and with a manifest that knows of it: what is inside is looked at as well.
+        import hashlib
+        manifest = self.manifest("f3/manifest.json")
+        for n in (0, 40, 5000):
+            with open(self.path("f3/fold.bin"), "r+b") as f:
+                f.truncate(n)
+                f.seek(0)
+                manifest["fold_sha256"] = hashlib.sha256(f.read()).hexdigest()
+            with open(self.path("f3/manifest.json"), "w") as f:
+                json.dump(manifest, f)
+            shutil.rmtree(self.path("m"))
+            _, err = self.merge("m", "f1", "f2", "f3", status=1)
+            self.assertIn("what was learned is damaged", err)
+            self.assertFalse(os.path.exists(self.path("m/report.json")))
+        for args in (("--seeds", "2"), ("--honest",)):
+            self.assertIn("leave one of them out", self.fold(1, "x", *args, status=2)[1])
+        self.assertIn("there is no fold 4: the protocol has 3", self.fold(4, "y", status=2)[1])
+
+
 if __name__ == "__main__":
     result = unittest.main(exit=False, verbosity=1).result
     print("%d passed, %d failed" % (result.testsRun - len(result.failures) - len(result.errors) - len(result.skipped),
