@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 top=$PWD
 n=${1:?how many inputs for each target}; shift
-all=$(sed -n "s/^  '\([a-z0-9_]*\)': .*_dep,$/\1/p" fuzz/meson.build)
+all=$(sed -n "s|^  '\([a-z0-9_]*\)': .*_dep\]*,$|\1|p" fuzz/meson.build)
 targets=${*:-$all}
 
 sources() { # of the reader that a target runs
@@ -26,6 +26,9 @@ sources() { # of the reader that a target runs
     mapping) echo src/corpus/mapping.c ;;
     model) echo src/model/model_file.c ;;
     multipart) echo src/serve/multipart.c ;;
+    query) echo src/serve/routes.c ;;
+    stream) echo src/serve/stream.c ;;
+    upload) echo src/serve/answer.c src/serve/request.c src/serve/multipart.c ;;
     npy) echo src/io/npy.c ;;
     options) echo src/cli/options.c ;;
     pickle) echo src/io/pickle.c ;;

@@ -148,7 +148,6 @@ static _Noreturn void fork_decoders(int socket, pid_t parent, const ser_decode_l
     order o;
     pid_t myself = getpid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGCHLD, SIG_IGN); /* nobody asks how they ended */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* requests under way end first: the socket's end is the sign */
     signal(SIGHUP, SIG_IGN);
@@ -158,12 +157,14 @@ static _Noreturn void fork_decoders(int socket, pid_t parent, const ser_decode_l
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (getppid() != myself) /* which was ended meanwhile */
                 _exit(1);
-            signal(SIGCHLD, SIG_DFL);
             close(socket);
             decode_and_exit(fds, &o, l);
         }
         for (int i = 0; i < 3; i++)
             close(fds[i]); /* where fork failed, the pipe's end tells */
+        /* Those that ended; their time counts as that of this process's children. */
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
     }
     _exit(0);
 }

@@ -436,7 +436,7 @@ static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool
     if (enough && wanted > s->capacity && wanted < 2 * s->capacity)
         wanted = 2 * s->capacity;
     enough = enough && ser_grow(&s->bytes, &s->capacity, wanted, 1);
-    if (enough) {
+    if (enough && n) { /* a message may be empty */
         memcpy(s->bytes + s->n_bytes, bytes, n);
         s->n_bytes += n;
     }

@@ -87,7 +87,8 @@ def client(service, number, until):
                 s.settimeout(10)
                 KINDS[number % len(KINDS)](s, until)
         except OSError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.1)  # not a flood that fills the kernel's queue of connections: that is no matter of the service
 
 
 def crowd(service, numbers, until):

@@ -3,8 +3,10 @@ import base64, json, os, socket, struct
 
 
 class WebSocket:
-    def __init__(self, port, headers="", path="/v1/stream"):
-        self.s = socket.create_connection(("127.0.0.1", port), 30)
+    def __init__(self, port, headers="", path="/v1/stream", context=None):
+        self.s = socket.create_connection(("127.0.0.1", port), 120)
+        if context:
+            self.s = context.wrap_socket(self.s, server_hostname="127.0.0.1")
         key = base64.b64encode(os.urandom(16)).decode()
         self.s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode())
