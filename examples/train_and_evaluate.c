@@ -1,15 +1,14 @@
 /* Trains a model on a corpus, says how well it would do with speakers that it has not heard, and asks it
- * about one recording.
+ * about recordings.
  *
  *   cc -o train_and_evaluate train_and_evaluate.c $(pkg-config --cflags --libs ser-run)
- *   ./train_and_evaluate CORPUS RUN_FOLDER RECORDING
+ *   ./train_and_evaluate CORPUS RUN_FOLDER RECORDING...
  *
  * CORPUS: EMODB or another known name, a folder with one subfolder per emotion, or a CSV file with the
  * columns file, emotion and, for this protocol, speaker. RUN_FOLDER: new or empty. */
 #include <ser/run.h>
 
 #include <stdio.h>
-#include <string.h>
 
 /* Called while a job works; what is not 0 would stop it. */
 static int show_progress(void *context, const char *what, size_t done, size_t total)
@@ -61,23 +60,35 @@ static ser_status train(const char *corpus, const char *folder, const ser_run_li
     return status;
 }
 
-static ser_status ask(const char *model_path, const char *recording, ser_error *err)
+typedef struct question {
+    const ser_model *model;
+    char **recordings;
+} question;
+
+/* Called once for each recording, in their order. */
+static void show_answer(void *context, size_t i, const ser_result *r, const ser_error *failure)
+{
+    const question *q = context;
+    if (!r)
+        printf("%s: %s\n", q->recordings[i], failure->text);
+    else if (r->label >= 0)
+        printf("%s: %s, %.0f %%\n", q->recordings[i], ser_model_label(q->model, (size_t)r->label),
+               100 * (double)r->confidence);
+    else
+        printf("%s: no voice\n", q->recordings[i]);
+}
+
+static ser_status ask(const char *model_path, char **recordings, size_t n, ser_error *err)
 {
     ser_model *model = NULL;
-    ser_session *session = NULL;
-    ser_result result = {0};
+    ser_run_predict_settings s;
     ser_status status = ser_model_open(&model, model_path, NULL, err);
+    question q = {model, recordings};
+    ser_run_predict_settings_init(&s, sizeof s);
+    s.on_answer = show_answer;
+    s.context = &q;
     if (status == SER_OK)
-        status = ser_session_new(&session, model, NULL, err);
-    if (status == SER_OK)
-        status = ser_predict_file(session, recording, NULL, &result, err);
-    if (status == SER_OK && result.label >= 0)
-        printf("%s: %s, %.0f %%\n", recording, ser_model_label(model, (size_t)result.label),
-               100 * (double)result.confidence);
-    else if (status == SER_OK)
-        printf("%s: no voice\n", recording);
-    ser_result_release(&result);
-    ser_session_free(&session);
+        status = ser_run_predict(model, (const char *const *)recordings, n, &s, NULL, err);
     ser_model_close(&model);
     return status;
 }
@@ -87,8 +98,8 @@ int main(int argc, char **argv)
     char model_path[4096];
     ser_error err = {SER_OK, ""};
     ser_run_listener listener;
-    if (argc != 4) {
-        fprintf(stderr, "usage: train_and_evaluate CORPUS RUN_FOLDER RECORDING\n");
+    if (argc < 4) {
+        fprintf(stderr, "usage: train_and_evaluate CORPUS RUN_FOLDER RECORDING...\n");
         return 2;
     }
     ser_run_listener_init(&listener, sizeof listener);
@@ -99,7 +110,7 @@ int main(int argc, char **argv)
         status = train(argv[1], argv[2], &listener, &err);
     snprintf(model_path, sizeof model_path, "%s/model.safetensors", argv[2]);
     if (status == SER_OK)
-        status = ask(model_path, argv[3], &err);
+        status = ask(model_path, argv + 3, (size_t)argc - 3, &err);
     if (status != SER_OK)
         fprintf(stderr, "%s\n", err.text);
     return status != SER_OK;

@@ -4,6 +4,7 @@
  * One function a job: ser_run_train, ser_run_evaluate, ser_run_test, ser_run_test_across, ser_run_adapt,
  * ser_run_extract. Each takes a struct of settings, does the work, and gives a ser_run_result: the run
  * folder, the report as JSON, and as text. ser_run_json does the same for settings that come as JSON.
+ * ser_run_predict answers for many recordings, and tells each answer.
  *
  * Settings: fill a struct with its ..._init, set what should be otherwise, and give it to the job. Texts and
  * arrays are borrowed until the job returns. ..._check says what is wrong with settings before anything is
@@ -303,6 +304,33 @@ SER_API void ser_run_extract_settings_init(ser_run_extract_settings *s, size_t s
 SER_API ser_status ser_run_extract_check(const ser_run_extract_settings *s, ser_error *err);
 SER_API ser_status ser_run_extract(ser_run_result **out, const ser_run_extract_settings *s,
                                    const ser_run_listener *listener, ser_error *err);
+
+/* Answers of a model for many recordings, several at a time: 'ser predict'. There is no run folder and no
+ * ser_run_result: each answer is told, and kept by nobody. */
+typedef struct ser_run_predict_settings {
+    size_t size;
+    int n_threads;  /* 0 ... 1024; 0: all cores */
+    int timeline;   /* not 0: as in ser_predict_options */
+    size_t n_peaks; /* likewise */
+    /* Recordings of one voice (n_voice) by which all are judged, as with ser_session_set_baseline; adapt not
+     * 0: to which the model is adapted, as with ser_session_adapt. */
+    const char *const *voice;
+    size_t n_voice;
+    int adapt;
+    int follow; /* not 0: all are of one voice, see ser_session_follow_voice, and are taken one by one; no
+                   voice */
+    /* Recording i has its result, which is gone after the call, or r is NULL and failure says why. In the
+     * order of the paths, from one thread at a time, which need not be the caller's. */
+    void (*on_answer)(void *context, size_t i, const ser_result *r, const ser_error *failure);
+    void *context; /* of on_answer */
+} ser_run_predict_settings;
+SER_API void ser_run_predict_settings_init(ser_run_predict_settings *s, size_t size);
+/* paths (n): as ser_predict_file takes them. A recording that fails leaves the others be. SER_E_CANCELLED:
+ * the listener's on_progress said stop; what was told is told. Other failures are of the voice or of memory.
+ * The answers are those of ser_predict_file, whatever n_threads is. */
+SER_API ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
+                                   const ser_run_predict_settings *settings, const ser_run_listener *listener,
+                                   ser_error *err);
 
 /* A job by its name ("train", "evaluate", "test", "test-cross-corpus", "train-lmmd", "extract") with settings
  * as one JSON object: what 'config' in a report and config.json hold, with the keys that the program's

@@ -122,29 +122,18 @@ static double noise_scale(ser_noise kind, size_t n, const ser_random *r)
     return power > 0 ? sqrt((double)n / power) : 0;
 }
 
-/* pcm = keep * pcm + level * noise */
-static void mix_noise(float *pcm, size_t n, ser_noise kind, double keep, double level, ser_random *r)
-{
-    double scale = level * noise_scale(kind, n, r);
-    noise s = noise_start(kind, r);
-    for (size_t i = 0; i < n; i++)
-        pcm[i] = (float)(keep * (double)pcm[i] + scale * noise_next(&s));
-    *r = s.r;
-}
-
-void ser_augment_noise(float *out, size_t n, ser_noise kind, ser_random *r)
-{
-    memset(out, 0, n * sizeof *out);
-    mix_noise(out, n, kind, 0, 1, r);
-}
-
 void ser_augment_add_noise(float *pcm, size_t n, ser_noise kind, double snr_db, ser_random *r)
 {
     double power = 0;
     for (size_t i = 0; i < n; i++)
         power += (double)pcm[i] * (double)pcm[i];
-    if (power > 0)
-        mix_noise(pcm, n, kind, 1, sqrt(power / (double)n) * pow(10, -snr_db / 20), r);
+    if (!(power > 0))
+        return;
+    double scale = sqrt(power / (double)n) * pow(10, -snr_db / 20) * noise_scale(kind, n, r);
+    noise s = noise_start(kind, r);
+    for (size_t i = 0; i < n; i++)
+        pcm[i] = (float)((double)pcm[i] + scale * noise_next(&s));
+    *r = s.r;
 }
 
 typedef struct tap {

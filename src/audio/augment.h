@@ -17,9 +17,6 @@ typedef enum ser_noise {
     SER_N_NOISES
 } ser_noise;
 
-/* n samples of noise with root mean square 1. */
-void ser_augment_noise(float *out, size_t n, ser_noise kind, ser_random *r);
-
 /* All of these in place. The ratio is that of the whole recording's power to the noise's; silence stays
  * silent. */
 void ser_augment_add_noise(float *pcm, size_t n, ser_noise kind, double snr_db, ser_random *r);

@@ -247,8 +247,8 @@ static void check_one(void *context, size_t i, const ser_result *r, const ser_er
 static ser_status check_voice(const ser_model *model, const char *const *paths, size_t n, ser_error *err)
 {
     voice_check c = {.model = model};
-    const ser_run_predict_settings settings = {.n_jobs = (int)n_jobs, .on_answer = check_one, .context = &c};
-    ser_status st = n && !quiet ? ser_run_predict(model, paths, n, &settings, err) : SER_OK;
+    const ser_predict_many_settings settings = {.n_jobs = (int)n_jobs, .on_answer = check_one, .context = &c};
+    ser_status st = n && !quiet ? ser_predict_many(model, paths, n, &settings, err) : SER_OK;
     size_t n_emotions = 0;
     for (size_t k = 0; k < ser_model_n_labels(model); k++)
         n_emotions += c.n_of[k] > 0;
@@ -276,19 +276,19 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
     enum { N_PEAKS = 600 };
     const char **paths = ser_alloc(p->inputs->n, sizeof *paths),
                **voices = ser_alloc(voice->n, sizeof *voices);
-    const ser_run_predict_settings settings = {.n_jobs = (int)n_jobs,
-                                               .n_all = count_all(p),
-                                               .timeline = timeline || picture_path,
-                                               .n_peaks = picture_path ? N_PEAKS : 0,
-                                               .voice = voices,
-                                               .n_voice = voice->n,
-                                               .adapt = adapt_folder != NULL,
-                                               .follow = follow,
-                                               .progress = {report, p},
-                                               .on_answer = print_answer,
-                                               .context = p,
-                                               .team = team,
-                                               .journal = journal};
+    const ser_predict_many_settings settings = {.n_jobs = (int)n_jobs,
+                                                .n_all = count_all(p),
+                                                .timeline = timeline || picture_path,
+                                                .n_peaks = picture_path ? N_PEAKS : 0,
+                                                .voice = voices,
+                                                .n_voice = voice->n,
+                                                .adapt = adapt_folder != NULL,
+                                                .follow = follow,
+                                                .progress = {report, p},
+                                                .on_answer = print_answer,
+                                                .context = p,
+                                                .team = team,
+                                                .journal = journal};
     ser_status st = paths && voices ? SER_OK : ser_fail_nomem(err);
     for (size_t i = 0; i < p->inputs->n && st == SER_OK; i++)
         paths[i] = p->inputs->items[i].path;
@@ -310,7 +310,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
     if (st == SER_OK && p->share)
         ser_predict_share_begin(p->share, p->out);
     if (st == SER_OK)
-        st = ser_run_predict(model, paths, p->inputs->n, &settings, err);
+        st = ser_predict_many(model, paths, p->inputs->n, &settings, err);
     ser_progress_clear();
     ser_free(paths);
     ser_free(voices);

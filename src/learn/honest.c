@@ -9,7 +9,8 @@ void ser_honest_release(ser_honest *h)
 {
     for (size_t i = 0; i < SER_N_HONEST; i++) {
         ser_folds_free(&h->rows[i].folds);
-        ser_evaluation_release(&h->rows[i].evaluation);
+        if (!h->rows[i].known)
+            ser_evaluation_release(&h->rows[i].evaluation);
     }
     *h = (ser_honest){0};
 }
@@ -41,13 +42,29 @@ static ser_protocol protocol_of(ser_honest_row *row, size_t i, const ser_corpus 
     return p;
 }
 
+static bool is_known(const ser_honest_known *known, const ser_protocol *protocol,
+                     const ser_learn_settings *learn)
+{
+    return known && known->protocol.kind == protocol->kind &&
+           (protocol->kind == SER_PROTOCOL_LOCO || known->protocol.k == protocol->k) &&
+           known->speaker_disjoint == learn->speaker_disjoint &&
+           known->corpus_disjoint == learn->corpus_disjoint;
+}
+
 /* The state's folder is the row's own: the folds of two protocols are called alike. */
-static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, ser_protocol_kind kind,
-                               const ser_evaluate_settings *settings, ser_error *err)
+static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, const ser_protocol *protocol,
+                               const ser_evaluate_settings *settings, const ser_honest_known *known,
+                               ser_error *err)
 {
     ser_evaluate_settings own = *settings;
-    own.learn.speaker_disjoint = kind == SER_PROTOCOL_GROUP_KFOLD || kind == SER_PROTOCOL_LOCO;
-    own.learn.corpus_disjoint = kind == SER_PROTOCOL_LOCO;
+    own.learn.speaker_disjoint =
+        protocol->kind == SER_PROTOCOL_GROUP_KFOLD || protocol->kind == SER_PROTOCOL_LOCO;
+    own.learn.corpus_disjoint = protocol->kind == SER_PROTOCOL_LOCO;
+    if (is_known(known, protocol, &own.learn)) {
+        row->known = true;
+        row->evaluation = *known->evaluation;
+        return SER_OK;
+    }
     char *state = settings->state ? ser_io_join(settings->state, row->protocol) : NULL;
     ser_status st = settings->state && !state ? ser_fail_nomem(err) : SER_OK;
     own.state = state;
@@ -58,7 +75,8 @@ static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, 
 }
 
 ser_status ser_honest_run(ser_honest *out, const ser_learn_data *data, int k,
-                          const ser_evaluate_settings *settings, ser_error *err)
+                          const ser_evaluate_settings *settings, const ser_honest_known *known,
+                          ser_error *err)
 {
     ser_status st = k >= 2 ? SER_OK : ser_fail(err, SER_E_ARG, "%d folds: at least two are needed", k);
     *out = (ser_honest){0};
@@ -68,7 +86,7 @@ ser_status ser_honest_run(ser_honest *out, const ser_learn_data *data, int k,
         ser_error why = {0};
         st = ser_folds_new(&row->folds, data->corpus, &protocol, settings->learn.seed, &why);
         if (st == SER_OK)
-            st = evaluate_row(row, data, protocol.kind, settings, err);
+            st = evaluate_row(row, data, &protocol, settings, known, err);
         else if (st != SER_E_ARG)
             *err = why;
         if (st == SER_E_ARG && !row->folds) {

@@ -12,8 +12,17 @@ typedef struct ser_honest_row {
     char protocol[24]; /* as --protocol has it: "group-kfold=5" */
     char reason[200];  /* why it cannot be done with this corpus; empty: it was done, and the rest is there */
     ser_folds *folds;
+    bool known; /* the evaluation is the caller's */
     ser_evaluation evaluation;
 } ser_honest_row;
+
+/* What has been evaluated already, of the same data with the same settings but for the two that the protocol
+ * decides. */
+typedef struct ser_honest_known {
+    ser_protocol protocol;
+    bool speaker_disjoint, corpus_disjoint;
+    const ser_evaluation *evaluation; /* must outlive the rows */
+} ser_honest_known;
 
 typedef struct ser_honest {
     ser_honest_row rows[SER_N_HONEST];
@@ -21,9 +30,10 @@ typedef struct ser_honest {
 
 /* Of data that was taken in once. k: folds, at most (2 ...), fewer where there are fewer speakers or texts.
  * What learn.speaker_disjoint and learn.corpus_disjoint are is the protocols' to say. state: a folder each
- * below it. */
+ * below it. known: is not done once more; or NULL. */
 ser_status ser_honest_run(ser_honest *out, const ser_learn_data *data, int k,
-                          const ser_evaluate_settings *settings, ser_error *err);
+                          const ser_evaluate_settings *settings, const ser_honest_known *known,
+                          ser_error *err);
 void ser_honest_release(ser_honest *h);
 
 #endif

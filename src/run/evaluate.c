@@ -241,7 +241,11 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
     enum { N_FOLDS = 5 };
     json_t *list = json_array();
     const ser_evaluate_settings settings = {.learn = k->learning.settings, .seed = k->w.seed};
-    ser_status st = ser_honest_run(&k->honest, &k->learning.data, N_FOLDS, &settings, err);
+    const ser_honest_known known = {.protocol = k->protocol,
+                                    .speaker_disjoint = k->learning.settings.speaker_disjoint,
+                                    .corpus_disjoint = k->learning.settings.corpus_disjoint,
+                                    .evaluation = &k->e};
+    ser_status st = ser_honest_run(&k->honest, &k->learning.data, N_FOLDS, &settings, &known, err);
     bool first = ser_team_is_first(k->job.host.team);
     for (size_t i = 0; i < SER_N_HONEST && st == SER_OK && first; i++) {
         const ser_honest_row *row = &k->honest.rows[i];

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "run/answer_bytes.h"
+#include "run/host.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -18,7 +19,7 @@ typedef struct job {
     const ser_model *model;
     const char *const *paths;
     size_t n;
-    const ser_run_predict_settings *settings;
+    const ser_predict_many_settings *settings;
     int session_threads;
     ser_session *voice;     /* knows the baseline, or is adapted; NULL: there is none */
     ser_session **sessions; /* one per thread, made when the thread gets its first recording */
@@ -111,7 +112,7 @@ static ser_status answer_one(void *context, size_t i, int worker, ser_error *err
 
 static ser_status hear_voice(job *j, ser_error *err)
 {
-    const ser_run_predict_settings *s = j->settings;
+    const ser_predict_many_settings *s = j->settings;
     ser_status st = new_session(&j->voice, j, err);
     if (st != SER_OK)
         return st;
@@ -288,8 +289,8 @@ static ser_status answer_together(job *j, int n_threads, ser_error *err)
     return st;
 }
 
-ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
-                           const ser_run_predict_settings *settings, ser_error *err)
+ser_status ser_predict_many(const ser_model *model, const char *const *paths, size_t n,
+                            const ser_predict_many_settings *settings, ser_error *err)
 {
     int n_cores = settings->n_jobs ? settings->n_jobs : ser_n_cores();
     size_t n_all = settings->n_all ? settings->n_all : n;
@@ -318,4 +319,57 @@ ser_status ser_run_predict(const ser_model *model, const char *const *paths, siz
     ser_free(j.answers);
     ser_free(j.sessions);
     return st;
+}
+
+/* ---- for other programs ---- */
+
+void ser_run_predict_settings_init(ser_run_predict_settings *s, size_t size)
+{
+    const ser_run_predict_settings own = {.size = size};
+    memset(s, 0, size);
+    memcpy(s, &own, size < sizeof own ? size : sizeof own);
+}
+
+enum { MAX_THREADS = 1024 };
+
+static ser_status check_predict(const ser_run_predict_settings *s, ser_error *err)
+{
+    if (s->size < offsetof(ser_run_predict_settings, n_threads))
+        return ser_fail(err, SER_E_ARG, "settings: size is missing: fill them with their init function");
+    if (!s->on_answer)
+        return ser_fail(err, SER_E_ARG, "on_answer: nobody would hear the answers");
+    if (s->n_threads < 0 || s->n_threads > MAX_THREADS)
+        return ser_fail(err, SER_E_ARG, "n_threads: %d does not fit: give 0 to %d", s->n_threads,
+                        MAX_THREADS);
+    if (s->adapt && !s->n_voice)
+        return ser_fail(err, SER_E_ARG, "adapt: there are no recordings to adapt to: give voice");
+    if (s->follow && s->n_voice)
+        return ser_fail(err, SER_E_ARG, "follow: the baseline is made of the recordings: leave out voice");
+    return SER_OK;
+}
+
+ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
+                           const ser_run_predict_settings *settings, const ser_run_listener *listener,
+                           ser_error *err)
+{
+    ser_run_predict_settings own;
+    ser_run_host host;
+    ser_run_predict_settings_init(&own, sizeof own);
+    memcpy(&own, settings, settings->size < sizeof own ? settings->size : sizeof own);
+    ser_status st = check_predict(&own, err);
+    if (st != SER_OK)
+        return st;
+    ser_run_host_init(&host, listener);
+    const ser_predict_many_settings many = {.n_jobs = own.n_threads,
+                                            .timeline = own.timeline != 0,
+                                            .n_peaks = own.n_peaks,
+                                            .voice = own.voice,
+                                            .n_voice = own.n_voice,
+                                            .adapt = own.adapt != 0,
+                                            .follow = own.follow != 0,
+                                            .progress = host.progress,
+                                            .on_answer = own.on_answer,
+                                            .context = own.context,
+                                            .team = host.team};
+    return ser_predict_many(model, paths, n, &many, err);
 }

@@ -1,11 +1,12 @@
-/* Answers for many recordings, one job: several at a time, told in the order in which they were named. */
+/* Answers for many recordings, one job: several at a time, told in the order in which they were named. What
+ * ser_run_predict does, and what the program needs besides: shares of a job, and journals. */
 #ifndef SER_RUN_PREDICT_H
 #define SER_RUN_PREDICT_H
 
 #include "run/journal.h"
 #include "ser/ser.h"
 
-typedef struct ser_run_predict_settings {
+typedef struct ser_predict_many_settings {
     int n_jobs;   /* threads; 0: all cores */
     size_t n_all; /* recordings of the whole job, of which these are a share, so that each is done in the same
                      way; 0: these are all */
@@ -27,11 +28,11 @@ typedef struct ser_run_predict_settings {
      * there is this process alone. */
     const ser_team *team;
     ser_journal *journal; /* what is kept from one run to the next, should the first one end early; or NULL */
-} ser_run_predict_settings;
+} ser_predict_many_settings;
 
 /* paths (n): as ser_predict_file takes them. A recording that fails leaves the others be. SER_E_CANCELLED:
  * progress said stop; what was told is told. Other failures are of the voice or of memory. */
-ser_status ser_run_predict(const ser_model *model, const char *const *paths, size_t n,
-                           const ser_run_predict_settings *settings, ser_error *err);
+ser_status ser_predict_many(const ser_model *model, const char *const *paths, size_t n,
+                            const ser_predict_many_settings *settings, ser_error *err);
 
 #endif

@@ -31,7 +31,7 @@ static void describe(ser_text *t, const ser_tune_net *net, const ser_tune_rows *
                      const ser_tune_settings *s)
 {
     const ser_tune_shape *n = &net->shape;
-    ser_text_appendf(t, "version=%s;rows=%zu;labels=%zu;from=%d;pooled=", SER_VERSION, rows->n,
+    ser_text_appendf(t, "state=%s;rows=%zu;labels=%zu;from=%d;pooled=", state_version, rows->n,
                      rows->n_labels, n->from);
     for (size_t i = 0; i < n->n_pooled; i++)
         ser_text_appendf(t, "%s%d", i ? "," : "", n->pooled[i]);

@@ -27,11 +27,13 @@ with tempfile.TemporaryDirectory() as folder:
     with open(f"{folder}/corpus.csv", "w") as f:
         f.write("\n".join(rows) + "\n")
     env = dict(os.environ, XDG_CACHE_HOME=f"{folder}/cache")
-    p = subprocess.run([EXAMPLE, f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,
+    asked = [f"{folder}/sad/1.wav", f"{folder}/nowhere.wav", f"{folder}/angry/2.wav"]
+    p = subprocess.run([EXAMPLE, f"{folder}/corpus.csv", f"{folder}/run", *asked], env=env, cwd=folder,
                        capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     assert "fold s2" in p.stdout and "\nUA " in p.stdout, p.stdout
-    assert p.stdout.splitlines()[-1].startswith(f"{folder}/sad/1.wav: "), p.stdout
+    told = p.stdout.splitlines()[-3:]
+    assert [line.split(": ")[0] for line in told] == asked and "No such file" in told[1], p.stdout
     assert f"leaves its results in {folder}/run" in p.stderr and "done" in p.stderr, p.stderr
     assert sorted(os.listdir(f"{folder}/run")) == ["config.json", "model.safetensors", "report.json"], os.listdir(f"{folder}/run")
     again = subprocess.run([EXAMPLE, f"{folder}/corpus.csv", f"{folder}/run", f"{folder}/sad/1.wav"], env=env, cwd=folder,

@@ -291,6 +291,74 @@ static void test_train(void)
           "/nowhere");
 }
 
+/* ---- answers for many ---- */
+
+typedef struct answers {
+    size_t n, n_failed, out_of_order;
+    float scores[8][SER_MAX_LABELS];
+} answers;
+
+static void on_answer(void *context, size_t i, const ser_result *r, const ser_error *failure)
+{
+    answers *a = context;
+    a->out_of_order += i != a->n;
+    a->n_failed += !r && strstr(failure->text, "No such file") != NULL;
+    if (r && i < 8)
+        memcpy(a->scores[i], r->scores, sizeof r->scores);
+    a->n++;
+}
+
+/* In their order, the same by any number of threads as one by one, and the others in spite of one that fails.
+ */
+static void test_predict(void)
+{
+    enum { N = 6, MISSING = 2 };
+    char names[N][200];
+    const char *paths[N];
+    answers one = {0}, several = {0};
+    heard h = {0};
+    ser_model *model = NULL;
+    ser_session *session = NULL;
+    ser_result r = {0};
+    ser_run_predict_settings s;
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "%s/corpus/%s/%d.wav", folder, i % 2 ? "sad" : "angry", i);
+        paths[i] = i == MISSING ? "/nowhere.wav" : names[i];
+    }
+    CHECK(ser_model_open(&model, in_folder("trained/model.safetensors"), NULL, &err) == SER_OK);
+    ser_run_predict_settings_init(&s, sizeof s);
+    CHECK(s.size == sizeof s && !s.on_answer);
+    FAILS(ser_run_predict(model, paths, N, &s, NULL, &err), SER_E_ARG, "on_answer");
+    s.on_answer = on_answer;
+    s.context = &one;
+    s.n_threads = 1;
+    CHECK(ser_run_predict(model, paths, N, &s, NULL, &err) == SER_OK);
+    s.context = &several;
+    s.n_threads = 3;
+    const ser_run_listener listener = listen_with(&h);
+    CHECK(ser_run_predict(model, paths, N, &s, &listener, &err) == SER_OK);
+    CHECK(one.n == N && several.n == N && one.n_failed == 1 && several.n_failed == 1);
+    CHECK(!one.out_of_order && !several.out_of_order);
+    CHECK(memcmp(one.scores, several.scores, sizeof one.scores) == 0);
+    CHECK(ser_session_new(&session, model, NULL, &err) == SER_OK);
+    CHECK(ser_predict_file(session, paths[N - 1], NULL, &r, &err) == SER_OK);
+    CHECK(memcmp(r.scores, one.scores[N - 1], sizeof r.scores) == 0);
+    ser_result_release(&r);
+    ser_session_free(&session);
+    h.stop_after = 1;
+    FAILS(ser_run_predict(model, paths, N, &s, &listener, &err), SER_E_CANCELLED, "interrupted");
+    s.adapt = 1;
+    FAILS(ser_run_predict(model, paths, N, &s, NULL, &err), SER_E_ARG, "adapt");
+    s.adapt = 0;
+    s.follow = 1;
+    s.voice = paths;
+    s.n_voice = 1;
+    FAILS(ser_run_predict(model, paths, N, &s, NULL, &err), SER_E_ARG, "follow");
+    s.n_threads = -1;
+    FAILS(ser_run_predict(model, paths, N, &s, NULL, &err), SER_E_ARG, "n_threads");
+    ser_model_close(&model);
+}
+
 static void *train_beside(void *context)
 {
     char json[500];
@@ -347,6 +415,7 @@ int main(void)
     test_json_settings();
     test_evaluate();
     test_train();
+    test_predict();
     test_threads();
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     if (chdir("/") != 0 || system(command) != 0)

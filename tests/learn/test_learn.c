@@ -374,7 +374,7 @@ static void test_honest(void)
                                                       .seed = 46,
                                                       .n_threads = 2},
                                             .seed = 46};
-    CHECK_OK(ser_honest_run(&h, &data, 4, &settings, &err), &err);
+    CHECK_OK(ser_honest_run(&h, &data, 4, &settings, NULL, &err), &err);
     CHECK(strcmp(h.rows[SER_HONEST_RANDOM].protocol, "kfold=4") == 0 &&
           strcmp(h.rows[SER_HONEST_SPEAKERS].protocol, "group-kfold=4") == 0);
     CHECK(!*h.rows[SER_HONEST_RANDOM].reason && h.rows[SER_HONEST_RANDOM].evaluation.figures.n == N);
@@ -384,10 +384,16 @@ static void test_honest(void)
     CHECK_OK(evaluate(&alone, folds, store, 2, &err), &err);
     CHECK(memcmp(alone.scores, h.rows[SER_HONEST_SPEAKERS].evaluation.scores, sizeof(float) * N * N_LABELS) ==
           0);
+    ser_honest_release(&h);
+    const ser_honest_known known = {.protocol = by_speaker, .speaker_disjoint = true, .evaluation = &alone};
+    CHECK_OK(ser_honest_run(&h, &data, 4, &settings, &known, &err), &err);
+    CHECK(h.rows[SER_HONEST_SPEAKERS].evaluation.scores == alone.scores); /* and not once more */
+    CHECK(!h.rows[SER_HONEST_RANDOM].known && h.rows[SER_HONEST_RANDOM].evaluation.scores);
+    ser_honest_release(&h);
+    CHECK(alone.scores && alone.figures.n == N);
     ser_evaluation_release(&alone);
     ser_folds_free(&folds);
-    ser_honest_release(&h);
-    CHECK_FAILS(ser_honest_run(&h, &data, 1, &settings, &err), SER_E_ARG, &err, "at least two");
+    CHECK_FAILS(ser_honest_run(&h, &data, 1, &settings, NULL, &err), SER_E_ARG, &err, "at least two");
     ser_store_free(&store);
 }
 
