@@ -15,6 +15,7 @@
 #include "report/prediction.h"
 #include "run/predict.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -544,6 +545,20 @@ static size_t list_inputs(ser_inputs *inputs, const ser_option_list *paths)
     return n_failed;
 }
 
+static ser_status list_voice(ser_inputs *voice, ser_error *err)
+{
+    const char *folder = adapt_folder ? adapt_folder : baseline_folder;
+    struct stat info;
+    if (!folder)
+        return SER_OK;
+    if (stat(folder, &info) != 0)
+        return ser_fail(err, SER_E_IO, "%s: %s: name a folder with recordings", folder, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return ser_fail(err, SER_E_ARG, "%s: it is no folder: name one with recordings", folder);
+    ser_status st = ser_inputs_add(voice, folder, err);
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", folder);
+}
+
 /* To standard output, or to the file once all of it is there. */
 static ser_status predict_to(const ser_inputs *inputs, const ser_inputs *voice, double least,
                              ser_predict_share *share, size_t *n_failed, ser_error *err)
@@ -590,13 +605,12 @@ static int run(int argc, char **argv)
     if (status == SER_EXIT_OK) {
         find_model(&model_inside);
         size_t n_failed = list_inputs(&inputs, &paths);
-        const char *voice_folder = adapt_folder ? adapt_folder : baseline_folder;
         st = ser_together_open(&ranks, &err);
         team = ser_ranks_team(ranks);
         if (st == SER_OK)
             st = compare_inputs(&inputs, &err);
-        if (st == SER_OK && voice_folder && (st = ser_inputs_add(&voice, voice_folder, &err)) != SER_OK)
-            ser_fail_within(&err, st, "%s: ", voice_folder);
+        if (st == SER_OK)
+            st = list_voice(&voice, &err);
         if (st == SER_OK && picture_path && inputs.n > 1)
             st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu",
                           inputs.n);

@@ -175,11 +175,12 @@ static void mean_over_folds(ser_evaluation *e)
 
 /* ---- a fold ---- */
 
-char *ser_fold_path(const char *folder, const char *name, const char *end)
+char *ser_fold_path(const char *folder, const char *prefix, const char *name, const char *end)
 {
     ser_text path = {0};
     ser_text_appendf(&path, "%s/fold-", folder);
     size_t start = path.n;
+    ser_text_append(&path, prefix ? prefix : "");
     ser_text_append(&path, name);
     for (size_t i = start; i < path.n && !path.failed; i++)
         if (path.s[i] == '/')
@@ -191,15 +192,15 @@ char *ser_fold_path(const char *folder, const char *name, const char *end)
 }
 
 /* Makes the folder; *out is NULL where no state is kept. */
-static ser_status fold_state(char **out, const char *folder, const char *name, ser_error *err)
+static ser_status fold_state(char **out, const ser_evaluate_settings *s, const char *name, ser_error *err)
 {
     *out = NULL;
-    if (!folder)
+    if (!s->state)
         return SER_OK;
-    char *own = ser_fold_path(folder, name, "");
+    char *own = ser_fold_path(s->state, s->state_prefix, name, "");
     ser_status st = own ? ser_io_make_folder(own, err) : ser_fail_nomem(err);
     ser_free(own);
-    if (st == SER_OK && !(*out = ser_fold_path(folder, name, "/state")))
+    if (st == SER_OK && !(*out = ser_fold_path(s->state, s->state_prefix, name, "/state")))
         st = ser_fail_nomem(err);
     return st;
 }
@@ -213,7 +214,7 @@ static ser_status learn_fold(ser_learned *models, ser_evaluation *out, const ser
     ser_text what = {0};
     ser_text_appendf(&what, "fold %s", folds->names[f]);
     double start = ser_clock_s();
-    ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s->state, folds->names[f], err);
+    ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s, folds->names[f], err);
     if (st == SER_OK)
         st = ser_learn(models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;

@@ -37,8 +37,9 @@ typedef struct ser_evaluation {
 
 typedef struct ser_evaluate_settings {
     ser_learn_settings learn;
-    uint64_t seed;     /* of the intervals */
-    const char *state; /* NULL, or a folder below which the networks' states are kept: ser_fold_path */
+    uint64_t seed;            /* of the intervals */
+    const char *state;        /* NULL, or a folder below which the networks' states are kept: ser_fold_path */
+    const char *state_prefix; /* before the folds' names there: several seeds share a folder; NULL: nothing */
     /* Gets each fold's models after they have answered, and may take them; NULL: nobody. */
     ser_status (*on_fold)(void *context, size_t fold, ser_learned *models, const ser_fold_result *result,
                           ser_error *err);
@@ -56,9 +57,9 @@ typedef struct ser_evaluate_settings {
  * the corpora joined, in their order. */
 ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                         const ser_evaluate_settings *settings, ser_error *err);
-/* FOLDER/fold-NAME followed by end: where a fold's files lie; a '/' in the name becomes '-'. NULL: out of
- * memory. */
-char *ser_fold_path(const char *folder, const char *name, const char *end);
+/* FOLDER/fold-NAME followed by end: where a fold's files lie; a '/' in the name becomes '-'. prefix stands
+ * before NAME; NULL: nothing. NULL: out of memory. */
+char *ser_fold_path(const char *folder, const char *prefix, const char *name, const char *end);
 
 void ser_evaluation_release(ser_evaluation *e);
 

@@ -461,7 +461,7 @@ static ser_status learn(adapt_job *k, ser_error *err)
     static const char *const states[] = {"state-source", "state-adapted", NULL};
     char *state = ser_io_join(k->job.folder.path, "state");
     ser_status st =
-        state ? ser_run_folder_begin(&k->job.folder, NULL, states, k->learning.settings.n_networks, err)
+        state ? ser_run_folder_begin(&k->job.folder, NULL, NULL, states, k->learning.settings.n_networks, err)
               : ser_fail_nomem(err);
     if (st == SER_OK)
         st = standardise(k, err);

@@ -8,7 +8,9 @@
 #include "run/learning.h"
 #include "run/tuned.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct evaluate_job {
@@ -25,6 +27,8 @@ typedef struct evaluate_job {
     ser_evaluation e;
     ser_epochs epochs;
     ser_honest honest;
+    ser_run_folder *kept; /* where the networks' states are kept, of all seeds */
+    char prefix[32];      /* of those of a seed but the first */
 } evaluate_job;
 
 static void release_seed(evaluate_job *k)
@@ -109,7 +113,7 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
     return st;
 }
 
-/* The first seed has a history, and states to go on from. */
+/* The first seed has a history. */
 static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *err)
 {
     static const char *const no_states[] = {NULL};
@@ -130,7 +134,8 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     k->epochs.folder = first ? k->job.folder.path : NULL;
     const ser_evaluate_settings settings = {.learn = *s,
                                             .seed = seed,
-                                            .state = first && n_trained ? k->job.folder.path : NULL,
+                                            .state = n_trained ? k->kept->path : NULL,
+                                            .state_prefix = k->prefix,
                                             .on_fold = first ? add_history : NULL,
                                             .context = k,
                                             .only = (size_t)k->s.fold,
@@ -139,8 +144,8 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     if (st == SER_OK && first)
         st = ser_run_material_init(&k->job.material, k->folds, err);
     ser_epochs_gather(&k->epochs);
-    if (st == SER_OK && first && ser_team_is_first(k->job.host.team))
-        st = ser_run_folder_begin(&k->job.folder, k->folds, no_states, n_trained, err);
+    if (st == SER_OK && ser_team_is_first(k->job.host.team))
+        st = ser_run_folder_begin(k->kept, k->folds, k->prefix, no_states, n_trained, err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
 }
 
@@ -158,14 +163,18 @@ static ser_report_facts facts_of(const evaluate_job *k)
 
 /* ---- several seeds ---- */
 
-/* The figure of every other seed: nothing of them is kept but that. */
+/* The figure of every other seed: nothing of them stays but that. */
 static ser_status evaluate_others(evaluate_job *k, double *ua, ser_error *err)
 {
     ser_status st = SER_OK;
     for (int i = 1; i < k->s.n_seeds && st == SER_OK; i++) {
-        evaluate_job other = {
-            .s = k->s, .features = k->features, .models = k->models, .protocol = k->protocol};
+        evaluate_job other = {.s = k->s,
+                              .features = k->features,
+                              .models = k->models,
+                              .protocol = k->protocol,
+                              .kept = k->kept};
         uint64_t seed = (uint64_t)k->s.learning.seed + (uint64_t)i;
+        snprintf(other.prefix, sizeof other.prefix, "seed-%" PRIu64 "-", seed);
         other.job.host = k->job.host;
         other.job.host.progress.context = &other.job.host.listener;
         st = open_bench(&other, seed, err);
@@ -355,6 +364,7 @@ static ser_status evaluate(void *job, ser_error *err)
     if (!k->s.protocol)
         k->s.protocol = "group-kfold=5"; /* check let it pass where honest asks for more */
     ser_status st = ser_protocol_parse(&k->protocol, k->s.protocol, err);
+    k->kept = &k->job.folder;
     k->protocol.folds_path = k->s.folds;
     if (st == SER_OK)
         st = ser_run_features_parse(&k->features, data, data->feature_type, err);

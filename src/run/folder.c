@@ -251,15 +251,15 @@ static void add_states(ser_run_record *r, const char *name, size_t n)
     ser_text_release(&file);
 }
 
-ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *const *names,
-                                size_t n_networks, ser_error *err)
+ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *prefix,
+                                const char *const *names, size_t n_networks, ser_error *err)
 {
     if (!f->path)
         return SER_OK;
     ser_run_record_release(&f->record); /* what it says stands in the folder */
     ser_status st = ser_run_record_open(&f->record, f->path, err);
     for (size_t i = 0; folds && i < folds->n_folds && st == SER_OK; i++) {
-        char *state = ser_fold_path(f->path, folds->names[i], "/state");
+        char *state = ser_fold_path(f->path, prefix, folds->names[i], "/state");
         if (state)
             add_states(&f->record, state + strlen(f->path) + 1, n_networks);
         st = state ? SER_OK : ser_fail_nomem(err);

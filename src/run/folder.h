@@ -35,10 +35,10 @@ void ser_run_folder_close(ser_run_folder *f);
 ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err);
 
 /* Before work that keeps states begins: those of n_networks networks of each fold (NULL: none) as
- * ser_evaluate names them, and NAME-1.safetensors ... for each of names, which ends with NULL, directly in
- * the folder. */
-ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *const *names,
-                                size_t n_networks, ser_error *err);
+ * ser_evaluate names them with state_prefix prefix, and NAME-1.safetensors ... for each of names, which ends
+ * with NULL, directly in the folder. */
+ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const char *prefix,
+                                const char *const *names, size_t n_networks, ser_error *err);
 /* When the run is complete: its states go, and what killed processes of it left without a final name. */
 void ser_run_folder_tidy(ser_run_folder *f);
 

@@ -88,14 +88,14 @@ ser_status ser_model_output_save(ser_model_data *m, const ser_workbench *w, cons
 ser_status ser_model_output_keras(const char *folder, const char *fold, const ser_timnet_member *networks,
                                   size_t n_networks, ser_error *err)
 {
-    char *own = ser_fold_path(folder, fold, "");
+    char *own = ser_fold_path(folder, NULL, fold, "");
     ser_status st = !own ? ser_fail_nomem(err) : n_networks ? ser_io_make_folder(own, err) : SER_OK;
     ser_free(own);
     for (size_t i = 0; i < n_networks && st == SER_OK; i++) {
         char name[40] = "/weights.h5";
         if (i)
             snprintf(name, sizeof name, "/weights-%zu.h5", i + 1);
-        char *path = ser_fold_path(folder, fold, name);
+        char *path = ser_fold_path(folder, NULL, fold, name);
         ser_timnet *net = NULL;
         st = path ? ser_timnet_member_unscaled(&net, &networks[i], err) : ser_fail_nomem(err);
         if (st == SER_OK)

@@ -75,7 +75,7 @@ static ser_status finish_fold(void *context, size_t f, ser_learned *models, cons
     json_t *origin = NULL;
     ser_model_data model = {0};
     const char *name = k->folds->names[f];
-    char *path = ser_fold_path(k->job.folder.path, name, ".safetensors");
+    char *path = ser_fold_path(k->job.folder.path, NULL, name, ".safetensors");
     (void)result;
     ser_status st =
         path ? ser_run_material_add_history(&k->job.material, f, models, err) : ser_fail_nomem(err);
@@ -236,7 +236,7 @@ static ser_status train_all(train_job *k, ser_error *err)
     ser_status st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models,
                                       &k->s.data, &k->job.host, err);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
-        st = ser_run_folder_begin(&k->job.folder, k->folds, states, s->n_networks, err);
+        st = ser_run_folder_begin(&k->job.folder, k->folds, NULL, states, s->n_networks, err);
     k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = s->n_networks};
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;

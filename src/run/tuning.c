@@ -289,7 +289,7 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
     if (st == SER_OK)
         st = open_folds(&k, err);
     if (st == SER_OK)
-        st = ser_run_folder_begin(folder, NULL, states, k.folds->n_folds + 1, err);
+        st = ser_run_folder_begin(folder, NULL, NULL, states, k.folds->n_folds + 1, err);
     if (st == SER_OK)
         st = calibrate(&k, out, err);
     if (st == SER_OK)

@@ -183,7 +183,7 @@ static void test_json_settings(void)
 /* ---- jobs ---- */
 
 typedef struct heard {
-    int n_progress, n_epochs, n_folders, stop_after;
+    int n_progress, n_epochs, n_restored, n_folders, stop_after, stop_after_epochs;
     double last_loss;
 } heard;
 
@@ -191,13 +191,15 @@ static int on_progress(void *context, const char *what, size_t done, size_t tota
 {
     heard *h = context;
     (void)what, (void)done, (void)total;
-    return h->stop_after && ++h->n_progress >= h->stop_after;
+    return (h->stop_after && ++h->n_progress >= h->stop_after) ||
+           (h->stop_after_epochs && h->n_epochs >= h->stop_after_epochs);
 }
 
 static void on_epoch(void *context, const ser_run_epoch_info *e)
 {
     heard *h = context;
     h->n_epochs++;
+    h->n_restored += e->restored;
     h->last_loss = e->train_loss;
     CHECK(e->epoch >= 1 && e->epoch <= e->n_epochs && e->n_networks == 1 && isnan(e->lmmd));
 }
@@ -289,6 +291,46 @@ static void test_train(void)
     ser_run_result_free(&r);
     FAILS(ser_run_json(&r, "evaluate", "{\"run\": \"/nowhere\", \"resume\": true}", NULL, &err), SER_E_IO,
           "/nowhere");
+}
+
+/* Stopped in the second seed and resumed: what both had learned is there still, and goes in the end. */
+static void test_seeds(void)
+{
+    enum { N_FOLDS = 2, N_EPOCHS = 2 };
+    heard h = {.stop_after_epochs = 3 * N_EPOCHS};
+    const ser_run_listener listener = listen_with(&h);
+    ser_run_result *whole = NULL, *r = NULL;
+    ser_run_evaluate_settings s;
+    ser_run_evaluate_settings_init(&s, sizeof s);
+    s.data.corpus = in_folder("corpus");
+    s.data.feature_type = "LOGMEL";
+    s.learning.model_type = "timnet";
+    s.learning.preset = SER_RUN_ORIGINAL;
+    s.network.n_epochs = N_EPOCHS;
+    s.network.n_filters = 8;
+    s.network.n_dilations = 2;
+    s.network.n_stacks = 1;
+    s.protocol = "kfold=2";
+    s.n_seeds = 2;
+    s.place.without = 1;
+    CHECK(ser_run_evaluate(&whole, &s, NULL, &err) == SER_OK);
+    s.place.without = 0;
+    s.place.folder = in_folder("seeds");
+    CHECK(ser_run_evaluate(&r, &s, &listener, &err) == SER_E_CANCELLED && r == NULL);
+    CHECK(access(in_folder("seeds/fold-1/state-1.safetensors"), F_OK) == 0);
+    CHECK(access(in_folder("seeds/fold-seed-47-1/state-1.safetensors"), F_OK) == 0);
+    ser_run_evaluate_settings_init(&s, sizeof s);
+    s.place.folder = in_folder("seeds");
+    s.place.resume = 1;
+    h = (heard){0};
+    CHECK(ser_run_evaluate(&r, &s, &listener, &err) == SER_OK);
+    CHECK(h.n_epochs == 2 * N_FOLDS * N_EPOCHS && h.n_restored >= 3 * N_EPOCHS && h.n_restored < h.n_epochs);
+    const char *of_whole = whole ? strstr(ser_run_result_json(whole), "\"seeds\"") : NULL;
+    const char *of_both = r ? strstr(ser_run_result_json(r), "\"seeds\"") : NULL;
+    CHECK(of_whole && of_both && strncmp(of_whole, of_both, strcspn(of_whole, "]")) == 0);
+    CHECK(access(in_folder("seeds/fold-seed-47-1"), F_OK) != 0);
+    ser_run_result_free(&whole);
+    ser_run_result_free(&r);
 }
 
 /* ---- answers for many ---- */
@@ -415,6 +457,7 @@ int main(void)
     test_json_settings();
     test_evaluate();
     test_train();
+    test_seeds();
     test_predict();
     test_threads();
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

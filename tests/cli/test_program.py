@@ -406,6 +406,9 @@ class Predict(Case):
         os.makedirs(self.path("one"))
         shutil.copy(SPEECH, self.path("one"))
         self.assertIn("at least 3", self.ser("predict", "--baseline", self.path("one"), SPEECH, status=1)[1])
+        for option in ("--baseline", "--adapt"):
+            self.assertIn("nosuch: No such file", self.ser("predict", option, self.path("nosuch"), SPEECH, status=1)[1])
+            self.assertIn("is no folder", self.ser("predict", option, SPEECH, SPEECH, status=2)[1])
 
 
 class Models(Case):
