@@ -1,9 +1,14 @@
 #include "audio/microphone.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <portaudio.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct ser_microphone {
     PaStream *stream;
@@ -28,8 +33,40 @@ static ser_status fail(ser_error *err, PaError failure, const char *what)
                     Pa_GetErrorText(failure));
 }
 
+/* PortAudio aborts the program where ALSA's configuration is empty or cannot be read, and may hang in a sound
+ * server: so a child tries it first. */
+static ser_status try_in_child(ser_error *err)
+{
+    enum { PATIENCE_S = 20 };
+    int how = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        signal(SIGALRM, SIG_DFL);
+        alarm(PATIENCE_S);
+        if (Pa_Initialize() == paNoError)
+            Pa_Terminate();
+        _exit(0); /* what PortAudio itself says is said by the parent */
+    }
+    while (child > 0 && waitpid(child, &how, 0) < 0 && errno == EINTR)
+        ;
+    if (child <= 0 || !WIFSIGNALED(how))
+        return SER_OK;
+    return ser_fail(
+        err, SER_E_IO,
+        WTERMSIG(how) == SIGALRM
+            ? "the sound system does not answer: restart it, or pipe sound in (ser listen -)"
+            : "the sound system fails: look at ALSA's configuration (ALSA_CONFIG_PATH, ~/.asoundrc, "
+              "/usr/share/alsa), or pipe sound in (ser listen -)");
+}
+
 static ser_status begin(ser_error *err)
 {
+    ser_status st = try_in_child(err);
+    if (st != SER_OK)
+        return st;
     PaError failure = Pa_Initialize();
     return failure == paNoError ? SER_OK : fail(err, failure, "the sound system");
 }

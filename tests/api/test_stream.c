@@ -291,6 +291,35 @@ static void test_neighbours(ser_session *session)
     ser_stream_close(&two);
 }
 
+/* By the stream's own clock, which is the sound that was pushed: from the beginning of an utterance to its
+ * first answer, of the whole or of what was heard so far. */
+static void test_first_answer(ser_session *session)
+{
+    enum { PORTION = RATE / 100 };
+    ser_error err;
+    ser_stream *s = NULL;
+    double start_s = -1, slowest_s = 0;
+    int n_utterances = 0;
+    CHECK(ser_stream_open(&s, session, NULL, &err) == SER_OK);
+    for (size_t at = 0; s && at + PORTION <= n_pcm; at += PORTION) {
+        const ser_event *e;
+        CHECK(ser_stream_push(s, pcm + at, PORTION, &err) == SER_OK);
+        while ((e = ser_stream_next(s)) != NULL) {
+            double waited_s = (double)(at + PORTION) / RATE - start_s;
+            if (e->kind == SER_EVENT_SPEECH_START) {
+                start_s = e->start_s;
+                n_utterances++;
+            } else if (start_s >= 0) {
+                slowest_s = waited_s > slowest_s ? waited_s : slowest_s;
+                start_s = -1; /* the first only */
+            }
+        }
+    }
+    printf("the first answer comes %.2f s after the beginning of an utterance at the latest\n", slowest_s);
+    CHECK(n_utterances == 4 && slowest_s > 0.5 && slowest_s <= 1.5);
+    ser_stream_close(&s);
+}
+
 int main(void)
 {
     ser_error err;
@@ -315,6 +344,7 @@ int main(void)
     test_settings(session);
     test_rate(session);
     test_neighbours(session);
+    test_first_answer(session);
     ser_result_release(&r);
     ser_session_free(&session);
     ser_model_close(&model);

@@ -150,6 +150,15 @@ class Listen(unittest.TestCase):
             self.assertEqual((out, len(err.splitlines())), ("", 1), err)
             self.assertIn("microphone", err)
 
+    def test_a_sound_system_that_fails(self):
+        """PortAudio ends the program that asks it, where ALSA has no configuration."""
+        open(self.path("empty.conf"), "w").close()
+        for path in (self.path("empty.conf"), self.path("not there")):
+            for args in ((), ("--list-devices",)):
+                out, err = self.listen(*args, status=1, env=dict(self.env, ALSA_CONFIG_PATH=path))
+                self.assertEqual((out, len(err.splitlines())), ("", 1), err)
+                self.assertTrue("ALSA" in err or "microphone" in err, err)
+
     @unittest.skipUnless(ALSA_PLUGINS, "no ALSA")
     def test_a_microphone_that_plays_a_recording(self):
         with open(self.path("a.pcm"), "wb") as f:
