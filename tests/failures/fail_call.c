@@ -1,12 +1,13 @@
 /* Runs a program of which one system call that writes fails.
  *
  * Usage: fail-call N WHAT FOLDER REPORT COMMAND...
- *   Of the calls that write below FOLDER (or on a path relative to the current folder), the N-th (from 0) ends with
- *   WHAT: ENOSPC, EIO, EDQUOT, EROFS; or "short": the N-th write takes half of its bytes. N -1: none.
- *   REPORT gets one line for each such call: its name and path. The exit status is the command's, 99: it cannot be run
- *   so here.
- * By seccomp's notifications (man 2 seccomp_unotify): the kernel asks here before it does what the program asks for, so
- * that nothing in the program, C's library included, can tell the failure from a real one. */
+ *   Of the calls that write below FOLDER, or on a path relative to the current folder, the N-th (from 0)
+ *   ends with WHAT: ENOSPC, EIO, EDQUOT, EROFS; "short": of the writes alone the N-th takes half of its
+ *   bytes; "kill": the program is killed before it. N -1: none.
+ *   REPORT gets one line for each such call: its name and path. The exit status is the command's, 99: it
+ *   cannot be run so here.
+ * By seccomp's notifications (man 2 seccomp_unotify): the kernel asks here before it does what the program
+ * asks for, so that nothing in the program, C's library included, can tell the failure from a real one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -27,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CANNOT = 99, MAX_PATH = 4096 };
+enum { CANNOT = 99, MAX_PATH = 4096, SHORT = 0, KILL = -1 /* beside the numbers of errors */ };
 
 typedef enum kind { ON_FILE, ON_PATH, ON_TWO_PATHS, CREATES } kind;
 
@@ -37,21 +38,14 @@ static const struct watched {
     kind kind;
     int argument; /* where the file or the path stands; of two the first */
 } watched[] = {
-    {__NR_write, "write", ON_FILE, 0},
-    {__NR_pwrite64, "pwrite", ON_FILE, 0},
-    {__NR_writev, "writev", ON_FILE, 0},
-    {__NR_ftruncate, "ftruncate", ON_FILE, 0},
-    {__NR_fsync, "fsync", ON_FILE, 0},
-    {__NR_fdatasync, "fdatasync", ON_FILE, 0},
-    {__NR_syncfs, "syncfs", ON_FILE, 0},
-    {__NR_close, "close", ON_FILE, 0},
-    {__NR_openat, "create", CREATES, 1},
-    {__NR_mkdirat, "mkdir", ON_PATH, 1},
-    {__NR_renameat, "rename", ON_PATH, 3},
-    {__NR_renameat2, "rename", ON_PATH, 3},
+    {__NR_write, "write", ON_FILE, 0},     {__NR_pwrite64, "pwrite", ON_FILE, 0},
+    {__NR_writev, "writev", ON_FILE, 0},   {__NR_ftruncate, "ftruncate", ON_FILE, 0},
+    {__NR_fsync, "fsync", ON_FILE, 0},     {__NR_fdatasync, "fdatasync", ON_FILE, 0},
+    {__NR_syncfs, "syncfs", ON_FILE, 0},   {__NR_close, "close", ON_FILE, 0},
+    {__NR_openat, "create", CREATES, 1},   {__NR_mkdirat, "mkdir", ON_PATH, 1},
+    {__NR_renameat, "rename", ON_PATH, 3}, {__NR_renameat2, "rename", ON_PATH, 3},
 #ifdef __NR_rename
-    {__NR_rename, "rename", ON_PATH, 1},
-    {__NR_mkdir, "mkdir", ON_PATH, 0},
+    {__NR_rename, "rename", ON_PATH, 1},   {__NR_mkdir, "mkdir", ON_PATH, 0},
     {__NR_open, "create", CREATES, 0},
 #endif
 };
@@ -113,7 +107,7 @@ static int receive_file(int from)
 typedef struct watch {
     int listener;
     long n, fail_at;
-    int error; /* 0: short */
+    int error; /* or SHORT, or KILL */
     const char *folder;
     FILE *report;
 } watch;
@@ -198,11 +192,13 @@ static void answer(watch *k, const struct seccomp_notif *request)
     const struct watched *w = watched_call(request->data.nr);
     struct seccomp_notif_resp response = {.id = request->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
     if (w && path_of(path, w, request) && is_below(path, k->folder) &&
-        (k->error || w->number == __NR_write)) {
+        (k->error != SHORT || w->number == __NR_write)) {
         bool now = k->n++ == k->fail_at;
         fprintf(k->report, "%s %s\n", w->name, path);
-        long half = now && !k->error ? write_half(request) : -1;
-        if (now && (k->error || half > 0)) {
+        long half = now && k->error == SHORT ? write_half(request) : -1;
+        if (now && k->error == KILL) {
+            kill((pid_t)request->pid, SIGKILL);
+        } else if (now && (k->error != SHORT || half > 0)) {
             response.flags = 0;
             response.error = -k->error;
             response.val = half > 0 ? half : 0;
@@ -229,7 +225,8 @@ static int error_named(const char *name)
     static const struct {
         const char *name;
         int number;
-    } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}, {"short", 0}};
+    } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT},
+                  {"EROFS", EROFS},   {"short", SHORT}, {"kill", KILL}};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (strcmp(name, errors[i].name) == 0)
             return errors[i].number;

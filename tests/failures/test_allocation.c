@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 enum { MAX_N = 1 << 17, FIRST = 500, AT_RANDOM = 500, IN_ONE_PROCESS = 32, LONGEST_S = 120 };
@@ -200,7 +201,7 @@ static bool in_child(void (*work)(const plan *, size_t, size_t), const plan *p, 
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(LONGEST_S);
+        setrlimit(RLIMIT_CPU, &(struct rlimit){LONGEST_S, LONGEST_S});
         all->by[0] = 0;
         work(p, from, to);
         exit(EXIT_SUCCESS);
