@@ -10,6 +10,7 @@
 
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Debian's oneDNN computes with libgomp's threads, as many as this setting of the calling thread says: here
  * always one, because those threads spin while they wait, which is slow where they have to share the cores.
@@ -48,11 +49,13 @@ typedef struct cached {
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b, c, scratchpad; /* descriptions; the addresses are set at each run */
     size_t n_scratchpad;
+    bool has_run; /* some code is compiled only then */
 } cached;
 
 typedef struct primitives {
     dnnl_stream_t stream;
     uint64_t clock;
+    unsigned gemms; /* bit i: one of kind i has run, see gemm_kind */
     size_t n_items; /* a multiple of N_WAYS */
     cached *items;
 } primitives;
@@ -131,6 +134,15 @@ static void limit_processor(void)
 }
 
 /* ---- what may throw: ser_nn_try ---- */
+
+/* Where oneDNN gets no memory for the code that it compiles it goes on without, and crashes. So, before it
+ * compiles something: whether there would be as much as it takes for all kernels of a kind. */
+static bool has_room(void)
+{
+    enum { ROOM = 24 << 20 };
+    void *p = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p != MAP_FAILED && munmap(p, ROOM) == 0;
+}
 
 static int make_engine(void *engine)
 {
@@ -354,7 +366,7 @@ static int fill_now(void *context)
 static dnnl_status_t fill(cached *item, dnnl_engine_t engine, const product *key, const dnnl_memory_desc_t *b)
 {
     item_order o = {{.engine = engine}, item, key, b};
-    int status = ser_nn_try(fill_now, &o, dnnl_out_of_memory);
+    int status = has_room() ? ser_nn_try(fill_now, &o, dnnl_out_of_memory) : (int)dnnl_out_of_memory;
     makings_release(&o.made);
     return (dnnl_status_t)status;
 }
@@ -409,13 +421,16 @@ static ser_status run(cached *item, ser_nn_work *work, void *c, const void *a, d
                                       {DNNL_ARG_DST, item->c},
                                       {DNNL_ARG_SCRATCHPAD, item->scratchpad},
                                       {DNNL_ARG_BIAS, bias}};
-    dnnl_status_t status = dnnl_memory_set_data_handle(item->a, (void *)a);
+    dnnl_status_t status = item->has_run || has_room() ? dnnl_success : dnnl_out_of_memory;
+    if (status == dnnl_success)
+        status = dnnl_memory_set_data_handle(item->a, (void *)a);
     if (status == dnnl_success)
         status = dnnl_memory_set_data_handle(item->c, c);
     if (status == dnnl_success)
         status = dnnl_memory_set_data_handle(item->scratchpad, scratchpad);
     if (status == dnnl_success)
         status = execute((execution){item->primitive, kept->stream, bias ? MAX_ARGS : MAX_ARGS - 1, args});
+    item->has_run = status == dnnl_success;
     return status == dnnl_success ? SER_OK : fail_dnnl(err, status);
 }
 
@@ -528,7 +543,7 @@ static dnnl_status_t pack_rows(const panel *p, const packed_weights *w, const se
                                size_t n)
 {
     rows_order o = {{.engine = l->ops->engine_data}, p, w, l, first, n};
-    int status = ser_nn_try(pack_rows_now, &o, dnnl_out_of_memory);
+    int status = has_room() ? ser_nn_try(pack_rows_now, &o, dnnl_out_of_memory) : (int)dnnl_out_of_memory;
     makings_release(&o.made);
     return (dnnl_status_t)status;
 }
@@ -585,7 +600,7 @@ static int describe_now(void *context)
 static dnnl_status_t describe(packed_weights *p, const ser_nn_linear *l)
 {
     weights_order o = {{.engine = l->ops->engine_data}, p, l};
-    int status = ser_nn_try(describe_now, &o, dnnl_out_of_memory);
+    int status = has_room() ? ser_nn_try(describe_now, &o, dnnl_out_of_memory) : (int)dnnl_out_of_memory;
     makings_release(&o.made);
     return (dnnl_status_t)status;
 }
@@ -707,10 +722,23 @@ static int gemm_f32_now(void *context)
     return (int)status;
 }
 
-static ser_status gemm_f32(float *c, const float *a, const float *b, const ser_gemm *g, ser_error *err)
+/* Products of one kind run the same compiled code. */
+static unsigned gemm_kind(const ser_gemm *g)
+{
+    return 1u << ((g->a_transposed ? 1 : 0) + (g->b_transposed ? 2 : 0) + (g->beta != 0 ? 4 : 0) +
+                  (g->m == 1 || g->n == 1 ? 8 : 0));
+}
+
+static ser_status gemm_f32(ser_nn_work *work, float *c, const float *a, const float *b, const ser_gemm *g,
+                           ser_error *err)
 {
     gemm_order o = {c, a, b, g};
+    primitives *kept = work->engine_data;
+    if (!(kept->gemms & gemm_kind(g)) && !has_room())
+        return ser_fail_nomem(err);
     int status = ser_nn_try(gemm_f32_now, &o, dnnl_out_of_memory);
+    if (status == dnnl_success)
+        kept->gemms |= gemm_kind(g);
     return status == dnnl_success ? SER_OK : fail_dnnl(err, (dnnl_status_t)status);
 }
 
@@ -744,7 +772,8 @@ static ser_status onednn_gemm(ser_nn_work *work, float *c, const void *a, const 
 {
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    ser_status status = g->ab_type == SER_BF16 ? gemm_bf16(work, c, a, b, g, err) : gemm_f32(c, a, b, g, err);
+    ser_status status =
+        g->ab_type == SER_BF16 ? gemm_bf16(work, c, a, b, g, err) : gemm_f32(work, c, a, b, g, err);
     omp_set_num_threads(n_threads);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "io/json.h"
 #include "report/summary.h"
 
+#include <locale.h>
 #include <stdlib.h>
 
 struct ser_run_result {
@@ -78,6 +79,36 @@ static ser_status adopt(ser_job *job, const void *settings, ser_error *err)
     return st;
 }
 
+/* Numbers are read and written with a point, whatever the caller's locale says: for this thread, which also
+ * makes all texts. What its letters are stays. false: out of memory. */
+static bool numbers_as_in_c(locale_t *own, locale_t *before)
+{
+    locale_t copy = duplocale(uselocale((locale_t)0));
+    *own = copy ? newlocale(LC_NUMERIC_MASK, "C", copy) : (locale_t)0;
+    if (!*own) {
+        if (copy)
+            freelocale(copy);
+        return false;
+    }
+    *before = uselocale(*own);
+    return true;
+}
+
+static ser_status work_and_tell(ser_run_result **out, ser_job *job, const void *settings, ser_error *err)
+{
+    locale_t own, before;
+    if (!numbers_as_in_c(&own, &before))
+        return ser_fail_nomem(err);
+    ser_status st = adopt(job, settings, err);
+    if (st == SER_OK)
+        st = job->way->work(job, err);
+    if (st == SER_OK)
+        st = make_result(out, job, err);
+    uselocale(before);
+    freelocale(own);
+    return st;
+}
+
 ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *settings,
                       const ser_run_listener *listener, ser_error *err)
 {
@@ -88,11 +119,7 @@ ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *
     job->way = way;
     job->folder.lock.fd = -1;
     ser_run_host_init(&job->host, listener);
-    ser_status st = adopt(job, settings, err);
-    if (st == SER_OK)
-        st = way->work(job, err);
-    if (st == SER_OK)
-        st = make_result(out, job, err);
+    ser_status st = work_and_tell(out, job, settings, err);
     if (st == SER_OK) {
         ser_run_folder_close(&job->folder);
         return st;

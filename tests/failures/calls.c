@@ -106,8 +106,9 @@ static ser_status open_model(ser_model **model, ser_session **session, const cha
 
 static void tell(char *answer, const ser_result *r)
 {
-    snprintf(answer, ANSWER_BYTES, "%d %.6f %zu segments of %.3f s", r->label, (double)r->confidence,
-             r->n_segments, r->duration_s);
+    /* Whole numbers, which are written alike everywhere. */
+    snprintf(answer, ANSWER_BYTES, "%d, %ld ppm, %zu segments of %ld ms", r->label,
+             lrint(1e6 * (double)r->confidence), r->n_segments, lrint(1e3 * r->duration_s));
 }
 
 static ser_status predict(const call *c, char *answer, ser_error *err)
@@ -174,7 +175,7 @@ static ser_status stream(const call *c, char *answer, ser_error *err)
             sum += e->start_s;
     }
     if (st == SER_OK)
-        snprintf(answer, ANSWER_BYTES, "%zu events, %.6f", n_events, sum);
+        snprintf(answer, ANSWER_BYTES, "%zu events, %ld us", n_events, lrint(1e6 * sum));
     ser_stream_close(&s);
     ser_session_free(&session);
     ser_model_close(&model);
