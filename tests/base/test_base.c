@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/sha256.h"
+#include "base/team.h"
 #include "base/text.h"
 #include "base/threads.h"
 #include "test.h"
@@ -106,6 +107,56 @@ static void test_threads(void)
     CHECK_OK(ser_parallel_for(0, 0, square, results, &err), &err);
 }
 
+/* The leaves of rank 0 ... n-1 of n ranks, added up by each, and then all of them. */
+static void add_over_ranks(float *out, float (*leaves)[3], size_t n_leaves, int n)
+{
+    ser_error err = {0};
+    ser_sum all = {.n_values = 3};
+    for (int rank = 0; rank < n; rank++) {
+        ser_sum own = {.n_values = 3};
+        float *x;
+        size_t first, end;
+        ser_team_leaves(&first, &end, n_leaves, rank, n);
+        for (size_t i = first; i < end; i++) {
+            CHECK_OK(ser_sum_vector(&own, &x, &err), &err);
+            memcpy(x, leaves[i], sizeof leaves[i]);
+            ser_sum_push(&own, x, i, 1);
+        }
+        for (size_t i = 0; i < own.n; i++) {
+            CHECK_OK(ser_sum_vector(&all, &x, &err), &err);
+            memcpy(x, own.nodes[i].x, sizeof leaves[i]);
+            ser_sum_push(&all, x, own.nodes[i].first, own.nodes[i].n_leaves);
+        }
+        ser_sum_release(&own);
+    }
+    ser_sum_total(&all, out);
+    ser_sum_release(&all);
+}
+
+static void test_sum(void)
+{
+    float leaves[40][3], one[3], other[3];
+    bool differs = false;
+    ser_random random;
+    ser_random_init(&random, 5);
+    for (size_t i = 0; i < 40; i++)
+        for (size_t k = 0; k < 3; k++)
+            leaves[i][k] = (float)exp(8 * ser_random_normal(&random));
+    for (size_t n_leaves = 1; n_leaves <= 40; n_leaves++) {
+        float in_order[3] = {0};
+        for (size_t i = 0; i < n_leaves; i++)
+            in_order[0] += leaves[i][0];
+        add_over_ranks(one, leaves, n_leaves, 1);
+        check_close("sum", one, in_order, 1, 1e-5, 0);
+        differs = differs || one[0] != in_order[0];
+        for (int n = 2; n <= 9; n++) {
+            add_over_ranks(other, leaves, n_leaves, n);
+            CHECK(memcmp(one, other, sizeof one) == 0);
+        }
+    }
+    CHECK(differs); /* else the test could not fail */
+}
+
 int main(void)
 {
     test_memory();
@@ -114,5 +165,6 @@ int main(void)
     test_random();
     test_sha256();
     test_threads();
+    test_sum();
     return test_summary();
 }

@@ -202,6 +202,19 @@ class Slurm(Shards):
             self.submit(SLURM + "/submit.sh", "2", "answers", "all", "predict", "--format", "json", "corpus")
             self.assertEqual(self.read("all"), self.read("one"))
 
+    def test_folds_and_sweep(self):
+        self.make_corpus(per_class=4)
+        args = ("--data", "corpus", "--feature-type", "LOGMEL", "--protocol", "kfold=2", "--inner-folds", "2")
+        self.submit(SLURM + "/folds.sh", "2", "parts", "merged", *args)
+        self.ser("evaluate", *args, "--run", "whole")
+        ua = lambda run: self.manifest(run + "/report.json")["ua"]
+        self.assertEqual(ua("merged"), ua("whole"))
+        with open(self.path("options"), "w") as f:
+            f.write("--c 300\n--seed 5 --c 30\n")
+        self.submit(self.path("sbatch"), "--array=1-2", SLURM + "/sweep.sh", "options", "sweep", "evaluate", *args)
+        self.assertEqual(ua("sweep/1"), ua("whole"))
+        self.assertEqual(self.manifest("sweep/2/report.json")["config"]["c"], 30)
+
 
 class Extract(Shards):
     def extract(self, features, *args, status=0, data="corpus", type="LOGMEL"):

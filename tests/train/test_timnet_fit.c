@@ -657,6 +657,36 @@ static void test_memory(void)
     ser_free(c);
 }
 
+/* A batch in one part is the whole batch; in several it learns as well, to the same bits by any number of
+ * threads. */
+static void test_micro_batches(void)
+{
+    corpus *c = make_corpus(N, 0);
+    ser_error err = {0};
+    ser_timnet_settings s = small_settings(3);
+    ser_timnet_fit whole, one, parts, again;
+    s.shape.dropout = 0;
+    CHECK_OK(ser_timnet_train(&whole, &c->rows, &s, &err), &err);
+    s.micro_batch = s.batch_size;
+    CHECK_OK(ser_timnet_train(&one, &c->rows, &s, &err), &err);
+    const ser_timnet *a = whole.member.net, *b = one.member.net;
+    CHECK(memcmp(a->values, b->values, a->n_trained * sizeof(float)) == 0);
+    check_close("running averages", a->values + a->n_trained, b->values + b->n_trained,
+                a->n_values - a->n_trained, 1e-4, 1e-5);
+    s = small_settings(30);
+    s.micro_batch = 3; /* parts of 3, 3 and 2 */
+    CHECK_OK(ser_timnet_train(&parts, &c->rows, &s, &err), &err);
+    CHECK(right_of(&parts, &c->rows) > 0.8);
+    s.n_threads = 2;
+    CHECK_OK(ser_timnet_train(&again, &c->rows, &s, &err), &err);
+    CHECK(same_bits(&parts, &again));
+    ser_timnet_fit_release(&whole);
+    ser_timnet_fit_release(&one);
+    ser_timnet_fit_release(&parts);
+    ser_timnet_fit_release(&again);
+    ser_free(c);
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -669,6 +699,7 @@ int main(void)
     test_average();
     test_patience();
     test_parts();
+    test_micro_batches();
     test_resuming();
     test_other_states();
     test_other_programs();

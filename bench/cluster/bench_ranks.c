@@ -1,0 +1,195 @@
+/* What it costs that several ranks do one job.
+ *
+ *   mpirun -n 4 bench-ranks deal [ITEMS]          handing out recordings that take no time
+ *   mpirun -n 2 bench-ranks add [VALUES [PARTS]]  adding up the gradients of a network's batch; the usual
+ * one's without VALUES bench-ranks simulate [RANKS [RECORDINGS [COST [SERVICE_US [LATENCY_US]]]]] many ranks:
+ * COST seconds of work for a second of sound, SERVICE_US of rank 0 for each recording (what deal measures),
+ * LATENCY_US for a message there and back; lengths are log-normal around 3 s, as those of corpora
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "model/timnet.h"
+#include "run/ranks.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static double argument(int argc, char **argv, int i, double usual)
+{
+    return argc > i ? strtod(argv[i], NULL) : usual;
+}
+
+static ser_status do_nothing(void *context, size_t item, int worker, ser_text *answer, ser_error *err)
+{
+    (void)context, (void)item, (void)worker, (void)err;
+    static const char as_long_as_an_answer[100];
+    ser_text_append_n(answer, as_long_as_an_answer, sizeof as_long_as_an_answer);
+    return SER_OK;
+}
+
+static ser_status take_nothing(void *context, size_t item, const void *answer, size_t n, ser_error *err)
+{
+    (void)context, (void)item, (void)answer, (void)n, (void)err;
+    return SER_OK;
+}
+
+static ser_status measure_deal(const ser_team *team, size_t n, ser_error *err)
+{
+    const ser_deal deal = {.n_items = n, .n_threads = 1, .work = do_nothing, .take = take_nothing};
+    double start = ser_clock_s();
+    ser_status st = ser_team_deal(team, &deal, err);
+    double seconds = ser_clock_s() - start;
+    if (st == SER_OK && ser_team_is_first(team))
+        printf("%zu recordings over %d ranks in %.3f s: %.4f ms a recording\n", n, team ? team->n : 1,
+               seconds, 1000 * seconds / (double)n);
+    return st;
+}
+
+static ser_status n_values_of_usual(size_t *n, ser_error *err)
+{
+    const ser_timnet_shape shape = ser_timnet_default_shape(128, 7);
+    ser_timnet *net;
+    ser_status st = ser_timnet_new(&net, &shape, err);
+    if (st == SER_OK)
+        *n = net->n_values;
+    ser_timnet_free(&net);
+    return st;
+}
+
+static ser_status measure_add(const ser_team *team, size_t n, size_t n_parts, ser_error *err)
+{
+    enum { TIMES = 20 };
+    ser_sum sum = {0};
+    size_t first, end;
+    ser_status st = n ? SER_OK : n_values_of_usual(&n, err);
+    float *out = ser_alloc(n, sizeof *out);
+    if (!team)
+        return ser_fail(err, SER_E_ARG, "start it with mpirun");
+    sum.n_values = n;
+    ser_team_leaves(&first, &end, n_parts, team->rank, team->n);
+    double seconds = 0;
+    for (int i = 0; i < TIMES && st == SER_OK; i++) {
+        ser_sum_clear(&sum);
+        for (size_t leaf = first; leaf < end && st == SER_OK; leaf++) {
+            float *x;
+            if ((st = ser_sum_vector(&sum, &x, err)) == SER_OK)
+                ser_sum_push(&sum, x, leaf, 1);
+        }
+        if (st == SER_OK)
+            st = ser_team_meet(team, err);
+        double start = ser_clock_s();
+        if (st == SER_OK)
+            st = team->add(team->context, out, &sum, n_parts, err);
+        seconds += (ser_clock_s() - start) / TIMES;
+    }
+    double share = (double)(team->n - 1) / team->n;
+    if (st == SER_OK && !team->rank)
+        printf("%zu values of %zu parts over %d ranks: %.2f ms; over a wire of 10 Gbit/s %.2f ms at least\n",
+               n, n_parts, team->n, 1000 * seconds, 1000 * 2 * share * (double)n * 32 / 10e9);
+    ser_sum_release(&sum);
+    ser_free(out);
+    return st;
+}
+
+/* ---- many ranks ---- */
+
+/* A rank's next request at rank 0: a heap by time. */
+typedef struct request {
+    double at_s;
+    size_t rank;
+} request;
+
+static void sift(request *heap, size_t n)
+{
+    for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1].at_s < heap[child].at_s)
+            child++;
+        if (heap[i].at_s <= heap[child].at_s)
+            return;
+        request r = heap[i];
+        heap[i] = heap[child];
+        heap[child] = r;
+    }
+}
+
+static int longer_first(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Each rank asks for the next recording when it begins one, as ranks_deal.c does. free_s: when a rank is done
+ * with what it has. */
+static ser_status simulate(size_t n_ranks, size_t n, double cost, double service_s, double latency_s,
+                           ser_error *err)
+{
+    double *work_s = ser_alloc(n, sizeof *work_s), *free_s = ser_alloc(n_ranks, sizeof *free_s), server_s = 0,
+           busy_s = 0, end_s = 0;
+    request *heap = ser_alloc(n_ranks, sizeof *heap);
+    char **answers =
+        ser_alloc(n, sizeof *answers); /* as rank 0 keeps them until their turn comes: here all of them */
+    bool ok = work_s && free_s && heap && answers;
+    ser_random random;
+    ser_random_init(&random, 46);
+    for (size_t i = 0; i < n && ok; i++)
+        work_s[i] = cost * 3 * exp(0.6 * ser_random_normal(&random));
+    if (ok)
+        qsort(work_s, n, sizeof *work_s, longer_first);
+    for (size_t k = 0; k < n_ranks && ok; k++)
+        heap[k] = (request){latency_s / 2, k};
+    for (size_t i = 0; i < n && ok; i++) {
+        size_t rank = heap[0].rank;
+        server_s = fmax(server_s, heap[0].at_s) + service_s;
+        double begin_s = fmax(free_s[rank], server_s + latency_s / 2);
+        free_s[rank] = begin_s + work_s[i];
+        busy_s += work_s[i];
+        end_s = fmax(end_s, free_s[rank]);
+        heap[0].at_s = begin_s + latency_s / 2;
+        sift(heap, n_ranks);
+        ok = (answers[i] = ser_alloc(100, 1)) != NULL;
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    if (ok)
+        printf("%zu recordings on %zu ranks: %.1f s, idle %.3f %%; rank 0 holds %ld MB\n", n, n_ranks, end_s,
+               100 * (1 - busy_s / (end_s * (double)n_ranks)), usage.ru_maxrss / 1024);
+    for (size_t i = 0; i < n && answers; i++)
+        ser_free(answers[i]);
+    ser_free(answers);
+    ser_free(work_s);
+    ser_free(free_s);
+    ser_free(heap);
+    return ok ? SER_OK : ser_fail_nomem(err);
+}
+
+int main(int argc, char **argv)
+{
+    ser_ranks *ranks = NULL;
+    ser_error err = {0};
+    char warning[256];
+    const ser_progress nobody = {0};
+    ser_status st = SER_E_ARG;
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "simulate") == 0) {
+        st = simulate((size_t)argument(argc, argv, 2, 1000), (size_t)argument(argc, argv, 3, 1e6),
+                      argument(argc, argv, 4, 0.05), 1e-6 * argument(argc, argv, 5, 50),
+                      1e-6 * argument(argc, argv, 6, 200), &err);
+    } else if (strcmp(what, "deal") == 0 || strcmp(what, "add") == 0) {
+        st = ser_ranks_open(&ranks, &nobody, argc, argv, warning, &err);
+        const ser_team *team = ser_ranks_team(ranks);
+        if (st == SER_OK && *what == 'd')
+            st = measure_deal(team, (size_t)argument(argc, argv, 2, 20000), &err);
+        else if (st == SER_OK)
+            st = measure_add(team, (size_t)argument(argc, argv, 2, 0), (size_t)argument(argc, argv, 3, 4),
+                             &err);
+        ser_ranks_close(&ranks, &st, &err);
+    } else
+        ser_fail(&err, st, "say deal, add or simulate");
+    if (st != SER_OK)
+        fprintf(stderr, "%s\n", err.text);
+    return st != SER_OK;
+}
