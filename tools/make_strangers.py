@@ -17,9 +17,17 @@ for p in parts:
 mean = lambda key: sum(p[key] for p in parts) / len(parts)
 rows.append(f"| mean | | **{mean('ua_restricted'):.1f}** | **{mean('ua_open'):.1f}** |")
 table = "\n".join(rows) + (f"\n\nTemperature {report['temperature']:.2f}; below a confidence of {100 * report['min_confidence']:.0f} % an "
-                           f"answer is *uncertain*, which leaves two thirds of these recordings with a label: "
+                           f"answer is *uncertain*, which leaves half of these recordings with a label: "
                            f"{100 * report['right_above']:.0f} % of those labels are right, of all answers {100 * report['right']:.0f} %. "
-                           f"Calibration error {report['ece']:.1f} %, by the temperature that was fitted to the same answers: elsewhere it is larger.")
+                           f"Calibration error {report['ece']:.1f} % over all of them, by the temperature that was chosen on the same answers.")
+conditions = [c for c in parts[0]["conditions"] if c != "none"]
+told = {"noise": "noise at 10 dB", "telephone": "telephone", "echo": "echo", "quiet": "30 dB quieter", "clipped": "clipped"}
+rows = ["| left out | as it is | " + " | ".join(told.get(c, c) for c in conditions) + " |", "| --- |" + " --- |" * (1 + len(conditions))]
+for p in parts:
+    rows.append(f"| {names.get(p['left_out'], p['left_out'])} | " + " | ".join(f"{p['conditions'][c]:.1f}" for c in ["none", *conditions]) + " |")
+worse = lambda c: sum(p["conditions"][c] - (0 if c == "none" else p["conditions"]["none"]) for p in parts) / len(parts)
+rows.append(f"| mean, and what is lost | {worse('none'):.1f} | " + " | ".join(f"{worse(c):+.1f}" for c in conditions) + " |")
+table += "\n\nOf each part, at most 200 recordings again under bad conditions (`--test-condition`), UA among its own emotions:\n\n" + "\n".join(rows)
 for page in ("strangers.md", "model-card.md"):
     path = os.path.join(root, "docs", page)
     text = open(path).read()

@@ -191,7 +191,49 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The temperature, the confidence that two thirds of the answers have, and what both are worth. */
+/* By how much the answers of a left-out part are more confident, on average, than they are right; of the
+ * worst part. scores (n, n_labels) is room. */
+static double overconfidence(const work *k, float *scores, float temperature)
+{
+    const answers *a = &k->all;
+    double worst = -1, sum = 0;
+    size_t n = 0;
+    memcpy(scores, a->logits, a->n * a->n_labels * sizeof *scores);
+    for (size_t i = 0; i < a->n; i++) { /* the answers of a part lie together */
+        float *s = scores + i * a->n_labels;
+        ser_softmax(s, a->n_labels, temperature);
+        int best = ser_argmax(s, a->n_labels);
+        sum += (double)s[best] - (best == a->label[i]);
+        n++;
+        if (i + 1 == a->n || k->folds->test_fold[a->row[i + 1]] != k->folds->test_fold[a->row[i]]) {
+            worst = sum / (double)n > worst ? sum / (double)n : worst;
+            sum = 0;
+            n = 0;
+        }
+    }
+    return worst;
+}
+
+/* The lowest temperature at which no part that was left out is answered with more confidence, on average,
+ * than it is right, but not below that which fits all answers best. Corpora to come are rather like the
+ * hardest of those at hand than like their mean: a temperature for the mean is too sure of them. */
+static float choose_temperature(const work *k, float *scores)
+{
+    const answers *a = &k->all;
+    float low = ser_temperature_fit(a->logits, a->label, a->n, a->n_labels), high = 10;
+    if (overconfidence(k, scores, low) <= 0)
+        return low;
+    for (int i = 0; i < 40; i++) {
+        float middle = (low + high) / 2;
+        if (overconfidence(k, scores, middle) > 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+/* The temperature, the confidence that half of the answers have, and what both are worth. */
 static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 {
     const answers *a = &k->all;
@@ -207,7 +249,7 @@ static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
     if (st == SER_OK && (!scores || !confidence))
         st = ser_fail_nomem(err);
     if (st == SER_OK) {
-        out->temperature = ser_temperature_fit(a->logits, a->label, a->n, a->n_labels);
+        out->temperature = choose_temperature(k, scores);
         memcpy(scores, a->logits, a->n * a->n_labels * sizeof *scores);
         for (size_t i = 0; i < a->n; i++) {
             ser_softmax(scores + i * a->n_labels, a->n_labels, out->temperature);
@@ -215,7 +257,7 @@ static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
                 scores[i * a->n_labels + (size_t)ser_argmax(scores + i * a->n_labels, a->n_labels)];
         }
         qsort(confidence, a->n, sizeof *confidence, compare_floats);
-        out->min_confidence = (double)confidence[a->n / 3];
+        out->min_confidence = (double)confidence[a->n / 2];
         ser_reliability_compute(&reliability, scores, a->label, a->n, a->n_labels);
         for (size_t i = 0; i < a->n; i++) {
             int best = ser_argmax(scores + i * a->n_labels, a->n_labels);

@@ -14,7 +14,7 @@ typedef struct ser_run_tuning {
     ser_tune_net *net;     /* NULL: nothing was tuned */
     char *encoder;         /* FOLDER/encoder: the tuned one, as a checkpoint */
     float temperature;     /* over the parts that were left out in turn */
-    double min_confidence; /* two thirds of their answers lie above it */
+    double min_confidence; /* half of their answers lie above it */
     double ece, right,
         right_above; /* of those answers: calibration error in percent; shares of all and above it */
     json_t *figures; /* of the parts left out */

@@ -124,7 +124,7 @@ class Predict(Case):
         return [json.loads(line) for line in out.splitlines()], err
 
     def test_speech(self):
-        (row,), _ = self.rows(SPEECH)
+        (row,), _ = self.rows("--min-confidence", "0", SPEECH)
         self.assertAlmostEqual(sum(row["scores"].values()), 1, delta=1e-5)
         self.assertEqual(row["confidence"], max(row["scores"].values()))
         self.assertEqual(row["label"], max(row["scores"], key=row["scores"].get))
