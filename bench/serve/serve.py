@@ -5,7 +5,7 @@
     streams      how many speak at once in real time without an update that is late by more than 0.5 s
     memory       requests by the thousand, a third of them broken
 
-Usage: serve.py SER FOLDER [PART...] [--rounds N] [--requests N] [--seconds S] [--json FILE]; FOLDER holds speech (such as EMO-DB's
+Usage: serve.py SER FOLDER [PART...] [--rounds N] [--clips N] [--requests N] [--seconds S] [--json FILE]; FOLDER holds speech (such as EMO-DB's
 recordings), ffmpeg decodes it. Only 127.0.0.1 is asked. A wall time is one of this machine at this moment: where others use it,
 the ratios within a run and processor times are what can be compared.
 """
@@ -94,9 +94,9 @@ def predict_all(program, folder):
     return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def throughput(program, pcm, rounds):
+def throughput(program, pcm, rounds, n_clips):
     size = 2 * RATE * CLIP_S
-    clips = [wav(pcm[i:i + size]) for i in range(0, min(len(pcm), 120 * size) - size + 1, size)]
+    clips = [wav(pcm[i:i + size]) for i in range(0, min(len(pcm), n_clips * size) - size + 1, size)]
     walls, processors = [], []
     service = Service(program, "--log", "/dev/null")
     n_workers = int(service.metrics()["ser_workers"])
@@ -286,14 +286,14 @@ def memory(program, pcm, n_requests):
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("program"), a.add_argument("folder"), a.add_argument("parts", nargs="*")
-    a.add_argument("--rounds", type=int, default=5), a.add_argument("--requests", type=int, default=20000)
+    a.add_argument("--rounds", type=int, default=5), a.add_argument("--clips", type=int, default=120), a.add_argument("--requests", type=int, default=20000)
     a.add_argument("--seconds", type=float, default=20), a.add_argument("--json")
     o = a.parse_args()
     pcm = speech(o.folder, LONG_S)
     name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags"))
     result = {"processor": name, "avx512": "avx512f" in flags, "cores": len(os.sched_getaffinity(0)), "load_before": os.getloadavg()[0]}
-    parts = {"throughput": lambda: throughput(o.program, pcm, o.rounds), "latency": lambda: latency(o.program, pcm, o.seconds),
+    parts = {"throughput": lambda: throughput(o.program, pcm, o.rounds, o.clips), "latency": lambda: latency(o.program, pcm, o.seconds),
              "streams": lambda: streams(o.program, pcm, o.seconds), "memory": lambda: memory(o.program, pcm, o.requests)}
     for part in o.parts or parts:
         result[part] = parts[part]()
