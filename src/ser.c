@@ -1,6 +1,7 @@
 /* The public functions, nothing else: what they do lies in audio/, extract/ and model/. */
 #include "ser/ser.h"
 #include "audio/audio.h"
+#include "base/given.h"
 #include "base/memory.h"
 #include "model/adapt_head.h"
 #include "model/builtin.h"
@@ -25,7 +26,9 @@ struct ser_session {
     ser_judge judge;
 };
 
-enum { MIN_BASELINE_RECORDINGS = 3 };
+enum { MIN_BASELINE_RECORDINGS = 3, MIN_HOP = 16, MAX_HOP = 16000, MAX_PAD_S = 30 };
+
+#define ALL_LAYERS "all"
 
 /* ---- versions ---- */
 
@@ -60,31 +63,6 @@ const char *ser_status_name(ser_status status)
     return "unknown";
 }
 
-/* Up to which field a struct reached when version 1 of the interface began. */
-#define FIRST_SIZE(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
-
-/* own (n_own bytes, filled with defaults) receives what the caller gave, who may have been built with an
- * older header, whose struct is shorter, or with a newer one: then what this library does not know must be 0.
- */
-static ser_status take_struct(void *own, size_t n_own, size_t n_first, const void *given, ser_error *err)
-{
-    enum { MOST = 4096 };
-    size_t n;
-    memcpy(&n, given, sizeof n);
-    if (!n)
-        n = n_first;
-    if (n < sizeof n || n > MOST)
-        return ser_fail(err, SER_E_ARG, "the size of a settings struct is %zu: set it to sizeof", n);
-    for (size_t i = n_own; i < n; i++)
-        if (((const unsigned char *)given)[i])
-            return ser_fail(err, SER_E_UNSUPPORTED,
-                            "a setting is asked for that version %s does not know: use a newer library",
-                            SER_VERSION);
-    memcpy(own, given, n < n_own ? n : n_own);
-    memcpy(own, &n_own, sizeof n_own);
-    return SER_OK;
-}
-
 void ser_settings_init(ser_settings *s, size_t size)
 {
     const ser_settings defaults = {
@@ -94,6 +72,18 @@ void ser_settings_init(ser_settings *s, size_t size)
 }
 
 /* ---- models ---- */
+
+/* Not where it only reads features. */
+static bool answers(const ser_model *m)
+{
+    return m->data.n_labels;
+}
+
+static ser_status fail_answers_nothing(ser_error *err)
+{
+    return ser_fail(err, SER_E_UNSUPPORTED,
+                    "this model reads features and answers nothing: open another one");
+}
 
 static ser_status open_carried(ser_model *m, const ser_safetensors *file, ser_error *err)
 {
@@ -160,26 +150,11 @@ static ser_status check_parts(ser_model *m, ser_error *err)
     return st == SER_OK ? ser_nn_ops_new(&m->ops, m->settings.engine, SER_PRECISION_FP32, err) : st;
 }
 
-ser_status ser_model_open(ser_model **out, const char *path, const ser_settings *s, ser_error *err)
+/* What every model has, once its specification and its encoders stand. */
+static ser_status complete(ser_model *m, ser_error *err)
 {
-    *out = NULL;
-    ser_safetensors *file = NULL;
-    ser_model *m = ser_alloc(1, sizeof *m);
-    if (!m)
-        return ser_fail_nomem(err);
-    ser_default_settings(&m->settings);
-    ser_status st =
-        s ? take_struct(&m->settings, sizeof m->settings, FIRST_SIZE(ser_settings, n_encoders), s, err)
-          : SER_OK;
-    if (st == SER_OK)
-        st = open_safetensors(&file, path, err);
-    if (st == SER_OK)
-        st = ser_model_data_read(&m->data, file, err);
-    if (st == SER_OK)
-        st = open_encoders(m, file, err);
-    if (st == SER_OK)
-        st = ser_extractor_new_joined(&m->extractor, &m->data.spec,
-                                      (const ser_encoder *const *)m->encoders.items, m->encoders.n, err);
+    ser_status st = ser_extractor_new_joined(
+        &m->extractor, &m->data.spec, (const ser_encoder *const *)m->encoders.items, m->encoders.n, err);
     if (st == SER_OK)
         st = check_parts(m, err);
     if (st == SER_OK)
@@ -188,7 +163,83 @@ ser_status ser_model_open(ser_model **out, const char *path, const ser_settings 
         ser_feature_spec_key(&m->data.spec, &m->features);
         st = m->features.failed ? ser_fail_nomem(err) : SER_OK;
     }
+    return st;
+}
+
+static ser_status take_settings(ser_model *m, const ser_settings *s, ser_error *err)
+{
+    ser_default_settings(&m->settings);
+    return s ? ser_take_given(&m->settings, sizeof m->settings, SER_FIRST_SIZE(ser_settings, n_encoders), s,
+                              err)
+             : SER_OK;
+}
+
+ser_status ser_model_open(ser_model **out, const char *path, const ser_settings *s, ser_error *err)
+{
+    *out = NULL;
+    ser_safetensors *file = NULL;
+    ser_model *m = ser_alloc(1, sizeof *m);
+    if (!m)
+        return ser_fail_nomem(err);
+    ser_status st = take_settings(m, s, err);
+    if (st == SER_OK)
+        st = open_safetensors(&file, path, err);
+    if (st == SER_OK)
+        st = ser_model_data_read(&m->data, file, err);
+    if (st == SER_OK)
+        st = open_encoders(m, file, err);
+    if (st == SER_OK)
+        st = complete(m, err);
     ser_safetensors_close(&file);
+    if (st != SER_OK)
+        ser_model_close(&m);
+    *out = m;
+    return st;
+}
+
+/* The specification as far as it is known before the encoders are open. */
+static ser_status read_feature_settings(ser_feature_spec *spec, const ser_feature_settings *f,
+                                        const ser_settings *s, ser_error *err)
+{
+    if (!f->type && s->n_encoders != 1)
+        return ser_fail(err, SER_E_ARG, "no features are named: give a type, or one encoder");
+    if (f->hop_samples && (f->hop_samples < MIN_HOP || f->hop_samples > MAX_HOP))
+        return ser_fail(err, SER_E_ARG, "a hop of %d samples: %d to %d are possible", f->hop_samples, MIN_HOP,
+                        MAX_HOP);
+    if (f->pad_s < 0 || f->pad_s > MAX_PAD_S)
+        return ser_fail(err, SER_E_ARG, "padding to %d s: 0 to %d s are possible", f->pad_s, MAX_PAD_S);
+    ser_status st = f->type ? ser_feature_spec_parse(spec, f->type, err)
+                            : ser_feature_spec_of_checkpoint(spec, s->encoders[0], err);
+    if (f->hop_samples)
+        spec->hop_samples = f->hop_samples;
+    spec->pad_s = f->pad_s;
+    bool named = f->layers && strcmp(f->layers, ALL_LAYERS) != 0;
+    return st == SER_OK && named ? ser_feature_spec_set_layers(spec, f->layers, err) : st;
+}
+
+ser_status ser_model_open_features(ser_model **out, const ser_feature_settings *features,
+                                   const ser_settings *s, ser_error *err)
+{
+    ser_feature_settings own = {0};
+    *out = NULL;
+    ser_status st =
+        ser_take_given(&own, sizeof own, SER_FIRST_SIZE(ser_feature_settings, pad_s), features, err);
+    ser_model *m = st == SER_OK ? ser_alloc(1, sizeof *m) : NULL;
+    if (st != SER_OK)
+        return st;
+    if (!m)
+        return ser_fail_nomem(err);
+    st = take_settings(m, s, err);
+    if (st == SER_OK)
+        st = read_feature_settings(&m->data.spec, &own, &m->settings, err);
+    if (st == SER_OK)
+        st = ser_encoders_open(&m->encoders, &m->data.spec, m->settings.encoders, m->settings.n_encoders,
+                               m->settings.engine, m->settings.precision, err);
+    if (st == SER_OK)
+        ser_encoders_choose_layers(&m->encoders, &m->data.spec,
+                                   own.layers && strcmp(own.layers, ALL_LAYERS) == 0);
+    if (st == SER_OK)
+        st = complete(m, err);
     if (st != SER_OK)
         ser_model_close(&m);
     *out = m;
@@ -221,12 +272,20 @@ const char *ser_model_label(const ser_model *model, size_t i)
 
 const char *ser_model_type(const ser_model *model)
 {
-    return ser_model_data_type(&model->data);
+    return answers(model) ? ser_model_data_type(&model->data) : "features";
 }
 
 const char *ser_model_features(const ser_model *model)
 {
     return model->features.s;
+}
+
+size_t ser_model_feature_dims(const ser_model *model, size_t i)
+{
+    size_t offset, dims = 0;
+    if (i < ser_extractor_n_blocks(model->extractor))
+        ser_extractor_block(model->extractor, i, &offset, &dims);
+    return dims;
 }
 
 const char *ser_model_provenance(const ser_model *model)
@@ -248,7 +307,7 @@ ser_status ser_session_new(ser_session **out, const ser_model *model, const ser_
     *out = NULL;
     ser_status st = SER_OK;
     if (settings)
-        st = take_struct(&own, sizeof own, FIRST_SIZE(ser_session_settings, n_threads), settings, err);
+        st = ser_take_given(&own, sizeof own, SER_FIRST_SIZE(ser_session_settings, n_threads), settings, err);
     if (st != SER_OK)
         return st;
     ser_session *s = ser_alloc(1, sizeof *s);
@@ -286,8 +345,10 @@ static ser_status predict(ser_session *s, ser_pcm_source source, double total_s,
                           const ser_predict_options *options, ser_result *r, ser_error *err)
 {
     ser_predict_options own = {0};
+    if (!answers(s->model))
+        return fail_answers_nothing(err);
     ser_status st =
-        options ? take_struct(&own, sizeof own, FIRST_SIZE(ser_predict_options, context), options, err)
+        options ? ser_take_given(&own, sizeof own, SER_FIRST_SIZE(ser_predict_options, context), options, err)
                 : SER_OK;
     return st == SER_OK ? ser_listen(&s->judge, &source, &own, total_s, r, err) : st;
 }
@@ -439,9 +500,11 @@ ser_status ser_stream_open(ser_stream **out, ser_session *session, const ser_str
 {
     ser_stream_settings own = {0};
     *out = NULL;
-    ser_status st =
-        settings ? take_struct(&own, sizeof own, FIRST_SIZE(ser_stream_settings, update_s), settings, err)
-                 : SER_OK;
+    if (!answers(session->model))
+        return fail_answers_nothing(err);
+    ser_status st = settings ? ser_take_given(&own, sizeof own, SER_FIRST_SIZE(ser_stream_settings, update_s),
+                                              settings, err)
+                             : SER_OK;
     if (st != SER_OK)
         return st;
     const ser_live_settings live = {.rate_hz = own.sample_rate_hz ? own.sample_rate_hz : SER_SAMPLE_RATE_HZ,

@@ -102,6 +102,9 @@ SER_API const char *ser_model_type(const ser_model *model);
 
 /* What it reads, in a fixed spelling: "WHISPER(layers=2,3,4;pad=0)"; owned by the model. */
 SER_API const char *ser_model_features(const ser_model *model);
+/* The frames of that are made of blocks side by side, one for LOGMEL, MFCC and each hidden state, in the
+ * order of ser_model_features: how many values block i has. 0: there is none. */
+SER_API size_t ser_model_feature_dims(const ser_model *model, size_t i);
 /* Where it comes from, as its maker wrote it: a JSON object with corpora, hashes, settings, figures; owned by
  * the model. NULL: the file does not say. */
 SER_API const char *ser_model_provenance(const ser_model *model);
@@ -170,6 +173,27 @@ SER_API ser_status ser_predict_bytes(ser_session *s, const void *bytes, size_t n
 /* Releases what the result owns; a result that was never filled must be zeroed. */
 SER_API void ser_result_release(ser_result *r);
 
+/* ---- features ---- */
+
+typedef struct ser_feature_settings {
+    size_t size;
+    /* What 'ser extract --feature-type' takes: "LOGMEL", "MFCC", "WHISPER", "HUBERT", ..., joined with '+'.
+     * NULL: what the one encoder of ser_settings gives. */
+    const char *type;
+    /* Hidden states: "1,2,3", of several encoders "HUBERT=6+WHISPER=2,3"; 0 is what the first layer reads.
+     * "all": every one. NULL: WHISPER's third, the others' last. */
+    const char *layers;
+    int hop_samples; /* from one frame of LOGMEL or MFCC to the next, 16 to 16000; 0: 320 */
+    int pad_s;       /* pad with silence for encoders to so many seconds, up to 30; 0: not at all */
+} ser_feature_settings;
+
+/* A model without labels, whose sessions read features (ser_features...) and answer nothing: the frames are
+ * those that 'ser extract' writes. Its precision is the settings' as of any other; 'ser extract' takes
+ * SER_PRECISION_FP32 where nobody says otherwise. Predictions, streams and voices: SER_E_UNSUPPORTED.
+ * ser_model_type says "features", ser_model_features with which layers. */
+SER_API ser_status ser_model_open_features(ser_model **out, const ser_feature_settings *features,
+                                           const ser_settings *s, ser_error *err);
+
 /* What the model reads of a recording. */
 typedef struct ser_feature_array {
     float *values; /* (n_rows, n_dims), C order; owned by the array */
@@ -187,6 +211,32 @@ SER_API ser_status ser_features_file(ser_session *s, const char *path, int poole
 SER_API ser_status ser_features_bytes(ser_session *s, const void *bytes, size_t n_bytes, int pooled,
                                       ser_feature_array *out, ser_error *err);
 SER_API void ser_feature_array_release(ser_feature_array *a);
+
+/* ---- samples ---- */
+
+/* What every model listens to: 16 kHz mono. For ser_predict and ser_features of stretches of a recording,
+ * which is decoded once. */
+typedef struct ser_samples {
+    float *samples; /* (n_samples), nominal range [-1, 1]; owned by the struct */
+    size_t n_samples;
+    int file_rate_hz, file_channels; /* as the recording has them */
+    char warning[256];               /* as in ser_result, where it was read to its end */
+    uint64_t reserved[8];            /* 0 */
+} ser_samples;
+
+typedef struct ser_samples_options {
+    size_t size;
+    double start_s, end_s; /* no sample before, none from there on; end_s 0: to the end of the recording */
+} ser_samples_options;
+
+/* Sample i of the recording lies at i / 16000 s; start and end are rounded to a sample. What is left of a
+ * stretch where the recording ends before it may be nothing. At most 2^28 samples (4.7 h): SER_E_UNSUPPORTED
+ * beyond. options NULL: the whole recording. Release *out with ser_samples_release. */
+SER_API ser_status ser_samples_read_file(ser_samples *out, const char *path,
+                                         const ser_samples_options *options, ser_error *err);
+SER_API ser_status ser_samples_read_bytes(ser_samples *out, const void *bytes, size_t n_bytes,
+                                          const ser_samples_options *options, ser_error *err);
+SER_API void ser_samples_release(ser_samples *s);
 
 /* ---- a stream ---- */
 

@@ -278,28 +278,60 @@ const char *ser_audio_warning(const ser_audio *a)
     return a->warning;
 }
 
+enum { N_STEP = 1 << 16 };
+
+/* As far as there are any. */
+static ser_status skip(ser_audio *a, uint64_t n_samples, ser_error *err)
+{
+    size_t n_read = 1;
+    ser_status status = SER_OK;
+    float *nowhere = ser_alloc(N_STEP, sizeof *nowhere);
+    if (!nowhere)
+        return ser_fail_nomem(err);
+    for (; n_samples && n_read && status == SER_OK; n_samples -= n_read)
+        status = ser_audio_read(a, nowhere, n_samples < N_STEP ? (size_t)n_samples : N_STEP, &n_read, err);
+    ser_free(nowhere);
+    return status;
+}
+
+ser_status ser_audio_load_between(float **pcm, size_t *n_samples, ser_audio *a, uint64_t first, uint64_t end,
+                                  ser_error *err)
+{
+    size_t capacity = 0, n_read = 1, n = 0;
+    float *samples = NULL;
+    ser_status status = first ? skip(a, first, err) : SER_OK;
+    *pcm = NULL;
+    *n_samples = 0;
+    while (status == SER_OK && n_read && first + n < end) {
+        size_t n_step = end - first - n < N_STEP ? (size_t)(end - first - n) : N_STEP;
+        if (n >= SER_MAX_LOADED)
+            status =
+                ser_fail(err, SER_E_UNSUPPORTED,
+                         "it is longer than %.1f hours, too much to be kept at once: cut it into recordings",
+                         (double)SER_MAX_LOADED / SER_SAMPLE_RATE_HZ / 3600);
+        else if (!ser_grow(&samples, &capacity, n + n_step, sizeof *samples))
+            status = ser_fail_nomem(err);
+        else
+            status = ser_audio_read(a, samples + n, n_step, &n_read, err);
+        n += status == SER_OK ? n_read : 0;
+    }
+    if (status == SER_OK) {
+        *pcm = samples;
+        *n_samples = n;
+    } else {
+        ser_free(samples);
+    }
+    return status;
+}
+
 static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_error *err)
 {
-    enum { N_STEP = 1 << 16 };
-    size_t capacity = 0, n_read;
-    do {
-        if (*n_samples >= SER_MAX_LOADED)
-            return ser_fail(
-                err, SER_E_UNSUPPORTED,
-                "it is longer than %.1f hours, too much to be kept at once: cut it into recordings",
-                (double)SER_MAX_LOADED / SER_SAMPLE_RATE_HZ / 3600);
-        if (!ser_grow(pcm, &capacity, *n_samples + N_STEP, sizeof **pcm))
-            return ser_fail_nomem(err);
-        ser_status status = ser_audio_read(a, *pcm + *n_samples, N_STEP, &n_read, err);
-        if (status != SER_OK)
-            return status;
-        *n_samples += n_read;
-    } while (n_read == N_STEP);
-    if (*n_samples < SER_MIN_SAMPLES)
+    ser_status status = ser_audio_load_between(pcm, n_samples, a, 0, UINT64_MAX, err);
+    if (status == SER_OK && *n_samples < SER_MIN_SAMPLES)
         return ser_fail(err, SER_E_FORMAT, "it is %.4f s long: a recording needs at least %.3f s",
                         (double)*n_samples / SER_SAMPLE_RATE_HZ,
                         (double)SER_MIN_SAMPLES / SER_SAMPLE_RATE_HZ);
-    return SER_OK;
+    return status;
 }
 
 /* opened: how a was opened. Closes it. */

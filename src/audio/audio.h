@@ -49,6 +49,12 @@ ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char
 ser_status ser_audio_load_memory(float **pcm, size_t *n_samples, const void *bytes, size_t n,
                                  char warning[256], ser_error *err);
 
+/* Of a recording just opened: its samples from first up to but without end (UINT64_MAX: all). Fewer, or none,
+ * where it ends before. *pcm is owned by the caller (ser_free). SER_E_UNSUPPORTED: more than SER_MAX_LOADED.
+ */
+ser_status ser_audio_load_between(float **pcm, size_t *n_samples, ser_audio *a, uint64_t first, uint64_t end,
+                                  ser_error *err);
+
 typedef enum ser_audio_state {
     SER_AUDIO_NONE,
     SER_AUDIO_READABLE, /* also what begins like a recording but is damaged, and a file that may not be read,

@@ -82,6 +82,43 @@ void ser_encoders_close(ser_encoders *e)
     *e = (ser_encoders){0};
 }
 
+static void choose_all_layers(ser_feature_part *part, const ser_encoder_info *info)
+{
+    for (int layer = 0; layer <= info->n_layers && part->n_layers < SER_ENCODER_MAX_LAYERS; layer++)
+        part->layers[part->n_layers++] = layer;
+}
+
+void ser_encoders_choose_layers(const ser_encoders *e, ser_feature_spec *spec, bool all)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < spec->n_parts; p++) {
+        ser_feature_part *part = &spec->parts[p];
+        ser_encoder_info info;
+        if (!ser_feature_kind_is_encoder(part->kind))
+            continue;
+        ser_encoder_get_info(e->items[n++], &info);
+        if (all && !part->n_layers)
+            choose_all_layers(part, &info);
+        else
+            ser_feature_part_set_default_layers(part, &info);
+    }
+}
+
+ser_status ser_feature_spec_of_checkpoint(ser_feature_spec *spec, const char *name, ser_error *err)
+{
+    char model_type[SER_MODEL_TYPE_BYTES];
+    const char *type;
+    char *folder = NULL;
+    ser_status st = ser_hub_find(&folder, name, err);
+    if (st == SER_OK)
+        st = ser_encoder_model_type(model_type, folder, err);
+    if (st == SER_OK && !(type = ser_feature_type_of(model_type)))
+        st = ser_fail(err, SER_E_UNSUPPORTED, "%s: an encoder of the type '%s' gives no features", folder,
+                      model_type);
+    ser_free(folder);
+    return st == SER_OK ? ser_feature_spec_parse(spec, type, err) : st;
+}
+
 ser_status ser_encoders_sha256(const ser_encoders *e, char hex[SER_ENCODERS_SHA256], ser_error *err)
 {
     ser_status st = SER_OK;

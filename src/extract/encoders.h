@@ -18,6 +18,10 @@ typedef struct ser_encoders {
 ser_status ser_encoders_open(ser_encoders *out, const ser_feature_spec *spec, const char *const *names,
                              size_t n_names, ser_engine engine, ser_precision precision, ser_error *err);
 void ser_encoders_close(ser_encoders *e);
+/* Where no layers are chosen yet: all hidden states, or those of ser_feature_part_set_default_layers. */
+void ser_encoders_choose_layers(const ser_encoders *e, ser_feature_spec *spec, bool all);
+/* The features that a checkpoint gives, named as for ser_encoders_open: "whisper-base/" makes WHISPER. */
+ser_status ser_feature_spec_of_checkpoint(ser_feature_spec *spec, const char *name, ser_error *err);
 
 /* The highest of the part's layers; -1 while none is chosen. */
 int ser_feature_part_last_layer(const ser_feature_part *part);

@@ -149,6 +149,14 @@ const char *ser_feature_kind_checkpoint(ser_feature_kind kind)
     return kinds[kind].checkpoint;
 }
 
+const char *ser_feature_type_of(const char *model_type)
+{
+    for (int k = 0; k < N_KINDS; k++)
+        if (kinds[k].model_type && strcmp(kinds[k].model_type, model_type) == 0)
+            return kinds[k].name;
+    return NULL;
+}
+
 void ser_feature_part_set_default_layers(ser_feature_part *part, const ser_encoder_info *info)
 {
     if (part->n_layers)

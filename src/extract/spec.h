@@ -62,6 +62,8 @@ ser_status ser_feature_spec_part_of(size_t *i, const ser_feature_spec *spec, con
  * front, *place is the text itself and *i 0. SER_E_ARG: a type that is not in use. */
 ser_status ser_feature_spec_encoder_named(size_t *i, const char **place, const ser_feature_spec *spec,
                                           const char *text, ser_error *err);
+/* The feature type of an encoder of this model_type, such as "HUBERT"; NULL: none. */
+const char *ser_feature_type_of(const char *model_type);
 /* The checkpoint that users mean who name none, such as "facebook/hubert-base-ls960"; NULL: no encoder. */
 const char *ser_feature_kind_checkpoint(ser_feature_kind kind);
 

@@ -35,18 +35,6 @@ static void release(void *work)
 
 /* ---- what both ways need ---- */
 
-static void set_default_layers(extract_job *k)
-{
-    size_t n = 0;
-    for (size_t p = 0; p < k->spec.n_parts; p++) {
-        ser_encoder_info info;
-        if (!ser_feature_kind_is_encoder(k->spec.parts[p].kind))
-            continue;
-        ser_encoder_get_info(k->encoders.items[n++], &info);
-        ser_feature_part_set_default_layers(&k->spec.parts[p], &info);
-    }
-}
-
 static ser_status open_encoders(extract_job *k, ser_error *err)
 {
     const ser_run_data *data = &k->s.data;
@@ -57,7 +45,7 @@ static ser_status open_encoders(extract_job *k, ser_error *err)
         st = ser_encoders_open(&k->encoders, &k->spec, data->encoders, data->n_encoders, data->engine,
                                data->precision, err);
     if (st == SER_OK)
-        set_default_layers(k);
+        ser_encoders_choose_layers(&k->encoders, &k->spec, false);
     return st;
 }
 

@@ -334,6 +334,102 @@ static void test_bytes_and_features(const ser_model *model)
     CHECK(strcmp(ser_model_provenance(model), "{\"corpus\": \"noise\"}") == 0);
 }
 
+/* A model of features alone: their frames are the model's own; it answers nothing. */
+static void test_features_alone(const ser_model *model)
+{
+    ser_error err = {0};
+    ser_model *reader = NULL;
+    ser_session *with = new_session(model), *s;
+    ser_feature_array ours = {0}, theirs = {0};
+    ser_result r = {0};
+    ser_stream *stream;
+    const char *const a_wav = scratch("a.wav");
+    ser_feature_settings wanted = {.size = sizeof wanted, .type = "LOGMEL"};
+    CHECK_OK(ser_model_open_features(&reader, &wanted, NULL, &err), &err);
+    s = new_session(reader);
+    CHECK_OK(ser_features_file(with, a_wav, 0, &theirs, &err), &err);
+    CHECK_OK(ser_features_file(s, a_wav, 0, &ours, &err), &err);
+    CHECK(ours.n_rows == theirs.n_rows && ours.n_rows &&
+          memcmp(ours.values, theirs.values, ours.n_rows * ours.n_dims * sizeof(float)) == 0);
+    CHECK(ser_model_feature_dims(reader, 0) == SER_LOGMEL_DIMS && ser_model_feature_dims(reader, 1) == 0);
+    CHECK(strcmp(ser_model_type(reader), "features") == 0 && ser_model_n_labels(reader) == 0);
+    CHECK(ser_predict_file(s, a_wav, NULL, &r, &err) == SER_E_UNSUPPORTED);
+    CHECK(ser_stream_open(&stream, s, NULL, &err) == SER_E_UNSUPPORTED);
+    const char *paths[] = {a_wav, a_wav, a_wav};
+    CHECK(ser_session_set_baseline(s, paths, 3, &err) == SER_E_UNSUPPORTED);
+    CHECK(ser_session_follow_voice(s, &err) == SER_E_UNSUPPORTED);
+    ser_feature_array_release(&ours);
+    ser_feature_array_release(&theirs);
+    ser_session_free(&s);
+    ser_session_free(&with);
+    ser_model_close(&reader);
+    const ser_feature_settings wrong[] = {{.size = sizeof wanted},
+                                          {.size = sizeof wanted, .type = "NOSUCH"},
+                                          {.size = sizeof wanted, .type = "LOGMEL", .layers = "1"},
+                                          {.size = sizeof wanted, .type = "LOGMEL", .hop_samples = 15},
+                                          {.size = sizeof wanted, .type = "LOGMEL", .pad_s = 31}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(ser_model_open_features(&reader, &wrong[i], NULL, &err) == SER_E_ARG && !reader);
+}
+
+/* Encoders: which features a checkpoint gives, and all of its hidden states. */
+static void test_features_of_an_encoder(void)
+{
+    ser_error err = {0};
+    ser_model *reader = NULL;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/golden/encoder/tiny", getenv("SER_TEST_DIR"));
+    const char *encoders[] = {folder};
+    const ser_settings by = {.size = sizeof by, .encoders = encoders, .n_encoders = 1};
+    const ser_feature_settings all = {.size = sizeof all, .layers = "all"}, usual = {.size = sizeof usual};
+    CHECK_OK(ser_model_open_features(&reader, &all, &by, &err), &err);
+    CHECK(reader && strncmp(ser_model_features(reader), "WHISPER(layers=0,1,2", 20) == 0);
+    ser_model_close(&reader);
+    CHECK_OK(ser_model_open_features(&reader, &usual, &by, &err), &err);
+    CHECK(reader && strncmp(ser_model_features(reader), "WHISPER(layers=", 15) == 0 &&
+          !strchr(ser_model_features(reader), ','));
+    ser_model_close(&reader);
+}
+
+static void test_samples(void)
+{
+    ser_error err = {0};
+    ser_samples whole = {0}, part = {0};
+    const char *const a_wav = scratch("a.wav");
+    CHECK_OK(ser_samples_read_file(&whole, a_wav, NULL, &err), &err);
+    CHECK(whole.n_samples > 2 * RATE && whole.file_rate_hz == RATE && whole.file_channels == 1 &&
+          !*whole.warning);
+    const ser_samples_options middle = {.size = sizeof middle, .start_s = 0.5, .end_s = 1.25};
+    CHECK_OK(ser_samples_read_file(&part, a_wav, &middle, &err), &err);
+    CHECK(part.n_samples == RATE * 3 / 4 &&
+          memcmp(part.samples, whole.samples + RATE / 2, part.n_samples * sizeof(float)) == 0);
+    ser_samples_release(&part);
+    const double end_s = (double)whole.n_samples / RATE;
+    const ser_samples_options over = {.size = sizeof over, .start_s = end_s - 0.25, .end_s = 1e9};
+    CHECK_OK(ser_samples_read_file(&part, a_wav, &over, &err), &err);
+    CHECK(part.n_samples == RATE / 4);
+    ser_samples_release(&part);
+    const ser_samples_options behind = {.size = sizeof behind, .start_s = end_s + 1};
+    CHECK_OK(ser_samples_read_file(&part, a_wav, &behind, &err), &err);
+    CHECK(part.n_samples == 0);
+    ser_samples_release(&part);
+    static unsigned char wav[44 + 2 * RATE];
+    size_t n_bytes = make_wav(wav, RATE);
+    CHECK_OK(ser_samples_read_bytes(&part, wav, n_bytes, &middle, &err), &err);
+    CHECK(part.n_samples == RATE / 2);
+    ser_samples_release(&part);
+    const ser_samples_options wrong[] = {{.size = sizeof over, .start_s = -1},
+                                         {.size = sizeof over, .start_s = 2, .end_s = 1},
+                                         {.size = sizeof over, .start_s = 1, .end_s = 1},
+                                         {.size = sizeof over, .end_s = NAN},
+                                         {.size = sizeof over, .end_s = INFINITY}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(ser_samples_read_file(&part, a_wav, &wrong[i], &err) == SER_E_ARG);
+    CHECK(ser_samples_read_file(&part, "/nowhere.wav", NULL, &err) == SER_E_IO && !part.samples);
+    ser_samples_release(&whole);
+    ser_samples_release(NULL);
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -348,6 +444,9 @@ int main(void)
         test_failures_keep_the_baseline(model);
         test_sizes(model);
         test_bytes_and_features(model);
+        test_features_alone(model);
+        test_features_of_an_encoder();
+        test_samples();
     }
     ser_model_close(&model);
     scratch_remove();
