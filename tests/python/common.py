@@ -5,6 +5,8 @@ import glob, json, os, subprocess, tempfile, unittest, wave
 import numpy as np
 
 PROGRAM = os.path.abspath(os.environ["SER_PROGRAM"])
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GOLDEN = os.path.join(TOP, "tests/golden")
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
 SOUNDS = sorted(glob.glob("/usr/share/sounds/alsa/*.wav"))
 EMODB = sorted(glob.glob(os.path.join(os.environ.get("SER_SHARED", ""), "data/emodb/wav/*.flac")))

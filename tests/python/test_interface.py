@@ -50,18 +50,58 @@ class Tables(Case):
             with self.assertRaises(ser.ArgumentError):
                 call()
 
+    def test_stretches(self):
+        half = len(self.x) / self.rate
+        index = pd.MultiIndex.from_arrays([["twice.wav"] * 3 + [SPEECH], pd.to_timedelta([0, half, 0.1, 0], unit="s"),
+                                           pd.to_timedelta([half, None, 99, None], unit="s")], names=["file", "start", "end"])
+        t = self.s.process_index(index)
+        self.assertEqual(list(t.index[[0, 2]]), list(index[[0, 2]]))
+        self.assertAlmostEqual(t.index[1][2].total_seconds(), 2 * half, 3)
+        for row in (0, 1):  # the same sound twice, resampled at other edges
+            self.assertAlmostEqual(t.iloc[row]["confidence"], t.iloc[3]["confidence"], 1)
+        self.assertEqual(t.iloc[3]["confidence"], ser.predict(SPEECH).confidence)
+        self.assertEqual(list(self.s.process_index(t).index), list(t.index))
+        self.assertTrue(self.s.process_index(pd.DataFrame(index=index)).equals(t))
+        bad = self.s.process_index(pd.MultiIndex.from_arrays([["twice.wav"] * 2, pd.to_timedelta([50, 2], unit="s"), pd.to_timedelta([60, 1], unit="s")],
+                                                             names=["file", "start", "end"]))
+        self.assertIn("25 ms", bad.iloc[0]["error"])
+        self.assertIn("ends before", bad.iloc[1]["error"])
+        timeline = ser.Interface(timeline=True).process_index(index[1:2])
+        self.assertAlmostEqual(timeline.index[0][1].total_seconds(), half, 6)
+        self.assertGreater(timeline.index[-1][2].total_seconds(), 1.9 * half)
+
+    def test_tables(self):
+        os.mkdir("sub"), os.rename("twice.wav", "sub/twice.wav")
+        with open("sub/in.csv", "w") as f:
+            f.write("file,start,end,emotion\ntwice.wav,0 days 00:00:00.25,0 days 00:00:01.250,sad\ntwice.wav,1,,angry\n")
+        t = self.s.process_table("sub/in.csv", output="out.csv")
+        self.assertEqual([a.total_seconds() for _, a, _ in t.index], [0.25, 1])
+        self.assertEqual(list(self.s.process_table("out.csv", root="sub").index), list(t.index))
+        with open("files.csv", "w") as f:
+            f.write(f"file\n{SPEECH}\n")
+        self.assertEqual(self.s.process_table("files.csv").iloc[0]["confidence"], ser.predict(SPEECH).confidence)
+        for name, text, kind in (("a.csv", "file,start\nx,1\n", ser.FormatError), ("b.csv", "name\nx\n", ser.FormatError), ("c.csv", "", ser.FormatError),
+                                 ("d.csv", "file,start,end\nx,soon,1\n", ser.FormatError), ("e.csv", "\0\xff\n\"", ser.FormatError)):
+            with open(name, "w") as f:
+                f.write(text)
+            with self.assertRaises(kind, msg=name):
+                self.s.process_table(name)
+        with self.assertRaises(ser.FileError):
+            self.s.process_table("missing.csv")
+        with self.assertRaises(ser.ArgumentTypeError):
+            self.s.process_table(5)
+
     @unittest.skipUnless(audformat, "needs audformat")
     def test_an_audformat_csv_goes_in_and_comes_out(self):
         with open("in.csv", "w") as f:
-            f.write("file,start,end\ntwice.wav,0 days 00:00:00,\n")
+            f.write("file,start,end\ntwice.wav,0 days 00:00:00,\ntwice.wav,0 days 00:00:00.5,0 days 00:00:01.5\n")
         t = self.s.process_index(audformat.utils.read_csv("in.csv"))
         self.assertTrue(audformat.is_segmented_index(t.index))
-        with self.assertRaises(ser.UnsupportedError):
-            self.s.process_index(t.index)
         t.to_csv("out.csv")
         back = audformat.utils.read_csv("out.csv")
         audformat.assert_index(back.index)
         self.assertEqual(list(back.index), list(t.index))
+        self.assertTrue(self.s.process_table("in.csv").equals(t))
 
 
 class Streams(Case):

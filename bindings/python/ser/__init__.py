@@ -9,25 +9,33 @@ Everything here is the C library's work (libser, libser-run): same models, same 
 they are there.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from ._errors import (ArgumentError, ArgumentTypeError, CancelledError, Error, FileError, FormatError, MissingPackageError,
                       OutOfMemoryError, UnsupportedError)
 from ._jobs import adapt, evaluate, extract, test, train
 from ._model import Answer, Model, Segment, predict
 from ._report import Report
 
-__all__ = ["Answer", "Classifier", "Event", "Interface", "Stream", "ArgumentError", "ArgumentTypeError", "CancelledError", "Error", "FileError", "FormatError",
-           "MissingPackageError", "Model", "OutOfMemoryError", "Report", "Segment", "UnsupportedError", "adapt",
-           "evaluate", "extract", "predict", "test", "train"]
+__all__ = ["Answer", "ArgumentError", "ArgumentTypeError", "CancelledError", "Classifier", "Error", "Event", "Features", "FileError",
+           "FormatError", "Interface", "MissingPackageError", "Model", "OutOfMemoryError", "Report", "Segment", "Stream",
+           "UnsupportedError", "adapt", "encoders", "evaluate", "extract", "predict", "test", "train"]
 
 
-_LATER = {"Classifier": "_scikit", "Interface": "_interface", "Stream": "_stream", "Event": "_stream"}
+_LATER = {"Classifier": "_scikit", "Features": "_scikit", "Interface": "_interface", "Stream": "_stream", "Event": "_stream"}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _LATER:
         from importlib import import_module
 
         return getattr(import_module("." + _LATER[name], __name__), name)
+    if name == "encoders":
+        from importlib import import_module
+
+        return import_module(".encoders", __name__)
     if name == "__version__":
         from ._library import ser, text
 
@@ -35,5 +43,5 @@ def __getattr__(name: str):
     raise AttributeError(f"module 'ser' has no attribute '{name}'")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Error(Exception):
     """Anything that the library refuses; what the others derive from."""
@@ -42,7 +44,7 @@ class MissingPackageError(Error, ImportError):
 BY_STATUS = {-1: OutOfMemoryError, -2: FileError, -3: FormatError, -4: UnsupportedError, -5: ArgumentError, -6: CancelledError}
 
 
-def needed(name: str, what: str):
+def needed(name: str, what: str) -> Any:
     """The package of that name, or an error that says what it is needed for."""
     import importlib
 

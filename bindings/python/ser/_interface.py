@@ -8,9 +8,32 @@ from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
-from ._errors import ArgumentError, ArgumentTypeError, UnsupportedError, needed
+from ._errors import ArgumentError, ArgumentTypeError, FileError, FormatError, needed
 from ._model import Answer, Model, builtin
-from ._sound import Path, is_path
+from ._sound import Path, is_path, seconds
+
+
+def _time(text: str, name: str) -> Optional[float]:
+    """Of a cell of a CSV table; None where it is empty."""
+    if text in ("", "NaT", "nan"):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    pd = needed("pandas", "ser.Interface")
+    try:
+        return float(pd.Timedelta(text).total_seconds())
+    except ValueError as e:
+        raise FormatError(f"{name} is '{text}': seconds, or a timedelta such as 0 days 00:00:01.500 is wanted") from e
+
+
+def _key(file: Any, start: Any, end: Any) -> tuple[str, float, Optional[float]]:
+    name = os.fsdecode(os.fspath(file)) if is_path(file) else ""
+    try:
+        return name, seconds(start, "start") or 0.0, seconds(end, "end")
+    except ArgumentError:  # which the answer says
+        return name, 0.0, None
 
 
 class Interface:
@@ -35,12 +58,7 @@ class Interface:
         """Many recordings, in their order. Names are relative to ``root``."""
         if is_path(files) or not isinstance(files, Iterable):
             raise ArgumentTypeError("files: give a list of paths")
-        base = "" if root is None else os.fsdecode(os.fspath(root))
-        files = list(files)
-        paths = [os.path.join(base, os.fsdecode(os.fspath(f))) if is_path(f) else f for f in files]
-        answers = self.model.predict_many(paths, timeline=self.timeline, min_confidence=self.min_confidence, jobs=self.jobs,
-                                          progress=self.progress)
-        return self._frame([os.fsdecode(os.fspath(f)) if is_path(f) else "" for f in files], answers)
+        return self._answered([(f, 0, None) for f in files], root)
 
     def process_folder(self, folder: Path, *, filetype: Optional[str] = None) -> Any:
         """All recordings below a folder, in byte order of their names; ``filetype``: with this extension only. Without, what
@@ -57,35 +75,71 @@ class Interface:
         return table
 
     def process_index(self, index: Any, *, root: Optional[Path] = None) -> Any:
-        """An audformat index of whole recordings (the level ``file``; or ``file, start, end`` with start 0 and end NaT), or a
-        DataFrame or Series that has one."""
+        """An audformat index: the level ``file``, or ``file, start, end`` (timedeltas; an end of NaT is the recording's); or a
+        DataFrame or Series that has one. A recording of several stretches is decoded once. Names are relative to ``root``."""
         pd = needed("pandas", "ser.Interface")
         index = index.index if isinstance(index, (pd.DataFrame, pd.Series)) else index
         if not isinstance(index, pd.Index):
             raise ArgumentTypeError(f"index is a {type(index).__name__}: give a pandas index with the level file, or file, start, end")
         if list(index.names) not in (["file"], ["file", "start", "end"]):
             raise ArgumentError(f"the index has the levels {list(index.names)}: file, or file, start, end are wanted")
-        if index.nlevels == 3 and (any(index.get_level_values(1) != pd.Timedelta(0)) or not all(index.get_level_values(2).isna())):
-            raise UnsupportedError("the index has stretches of recordings: this version answers for whole ones; cut them first")
-        return self.process_files(list(index.get_level_values(0)), root=root)
+        return self._answered(list(index) if index.nlevels == 3 else [(f, 0, None) for f in index.get_level_values(0)], root)
+
+    def process_table(self, table: Path, *, output: Optional[Path] = None, root: Optional[Path] = None) -> Any:
+        """An audformat CSV: the column ``file``, or ``file,start,end`` as timedeltas (``0 days 00:00:01.500``) or seconds; other
+        columns are left out. ``output``: where the answers go as such a CSV. Names are relative to ``root``, without to the
+        table's folder."""
+        pd = needed("pandas", "ser.Interface")
+        if not is_path(table):
+            raise ArgumentTypeError(f"table is a {type(table).__name__}: give the path of a CSV file")
+        name = os.fsdecode(os.fspath(table))
+        try:
+            rows = pd.read_csv(name, dtype=str, keep_default_na=False)
+        except OSError as e:
+            raise FileError(f"{name}: {e.strerror or e}") from e
+        except (ValueError, pd.errors.ParserError) as e:
+            raise FormatError(f"{name}: it is no CSV table: {e}") from e
+        if "file" not in rows or ("start" in rows) != ("end" in rows):
+            raise FormatError(f"{name}: the columns file, or file, start and end are wanted")
+        n = len(rows)
+        starts, ends = (rows["start"], rows["end"]) if "start" in rows else ([""] * n, [""] * n)
+        items = [(f, _time(s, f"{name}: row {i + 1}: start"), _time(e, f"{name}: row {i + 1}: end"))
+                 for i, (f, s, e) in enumerate(zip(rows["file"], starts, ends))]
+        answered = self._answered(items, os.path.dirname(name) if root is None else root)
+        if output is not None:
+            answered.to_csv(output)
+        return answered
 
     def process_signal(self, signal: Any, sampling_rate: int, *, file: Optional[str] = None) -> Any:
         """Samples, shape (n,), or (channels, n) as audinterface has them."""
         signal = np.asarray(signal)
         x = signal.T if signal.ndim == 2 and signal.shape[0] < signal.shape[1] else signal
         answer = self.model.predict(x, sampling_rate, timeline=self.timeline, min_confidence=self.min_confidence, jobs=self.jobs)
-        return self._frame([file or ""], [answer])
+        return self._frame([(file or "", 0.0, None)], [answer])
 
     # ---- inside ----
 
-    def _frame(self, files: list[str], answers: list[Answer]) -> Any:
+    def _answered(self, items: list[Any], root: Optional[Path]) -> Any:
+        """Of (file, start, end)."""
+        base = "" if root is None else os.fsdecode(os.fspath(root))
+        given: list[Any] = []
+        for file, start, end in items:
+            given.append((os.path.join(base, os.fsdecode(os.fspath(file))), start, end) if is_path(file) else file)
+        answers = self.model.predict_many(given, timeline=self.timeline, min_confidence=self.min_confidence, jobs=self.jobs,
+                                          progress=self.progress)
+        return self._frame([_key(*item) for item in items], answers)
+
+    def _frame(self, asked: list[tuple[str, float, Optional[float]]], answers: list[Answer]) -> Any:
+        """asked: name, start, and where it was given end of what each answer is about. They come out as they went in."""
         pd = needed("pandas", "ser.Interface")
         rows: list[list[Any]] = []
         keys: list[Any] = []
-        for file, a in zip(files, answers):
+        for (file, at, end), a in zip(asked, answers):
             for s in a.segments if a.segments else [None]:
-                begin, end = (0.0, a.duration) if s is None else (s.start, s.end)
-                keys.append((file, begin, end))
+                if s is None:
+                    keys.append((file, at, at + a.duration if end is None else end))
+                else:
+                    keys.append((file, at + s.start, at + s.end))
                 of: Any = a if s is None else s
                 scores = of.scores or {}
                 rows.append([of.label, of.confidence, *(scores.get(k, np.nan) for k in self.model.labels), a.note,

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from ctypes import POINTER, byref
+from typing import Any, Callable
 
 from ._errors import BY_STATUS, Error
 
@@ -56,6 +57,19 @@ class FeatureArray(c.Structure):
                 ("reserved", c.c_uint64 * 4)]
 
 
+class FeatureSettings(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("type", c.c_char_p), ("layers", c.c_char_p), ("hop_samples", c.c_int), ("pad_s", c.c_int)]
+
+
+class Samples(c.Structure):
+    _fields_ = [("samples", POINTER(c.c_float)), ("n_samples", c.c_size_t), ("file_rate_hz", c.c_int), ("file_channels", c.c_int),
+                ("warning", c.c_char * 256), ("reserved", c.c_uint64 * 8)]
+
+
+class SamplesOptions(c.Structure):
+    _fields_ = [("size", c.c_size_t), ("start_s", c.c_double), ("end_s", c.c_double)]
+
+
 class Event(c.Structure):
     _fields_ = [("kind", c.c_int), ("final", c.c_int), ("start_s", c.c_double), ("end_s", c.c_double), ("label", c.c_int),
                 ("confidence", c.c_float), ("scores", c.c_float * MAX_LABELS), ("reserved", c.c_uint64 * 8)]
@@ -84,7 +98,7 @@ class Listener(c.Structure):
 
 
 _p, _err = c.c_void_p, POINTER(ErrorText)
-_result, _options, _array = POINTER(Result), POINTER(PredictOptions), POINTER(FeatureArray)
+_result, _options, _array, _floats = POINTER(Result), POINTER(PredictOptions), POINTER(FeatureArray), POINTER(c.c_float)
 
 # Of libser: what is returned, and of what.
 SER = {
@@ -92,23 +106,29 @@ SER = {
     "ser_version": (c.c_char_p, []),
     "ser_api_version": (c.c_int, []),
     "ser_model_open": (c.c_int, [POINTER(_p), c.c_char_p, POINTER(Settings), _err]),
+    "ser_model_open_features": (c.c_int, [POINTER(_p), POINTER(FeatureSettings), POINTER(Settings), _err]),
     "ser_model_close": (None, [POINTER(_p)]),
     "ser_model_n_labels": (c.c_size_t, [_p]),
     "ser_model_label": (c.c_char_p, [_p, c.c_size_t]),
     "ser_model_type": (c.c_char_p, [_p]),
     "ser_model_features": (c.c_char_p, [_p]),
+    "ser_model_feature_dims": (c.c_size_t, [_p, c.c_size_t]),
     "ser_model_provenance": (c.c_char_p, [_p]),
     "ser_model_min_confidence": (c.c_double, [_p]),
     "ser_session_new": (c.c_int, [POINTER(_p), _p, POINTER(SessionSettings), _err]),
     "ser_session_free": (None, [POINTER(_p)]),
+    "ser_predict": (c.c_int, [_p, _floats, c.c_size_t, _options, _result, _err]),
     "ser_predict_file": (c.c_int, [_p, c.c_char_p, _options, _result, _err]),
     "ser_predict_bytes": (c.c_int, [_p, _p, c.c_size_t, _options, _result, _err]),
     "ser_result_release": (None, [_result]),
+    "ser_features": (c.c_int, [_p, _floats, c.c_size_t, c.c_int, _array, _err]),
     "ser_features_file": (c.c_int, [_p, c.c_char_p, c.c_int, _array, _err]),
     "ser_features_bytes": (c.c_int, [_p, _p, c.c_size_t, c.c_int, _array, _err]),
     "ser_feature_array_release": (None, [_array]),
+    "ser_samples_read_file": (c.c_int, [POINTER(Samples), c.c_char_p, POINTER(SamplesOptions), _err]),
+    "ser_samples_release": (None, [POINTER(Samples)]),
     "ser_stream_open": (c.c_int, [POINTER(_p), _p, POINTER(StreamSettings), _err]),
-    "ser_stream_push": (c.c_int, [_p, POINTER(c.c_float), c.c_size_t, _err]),
+    "ser_stream_push": (c.c_int, [_p, _floats, c.c_size_t, _err]),
     "ser_stream_finish": (c.c_int, [_p, _err]),
     "ser_stream_next": (POINTER(Event), [_p]),
     "ser_stream_close": (None, [POINTER(_p)]),
@@ -150,10 +170,10 @@ class _Calls:
         while self.n and time.monotonic() < until:
             time.sleep(0.001)
 
-    def counted(self, entry):
+    def counted(self, entry: Callable[..., Any]) -> Callable[..., Any]:
         main, current, forever = threading.main_thread, threading.current_thread, threading.Event
 
-        def call(*arguments):
+        def call(*arguments: Any) -> Any:
             with self.lock:
                 held = self.closing and current() is not main()
                 self.n += not held
@@ -178,7 +198,7 @@ def _candidates(name: str) -> list[str]:
     return [f for f in files if os.path.exists(f)] or [f"{name}.so.0"]
 
 
-def _load(name: str, functions: dict, version: str) -> c.CDLL:
+def _load(name: str, functions: dict[str, Any], version: str) -> c.CDLL:
     try:
         lib = c.CDLL(_candidates(name)[0])
         for function, (result, arguments) in functions.items():
@@ -223,7 +243,7 @@ def check(status: int, err: ErrorText, about: str = "") -> None:
         raise kind(f"{about}: {said}" if about else said)
 
 
-def strings(items: list[bytes]):
+def strings(items: list[bytes]) -> Any:
     """char *const *: to be kept as long as it is used."""
     return (c.c_char_p * len(items))(*items)
 

@@ -6,7 +6,6 @@ import ctypes as c
 import math
 import os
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
@@ -14,12 +13,11 @@ import numpy as np
 
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError, Error
-from ._sound import Path, as_recording, is_path, name_of, path_bytes
+from ._many import in_turn, listed, one_source, teller
+from ._model_parts import Handle, Opened, Stop, check_jobs, settings_of
+from ._sound import Path, Source, name_of, path_bytes
 
 _NOTES = {1: "silence", 2: "no voice"}
-_PRECISIONS = ("auto", "fp32", "bf16", "int8")
-_ENGINES = ("onednn", "ref")
-MAX_THREADS = 1024
 
 
 def _to_ms(seconds: float) -> float:
@@ -83,60 +81,7 @@ class Answer:
         return f"<p><b>{escape(self.file)} {escape(str(self.label))}</b></p><table>{rows}</table>"
 
 
-def check_jobs(jobs: Any) -> int:
-    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)):
-        raise ArgumentTypeError(f"jobs is a {type(jobs).__name__}: give a number of threads, 0 for all cores")
-    if not 0 <= jobs <= MAX_THREADS:
-        raise ArgumentError(f"jobs is {jobs}: a number from 0 to {MAX_THREADS} is wanted")
-    return int(jobs)
-
-
-def _word(value: Any, words: Sequence[str], name: str) -> int:
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give one of {', '.join(words)}")
-    if value not in words:
-        raise ArgumentError(f"{name}: '{value}' does not fit: give one of {', '.join(words)}")
-    return words.index(value)
-
-
-class Handle:
-    """A model of the library with its idle sessions. It lives as long as somebody uses it: what is closed while another
-    thread is busy with it goes when that thread is done."""
-
-    def __init__(self) -> None:
-        self.model = c.c_void_p()
-        self.idle: dict[Any, deque] = {}
-        # Kept here because at the interpreter's exit the module's own names may be gone.
-        self._free_session, self._close = lib.ser().ser_session_free, lib.ser().ser_model_close
-        self._pid, self._getpid, self._byref = os.getpid(), os.getpid, c.byref
-
-    def __del__(self) -> None:
-        if getattr(self, "_byref", None) is None or self._getpid() != self._pid:
-            return  # of the parent, whose threads a forked process does not have
-        for sessions in self.idle.values():
-            for session in sessions:
-                self._free_session(self._byref(session))
-        self._close(self._byref(self.model))
-
-
-class _Stop:
-    """An exception that a callback raised, on its way through C."""
-
-    def __init__(self, tell: Optional[Callable[[float, float], Any]] = None) -> None:
-        self.raised: Optional[BaseException] = None
-        self.tell = tell
-        self.cancelled = False
-
-    def __call__(self, _context: Any, heard_s: float, total_s: float) -> int:
-        try:
-            if self.tell:
-                self.tell(heard_s, total_s)
-        except BaseException as e:
-            self.raised = e
-        return int(self.raised is not None or self.cancelled or lib.calls.closing)
-
-
-class Model:
+class Model(Opened):
     """A model of emotion: a ``.safetensors`` file, a run folder, or without a path the one that is built in.
 
     May be used by several threads at once, each of which gets working memory of its own; C works without the GIL. In a
@@ -151,27 +96,16 @@ class Model:
                  encoder: Union[None, Path, Sequence[Path]] = None) -> None:
         self._handle: Optional[Handle] = None
         self._args: Any = (path, precision, engine, encoder)
-        settings = _settings(precision, engine, encoder)
+        settings = settings_of(precision, engine, encoder)
         self.path = None if path is None else os.fsdecode(path_bytes(path, "the model's path"))
         file = self.path
         if file and os.path.exists(os.path.join(file, "model.safetensors")):
             file = os.path.join(file, "model.safetensors")
         name = None if file is None else path_bytes(file)
-        self._open(lambda model, err: lib.ser().ser_model_open(model, name, c.byref(settings), err))
-
-    def _open(self, open_it: Callable[[Any, Any], int]) -> None:
-        handle, err = Handle(), lib.ErrorText()
-        lib.check(open_it(c.byref(handle.model), c.byref(err)), err, self.path or "")
-        self._handle = handle
+        self._open(lambda model, err: lib.ser().ser_model_open(model, name, c.byref(settings), err), self.path or "")
         self._labels = [lib.text(lib.ser().ser_model_label(self._live().model, i)) for i in range(len(self))]
 
     # ---- what it is ----
-
-    def _live(self) -> Handle:
-        handle = getattr(self, "_handle", None)
-        if handle is None:
-            raise ArgumentError("the model is closed: open it again")
-        return handle
 
     def __len__(self) -> int:
         return int(lib.ser().ser_model_n_labels(self._live().model))
@@ -225,23 +159,6 @@ class Model:
         self._live()
         return _reopen, self._args
 
-    # ---- sessions ----
-
-    def _session(self, handle: Handle, n_threads: int) -> Any:
-        """Working memory that belongs to the caller until _give_back. A forked process takes none of its parent's, with
-        which a thread may have been busy."""
-        idle = handle.idle.setdefault((os.getpid(), n_threads), deque())
-        try:
-            return idle.pop()
-        except IndexError:
-            session, err = c.c_void_p(), lib.ErrorText()
-            settings = lib.SessionSettings(c.sizeof(lib.SessionSettings), n_threads)
-            lib.check(lib.ser().ser_session_new(c.byref(session), handle.model, c.byref(settings), c.byref(err)), err)
-            return session
-
-    def _give_back(self, handle: Handle, n_threads: int, session: Any) -> None:
-        handle.idle[(os.getpid(), n_threads)].append(session)
-
     def _limit(self, min_confidence: Any) -> float:
         if min_confidence == "auto" and isinstance(min_confidence, str):
             return self.min_confidence
@@ -258,28 +175,26 @@ class Model:
                 progress: Optional[Callable[[float, float], Any]] = None) -> Answer:
         """The emotion of one recording.
 
-        ``recording``: the path of an audio file of any kind, rate and number of channels; an open binary file; or samples,
-        shape (n_samples,) or (n_samples, channels), int16 or float of nominal range [-1, 1], of ``rate`` per second.
+        ``recording``: the path of an audio file of any kind, rate and number of channels; an open binary file; samples,
+        shape (n_samples,) or (n_samples, channels), int16 or float of nominal range [-1, 1], of ``rate`` per second; or a
+        stretch of a file, (path, start, end) in seconds or timedeltas, where an end of None is the recording's.
         ``timeline``: the emotion over time too, as ``segments``. ``min_confidence``: below it the label is ``uncertain``;
         0: never. ``jobs``: threads, 0 for all cores. ``progress(heard_s, total_s)`` is called about once a second of sound.
 
         Raises `FormatError` for what cannot be decoded, is shorter than 25 ms, or holds samples that are not finite.
         """
-        data, is_file = as_recording(recording, rate)
-        return self._answer(self._live(), data, is_file, name_of(recording), bool(timeline), self._limit(min_confidence),
-                            check_jobs(jobs), _Stop(progress))
+        limit, n_threads = self._limit(min_confidence), check_jobs(jobs)
+        with one_source(recording, rate) as source:
+            return self._answer(self._live(), source, name_of(recording), bool(timeline), limit, n_threads, Stop(progress))
 
-    def _answer(self, handle: Handle, data: bytes, is_file: bool, name: str, timeline: bool, limit: float, n_threads: int,
-                stop: _Stop) -> Answer:
+    def _answer(self, handle: Handle, source: Source, name: str, timeline: bool, limit: float, n_threads: int, stop: Stop) -> Answer:
         session = self._session(handle, n_threads)
         result, err, ser = lib.Result(), lib.ErrorText(), lib.ser()
         callback = lib.PredictProgress(stop)
         options = lib.PredictOptions(c.sizeof(lib.PredictOptions), int(timeline), 0, callback, None)
         try:
-            if is_file:
-                status = ser.ser_predict_file(session, data, c.byref(options), c.byref(result), c.byref(err))
-            else:
-                status = ser.ser_predict_bytes(session, data, len(data), c.byref(options), c.byref(result), c.byref(err))
+            predict = getattr(ser, "ser_predict" + source.suffix)
+            status = predict(session, *source.arguments, c.byref(options), c.byref(result), c.byref(err))
             if stop.raised is not None:
                 raise stop.raised
             lib.check(status, err, name)
@@ -308,101 +223,28 @@ class Model:
                      ) -> list[Answer]:
         """The emotions of many recordings, in their order, several at a time; see `predict`.
 
-        One that fails leaves the others be: its answer has ``error``, and no label. ``progress``: True for tqdm's bar
+        One that fails leaves the others be: its answer has ``error``, and no label. A file of which several stretches are
+        asked for is decoded once; the times of segments count from the beginning of the stretch. ``progress``: True for tqdm's bar
         where tqdm is installed, or a function of how many are done and how many there are.
         """
-        from concurrent.futures import ThreadPoolExecutor  # brings logging along, which an import of ser need not pay for
+        handle, limit, items = self._live(), self._limit(min_confidence), listed(recordings)
 
-        handle, limit = self._live(), self._limit(min_confidence)
-        items = _listed(recordings)
-        n_workers = min(check_jobs(jobs) or len(os.sched_getaffinity(0)), max(len(items), 1))
-        # Many recordings: one to a thread; a single one gets them all, as on the command line.
-        n_threads = 1 if len(items) > 1 else check_jobs(jobs)
-        stop = _Stop()
+        def answer(source: Source, i: int, n_threads: int, stop: Stop) -> Answer:
+            return self._answer(handle, source, name_of(items[i]), bool(timeline), limit, n_threads, stop)
 
-        def one(item: Any) -> Answer:
-            try:
-                data, is_file = as_recording(item, None if is_path(item) or hasattr(item, "read") else rate)
-                return self._answer(handle, data, is_file, name_of(item), bool(timeline), limit, n_threads, stop)
-            except Error as e:
-                return Answer(file=name_of(item), error=e)
-
-        told, answers = _teller(progress, len(items)), []  # type: Any, list[Answer]
-        with ThreadPoolExecutor(n_workers, "ser") as pool:
-            futures = [pool.submit(one, item) for item in items]
-            try:
-                for future in futures:
-                    answers.append(future.result())
-                    told(len(answers))
-                return answers
-            except BaseException:
-                stop.cancelled = True
-                for future in futures:
-                    future.cancel()
-                raise
-            finally:
-                told(-1)
+        return in_turn(items, rate, jobs, answer, lambda i, e: Answer(file=name_of(items[i]), error=e), teller(progress, len(items)))
 
     def features_of(self, recording: Any, rate: Optional[int] = None, *, pooled: bool = False, jobs: int = 0) -> np.ndarray:
         """What the model reads of a recording, float32: shape (n_frames, n_dims); ``pooled``: (n_dims,), for each hidden
         state (or log-mel, ...) mean and deviation over all frames, then over the active ones. `recording` as in `predict`.
         """
-        data, is_file = as_recording(recording, rate)
-        handle, n_threads = self._live(), check_jobs(jobs)
-        session = self._session(handle, n_threads)
-        array, err, ser = lib.FeatureArray(), lib.ErrorText(), lib.ser()
-        try:
-            if is_file:
-                status = ser.ser_features_file(session, data, int(bool(pooled)), c.byref(array), c.byref(err))
-            else:
-                status = ser.ser_features_bytes(session, data, len(data), int(bool(pooled)), c.byref(array), c.byref(err))
-            lib.check(status, err, name_of(recording))
-            shape = (array.n_dims,) if pooled else (array.n_rows, array.n_dims)
-            if not array.n_rows:
-                return np.empty(shape, np.float32)
-            return np.ctypeslib.as_array(array.values, shape).copy()
-        finally:
-            ser.ser_feature_array_release(c.byref(array))
-            self._give_back(handle, n_threads, session)
-
-
-def _settings(precision: Any, engine: Any, encoder: Any) -> Any:
-    settings = lib.Settings()
-    lib.ser().ser_settings_init(c.byref(settings), c.sizeof(settings))
-    settings.precision = _word(precision, _PRECISIONS, "precision")
-    settings.engine = _word(engine, _ENGINES, "engine")
-    names = [] if encoder is None else [encoder] if is_path(encoder) else encoder
-    if not isinstance(names, (list, tuple)):
-        raise ArgumentTypeError(f"encoder is a {type(encoder).__name__}: give a folder, or a list of them")
-    settings.encoders, settings.n_encoders = lib.strings([path_bytes(e, "encoder") for e in names]), len(names)
-    return settings
+        n_threads = check_jobs(jobs)
+        with one_source(recording, rate) as source:
+            return self._features_of(source, name_of(recording), bool(pooled), n_threads)
 
 
 def _reopen(path: Any, precision: str, engine: str, encoder: Any) -> Model:
     return Model(path, precision=precision, engine=engine, encoder=encoder)
-
-
-def _listed(recordings: Any) -> list[Any]:
-    if is_path(recordings) or isinstance(recordings, np.ndarray) and recordings.dtype.kind in "iuf" and recordings.ndim == 1:
-        raise ArgumentTypeError("predict_many takes a list of recordings: give predict() a single one")
-    try:
-        return list(recordings)
-    except TypeError as e:
-        raise ArgumentTypeError(f"recordings is a {type(recordings).__name__}: give a list") from e
-
-
-def _teller(progress: Any, total: int) -> Callable[[int], Any]:
-    """Called with how many are done, and with -1 at the end."""
-    if callable(progress):
-        return lambda done: progress(done, total) if done >= 0 else None
-    if not progress:
-        return lambda done: None
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return lambda done: None
-    bar = tqdm(total=total, unit="recording")
-    return lambda done: bar.close() if done < 0 else bar.update(1)
 
 
 _builtin: Optional[Model] = None

@@ -15,7 +15,7 @@ _FIGURES = (("ua", "UA %"), ("wa", "WA %"), ("f1", "macro F1 %"), ("ece", "calib
             ("ua_shared", "UA over shared emotions %"), ("acc_lenient", "lenient accuracy %"))
 
 
-class Report(Mapping):
+class Report(Mapping[str, Any]):
     """The report of a run: a mapping of what ``report.json`` holds (docs/report.md lists the keys), which are attributes as
     well: ``report["ua"]`` is ``report.ua``. Rates are percent.
 
@@ -112,7 +112,7 @@ class Report(Mapping):
         return pd.DataFrame(counts, index=pd.Index(self.data["labels"], name="truth"), columns=pd.Index(self._answers(), name="answer"))
 
     def _answers(self) -> list[str]:
-        return self.data.get("predicted_labels") or self.data["labels"]
+        return list(self.data.get("predicted_labels") or self.data["labels"])
 
     def plot(self, ax: Any = None) -> Any:
         """The confusion matrix in percent of each row, with matplotlib; gives the axes."""

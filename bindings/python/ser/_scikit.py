@@ -10,14 +10,18 @@ import csv
 import inspect
 import os
 import tempfile
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Any, Optional, Union
 
 import numpy as np
 
-from ._errors import ArgumentError, ArgumentTypeError, needed
+from ._errors import ArgumentError, ArgumentTypeError, Error, needed
+from ._features import Block, Layers, Reader
 from ._jobs import train
+from ._many import in_turn, teller
 from ._model import Model
-from ._sound import RATE_HZ, is_path, path_bytes, wav_bytes
+from ._model_parts import Stop
+from ._sound import RATE_HZ, Path, Source, is_one_recording, name_of, wav_bytes
 
 
 class _Estimator:
@@ -64,17 +68,126 @@ class _Estimator:
 
 
 def _recordings(X: Any) -> list[Any]:
-    if is_path(X) or X is None:
-        raise ArgumentTypeError("X: give a list of recordings: paths, or arrays of samples")
+    """Of a list, an array of objects, a column, or what has audformat's index: paths, arrays of samples, stretches."""
+    wanted = "give a list of recordings: paths, (path, start, end), or arrays of samples"
+    if is_one_recording(X) or X is None:
+        raise ArgumentTypeError(f"X: {wanted}")
+    if type(X).__module__.split(".")[0] == "pandas":
+        index = X if hasattr(X, "names") else X.index
+        if list(index.names) in (["file"], ["file", "start", "end"]):
+            X = index
+        elif list(getattr(X, "columns", ())) == ["file", "start", "end"]:
+            X = X.itertuples(index=False, name=None)
     if getattr(X, "ndim", 1) == 2 and X.shape[1] == 1:  # a column of a table
         X = np.asarray(X)[:, 0]
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2 and X.shape[1] == 3:
+        X = [tuple(row) for row in X]
     try:
         items = list(X)
     except TypeError as e:
-        raise ArgumentTypeError(f"X is a {type(X).__name__}: give a list of recordings: paths, or arrays of samples") from e
+        raise ArgumentTypeError(f"X is a {type(X).__name__}: {wanted}") from e
     if not items:
         raise ArgumentError("X: there are no recordings")
     return items
+
+
+def _fail(_: int, e: Error) -> Any:
+    raise e
+
+
+_POOLINGS: dict[str, tuple[int, ...]] = {"both": (0, 1, 2, 3), "all": (0, 1), "active": (2, 3), "mean": (0,)}
+_STATISTICS = ("mean", "deviation", "active_mean", "active_deviation")
+
+
+class Features(_Estimator):
+    """Features of recordings as a transformer: X is a list of paths, of stretches (path, start, end), or of arrays of samples
+    (n,) or (n, channels) of ``rate`` per second; a column of a table; or what has audformat's index.
+
+    ``feature_type``: what ``ser extract`` knows, such as ``"LOGMEL"``, ``"WHISPER"``, ``"LOGMEL+HUBERT"``; None: what the
+    encoder gives. ``layers``: hidden states, such as ``[1, 2, 3, 4]``, of several encoders ``{"HUBERT": 6, "WHISPER": [2, 3]}``;
+    ``"all"``; None: WHISPER's third, the others' last. ``encoder``: the checkpoint's folder or its name in the model hub's
+    cache, a list where several are needed. ``pad``, ``hop_length``, ``precision``, ``engine``: as the command's options.
+
+    ``pooling`` over time, one row of float32 per recording: ``"both"``, for each hidden state (or LOGMEL, ...) mean and
+    deviation of all frames, then of the active ones, which are within 35 dB of the loudest; ``"all"`` and ``"active"``: one
+    half of that; ``"mean"``: of all frames. None: frames, an array of objects, each (n_frames, n_dims). Frames equal those of
+    ``ser extract``, and pooled values those that models of ``ser train`` read, to the last bit. ``jobs``: recordings at a
+    time, 0 for all cores; a single recording gets that many threads.
+    """
+
+    def __init__(self, feature_type: Optional[str] = "WHISPER", *, layers: Layers = None, pooling: Optional[str] = "both",
+                 encoder: Union[None, Path, Sequence[Path]] = None, pad: int = 0, hop_length: int = 320, precision: str = "fp32",
+                 engine: str = "onednn", rate: int = 16000, jobs: int = 0) -> None:
+        self.feature_type, self.layers, self.pooling, self.encoder = feature_type, layers, pooling, encoder
+        self.pad, self.hop_length, self.precision, self.engine = pad, hop_length, precision, engine
+        self.rate, self.jobs = rate, jobs
+
+    def fit(self, X: Any = None, y: Any = None) -> "Features":
+        """Learns nothing; opens the encoder, so that what is wrong with it is told now."""
+        self._statistics(), self._opened()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Shape (n_recordings, n_values), or without pooling (n_recordings,) of arrays (n_frames, n_dims). Raises what is wrong
+        with the first recording that cannot be read."""
+        statistics, reader, items = self._statistics(), self._opened(), _recordings(X)
+        reader._live()
+
+        def answer(source: Source, i: int, n_threads: int, stop: Stop) -> Any:
+            return None if stop.cancelled else reader._features_of(source, name_of(items[i]), statistics is not None, n_threads)
+
+        rows = in_turn(items, self.rate, self.jobs, answer, _fail, teller(False, len(items)))
+        if statistics is None:
+            frames = np.empty(len(rows), dtype=object)
+            frames[:] = rows
+            return frames
+        return np.ascontiguousarray(np.stack(rows)[:, self._columns(reader.blocks, statistics)])
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """`fit`, then `transform`."""
+        return self.fit(X, y).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """What each value of a row is: ``WHISPER2_mean_17``; without pooling, each value of a frame."""
+        statistics = self._statistics()
+        names = [f"{b.name}{'' if b.layer is None else b.layer}_{'' if s is None else _STATISTICS[s] + '_'}{i}"
+                 for b in self._opened().blocks for s in ((None,) if statistics is None else statistics) for i in range(b.dims)]
+        return np.asarray(names, dtype=object)
+
+    def _statistics(self) -> Optional[tuple[int, ...]]:
+        if self.pooling is None:
+            return None
+        if not isinstance(self.pooling, str):
+            raise ArgumentTypeError(f"pooling is a {type(self.pooling).__name__}: give one of {', '.join(_POOLINGS)}, or None")
+        if self.pooling not in _POOLINGS:
+            raise ArgumentError(f"pooling: '{self.pooling}' does not fit: give one of {', '.join(_POOLINGS)}, or None")
+        return _POOLINGS[self.pooling]
+
+    @staticmethod
+    def _columns(blocks: list[Block], statistics: tuple[int, ...]) -> np.ndarray:
+        return np.concatenate([4 * b.offset + s * b.dims + np.arange(b.dims) for b in blocks for s in statistics])
+
+    def _opened(self) -> Reader:
+        """Open as long as the parameters that decide it stay the same."""
+        asked = repr((self.feature_type, self.layers, self.encoder, self.pad, self.hop_length, self.precision, self.engine))
+        kept = self.__dict__.get("_reader")
+        if kept is None or kept[0] != asked:
+            kept = asked, Reader(self.feature_type, self.layers, self.encoder, pad=self.pad, hop_length=self.hop_length,
+                                 precision=self.precision, engine=self.engine)
+            self._reader = kept
+        reader: Reader = kept[1]
+        return reader
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_reader"}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = self._tags("transformer")
+        tags.requires_fit = False
+        return tags
 
 
 class Classifier(_Estimator):
@@ -87,7 +200,7 @@ class Classifier(_Estimator):
 
     _estimator_type = "classifier"
 
-    def __init__(self, feature_type: str = "WHISPER", model_type: str = "linear", preset: str = "best", rate: int = RATE_HZ,
+    def __init__(self, feature_type: str = "WHISPER", model_type: str = "linear", preset: str = "best", rate: int = 16000,
                  **settings: Any) -> None:
         self.feature_type, self.model_type, self.preset, self.rate = feature_type, model_type, preset, rate
         self.settings = settings
@@ -111,15 +224,22 @@ class Classifier(_Estimator):
         return self
 
     def _write(self, folder: str, corpus: str, items: list[Any], y: np.ndarray, groups: Any) -> None:
-        """A CSV corpus; arrays become recordings beside it."""
+        """A CSV corpus; arrays and stretches become recordings beside it."""
+
+        def place(source: Source, i: int, n_threads: int, stop: Stop) -> str:
+            if source.suffix == "_file":
+                return os.path.abspath(os.fsdecode(source.arguments[0]))
+            data = source.arguments[0] if source.suffix else wav_bytes(np.ctypeslib.as_array(source.arguments[0], (source.arguments[1],)), RATE_HZ)
+            path = os.path.join(folder, f"{i:06d}.wav")
+            with open(path, "wb") as wav:
+                wav.write(data)
+            return path
+
+        places = in_turn(items, self.rate, 1, place, _fail, teller(False, len(items)))
         with open(corpus, "w", newline="", encoding="utf-8", errors="surrogateescape") as f:
             table = csv.writer(f, lineterminator="\n")
             table.writerow(["file", "emotion"] + ([] if groups is None else ["speaker"]))
-            for i, item in enumerate(items):
-                path = os.path.abspath(os.fsdecode(path_bytes(item))) if is_path(item) else os.path.join(folder, f"{i:06d}.wav")
-                if not is_path(item):
-                    with open(path, "wb") as wav:
-                        wav.write(wav_bytes(item, self.rate))
+            for i, path in enumerate(places):
                 table.writerow([path, str(y[i])] + ([] if groups is None else [str(groups[i])]))
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -149,7 +269,7 @@ class Classifier(_Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each recording."""
         probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
     def score(self, X: Any, y: Any) -> float:
         """The share of right answers, 0 to 1."""

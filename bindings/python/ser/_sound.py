@@ -1,17 +1,23 @@
-"""What people call a recording, as the library takes it: a path, or the bytes of an audio file.
+"""What people call a recording, as the library takes it: a path, the bytes of an audio file, or samples of a recording that is
+decoded once for several stretches of it.
 
-Samples become a WAV file in memory, so that an array is decoded, mixed and resampled by the code that reads files, to the
-same bits.
+Samples that a caller has become a WAV file in memory, so that an array is decoded, mixed and resampled by the code that reads
+files, to the same bits.
 """
 
 from __future__ import annotations
 
+import ctypes as c
+import math
 import os
 import struct
-from typing import Any, Union
+import threading
+from dataclasses import dataclass
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
 
 Path = Union[str, bytes, "os.PathLike[Any]"]
@@ -39,6 +45,7 @@ def path_bytes(x: Path, what: str = "the path") -> bytes:
 
 
 def name_of(x: Any) -> str:
+    x = x[0] if is_stretch(x) else x
     return os.fsdecode(x) if is_path(x) else ""
 
 
@@ -78,18 +85,124 @@ def wav_bytes(x: Any, rate: Any) -> bytes:
     return head + data.tobytes()
 
 
-def as_recording(x: Any, rate: Any = None) -> tuple[bytes, bool]:
-    """(path, True), or (bytes of an audio file, False)."""
+@dataclass(frozen=True)
+class Source:
+    """What one of ser_predict, ser_predict_file, ser_predict_bytes and their like takes: which of them, and its arguments
+    behind the session."""
+
+    suffix: str
+    arguments: tuple[Any, ...]
+
+
+def as_source(x: Any, rate: Any = None) -> Source:
+    """Of a whole recording."""
     if is_path(x):
         if rate is not None:
             raise ArgumentError("rate is for arrays: a file says its own")
-        return path_bytes(x), True
+        return Source("_file", (path_bytes(x),))
     read = getattr(x, "read", None)
     if callable(read):
         data = read()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise ArgumentTypeError("the file is open as text: open it with 'rb'")
-        return bytes(data), False
-    if isinstance(x, (bytearray, memoryview)):
+        data = bytes(data)
+    elif isinstance(x, (bytearray, memoryview)):
         raise ArgumentTypeError(f"a {type(x).__name__} is no recording: give io.BytesIO(...) for the bytes of an audio file")
-    return wav_bytes(x, rate), False
+    else:
+        data = wav_bytes(x, rate)
+    return Source("_bytes", (data, len(data)))
+
+
+# ---- stretches ----
+
+
+def is_stretch(x: Any) -> bool:
+    """(path, start, end), as a row of an audformat index is."""
+    return isinstance(x, tuple) and len(x) == 3 and is_path(x[0])
+
+
+def is_one_recording(x: Any) -> bool:
+    """And no list of them."""
+    return is_path(x) or is_stretch(x) or isinstance(x, np.ndarray) and x.dtype.kind in "iuf" and x.ndim == 1
+
+
+def seconds(x: Any, name: str) -> Optional[float]:
+    """Of a number, or a timedelta of Python, NumPy or pandas; None where there is none (None, NaN, NaT)."""
+    if x is None:
+        return None
+    if isinstance(x, np.timedelta64):
+        x = x / np.timedelta64(1, "s")
+    elif hasattr(x, "total_seconds"):
+        x = x.total_seconds()
+    elif type(x).__name__ == "NaTType":
+        return None
+    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, float, np.integer, np.floating)):
+        raise ArgumentTypeError(f"{name} is a {type(x).__name__}: give seconds, or a timedelta")
+    at = float(x)
+    if math.isnan(at):
+        return None
+    if not 0 <= at <= 1e9:
+        raise ArgumentError(f"{name} is {at:g}: give seconds from the recording's beginning")
+    return at
+
+
+class Decoded:
+    """A recording of which several stretches are asked for: decoded for the first of them, given back with the last."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path, self.lock = path, threading.Lock()
+        self.start, self.end, self.users = math.inf, 0.0, 0
+        self.sound: Any = None
+        self.failed: Optional[Exception] = None
+        # Kept here because at the interpreter's exit the module's own names may be gone.
+        self._release, self._byref = lib.ser().ser_samples_release, c.byref
+
+    def __del__(self) -> None:
+        if getattr(self, "sound", None) is not None:
+            self._release(self._byref(self.sound))
+
+    def add(self, start: float, end: Optional[float]) -> None:
+        """Before anything is read."""
+        self.start = min(self.start, start)
+        self.end = math.inf if end is None else max(self.end, end)
+        self.users += 1
+
+    def _read(self) -> None:
+        samples, err = lib.Samples(), lib.ErrorText()
+        options = lib.SamplesOptions(c.sizeof(lib.SamplesOptions), self.start, self.end if self.end < math.inf else 0.0)
+        lib.check(lib.ser().ser_samples_read_file(c.byref(samples), self.path, c.byref(options), c.byref(err)), err, name_of(self.path))
+        self.sound = samples
+
+    def source(self, start: float, end: Optional[float]) -> Source:
+        with self.lock:
+            if self.sound is None and self.failed is None:
+                try:
+                    self._read()
+                except Exception as e:
+                    self.failed = e
+            if self.failed is not None:
+                raise self.failed
+            origin = _sample_at(self.start)
+            first = min(_sample_at(start) - origin, self.sound.n_samples)
+            last = self.sound.n_samples if end is None else min(_sample_at(end) - origin, self.sound.n_samples)
+            at = c.addressof(self.sound.samples.contents) if self.sound.n_samples else 0
+            return Source("", (c.cast(at + 4 * first, c.POINTER(c.c_float)), last - first))
+
+    def done(self) -> None:
+        """One stretch less is wanted."""
+        with self.lock:
+            self.users -= 1
+            if self.users <= 0 and self.sound is not None:
+                self._release(self._byref(self.sound))
+                self.sound = None
+
+
+def _sample_at(at: float) -> int:
+    return math.floor(at * RATE_HZ + 0.5)
+
+
+def check_stretch(start: Any, end: Any) -> tuple[float, Optional[float]]:
+    start_s, end_s = seconds(start, "start") or 0.0, seconds(end, "end")
+    if end_s is not None and end_s <= start_s:
+        raise ArgumentError(f"a stretch from {start_s:g} to {end_s:g} s ends before it begins")
+    return start_s, end_s

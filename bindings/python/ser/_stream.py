@@ -13,6 +13,7 @@ import numpy as np
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
 from ._model import Model, builtin
+from ._model_parts import check_jobs
 from ._sound import MAX_CHANNELS, Path, check_rate
 
 _KINDS = {1: "speech_start", 2: "measurement", 3: "speech_end"}
@@ -42,8 +43,6 @@ class Stream:
 
     def __init__(self, rate: int = 16000, channels: int = 1, *, pause: float = 0.5, update: Optional[float] = 1.0,
                  model: Union[None, Path, Model] = None, jobs: int = 1) -> None:
-        from ._model import check_jobs
-
         self._stream, self._session = c.c_void_p(), c.c_void_p()
         # Bound here because at the interpreter's exit the module's own names may be gone.
         self._close_stream, self._free_session, self._byref = lib.ser().ser_stream_close, lib.ser().ser_session_free, c.byref
