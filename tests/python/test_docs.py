@@ -23,6 +23,8 @@ class Docs(Case):
         notebook = nbformat.read(os.path.join(TOP, "examples/quick_start.ipynb"), as_version=4)
         nbformat.validate(notebook)
         self.assertFalse([c for c in notebook.cells if c.cell_type == "code" and c.outputs], "the notebook is kept without outputs")
+        for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+            os.environ[name] = os.path.join(self.dir, "jupyter")  # of this process, whose last test needs no other
         done = nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": self.dir}}).execute()
         shown = [o for c in done.cells if c.cell_type == "code" for o in c.outputs if o.get("data")]
         self.assertIn("text/html", shown[0].data)

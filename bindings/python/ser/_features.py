@@ -13,7 +13,7 @@ import numpy as np
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
 from ._model_parts import Opened, settings_of
-from ._sound import Path, is_path
+from ._sound import Path, is_path, is_whole
 
 Layers = Union[None, int, str, Sequence[int], "dict[str, Any]"]
 
@@ -36,10 +36,10 @@ def layers_text(layers: Any) -> Optional[str]:
         if not all(isinstance(k, str) for k in layers):
             raise ArgumentTypeError("layers: the keys of the dict are feature types, such as 'WHISPER'")
         return "+".join(f"{k}={layers_text(v)}" for k, v in layers.items())
-    if isinstance(layers, (int, np.integer)) and not isinstance(layers, bool):
+    if is_whole(layers):
         return str(int(layers))
     if isinstance(layers, (list, tuple, range, np.ndarray)):
-        items = [layers_text(x) if isinstance(x, (int, np.integer)) else None for x in layers]
+        items = [layers_text(x) if is_whole(x) else None for x in layers]
         if items and None not in items:
             return ",".join(str(x) for x in items)
     raise ArgumentTypeError(f"layers: {layers!r} does not fit: give numbers of hidden states, such as [1, 2, 3]")
@@ -56,7 +56,7 @@ def _text(value: Any, name: str) -> Optional[bytes]:
 
 
 def _number(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_whole(value):
         raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give a whole number")
     if not 0 <= value <= 1 << 30:
         raise ArgumentError(f"{name} is {value}: it is out of range")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._errors import ArgumentError, ArgumentTypeError, FileError, FormatError, needed
 from ._model import Answer, Model, builtin
-from ._sound import Path, is_path, seconds
+from ._sound import Path, is_path, path_text, seconds
 
 
 def _time(text: str, name: str) -> Optional[float]:
@@ -29,7 +29,7 @@ def _time(text: str, name: str) -> Optional[float]:
 
 
 def _key(file: Any, start: Any, end: Any) -> tuple[str, float, Optional[float]]:
-    name = os.fsdecode(os.fspath(file)) if is_path(file) else ""
+    name = path_text(file) if is_path(file) else ""
     try:
         return name, seconds(start, "start") or 0.0, seconds(end, "end")
     except ArgumentError:  # which the answer says
@@ -63,9 +63,11 @@ class Interface:
     def process_folder(self, folder: Path, *, filetype: Optional[str] = None) -> Any:
         """All recordings below a folder, in byte order of their names; ``filetype``: with this extension only. Without, what
         is no audio is left out."""
-        root = os.fsdecode(os.fspath(folder)) if is_path(folder) else ""
+        root = path_text(folder, "folder")
         if not os.path.isdir(root):
-            raise ArgumentError(f"{folder!r} is no folder")
+            raise ArgumentError(f"{root} is no folder")
+        if filetype is not None and not isinstance(filetype, str):
+            raise ArgumentTypeError(f"filetype is a {type(filetype).__name__}: give an extension, such as wav")
         files = [os.path.join(at, name) for at, _, names in os.walk(root) for name in names
                  if filetype is None or name.lower().endswith("." + filetype.lower().lstrip("."))]
         files.sort(key=lambda f: os.fsencode(os.path.relpath(f, root)))
@@ -90,9 +92,7 @@ class Interface:
         columns are left out. ``output``: where the answers go as such a CSV. Names are relative to ``root``, without to the
         table's folder."""
         pd = needed("pandas", "ser.Interface")
-        if not is_path(table):
-            raise ArgumentTypeError(f"table is a {type(table).__name__}: give the path of a CSV file")
-        name = os.fsdecode(os.fspath(table))
+        name = path_text(table)
         try:
             rows = pd.read_csv(name, dtype=str, keep_default_na=False)
         except OSError as e:
@@ -105,7 +105,7 @@ class Interface:
         starts, ends = (rows["start"], rows["end"]) if "start" in rows else ([""] * n, [""] * n)
         items = [(f, _time(s, f"{name}: row {i + 1}: start"), _time(e, f"{name}: row {i + 1}: end"))
                  for i, (f, s, e) in enumerate(zip(rows["file"], starts, ends))]
-        answered = self._answered(items, os.path.dirname(name) if root is None else root)
+        answered = self._answered(items, (os.path.dirname(name) or None) if root is None else root)
         if output is not None:
             answered.to_csv(output)
         return answered
@@ -121,10 +121,10 @@ class Interface:
 
     def _answered(self, items: list[Any], root: Optional[Path]) -> Any:
         """Of (file, start, end)."""
-        base = "" if root is None else os.fsdecode(os.fspath(root))
+        base = "" if root is None else path_text(root, "root")
         given: list[Any] = []
         for file, start, end in items:
-            given.append((os.path.join(base, os.fsdecode(os.fspath(file))), start, end) if is_path(file) else file)
+            given.append((os.path.join(base, path_text(file)), start, end) if is_path(file) else file)
         answers = self.model.predict_many(given, timeline=self.timeline, min_confidence=self.min_confidence, jobs=self.jobs,
                                           progress=self.progress)
         return self._frame([_key(*item) for item in items], answers)

@@ -15,7 +15,9 @@ import numpy as np
 
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
+from ._model_parts import flag
 from ._report import Report
+from ._sound import is_whole
 
 Progress = Union[bool, Callable[[str, int, int], Any]]
 _WARNING, _FOLDER = 0, 2
@@ -23,10 +25,13 @@ _WARNING, _FOLDER = 0, 2
 
 def _text(value: Any, name: str) -> str:
     if isinstance(value, (bytes, os.PathLike)):
-        value = os.fsdecode(value)
+        try:
+            value = os.fsdecode(value)
+        except TypeError as e:  # what its __fspath__ gives
+            raise ArgumentTypeError(f"{name}: {e}") from e
     if isinstance(value, str):
         return value
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+    if is_whole(value):
         return str(int(value))
     raise ArgumentTypeError(f"{name}: a {type(value).__name__} does not fit: give text")
 
@@ -37,7 +42,7 @@ def _value(name: str, value: Any) -> Any:
         return value
     if isinstance(value, np.bool_):
         return bool(value)
-    if isinstance(value, np.integer):
+    if is_whole(value):
         return int(value)
     if isinstance(value, np.floating):
         return float(value)
@@ -161,7 +166,7 @@ def _run(job: str, settings: dict[str, Any], progress: Progress, on_epoch: Any, 
     for name, f in (("on_epoch", on_epoch), ("on_message", on_message)):
         if f is not None and not callable(f):
             raise ArgumentTypeError(f"{name}: a {type(f).__name__} cannot be called")
-    listener = _Listener(progress, on_epoch, on_message)
+    listener = _Listener(progress if callable(progress) else flag(progress, "progress"), on_epoch, on_message)
     result, err, run = c.c_void_p(), lib.ErrorText(), lib.run()
     try:
         status = _call(job, settings_json(settings), listener, result, err)

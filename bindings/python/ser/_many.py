@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
 from ._errors import ArgumentTypeError, Error
-from ._model_parts import Stop, check_jobs
+from ._model_parts import Stop, check_jobs, flag
 from ._sound import Decoded, Source, as_source, check_stretch, is_one_recording, is_path, is_stretch, path_bytes
 
 Answerer = Callable[[Source, int, int, Stop], Any]  # of (what to hear, which of the list it is, threads, whether to stop)
@@ -38,7 +38,7 @@ def listed(recordings: Any) -> list[Any]:
         raise ArgumentTypeError("a list of recordings is wanted, and this is a single one")
     try:
         return list(recordings)
-    except TypeError as e:
+    except (TypeError, ValueError) as e:
         raise ArgumentTypeError(f"recordings is a {type(recordings).__name__}: give a list") from e
 
 
@@ -114,7 +114,7 @@ def teller(progress: Any, total: int) -> Callable[[int], Any]:
     """Of what callers give as progress: a function, True for tqdm's bar, or False."""
     if callable(progress):
         return lambda done: progress(done, total) if done >= 0 else None
-    if not progress:
+    if not flag(progress, "progress"):
         return lambda done: None
     try:
         from tqdm.auto import tqdm

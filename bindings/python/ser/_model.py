@@ -14,8 +14,8 @@ import numpy as np
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError, Error
 from ._many import in_turn, listed, one_source, teller
-from ._model_parts import Handle, Opened, Stop, check_jobs, settings_of
-from ._sound import Path, Source, name_of, path_bytes
+from ._model_parts import Handle, Opened, Stop, check_jobs, flag, settings_of
+from ._sound import Path, Source, is_number, name_of, path_bytes
 
 _NOTES = {1: "silence", 2: "no voice"}
 
@@ -160,9 +160,9 @@ class Model(Opened):
         return _reopen, self._args
 
     def _limit(self, min_confidence: Any) -> float:
-        if min_confidence == "auto" and isinstance(min_confidence, str):
+        if isinstance(min_confidence, str) and min_confidence == "auto":
             return self.min_confidence
-        if isinstance(min_confidence, bool) or not isinstance(min_confidence, (int, float, np.integer, np.floating)):
+        if not is_number(min_confidence):
             raise ArgumentTypeError("min_confidence: give 'auto' or a number from 0 to 1")
         if not 0 <= min_confidence <= 1:
             raise ArgumentError(f"min_confidence is {min_confidence}: give 'auto' or a number from 0 to 1")
@@ -183,9 +183,11 @@ class Model(Opened):
 
         Raises `FormatError` for what cannot be decoded, is shorter than 25 ms, or holds samples that are not finite.
         """
-        limit, n_threads = self._limit(min_confidence), check_jobs(jobs)
+        limit, n_threads, heard = self._limit(min_confidence), check_jobs(jobs), flag(timeline, "timeline")
+        if progress is not None and not callable(progress):
+            raise ArgumentTypeError(f"progress: a {type(progress).__name__} cannot be called")
         with one_source(recording, rate) as source:
-            return self._answer(self._live(), source, name_of(recording), bool(timeline), limit, n_threads, Stop(progress))
+            return self._answer(self._live(), source, name_of(recording), heard, limit, n_threads, Stop(progress))
 
     def _answer(self, handle: Handle, source: Source, name: str, timeline: bool, limit: float, n_threads: int, stop: Stop) -> Answer:
         session = self._session(handle, n_threads)
@@ -228,19 +230,20 @@ class Model(Opened):
         where tqdm is installed, or a function of how many are done and how many there are.
         """
         handle, limit, items = self._live(), self._limit(min_confidence), listed(recordings)
+        with_time, told = flag(timeline, "timeline"), teller(progress, len(items))
 
         def answer(source: Source, i: int, n_threads: int, stop: Stop) -> Answer:
-            return self._answer(handle, source, name_of(items[i]), bool(timeline), limit, n_threads, stop)
+            return self._answer(handle, source, name_of(items[i]), with_time, limit, n_threads, stop)
 
-        return in_turn(items, rate, jobs, answer, lambda i, e: Answer(file=name_of(items[i]), error=e), teller(progress, len(items)))
+        return in_turn(items, rate, jobs, answer, lambda i, e: Answer(file=name_of(items[i]), error=e), told)
 
     def features_of(self, recording: Any, rate: Optional[int] = None, *, pooled: bool = False, jobs: int = 0) -> np.ndarray:
         """What the model reads of a recording, float32: shape (n_frames, n_dims); ``pooled``: (n_dims,), for each hidden
         state (or log-mel, ...) mean and deviation over all frames, then over the active ones. `recording` as in `predict`.
         """
-        n_threads = check_jobs(jobs)
+        n_threads, as_one = check_jobs(jobs), flag(pooled, "pooled")
         with one_source(recording, rate) as source:
-            return self._features_of(source, name_of(recording), bool(pooled), n_threads)
+            return self._features_of(source, name_of(recording), as_one, n_threads)
 
 
 def _reopen(path: Any, precision: str, engine: str, encoder: Any) -> Model:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
-from ._sound import Source, is_path, path_bytes
+from ._sound import Source, is_path, is_whole, path_bytes
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 ENGINES = ("onednn", "ref")
@@ -19,11 +19,17 @@ MAX_THREADS = 1024
 
 
 def check_jobs(jobs: Any) -> int:
-    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)):
+    if not is_whole(jobs):
         raise ArgumentTypeError(f"jobs is a {type(jobs).__name__}: give a number of threads, 0 for all cores")
     if not 0 <= jobs <= MAX_THREADS:
         raise ArgumentError(f"jobs is {jobs}: a number from 0 to {MAX_THREADS} is wanted")
     return int(jobs)
+
+
+def flag(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give True or False")
+    return bool(value)
 
 
 def word_of(value: Any, words: Sequence[str], name: str) -> int:

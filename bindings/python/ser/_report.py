@@ -9,7 +9,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ._errors import ArgumentError, needed
+from ._errors import ArgumentError, FileError, FormatError, needed
+from ._sound import path_text
 
 _FIGURES = (("ua", "UA %"), ("wa", "WA %"), ("f1", "macro F1 %"), ("ece", "calibration error %"), ("loss", "log loss, nats"),
             ("ua_shared", "UA over shared emotions %"), ("acc_lenient", "lenient accuracy %"))
@@ -30,15 +31,17 @@ class Report(Mapping[str, Any]):
         """The report of a run folder, or of a ``report.json``."""
         import json
 
-        path = os.fsdecode(os.fspath(folder))
+        path = path_text(folder, "folder")
         file = os.path.join(path, "report.json") if os.path.isdir(path) else path
         try:
             with open(file, encoding="utf-8") as f:
                 data = json.load(f)
-        except ValueError as e:
-            raise ArgumentError(f"{file}: it is no report: {e}") from e
+        except OSError as e:
+            raise FileError(f"{file}: it cannot be read ({e.strerror})") from e
+        except (ValueError, RecursionError) as e:
+            raise FormatError(f"{file}: it is no report: {e}") from e
         if not isinstance(data, dict):
-            raise ArgumentError(f"{file}: it is no report")
+            raise FormatError(f"{file}: it is no report")
         return cls(data, folder=path if os.path.isdir(path) else None)
 
     def __getitem__(self, key: str) -> Any:

@@ -15,13 +15,13 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from ._errors import ArgumentError, ArgumentTypeError, Error, needed
+from ._errors import ArgumentError, ArgumentTypeError, Error, FileError, needed
 from ._features import Block, Layers, Reader
 from ._jobs import train
 from ._many import in_turn, teller
 from ._model import Model
 from ._model_parts import Stop
-from ._sound import RATE_HZ, Path, Source, is_one_recording, name_of, wav_bytes
+from ._sound import RATE_HZ, Path, Source, is_one_recording, name_of, path_bytes, wav_bytes
 
 
 class _Estimator:
@@ -73,8 +73,8 @@ def _recordings(X: Any) -> list[Any]:
     if is_one_recording(X) or X is None:
         raise ArgumentTypeError(f"X: {wanted}")
     if type(X).__module__.split(".")[0] == "pandas":
-        index = X if hasattr(X, "names") else X.index
-        if list(index.names) in (["file"], ["file", "start", "end"]):
+        index = X if hasattr(X, "names") else getattr(X, "index", None)
+        if list(getattr(index, "names", ())) in (["file"], ["file", "start", "end"]):
             X = index
         elif list(getattr(X, "columns", ())) == ["file", "start", "end"]:
             X = X.itertuples(index=False, name=None)
@@ -84,11 +84,18 @@ def _recordings(X: Any) -> list[Any]:
         X = [tuple(row) for row in X]
     try:
         items = list(X)
-    except TypeError as e:
+    except (TypeError, ValueError) as e:
         raise ArgumentTypeError(f"X is a {type(X).__name__}: {wanted}") from e
     if not items:
         raise ArgumentError("X: there are no recordings")
     return items
+
+
+def _column(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as e:
+        raise ArgumentTypeError(f"{name} is a {type(values).__name__}: give a list, one for each recording") from e
 
 
 def _fail(_: int, e: Error) -> Any:
@@ -207,11 +214,15 @@ class Classifier(_Estimator):
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> "Classifier":
         """X: paths, or arrays of samples; y: their classes; groups: who speaks, which choices inside the training hold apart."""
-        items, y = _recordings(X), np.asarray(y)
-        if y.shape != (len(items),) or groups is not None and len(groups) != len(items):
+        items, y = _recordings(X), _column(y, "y")
+        groups = None if groups is None else _column(groups, "groups")
+        if y.shape != (len(items),) or groups is not None and groups.shape != (len(items),):
             raise ArgumentError(f"X has {len(items)} recordings, y has the shape {y.shape}"
-                                + ("" if groups is None else f", groups has {len(groups)}"))
-        self.classes_ = np.unique(y)
+                                + ("" if groups is None else f", groups {groups.shape}"))
+        try:
+            self.classes_ = np.unique(y)
+        except TypeError as e:
+            raise ArgumentTypeError(f"y: classes that cannot be sorted: {e}") from e
         if len({str(k) for k in self.classes_}) < len(self.classes_) or len(self.classes_) < 2:
             raise ArgumentError("y: two classes or more are wanted, whose names differ")
         with tempfile.TemporaryDirectory(prefix="ser-") as folder:
@@ -273,14 +284,21 @@ class Classifier(_Estimator):
 
     def score(self, X: Any, y: Any) -> float:
         """The share of right answers, 0 to 1."""
-        return float(np.mean(self.predict(X) == np.asarray(y)))
+        answers, y = self.predict(X), _column(y, "y")
+        if y.shape != answers.shape:
+            raise ArgumentError(f"X has {len(answers)} recordings, y has the shape {y.shape}")
+        return float(np.mean(answers == y))
 
     def save(self, path: Any) -> None:
         """The model file, as ``ser train`` leaves it: for `Model`, ``ser predict --model`` and ``ser info``."""
         if not hasattr(self, "model_"):
             raise _not_fitted()("this classifier is not fitted yet: call fit first")
-        with open(path, "wb") as f:
-            f.write(self.model_)
+        name = path_bytes(path)
+        try:
+            with open(name, "wb") as f:
+                f.write(self.model_)
+        except OSError as e:
+            raise FileError(f"{os.fsdecode(name)}: it cannot be written ({e.strerror})") from e
 
     def __sklearn_tags__(self) -> Any:
         return self._tags("classifier")

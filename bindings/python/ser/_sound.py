@@ -27,6 +27,15 @@ MAX_CHANNELS = 256
 _FORMATS = {"uint8": (1, "|u1"), "int16": (1, "<i2"), "int32": (1, "<i4"), "float16": (3, "<f4"), "float32": (3, "<f4"), "float64": (3, "<f8")}
 
 
+def is_whole(x: Any) -> bool:
+    """A number without a fraction. NumPy takes stretches of time for such, too."""
+    return isinstance(x, (int, np.integer)) and not isinstance(x, (bool, np.timedelta64))
+
+
+def is_number(x: Any) -> bool:
+    return is_whole(x) or isinstance(x, (float, np.floating))
+
+
 def is_path(x: Any) -> bool:
     return isinstance(x, (str, bytes, os.PathLike))
 
@@ -34,7 +43,12 @@ def is_path(x: Any) -> bool:
 def path_bytes(x: Path, what: str = "the path") -> bytes:
     if not is_path(x):
         raise ArgumentTypeError(f"{what} is a {type(x).__name__}: give str, bytes or pathlib.Path")
-    b = os.fsencode(x)
+    try:
+        b = os.fsencode(x)
+    except UnicodeEncodeError as e:
+        raise ArgumentError(f"{what} is no name that a file can have: {e}") from e
+    except TypeError as e:  # what its __fspath__ gives
+        raise ArgumentTypeError(f"{what}: {e}") from e
     if b == b"-":  # means standard input to the library: sys.stdin.buffer here
         b = b"./-"
     if b"\0" in b:
@@ -44,13 +58,17 @@ def path_bytes(x: Path, what: str = "the path") -> bytes:
     return b
 
 
+def path_text(x: Any, what: str = "the path") -> str:
+    return os.fsdecode(path_bytes(x, what))
+
+
 def name_of(x: Any) -> str:
     x = x[0] if is_stretch(x) else x
     return os.fsdecode(x) if is_path(x) else ""
 
 
 def check_rate(rate: Any) -> int:
-    if isinstance(rate, (bool, np.bool_)) or not isinstance(rate, (int, float, np.integer, np.floating)):
+    if not is_number(rate):
         raise ArgumentTypeError(f"rate is a {type(rate).__name__}: give the samples per second, such as rate=16000")
     if not 1000 <= rate <= 768000 or rate != int(rate):
         raise ArgumentError(f"rate is {rate}: a whole number of samples per second from 1000 to 768000 is wanted")
@@ -136,9 +154,9 @@ def seconds(x: Any, name: str) -> Optional[float]:
         x = x.total_seconds()
     elif type(x).__name__ == "NaTType":
         return None
-    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, float, np.integer, np.floating)):
+    if not is_number(x):
         raise ArgumentTypeError(f"{name} is a {type(x).__name__}: give seconds, or a timedelta")
-    at = float(x)
+    at = float(x) if not is_whole(x) or abs(x) < 1e300 else math.inf  # a whole number may be too large for a float
     if math.isnan(at):
         return None
     if not 0 <= at <= 1e9:

@@ -14,7 +14,7 @@ from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
 from ._model import Model, builtin
 from ._model_parts import check_jobs
-from ._sound import MAX_CHANNELS, Path, check_rate
+from ._sound import MAX_CHANNELS, Path, check_rate, is_number, is_whole
 
 _KINDS = {1: "speech_start", 2: "measurement", 3: "speech_end"}
 
@@ -49,11 +49,11 @@ class Stream:
         self._lock = threading.Lock()
         self._finished = False
         for name, value in (("pause", pause), ("update", 1.0 if update is None else update)):
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            if not is_number(value):
                 raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give seconds")
-            if not value > 0:
+            if not 0 < value <= 1e9:
                 raise ArgumentError(f"{name} is {value}: give seconds")
-        if isinstance(channels, bool) or not isinstance(channels, (int, np.integer)):
+        if not is_whole(channels):
             raise ArgumentTypeError(f"channels is a {type(channels).__name__}: give a number")
         if not 1 <= channels <= MAX_CHANNELS:
             raise ArgumentError(f"channels is {channels}: a number from 1 to {MAX_CHANNELS} is wanted")
