@@ -10,6 +10,7 @@ import csv
 import inspect
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
@@ -214,7 +215,14 @@ class Classifier(_Estimator):
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> "Classifier":
         """X: paths, or arrays of samples; y: their classes; groups: who speaks, which choices inside the training hold apart."""
+        if y is None:
+            raise ArgumentError("this classifier requires y to be passed, but the target y is None")
         items, y = _recordings(X), _column(y, "y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            warnings.warn("A column-vector y was passed when a 1d array was expected", _conversion_warning(), stacklevel=2)
+            y = y[:, 0]
+        if y.dtype.kind == "f" and not np.all(np.mod(y, 1) == 0):
+            raise ArgumentError("Unknown label type: y holds numbers with fractions, which are no classes")
         groups = None if groups is None else _column(groups, "groups")
         if y.shape != (len(items),) or groups is not None and groups.shape != (len(items),):
             raise ArgumentError(f"X has {len(items)} recordings, y has the shape {y.shape}"
@@ -224,7 +232,7 @@ class Classifier(_Estimator):
         except TypeError as e:
             raise ArgumentTypeError(f"y: classes that cannot be sorted: {e}") from e
         if len({str(k) for k in self.classes_}) < len(self.classes_) or len(self.classes_) < 2:
-            raise ArgumentError("y: two classes or more are wanted, whose names differ")
+            raise ArgumentError(f"y has {len(self.classes_)} class{'es' * (len(self.classes_) != 1)}: two or more are wanted, whose names differ")
         with tempfile.TemporaryDirectory(prefix="ser-") as folder:
             corpus, run = os.path.join(folder, "corpus.csv"), os.path.join(folder, "run")
             self._write(folder, corpus, items, y, groups)
@@ -312,3 +320,11 @@ def _not_fitted() -> Any:
         return ArgumentError
     return type("NotFittedError", (NotFittedError, ArgumentError), {})
 
+
+
+def _conversion_warning() -> Any:
+    try:
+        from sklearn.exceptions import DataConversionWarning
+    except ImportError:
+        return UserWarning
+    return DataConversionWarning
