@@ -49,7 +49,7 @@ typedef struct training {
     timnet_source source;
     timnet_examples examples;
     timnet_progress progress;
-    timnet_fingerprint fingerprint;
+    ser_state_identity identity;
     ser_nn_work *nn;
     ser_timnet_work *work;
     ser_timnet_scorer *scorer;
@@ -186,9 +186,9 @@ static ser_status start(training *t, ser_error *err)
     if (st == SER_OK)
         st = open_engine(t, err);
     if (st == SER_OK && s->state_path) {
-        st = timnet_fingerprint_init(&t->fingerprint, t->rows, s, err);
+        st = timnet_identity_init(&t->identity, t->rows, s, err);
         if (st == SER_OK && ser_team_is_first(s->team))
-            st = timnet_state_read(&t->progress, s->state_path, &t->fingerprint, s->n_epochs, err);
+            st = timnet_state_read(&t->progress, s->state_path, &t->identity, s->n_epochs, err);
         if (st == SER_OK && s->team)
             st = timnet_progress_share(&t->progress, s->team, s->n_epochs, err);
     }
@@ -203,7 +203,7 @@ static void finish(training *t)
     ser_timnet_work_free(&t->work);
     ser_nn_work_free(&t->nn);
     ser_adam_release(&t->progress.adam);
-    timnet_fingerprint_release(&t->fingerprint);
+    ser_state_identity_release(&t->identity);
     timnet_examples_release(&t->examples);
     timnet_split_release(&t->split);
     ser_free(t->progress.best);
@@ -519,7 +519,7 @@ static ser_status run_epoch(training *t, ser_error *err)
         ser_average_add(p->average, p->net->values, p->net->n_trained,
                         p->n_done + s->n_average - s->n_epochs - 1);
     if (s->state_path && ser_team_is_first(s->team))
-        st = timnet_state_write(s->state_path, p, &t->fingerprint, err);
+        st = timnet_state_write(s->state_path, p, &t->identity, err);
     if (st == SER_OK && s->on_epoch)
         s->on_epoch(s->context, e);
     return st;

@@ -2,6 +2,7 @@
 #ifndef SER_TRAIN_TIMNET_PARTS_H
 #define SER_TRAIN_TIMNET_PARTS_H
 
+#include "io/state.h"
 #include "nn/adam.h"
 #include "train/timnet_fit.h"
 
@@ -56,21 +57,14 @@ typedef struct timnet_progress {
     size_t n_done;             /* epochs */
 } timnet_progress;
 
-/* What a state must have been made with: settings as text, and a checksum of the rows. */
-typedef struct timnet_fingerprint {
-    char *configuration;
-    char data[17];
-} timnet_fingerprint;
+ser_status timnet_identity_init(ser_state_identity *out, const ser_timnet_rows *rows,
+                                const ser_timnet_settings *settings, ser_error *err);
 
-ser_status timnet_fingerprint_init(timnet_fingerprint *f, const ser_timnet_rows *rows,
-                                   const ser_timnet_settings *settings, ser_error *err);
-void timnet_fingerprint_release(timnet_fingerprint *f);
-
-ser_status timnet_state_write(const char *path, const timnet_progress *p, const timnet_fingerprint *f,
+ser_status timnet_state_write(const char *path, const timnet_progress *p, const ser_state_identity *identity,
                               ser_error *err);
 /* Into memory of the right sizes; Adam's number of steps is the caller's to set. Nothing happens where there
  * is no such file. Messages begin with the path. */
-ser_status timnet_state_read(timnet_progress *p, const char *path, const timnet_fingerprint *f,
+ser_status timnet_state_read(timnet_progress *p, const char *path, const ser_state_identity *identity,
                              size_t n_epochs, ser_error *err);
 
 /* What rank 0 has read, to the others. */

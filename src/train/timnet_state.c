@@ -1,33 +1,17 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "io/safetensors.h"
 #include "train/timnet_parts.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { STATE_VERSION = 2, PER_EPOCH = 9, MAX_TENSORS = 6 };
+enum { PER_EPOCH = 9, MAX_TENSORS = 6 };
 
-/* ---- fingerprints ---- */
+static const ser_state_kind kind = {.what = "training",
+                                    .version_key = "ser.state_version",
+                                    .version = 2,
+                                    .other_data = "on other features, labels or speakers"};
 
-/* Against accidents, not against attacks: four bytes a cycle, where SHA-256 would take a third of the time
- * that a small network learns for. The bits are mixed as in splitmix64. */
-static uint64_t checksum(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *b = bytes;
-    for (uint64_t word = 0; n > 0; word = 0) {
-        size_t n_word = n < sizeof word ? n : sizeof word;
-        memcpy(&word, b, n_word);
-        h = (h ^ word) * 0xbf58476d1ce4e5b9u;
-        h ^= h >> 31;
-        b += n_word;
-        n -= n_word;
-    }
-    return h;
-}
+/* ---- which training it is ---- */
 
 static void describe_settings(ser_text *t, const ser_timnet_rows *rows, const ser_timnet_settings *s)
 {
@@ -63,40 +47,18 @@ static uint64_t checksum_rows(const ser_timnet_rows *rows)
         const uint64_t numbers[] = {rows->n_frames[r], labelled ? (uint64_t)rows->label[r] : UINT64_MAX,
                                     labelled && rows->group ? (uint64_t)rows->group[r] : 0,
                                     labelled && rows->copy_of ? rows->copy_of[r] : r};
-        h = checksum(h, numbers, sizeof numbers);
-        h = checksum(h, rows->frames[r], rows->n_frames[r] * rows->n_in * sizeof **rows->frames);
+        h = ser_state_checksum(h, numbers, sizeof numbers);
+        h = ser_state_checksum(h, rows->frames[r], rows->n_frames[r] * rows->n_in * sizeof **rows->frames);
     }
     return h;
 }
 
-ser_status timnet_fingerprint_init(timnet_fingerprint *f, const ser_timnet_rows *rows,
-                                   const ser_timnet_settings *settings, ser_error *err)
+ser_status timnet_identity_init(ser_state_identity *out, const ser_timnet_rows *rows,
+                                const ser_timnet_settings *settings, ser_error *err)
 {
     ser_text t = {0};
     describe_settings(&t, rows, settings);
-    *f = (timnet_fingerprint){.configuration = t.s};
-    snprintf(f->data, sizeof f->data, "%016llx", (unsigned long long)checksum_rows(rows));
-    if (!t.failed)
-        return SER_OK;
-    timnet_fingerprint_release(f);
-    return ser_fail_nomem(err);
-}
-
-void timnet_fingerprint_release(timnet_fingerprint *f)
-{
-    ser_free(f->configuration);
-    f->configuration = NULL;
-}
-
-/* The first of the parts between semicolons in which a and b differ. */
-static void find_difference(const char **a, int *n_a, const char **b, int *n_b)
-{
-    for (;; *a += *n_a + 1, *b += *n_b + 1) {
-        *n_a = (int)strcspn(*a, ";");
-        *n_b = (int)strcspn(*b, ";");
-        if (*n_a != *n_b || memcmp(*a, *b, (size_t)*n_a) != 0 || !(*a)[*n_a] || !(*b)[*n_b])
-            return;
-    }
+    return ser_state_identity_init(out, &t, checksum_rows(rows), err);
 }
 
 /* ---- tensors ---- */
@@ -116,37 +78,18 @@ static size_t list_tensors(ser_tensor *tensors, const timnet_progress *p, double
     size_t n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].data)
-            tensors[n++] = (ser_tensor){.name = all[i].name,
-                                        .dtype = SER_F32,
-                                        .n_dims = 1,
-                                        .dims = {all[i].n},
-                                        .n_elements = all[i].n,
-                                        .data = all[i].data,
-                                        .n_bytes = all[i].n * sizeof(float)};
-    size_t n_history = p->n_done * PER_EPOCH;
-    tensors[n++] = (ser_tensor){.name = "history",
-                                .dtype = SER_F64,
-                                .n_dims = 2,
-                                .dims = {p->n_done, PER_EPOCH},
-                                .n_elements = n_history,
-                                .data = history,
-                                .n_bytes = n_history * sizeof *history};
+            tensors[n++] = ser_state_tensor(all[i].name, SER_F32, all[i].data, all[i].n);
+    tensors[n] = ser_state_tensor("history", SER_F64, history, p->n_done * PER_EPOCH);
+    tensors[n].n_dims = 2;
+    tensors[n].dims[0] = p->n_done;
+    tensors[n++].dims[1] = PER_EPOCH;
     return n;
 }
 
-static void checksum_tensors(char text[17], const ser_tensor *tensors, size_t n)
-{
-    uint64_t h = 0;
-    for (size_t i = 0; i < n; i++)
-        h = checksum(h, tensors[i].data, tensors[i].n_bytes);
-    snprintf(text, 17, "%016llx", (unsigned long long)h);
-}
-
-ser_status timnet_state_write(const char *path, const timnet_progress *p, const timnet_fingerprint *f,
+ser_status timnet_state_write(const char *path, const timnet_progress *p, const ser_state_identity *identity,
                               ser_error *err)
 {
     ser_tensor tensors[MAX_TENSORS];
-    char sum[17], version[16];
     double *history = ser_alloc(p->n_done * PER_EPOCH, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
@@ -157,67 +100,12 @@ ser_status timnet_state_write(const char *path, const timnet_progress *p, const 
             e->lmmd,       e->entropy,        e->balance};
         memcpy(history + i * PER_EPOCH, values, sizeof values);
     }
-    size_t n = list_tensors(tensors, p, history);
-    checksum_tensors(sum, tensors, n);
-    snprintf(version, sizeof version, "%d", STATE_VERSION);
-    const char *metadata[][2] = {{"ser.state_version", version},
-                                 {"ser.configuration", f->configuration},
-                                 {"ser.data", f->data},
-                                 {"ser.checksum", sum}};
-    ser_status st = ser_safetensors_write(path, tensors, n, (const char *const(*)[2])metadata, 4, err);
+    ser_status st = ser_state_write(path, &kind, identity, tensors, list_tensors(tensors, p, history), err);
     ser_free(history);
-    return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
+    return st;
 }
 
 /* ---- reading ---- */
-
-static ser_status damaged(ser_error *err)
-{
-    return ser_fail(err, SER_E_FORMAT, "is a damaged state of training: remove it, and training begins anew");
-}
-
-/* What follows the program's version, which is told for the curious: a state is gone on with by any program
- * of its format. */
-static const char *settings_of(const char *configuration)
-{
-    const char *end = strncmp(configuration, "version=", 8) == 0 ? strchr(configuration, ';') : NULL;
-    return end ? end + 1 : configuration;
-}
-
-static bool is_version(const char *text)
-{
-    char *end;
-    return strtol(text, &end, 10) == STATE_VERSION && end != text && !*end;
-}
-
-static ser_status check_metadata(const ser_safetensors *file, const timnet_fingerprint *f, ser_error *err)
-{
-    const char *version = ser_safetensors_metadata(file, "ser.state_version");
-    const char *there = ser_safetensors_metadata(file, "ser.configuration"),
-               *here = settings_of(f->configuration);
-    const char *data = ser_safetensors_metadata(file, "ser.data");
-    if (!version || !there || !data)
-        return ser_fail(err, SER_E_FORMAT, "is no state of training: remove it, and training begins anew");
-    if (!is_version(version))
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "is a state of training of format version %.20s, and this is ser %s: go on with the "
-                        "ser that wrote it",
-                        version, SER_VERSION);
-    there = settings_of(there);
-    if (strcmp(there, here) != 0) {
-        int n_there, n_here;
-        find_difference(&there, &n_there, &here, &n_here);
-        return ser_fail(err, SER_E_FORMAT,
-                        "is the state of another training (it has %.*s, now it is %.*s): give the same "
-                        "options, or another run folder",
-                        n_there > 80 ? 80 : n_there, there, n_here > 80 ? 80 : n_here, here);
-    }
-    if (strcmp(data, f->data) != 0)
-        return ser_fail(err, SER_E_FORMAT,
-                        "is the state of a training on other features, labels or speakers: give the same "
-                        "data, or another run folder");
-    return SER_OK;
-}
 
 static void fill_history(timnet_progress *p, const double *history)
 {
@@ -239,45 +127,26 @@ static ser_status read_tensors(timnet_progress *p, size_t n_epochs, const ser_sa
                                ser_error *err)
 {
     ser_tensor tensors[MAX_TENSORS];
-    char sum[17];
-    const char *expected = ser_safetensors_metadata(file, "ser.checksum");
     const ser_tensor *h = ser_safetensors_find(file, "history");
-    if (!expected || !h || h->dims[0] < 1 || h->dims[0] > n_epochs)
-        return damaged(err);
-    size_t n_done = h->dims[0];
-    double *history = ser_alloc(n_done * PER_EPOCH, sizeof *history);
+    if (!h || h->dims[0] < 1 || h->dims[0] > n_epochs)
+        return ser_state_damaged(err);
+    double *history = ser_alloc(h->dims[0] * PER_EPOCH, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
-    p->n_done = n_done;
-    size_t n = list_tensors(tensors, p, history);
-    ser_status st = ser_safetensors_n(file) == n ? SER_OK : damaged(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        const ser_tensor *t = ser_safetensors_find(file, tensors[i].name);
-        if (!t || t->dtype != tensors[i].dtype || t->n_bytes != tensors[i].n_bytes)
-            st = damaged(err);
-        else
-            memcpy((void *)tensors[i].data, t->data, t->n_bytes);
-    }
-    if (st == SER_OK) {
-        checksum_tensors(sum, tensors, n);
-        st = strcmp(sum, expected) == 0 ? SER_OK : damaged(err);
-    }
+    p->n_done = h->dims[0];
+    ser_status st = ser_state_read(file, tensors, list_tensors(tensors, p, history), err);
     if (st == SER_OK)
         fill_history(p, history);
     ser_free(history);
     return st;
 }
 
-ser_status timnet_state_read(timnet_progress *p, const char *path, const timnet_fingerprint *f,
+ser_status timnet_state_read(timnet_progress *p, const char *path, const ser_state_identity *identity,
                              size_t n_epochs, ser_error *err)
 {
-    ser_safetensors *file = NULL;
-    if (access(path, F_OK) != 0)
-        return SER_OK;
-    ser_status st = ser_safetensors_open(&file, path, err);
-    if (st == SER_OK)
-        st = check_metadata(file, f, err);
-    if (st == SER_OK)
+    ser_safetensors *file;
+    ser_status st = ser_state_open(&file, path, &kind, identity, err);
+    if (st == SER_OK && file)
         st = read_tensors(p, n_epochs, file, err);
     ser_safetensors_close(&file);
     if (st != SER_OK)

@@ -2,6 +2,7 @@
 #ifndef SER_TUNE_FINE_PARTS_H
 #define SER_TUNE_FINE_PARTS_H
 
+#include "io/state.h"
 #include "nn/adam.h"
 #include "tune/fine_tune.h"
 
@@ -116,17 +117,12 @@ typedef struct tune_progress {
     tune_sums sums;
 } tune_progress;
 
-typedef struct tune_fingerprint {
-    char *configuration;
-    char data[17];
-} tune_fingerprint;
-ser_status ser_tune_fingerprint_init(tune_fingerprint *f, const ser_tune_net *net, const ser_tune_rows *rows,
-                                     const ser_tune_settings *s, ser_error *err);
-void ser_tune_fingerprint_release(tune_fingerprint *f);
-ser_status ser_tune_state_write(const char *path, const tune_progress *p, const tune_fingerprint *f,
+ser_status ser_tune_identity_init(ser_state_identity *out, const ser_tune_net *net, const ser_tune_rows *rows,
+                                  const ser_tune_settings *s, ser_error *err);
+ser_status ser_tune_state_write(const char *path, const tune_progress *p, const ser_state_identity *identity,
                                 ser_error *err);
 /* Nothing happens where there is no such file. Messages begin with the path. */
-ser_status ser_tune_state_read(tune_progress *p, const char *path, const tune_fingerprint *f, size_t n_epochs,
-                               ser_error *err);
+ser_status ser_tune_state_read(tune_progress *p, const char *path, const ser_state_identity *identity,
+                               size_t n_epochs, ser_error *err);
 
 #endif

@@ -1,37 +1,22 @@
 #include "base/memory.h"
-#include "base/text.h"
-#include "io/safetensors.h"
 #include "tune/fine_parts.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PER_EPOCH = 6, N_SUMS = sizeof(tune_sums) / sizeof(double), MAX_TENSORS = 6 };
-static const char state_version[] = "1";
 
-/* ---- fingerprints ---- */
+static const ser_state_kind kind = {.what = "fine-tuning",
+                                    .version_key = "ser.tune_state_version",
+                                    .version = 1,
+                                    .other_data = "on other recordings or labels, or from another encoder"};
 
-/* Against accidents, not against attacks; mixed as in splitmix64. */
-static uint64_t checksum(uint64_t h, const void *bytes, size_t n)
-{
-    const unsigned char *b = bytes;
-    for (uint64_t word = 0; n > 0; word = 0) {
-        size_t n_word = n < sizeof word ? n : sizeof word;
-        memcpy(&word, b, n_word);
-        h = (h ^ word) * 0xbf58476d1ce4e5b9u;
-        h ^= h >> 31;
-        b += n_word;
-        n -= n_word;
-    }
-    return h;
-}
+/* ---- which training it is ---- */
 
 static void describe(ser_text *t, const ser_tune_net *net, const ser_tune_rows *rows,
                      const ser_tune_settings *s)
 {
     const ser_tune_shape *n = &net->shape;
-    ser_text_appendf(t, "state=%s;rows=%zu;labels=%zu;from=%d;pooled=", state_version, rows->n,
+    ser_text_appendf(t, "version=%s;rows=%zu;labels=%zu;from=%d;pooled=", SER_VERSION, rows->n,
                      rows->n_labels, n->from);
     for (size_t i = 0; i < n->n_pooled; i++)
         ser_text_appendf(t, "%s%d", i ? "," : "", n->pooled[i]);
@@ -54,84 +39,43 @@ static void describe(ser_text *t, const ser_tune_net *net, const ser_tune_rows *
 static uint64_t checksum_start(const ser_tune_net *net, const ser_tune_rows *rows)
 {
     size_t n = rows->n * rows->n_labels;
-    uint64_t h = checksum(0, rows->target, n * sizeof *rows->target);
+    uint64_t h = ser_state_checksum(0, rows->target, n * sizeof *rows->target);
     if (rows->n_samples)
-        h = checksum(h, rows->n_samples, rows->n * sizeof *rows->n_samples);
+        h = ser_state_checksum(h, rows->n_samples, rows->n * sizeof *rows->n_samples);
     if (rows->mask)
-        h = checksum(h, rows->mask, n * sizeof *rows->mask);
+        h = ser_state_checksum(h, rows->mask, n * sizeof *rows->mask);
     if (rows->weight)
-        h = checksum(h, rows->weight, rows->n * sizeof *rows->weight);
+        h = ser_state_checksum(h, rows->weight, rows->n * sizeof *rows->weight);
     if (rows->loss_weight)
-        h = checksum(h, rows->loss_weight, rows->n * sizeof *rows->loss_weight);
-    h = checksum(h, net->values, net->n_values * sizeof *net->values);
-    h = checksum(h, net->centre, net->n_in * sizeof *net->centre);
-    return checksum(h, net->factor, net->n_in * sizeof *net->factor);
+        h = ser_state_checksum(h, rows->loss_weight, rows->n * sizeof *rows->loss_weight);
+    h = ser_state_checksum(h, net->values, net->n_values * sizeof *net->values);
+    h = ser_state_checksum(h, net->centre, net->n_in * sizeof *net->centre);
+    return ser_state_checksum(h, net->factor, net->n_in * sizeof *net->factor);
 }
 
-ser_status ser_tune_fingerprint_init(tune_fingerprint *f, const ser_tune_net *net, const ser_tune_rows *rows,
-                                     const ser_tune_settings *s, ser_error *err)
+ser_status ser_tune_identity_init(ser_state_identity *out, const ser_tune_net *net, const ser_tune_rows *rows,
+                                  const ser_tune_settings *s, ser_error *err)
 {
     ser_text t = {0};
     describe(&t, net, rows, s);
-    *f = (tune_fingerprint){.configuration = t.s};
-    snprintf(f->data, sizeof f->data, "%016llx", (unsigned long long)checksum_start(net, rows));
-    if (!t.failed)
-        return SER_OK;
-    ser_tune_fingerprint_release(f);
-    return ser_fail_nomem(err);
-}
-
-void ser_tune_fingerprint_release(tune_fingerprint *f)
-{
-    ser_free(f->configuration);
-    f->configuration = NULL;
-}
-
-/* The first of the parts between semicolons in which a and b differ. */
-static void find_difference(const char **a, int *n_a, const char **b, int *n_b)
-{
-    for (;; *a += *n_a + 1, *b += *n_b + 1) {
-        *n_a = (int)strcspn(*a, ";");
-        *n_b = (int)strcspn(*b, ";");
-        if (*n_a != *n_b || memcmp(*a, *b, (size_t)*n_a) != 0 || !(*a)[*n_a] || !(*b)[*n_b])
-            return;
-    }
+    return ser_state_identity_init(out, &t, checksum_start(net, rows), err);
 }
 
 /* ---- tensors ---- */
-
-static ser_tensor numbers(const char *name, ser_dtype type, const void *data, size_t n)
-{
-    return (ser_tensor){.name = name,
-                        .dtype = type,
-                        .n_dims = 1,
-                        .dims = {n},
-                        .n_elements = n,
-                        .data = data,
-                        .n_bytes = n * ser_dtype_size(type)};
-}
 
 /* The one list of what a state holds, for writing, reading and the checksum. */
 static size_t list_tensors(ser_tensor *tensors, const tune_progress *p, double *history, size_t n_done)
 {
     const tune_learned *l = p->learned;
     size_t n = 0;
-    tensors[n++] = numbers("values", SER_F32, l->values, l->n);
-    tensors[n++] = numbers("adam.mean", SER_F32, l->mean, l->n);
-    tensors[n++] = numbers("adam.square", SER_F32, l->square, l->n);
+    tensors[n++] = ser_state_tensor("values", SER_F32, l->values, l->n);
+    tensors[n++] = ser_state_tensor("adam.mean", SER_F32, l->mean, l->n);
+    tensors[n++] = ser_state_tensor("adam.square", SER_F32, l->square, l->n);
     if (l->average)
-        tensors[n++] = numbers("average", SER_F32, l->average, l->n);
-    tensors[n++] = numbers("history", SER_F64, history, n_done * PER_EPOCH + 1);
-    tensors[n++] = numbers("sums", SER_F64, &p->sums, N_SUMS);
+        tensors[n++] = ser_state_tensor("average", SER_F32, l->average, l->n);
+    tensors[n++] = ser_state_tensor("history", SER_F64, history, n_done * PER_EPOCH + 1);
+    tensors[n++] = ser_state_tensor("sums", SER_F64, &p->sums, N_SUMS);
     return n;
-}
-
-static void checksum_tensors(char text[17], const ser_tensor *tensors, size_t n)
-{
-    uint64_t h = 0;
-    for (size_t i = 0; i < n; i++)
-        h = checksum(h, tensors[i].data, tensors[i].n_bytes);
-    snprintf(text, 17, "%016llx", (unsigned long long)h);
 }
 
 /* The number of steps, then the epochs. */
@@ -146,59 +90,18 @@ static void put_history(double *history, const tune_progress *p)
     }
 }
 
-ser_status ser_tune_state_write(const char *path, const tune_progress *p, const tune_fingerprint *f,
+ser_status ser_tune_state_write(const char *path, const tune_progress *p, const ser_state_identity *identity,
                                 ser_error *err)
 {
     ser_tensor tensors[MAX_TENSORS];
-    char sum[17];
     double *history = ser_alloc(p->n_done * PER_EPOCH + 1, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
     put_history(history, p);
-    size_t n = list_tensors(tensors, p, history, p->n_done);
-    checksum_tensors(sum, tensors, n);
-    const char *const metadata[][2] = {{"ser.tune_state_version", state_version},
-                                       {"ser.configuration", f->configuration},
-                                       {"ser.data", f->data},
-                                       {"ser.checksum", sum}};
     ser_status st =
-        ser_safetensors_write(path, tensors, n, metadata, sizeof metadata / sizeof *metadata, err);
+        ser_state_write(path, &kind, identity, tensors, list_tensors(tensors, p, history, p->n_done), err);
     ser_free(history);
     return st;
-}
-
-static ser_status damaged(ser_error *err)
-{
-    return ser_fail(err, SER_E_FORMAT, "is damaged: remove it, and training begins anew");
-}
-
-static ser_status check_metadata(const ser_safetensors *file, const tune_fingerprint *f, ser_error *err)
-{
-    const char *version = ser_safetensors_metadata(file, "ser.tune_state_version");
-    const char *there = ser_safetensors_metadata(file, "ser.configuration"), *here = f->configuration;
-    const char *data = ser_safetensors_metadata(file, "ser.data");
-    if (!version || !there || !data)
-        return ser_fail(err, SER_E_FORMAT, "is no state of fine-tuning: remove it, and training begins anew");
-    if (strcmp(version, state_version) != 0)
-        return ser_fail(
-            err, SER_E_UNSUPPORTED,
-            "is a state of fine-tuning of format version %.20s, and this is ser %s: go on with the "
-            "ser that wrote it",
-            version, SER_VERSION);
-    if (strcmp(there, here) != 0) {
-        int n_there, n_here;
-        find_difference(&there, &n_there, &here, &n_here);
-        return ser_fail(err, SER_E_FORMAT,
-                        "is the state of another training (it has %.*s, now it is %.*s): give the same "
-                        "options, or another run folder",
-                        n_there > 80 ? 80 : n_there, there, n_here > 80 ? 80 : n_here, here);
-    }
-    if (strcmp(data, f->data) != 0)
-        return ser_fail(
-            err, SER_E_FORMAT,
-            "is the state of a training on other recordings or labels, or from another encoder: give "
-            "the same data, or another run folder");
-    return SER_OK;
 }
 
 static void take_history(tune_progress *p, const double *history)
@@ -215,39 +118,18 @@ static void take_history(tune_progress *p, const double *history)
 static ser_status read_tensors(tune_progress *p, size_t n_epochs, const ser_safetensors *file, ser_error *err)
 {
     ser_tensor tensors[MAX_TENSORS];
-    char sum[17];
-    const char *expected = ser_safetensors_metadata(file, "ser.checksum");
     const ser_tensor *h = ser_safetensors_find(file, "history");
-    if (!expected || !h || h->n_elements < 1 || (h->n_elements - 1) % PER_EPOCH ||
+    double step = -1;
+    if (h && h->dtype == SER_F64 && h->n_elements)
+        memcpy(&step, h->data, sizeof step);
+    if (!(step >= 0 && step <= 0x1p53) || (h->n_elements - 1) % PER_EPOCH ||
         (h->n_elements - 1) / PER_EPOCH > n_epochs)
-        return damaged(err);
+        return ser_state_damaged(err);
     size_t n_done = (h->n_elements - 1) / PER_EPOCH;
     double *history = ser_alloc(h->n_elements, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
-    size_t n = list_tensors(tensors, p, history, n_done);
-    ser_status st = ser_safetensors_n(file) == n ? SER_OK : damaged(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
-        const ser_tensor *t = ser_safetensors_find(file, tensors[i].name);
-        if (!t || t->dtype != tensors[i].dtype || t->n_bytes != tensors[i].n_bytes)
-            st = damaged(err);
-    }
-    /* The checksum first, so that a damaged state leaves everything as it was. */
-    uint64_t sum_there = 0;
-    for (size_t i = 0; i < n && st == SER_OK; i++)
-        sum_there =
-            checksum(sum_there, ser_safetensors_find(file, tensors[i].name)->data, tensors[i].n_bytes);
-    double step = -1;
-    if (st == SER_OK)
-        memcpy(&step, h->data, sizeof step);
-    if (st == SER_OK && !(step >= 0 && step <= 0x1p53))
-        st = damaged(err);
-    snprintf(sum, sizeof sum, "%016llx", (unsigned long long)sum_there);
-    if (st == SER_OK && strcmp(sum, expected) != 0)
-        st = damaged(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++)
-        memcpy((void *)tensors[i].data, ser_safetensors_find(file, tensors[i].name)->data,
-               tensors[i].n_bytes);
+    ser_status st = ser_state_read(file, tensors, list_tensors(tensors, p, history, n_done), err);
     if (st == SER_OK) {
         p->n_done = n_done;
         take_history(p, history);
@@ -256,16 +138,12 @@ static ser_status read_tensors(tune_progress *p, size_t n_epochs, const ser_safe
     return st;
 }
 
-ser_status ser_tune_state_read(tune_progress *p, const char *path, const tune_fingerprint *f, size_t n_epochs,
-                               ser_error *err)
+ser_status ser_tune_state_read(tune_progress *p, const char *path, const ser_state_identity *identity,
+                               size_t n_epochs, ser_error *err)
 {
-    ser_safetensors *file = NULL;
-    if (access(path, F_OK) != 0)
-        return SER_OK;
-    ser_status st = ser_safetensors_open(&file, path, err);
-    if (st == SER_OK)
-        st = check_metadata(file, f, err);
-    if (st == SER_OK)
+    ser_safetensors *file;
+    ser_status st = ser_state_open(&file, path, &kind, identity, err);
+    if (st == SER_OK && file)
         st = read_tensors(p, n_epochs, file, err);
     ser_safetensors_close(&file);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);

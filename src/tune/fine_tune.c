@@ -56,7 +56,7 @@ typedef struct training {
     tune_examples examples;
     tune_learned learned;
     tune_progress progress;
-    tune_fingerprint fingerprint;
+    ser_state_identity identity;
     tune_draw *draws;                           /* (n_draws): of this epoch */
     float *pooled, *dropout, *logits, *dlogits; /* (batch_size, ...) */
     double *losses;                             /* (batch_size) */
@@ -164,14 +164,14 @@ static ser_status start(training *t, ser_error *err)
     t->n_steps = (uint64_t)t->n_batches * s->n_epochs;
     t->n_threads = s->n_threads > 0 ? s->n_threads : ser_n_cores();
     if ((st = allocate(t, err)) != SER_OK ||
-        (st = ser_tune_fingerprint_init(&t->fingerprint, t->net, t->rows, s, err)) != SER_OK ||
+        (st = ser_tune_identity_init(&t->identity, t->net, t->rows, s, err)) != SER_OK ||
         (st = ser_tune_learned_init(&t->learned, t->net, s, err)) != SER_OK)
         return st;
     t->progress.learned = &t->learned;
     if ((st = ser_tune_check_room(t->net, &t->learned, s, err)) != SER_OK)
         return st;
     if (s->state_path)
-        st = ser_tune_state_read(&t->progress, s->state_path, &t->fingerprint, s->n_epochs, err);
+        st = ser_tune_state_read(&t->progress, s->state_path, &t->identity, s->n_epochs, err);
     if (st == SER_OK &&
         (t->learned.step > t->n_steps || t->learned.step / t->n_batches != t->progress.n_done))
         st =
@@ -193,7 +193,7 @@ static void finish(training *t)
     ser_nn_work_free(&t->nn);
     ser_tune_learned_release(&t->learned);
     ser_tune_examples_release(&t->examples);
-    ser_tune_fingerprint_release(&t->fingerprint);
+    ser_state_identity_release(&t->identity);
     ser_free(t->progress.history);
     ser_free(t->draws);
     ser_free(t->pooled);
@@ -326,7 +326,7 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
 static ser_status save_state(training *t, ser_error *err)
 {
     const char *path = t->settings->state_path;
-    return path ? ser_tune_state_write(path, &t->progress, &t->fingerprint, err) : SER_OK;
+    return path ? ser_tune_state_write(path, &t->progress, &t->identity, err) : SER_OK;
 }
 
 /* Step number at of the epoch under way. */
