@@ -120,7 +120,7 @@ static ser_status save_pictures(const ser_run_report *r, ser_error *err)
                                                .labels = r->labels,
                                                .n_labels = r->figures->n_labels,
                                                .counts = r->figures->confusion};
-        st = within(ser_save_confusion(picture_path, &picture, err), picture_path, err);
+        st = within(ser_picture_save(picture_path, SER_PICTURE_CONFUSION, &picture, err), picture_path, err);
     }
     if (st == SER_OK && reliability_path) {
         ser_reliability reliability;
@@ -128,7 +128,8 @@ static ser_status save_pictures(const ser_run_report *r, ser_error *err)
             .title = "Reliability", .subtitle = subtitle, .reliability = &reliability};
         st = ser_run_reliability(&reliability, r, err);
         if (st == SER_OK)
-            st = within(ser_save_reliability(reliability_path, &picture, err), reliability_path, err);
+            st = within(ser_picture_save(reliability_path, SER_PICTURE_RELIABILITY, &picture, err),
+                        reliability_path, err);
     }
     return st;
 }

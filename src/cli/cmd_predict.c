@@ -195,7 +195,7 @@ static ser_status draw(const printing *p, const char *name, const ser_result *r,
                                           .duration_s = r->duration_s,
                                           .peaks = r->peaks,
                                           .n_peaks = r->n_peaks};
-    ser_status st = ser_save_timeline(picture_path, &picture, err);
+    ser_status st = ser_picture_save(picture_path, SER_PICTURE_TIMELINE, &picture, err);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", picture_path);
 }
 

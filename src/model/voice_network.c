@@ -4,7 +4,7 @@
 #include "model/voice_products.h"
 #include "nn/lanes.h"
 
-extern const unsigned char ser_voice_weights_start[], ser_voice_weights_end[]; /* voice_activity.S */
+extern const unsigned char ser_voice_weights[], ser_voice_weights_end[]; /* voice_activity.S */
 
 struct ser_voice_network {
     ser_voice_products products;
@@ -112,8 +112,8 @@ static ser_status read_network(ser_voice_network *n, const ser_safetensors *file
 
 ser_status ser_voice_weights_open(ser_safetensors **out, ser_error *err)
 {
-    return ser_safetensors_open_memory(out, ser_voice_weights_start,
-                                       (size_t)(ser_voice_weights_end - ser_voice_weights_start), err);
+    return ser_safetensors_open_memory(out, ser_voice_weights,
+                                       (size_t)(ser_voice_weights_end - ser_voice_weights), err);
 }
 
 ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)

@@ -101,12 +101,16 @@ typedef struct ser_map_picture {
 /* SER_E_ARG where there is no panel, no recording or no column, or a label that does not exist. */
 ser_status ser_draw_map(ser_chart **out, ser_chart_format format, const ser_map_picture *p, ser_error *err);
 
-/* Draw into a file, .png or .svg. */
-ser_status ser_save_confusion(const char *path, const ser_confusion_picture *p, ser_error *err);
-ser_status ser_save_reliability(const char *path, const ser_reliability_picture *p, ser_error *err);
-ser_status ser_save_timeline(const char *path, const ser_timeline_picture *p, ser_error *err);
-ser_status ser_save_curves(const char *path, const ser_curves_picture *p, ser_error *err);
-ser_status ser_save_losses(const char *path, const ser_losses_picture *p, ser_error *err);
-ser_status ser_save_map(const char *path, const ser_map_picture *p, ser_error *err);
+typedef enum ser_picture_kind {
+    SER_PICTURE_CONFUSION, /* ser_confusion_picture, and so on */
+    SER_PICTURE_RELIABILITY,
+    SER_PICTURE_TIMELINE,
+    SER_PICTURE_CURVES,
+    SER_PICTURE_LOSSES,
+    SER_PICTURE_MAP
+} ser_picture_kind;
+
+/* Draws a picture of that kind into a file, .png or .svg. */
+ser_status ser_picture_save(const char *path, ser_picture_kind kind, const void *picture, ser_error *err);
 
 #endif

@@ -1,22 +1,6 @@
 #include "run/pictures.h"
 
-static ser_status save(const char *path, ser_run_picture kind, const void *picture, ser_error *err)
-{
-    switch (kind) {
-    case SER_PICTURE_CONFUSION:
-        return ser_save_confusion(path, picture, err);
-    case SER_PICTURE_CURVES:
-        return ser_save_curves(path, picture, err);
-    case SER_PICTURE_LOSSES:
-        return ser_save_losses(path, picture, err);
-    case SER_PICTURE_RELIABILITY:
-        return ser_save_reliability(path, picture, err);
-    default:
-        return ser_save_map(path, picture, err);
-    }
-}
-
-ser_status ser_run_picture_save(const char *folder, const char *name, ser_run_picture kind,
+ser_status ser_run_picture_save(const char *folder, const char *name, ser_picture_kind kind,
                                 const void *picture, ser_error *err)
 {
     static const char *const endings[] = {"png", "svg"};
@@ -24,7 +8,7 @@ ser_status ser_run_picture_save(const char *folder, const char *name, ser_run_pi
     for (size_t i = 0; i < 2 && st == SER_OK; i++) {
         ser_text path = {0};
         ser_text_appendf(&path, "%s/%s.%s", folder, name, endings[i]);
-        st = path.failed ? ser_fail_nomem(err) : save(path.s, kind, picture, err);
+        st = path.failed ? ser_fail_nomem(err) : ser_picture_save(path.s, kind, picture, err);
         if (st != SER_OK && path.s)
             ser_fail_within(err, st, "%s: ", path.s);
         ser_text_release(&path);

@@ -6,15 +6,7 @@
 #include "report/pictures.h"
 #include "report/run_report.h"
 
-typedef enum ser_run_picture {
-    SER_PICTURE_CONFUSION,   /* ser_confusion_picture */
-    SER_PICTURE_CURVES,      /* ser_curves_picture */
-    SER_PICTURE_LOSSES,      /* ser_losses_picture */
-    SER_PICTURE_RELIABILITY, /* ser_reliability_picture */
-    SER_PICTURE_MAP          /* ser_map_picture */
-} ser_run_picture;
-
-ser_status ser_run_picture_save(const char *folder, const char *name, ser_run_picture kind,
+ser_status ser_run_picture_save(const char *folder, const char *name, ser_picture_kind kind,
                                 const void *picture, ser_error *err);
 
 /* The usual ones of a run: confusion and, where there are epochs, the curves of loss and accuracy. */

@@ -20,12 +20,12 @@ static void save_curves(const char *folder, const ser_run_report *r)
 {
     ser_error err = {0};
     ser_curves_picture curves = {"Loss", "EMODB · WHISPER · timnet", SER_CURVE_LOSS, r->folds, r->n_folds};
-    CHECK_OK(ser_save_curves(in(folder, "loss.png"), &curves, &err), &err);
-    CHECK_OK(ser_save_curves(in(folder, "loss.svg"), &curves, &err), &err);
+    CHECK_OK(ser_picture_save(in(folder, "loss.png"), SER_PICTURE_CURVES, &curves, &err), &err);
+    CHECK_OK(ser_picture_save(in(folder, "loss.svg"), SER_PICTURE_CURVES, &curves, &err), &err);
     curves.title = "Accuracy";
     curves.what = SER_CURVE_ACCURACY;
-    CHECK_OK(ser_save_curves(in(folder, "accuracy.png"), &curves, &err), &err);
-    CHECK_OK(ser_save_curves(in(folder, "accuracy.svg"), &curves, &err), &err);
+    CHECK_OK(ser_picture_save(in(folder, "accuracy.png"), SER_PICTURE_CURVES, &curves, &err), &err);
+    CHECK_OK(ser_picture_save(in(folder, "accuracy.svg"), SER_PICTURE_CURVES, &curves, &err), &err);
 }
 
 static void make_hostile(run_example *e)

@@ -182,13 +182,13 @@ static void test_files(void)
     ser_error err = {0};
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/map.svg", folder);
-    CHECK_OK(ser_save_map(path, &map, &err), &err);
+    CHECK_OK(ser_picture_save(path, SER_PICTURE_MAP, &map, &err), &err);
     CHECK(unlink(path) == 0);
     snprintf(path, sizeof path, "%s/losses.png", folder);
-    CHECK_OK(ser_save_losses(path, &losses, &err), &err);
+    CHECK_OK(ser_picture_save(path, SER_PICTURE_LOSSES, &losses, &err), &err);
     CHECK(unlink(path) == 0);
     snprintf(path, sizeof path, "%s/map.pdf", folder);
-    CHECK_FAILS(ser_save_map(path, &map, &err), SER_E_ARG, &err, ".png or .svg");
+    CHECK_FAILS(ser_picture_save(path, SER_PICTURE_MAP, &map, &err), SER_E_ARG, &err, ".png or .svg");
     CHECK(rmdir(folder) == 0);
 }
 

@@ -271,17 +271,19 @@ static void test_files(void)
     ser_error err = {0};
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/a.PNG", folder);
-    CHECK_OK(ser_save_confusion(path, &confusion, &err), &err);
+    CHECK_OK(ser_picture_save(path, SER_PICTURE_CONFUSION, &confusion, &err), &err);
     CHECK(access(path, R_OK) == 0);
     unlink(path);
     snprintf(full, sizeof full, "%s/full.svg", folder); /* a disk without any space */
     CHECK(symlink("/dev/full", full) == 0);
-    CHECK_FAILS(ser_save_timeline(full, &timeline, &err), SER_E_IO, &err, "free some space");
+    CHECK_FAILS(ser_picture_save(full, SER_PICTURE_TIMELINE, &timeline, &err), SER_E_IO, &err,
+                "free some space");
     unlink(full);
     snprintf(path, sizeof path, "%s/a.gif", folder);
-    CHECK_FAILS(ser_save_confusion(path, &confusion, &err), SER_E_ARG, &err, ".png or .svg");
+    CHECK_FAILS(ser_picture_save(path, SER_PICTURE_CONFUSION, &confusion, &err), SER_E_ARG, &err,
+                ".png or .svg");
     snprintf(path, sizeof path, "%s/none/a.svg", folder);
-    CHECK_FAILS(ser_save_confusion(path, &confusion, &err), SER_E_IO, &err, "folder");
+    CHECK_FAILS(ser_picture_save(path, SER_PICTURE_CONFUSION, &confusion, &err), SER_E_IO, &err, "folder");
     CHECK(rmdir(folder) == 0); /* nothing was left behind */
 }
 

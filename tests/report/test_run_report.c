@@ -179,7 +179,7 @@ typedef ser_status (*saver)(const char *path, const ser_run_report *r, ser_error
 static ser_status save_curves(const char *path, const ser_run_report *r, ser_error *err)
 {
     ser_curves_picture p = {"Loss", NULL, SER_CURVE_LOSS, r->folds, r->n_folds};
-    return ser_save_curves(path, &p, err);
+    return ser_picture_save(path, SER_PICTURE_CURVES, &p, err);
 }
 
 static const struct {
