@@ -122,7 +122,7 @@ def make_report():
         subprocess.run([ser, "evaluate", "--data", "EMODB", "--data-dir", corpus, "--feature-type", "WHISPER", "--protocol", "loso",
                         "--encoder", os.path.join(args.shared, "models", "whisper-base"), "--run", os.path.join(work, "run"),
                         "--html", page], check=True, cwd=work)
-        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,1150",
+        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,1060",
                         "--force-device-scale-factor=1", f"--screenshot={picture}", "file://" + page], check=True,
                        stderr=subprocess.DEVNULL)
         # Few colours are in it: a palette makes it a third as large.
