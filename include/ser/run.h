@@ -51,8 +51,10 @@ typedef enum ser_run_message {
     SER_RUN_WARNING, /* a person should know of it: recordings left out, figures that say less than they seem
                         to */
     SER_RUN_DONE,    /* a part of the work is done: a feature tree */
-    SER_RUN_FOLDER /* the run folder's path, as soon as it is there: what to resume, should the job be stopped
-                    */
+    SER_RUN_FOLDER,  /* the run folder's path, as soon as it is there: what to resume, should the job be
+                      * stopped
+                      */
+    SER_RUN_SETTINGS /* a line of the settings that are in force, before networks learn by them for long */
 } ser_run_message;
 
 /* Each may be NULL. What they are given is gone after the call. */

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- options ---- */
 
@@ -132,6 +133,12 @@ static void on_message(void *context, ser_run_message kind, const char *text)
     case SER_RUN_DONE:
         ser_progress_clear();
         printf("%s\n", text);
+        break;
+    case SER_RUN_SETTINGS: /* the summary has them, too: this is for who waits */
+        if (isatty(STDERR_FILENO)) {
+            ser_progress_clear();
+            fprintf(stderr, "%s\n", text);
+        }
         break;
     case SER_RUN_FOLDER:
         ser_free(l->folder);

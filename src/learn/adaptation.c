@@ -26,9 +26,9 @@ static ser_status answer(float **scores, int *label, const ser_learned *model, c
     size_t n = target->store->n, n_labels = source->corpus->n_labels;
     int *all = ser_alloc(n, sizeof *all);
     *scores = ser_alloc(n * n_labels, sizeof **scores);
-    ser_status st = all && *scores
-                        ? ser_learned_score(model, *scores, target, all, 0, s->timnet.ops, s->n_threads, err)
-                        : ser_fail_nomem(err);
+    const ser_asking how = {s->timnet.ops, s->n_threads, s->progress};
+    ser_status st =
+        all && *scores ? ser_learned_score(model, *scores, target, all, 0, &how, err) : ser_fail_nomem(err);
     for (size_t i = 0; i < n && st == SER_OK; i++)
         label[i] = ser_argmax(*scores + i * n_labels, n_labels);
     ser_free(all);

@@ -214,13 +214,13 @@ static ser_status learn_fold(ser_learned *models, ser_evaluation *out, const ser
     ser_text what = {0};
     ser_text_appendf(&what, "fold %s", folds->names[f]);
     double start = ser_clock_s();
+    const ser_asking how = {s->learn.timnet.ops, s->learn.n_threads, s->learn.progress};
     ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s, folds->names[f], err);
     if (st == SER_OK)
         st = ser_learn(models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;
     if (st == SER_OK)
-        st = ser_learned_score(models, out->scores, data, folds->test_fold, (int)f, s->learn.timnet.ops,
-                               s->learn.n_threads, err);
+        st = ser_learned_score(models, out->scores, data, folds->test_fold, (int)f, &how, err);
     if (st == SER_OK) {
         r->chosen = s->learn.candidates[0];
         for (size_t i = 0; i < models->n_kinds; i++)

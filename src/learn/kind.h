@@ -24,8 +24,7 @@ typedef struct ser_kind_question {
     const ser_learn_data *data;
     const int *fold;
     int test_fold;
-    const ser_nn_ops *ops;
-    int n_threads; /* the same bits for any number */
+    ser_asking how;
 } ser_kind_question;
 
 /* own: the part's, which learn (load) sets where it needs one. */

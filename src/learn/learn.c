@@ -62,10 +62,9 @@ static void average(float *scores, const float *part, const ser_kind_question *q
 }
 
 ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
-                             int test_fold, const ser_nn_ops *ops, int n_threads, ser_error *err)
+                             int test_fold, const ser_asking *how, ser_error *err)
 {
-    const ser_kind_question q = {
-        .data = data, .fold = fold, .test_fold = test_fold, .ops = ops, .n_threads = n_threads};
+    const ser_kind_question q = {.data = data, .fold = fold, .test_fold = test_fold, .how = *how};
     if (!l->n_kinds)
         return ser_fail(err, SER_E_ARG, "the model has no part that answers");
     size_t n_labels = l->kinds[0]->n_labels(l, l->own[0]), n_values;

@@ -101,11 +101,18 @@ ser_status ser_learn(ser_learned *out, const ser_learn_data *data, const int *fo
                      const ser_learn_settings *settings, const char *what, const char *state, ser_error *err);
 void ser_learned_release(ser_learned *l);
 
+/* How a model is asked. */
+typedef struct ser_asking {
+    const ser_nn_ops *ops;        /* of networks */
+    int n_threads;                /* one recording each; the same bits for any number */
+    const ser_progress *progress; /* of networks, "answers": NULL: nobody listens */
+} ser_asking;
+
 /* Calibrated scores (n_labels each) of the utterances whose fold is test_fold, written to scores + u *
  * n_labels for utterance u. data may be that of another corpus with the same labels. n_threads: one recording
  * each; the same bits for any number. */
 ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
-                             int test_fold, const ser_nn_ops *ops, int n_threads, ser_error *err);
+                             int test_fold, const ser_asking *how, ser_error *err);
 /* logits (n of data, n_labels) of the first network for the recordings themselves. */
 ser_status ser_learned_logits(const ser_learned *l, float *logits, const ser_learn_data *data,
                               const ser_nn_ops *ops, int n_threads, ser_error *err);

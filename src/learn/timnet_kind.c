@@ -6,6 +6,7 @@
 #include "learn/pack.h"
 #include "learn/weighted.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static bool layers_are_weighted(const ser_learn_settings *s)
@@ -327,11 +328,25 @@ typedef struct question {
     size_t n_labels, row;
     float *out;  /* (n, n_labels) */
     bool logits; /* of the first network, of the recordings themselves */
+    const ser_progress *progress;
+    pthread_mutex_t mutex; /* of what follows */
+    size_t n_asked, n_done;
+    bool cancelled;
 } question;
+
+static bool go_on(question *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->n_done++;
+    q->cancelled = q->cancelled || !ser_progress_report(q->progress, "answers", q->n_done, q->n_asked);
+    bool result = !q->cancelled;
+    pthread_mutex_unlock(&q->mutex);
+    return result;
+}
 
 static ser_status ask(void *context, size_t u, int worker, ser_error *err)
 {
-    const question *q = context;
+    question *q = context;
     if (q->fold && q->fold[u] != q->test_fold)
         return SER_OK;
     float *out = q->out + u * q->n_labels;
@@ -339,8 +354,9 @@ static ser_status ask(void *context, size_t u, int worker, ser_error *err)
     const float *frames = row->x;
     const ser_timnet_batch batch = {.n = 1, .frames = &frames, .n_frames = &row->n_frames};
     ser_timnet_scorer *scorer = q->workers[worker].scorer;
-    return q->logits ? ser_timnet_logits(scorer, 0, &batch, out, err)
-                     : ser_timnet_score(scorer, &batch, out, err);
+    ser_status st = q->logits ? ser_timnet_logits(scorer, 0, &batch, out, err)
+                              : ser_timnet_score(scorer, &batch, out, err);
+    return st == SER_OK && !go_on(q) ? ser_fail(err, SER_E_CANCELLED, "interrupted") : st;
 }
 
 static ser_status ask_networks(const ser_learned *l, question *q, const ser_learn_data *data,
@@ -349,10 +365,14 @@ static ser_status ask_networks(const ser_learned *l, question *q, const ser_lear
     int n = n_threads > 0 ? n_threads : ser_n_cores();
     q->frames = data->frames;
     q->n_labels = l->members[0].net->shape.n_labels;
+    for (size_t u = 0; u < data->frames->n; u++)
+        q->n_asked += !q->fold || q->fold[u] == q->test_fold;
+    pthread_mutex_init(&q->mutex, NULL);
     ser_status st = new_workers(&q->workers, n, l, data->extractor, ops, err);
     if (st == SER_OK)
         st = ser_parallel_for(n, data->frames->n, ask, q, err);
     free_workers(q->workers, n);
+    pthread_mutex_destroy(&q->mutex);
     return st;
 }
 
@@ -370,8 +390,9 @@ static ser_status score(const ser_learned *l, const void *own, float *scores, co
     question asked = {.fold = q->fold,
                       .test_fold = q->test_fold,
                       .row = ser_frame_set_test_row(q->data->frames),
-                      .out = scores};
-    return ask_networks(l, &asked, q->data, q->ops, q->n_threads, err);
+                      .out = scores,
+                      .progress = q->how.progress};
+    return ask_networks(l, &asked, q->data, q->how.ops, q->how.n_threads, err);
 }
 
 static size_t n_labels(const ser_learned *l, const void *own)

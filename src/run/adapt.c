@@ -466,6 +466,8 @@ static ser_status learn(adapt_job *k, ser_error *err)
     if (st == SER_OK)
         st = standardise(k, err);
     if (st == SER_OK)
+        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
+    if (st == SER_OK)
         st = ser_adaptation_run(&k->adaptation, &k->learning.data, &k->learning.settings, state, err);
     ser_free(state);
     if (st == SER_OK)

@@ -110,8 +110,8 @@ static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s
     const ser_learn_data data = {
         .corpus = a->w.corpus, .extractor = a->w.extractor, .store = a->w.store, .frames = a->w.frames};
     if (st == SER_OK)
-        st = ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &data, all, 0, ops,
-                               a->w.n_threads, err);
+        st = ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &data, all, 0,
+                               &(ser_asking){ops, a->w.n_threads, &s->host->progress}, err);
     for (size_t u = 0; st == SER_OK && u < a->n; u++)
         a->heard[m * a->n + u] = ser_trained_has_heard(model, a->w.store->recordings[u].sha256);
     ser_free(all);

@@ -144,6 +144,8 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     if (st == SER_OK && first)
         st = ser_run_material_init(&k->job.material, k->folds, err);
     ser_epochs_gather(&k->epochs);
+    if (st == SER_OK && first && s->n_networks)
+        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(k->kept, k->folds, k->prefix, no_states, n_trained, err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;

@@ -435,6 +435,17 @@ static void append_settings(ser_text *t, const json_t *config, const char *const
         ser_text_append(t, "\n");
 }
 
+void ser_run_tell_settings(const ser_run_host *h, const json_t *config, const char *const *keys)
+{
+    ser_text t = {0};
+    append_settings(&t, config, keys);
+    for (char *line = t.s, *end; line && !t.failed && (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        ser_run_tell(h, SER_RUN_SETTINGS, "%s", line);
+    }
+    ser_text_release(&t);
+}
+
 ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_facts *f, const char *const *keys,
                                       ser_error *err)
 {

@@ -3,6 +3,7 @@
 #define SER_RUN_MATERIAL_H
 
 #include "report/run_report.h"
+#include "run/host.h"
 #include "run/report_json.h"
 
 enum { SER_MAX_RUN_NOTES = 16, SER_MAX_RUN_FIGURES = 8 };
@@ -46,6 +47,9 @@ void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figu
 
 /* Settings that a person wants to see: the last is NULL. */
 extern const char *const ser_run_told_settings[];
+
+/* Those of config, a line each, to whoever listens. */
+void ser_run_tell_settings(const ser_run_host *h, const json_t *config, const char *const *keys);
 
 /* After that, the lines that stand above the figures: what it was, then "epoch 12, lr 0.002, ..." of those
  * keys of facts->config; keys ends with NULL. */

@@ -241,6 +241,8 @@ static ser_status train_all(train_job *k, ser_error *err)
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
     ser_epochs_gather(&k->epochs);
+    if (st == SER_OK && k->models.networks)
+        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
     if (st == SER_OK && k->folds) {
         s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
         st = train_folds(k, err);
