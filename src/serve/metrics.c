@@ -4,9 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const paths[SER_N_ROUTES] = {"/",          "/worklet.js",   "/health",     "/metrics",
-                                                "/v1/models", "/openapi.json", "/v1/predict", "/v1/features",
-                                                "/v1/stream", "other"};
+#define PATH(name, path) path,
+static const char *const paths[SER_N_ROUTES] = {SER_ROUTES(PATH)};
 static const double buckets[SER_N_LATENCIES] = {0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 60};
 
 const char *ser_route_path(ser_route r)

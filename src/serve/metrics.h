@@ -6,18 +6,22 @@
 #include <pthread.h>
 #include <stdint.h>
 
+/* The routes and their paths. */
+#define SER_ROUTES(ROUTE)                                                                                    \
+    ROUTE(PAGE, "/")                                                                                         \
+    ROUTE(WORKLET, "/worklet.js")                                                                            \
+    ROUTE(HEALTH, "/health")                                                                                 \
+    ROUTE(METRICS, "/metrics")                                                                               \
+    ROUTE(MODELS, "/v1/models")                                                                              \
+    ROUTE(OPENAPI, "/openapi.json")                                                                          \
+    ROUTE(PREDICT, "/v1/predict")                                                                            \
+    ROUTE(FEATURES, "/v1/features")                                                                          \
+    ROUTE(STREAM, "/v1/stream")                                                                              \
+    ROUTE(UNKNOWN, "other")
+
 typedef enum ser_route {
-    SER_ROUTE_PAGE,
-    SER_ROUTE_WORKLET,
-    SER_ROUTE_HEALTH,
-    SER_ROUTE_METRICS,
-    SER_ROUTE_MODELS,
-    SER_ROUTE_OPENAPI,
-    SER_ROUTE_PREDICT,
-    SER_ROUTE_FEATURES,
-    SER_ROUTE_STREAM,
-    SER_ROUTE_UNKNOWN,
-    SER_N_ROUTES
+#define SER_ROUTE_NUMBER(name, path) SER_ROUTE_##name,
+    SER_ROUTES(SER_ROUTE_NUMBER) SER_N_ROUTES
 } ser_route;
 
 /* "/v1/predict"; "other" for SER_ROUTE_UNKNOWN. */
