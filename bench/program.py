@@ -7,6 +7,8 @@ DATA_DIR holds emodb/, ravdess/ and emobox/. Run it on a quiet machine; quote me
 """
 import os, statistics, subprocess, sys, tempfile, time, wave
 
+from processor import describe
+
 SER, DATA, WHISPER = (os.path.abspath(p) for p in sys.argv[1:4])
 
 
@@ -24,8 +26,7 @@ def recordings(folder):
     return sorted(os.path.join(d, f) for d, _, files in os.walk(os.path.join(DATA, folder)) for f in files)
 
 
-with open("/proc/cpuinfo") as f:
-    print(next(line.split(":")[1].strip() for line in f if line.startswith("model name")), "-", os.cpu_count(), "cores")
+print(f"{describe()}; {len(os.sched_getaffinity(0))} cores")
 
 three_seconds = recordings("ravdess/Actor_01")[0]
 times, peaks = zip(*(run(["predict", three_seconds]) for _ in range(21)))

@@ -1,5 +1,7 @@
 /* Times an encoder on noise, of 3.7, 10 and 30 s unless lengths are given.
  * Usage: bench-encoder FOLDER auto|fp32|bf16|int8|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]
+ *    or: bench-encoder FOLDER PRECISION LAST_LAYER --hear PCM HIDDEN
+ * which reads 32-bit floats at 16 kHz from a file and writes the layer's hidden state to another.
  * Prints what opening and the first 3 s cost in this process, then for each length the fastest round of one
  * recording on N_THREADS threads, and of N_THREADS recordings side by side, one thread each, as RTF (seconds
  * of computing for a second of sound) and times real time; then the processor's time that a recording took,
@@ -146,6 +148,36 @@ static ser_status measure(bench *b, double length_s, int n_rounds, ser_error *er
     return status;
 }
 
+/* Reads b->n_samples from a file. */
+static ser_status read_sound(bench *b, const char *path, ser_error *err)
+{
+    FILE *f = fopen(path, "rb");
+    size_t n = 0;
+    if (f && (b->pcm = ser_alloc(N_SECONDS_MAX * SER_SAMPLE_RATE_HZ, sizeof *b->pcm)))
+        n = fread(b->pcm, sizeof *b->pcm, N_SECONDS_MAX * SER_SAMPLE_RATE_HZ, f);
+    if (f)
+        fclose(f);
+    b->n_samples = n;
+    return n ? SER_OK : ser_fail(err, SER_E_IO, "%s: no sound could be read", path);
+}
+
+static ser_status hear(bench *b, const char *from, const char *to, ser_error *err)
+{
+    ser_encoder_info info;
+    ser_encoder_get_info(b->encoder, &info);
+    ser_status status = read_sound(b, from, err);
+    size_t n = status == SER_OK ? ser_encoder_n_frames(b->encoder, b->n_samples) * info.dims : 0;
+    if (status == SER_OK && !(b->hidden[0] = ser_alloc(n, sizeof(float))))
+        status = ser_fail_nomem(err);
+    if (status == SER_OK)
+        status = run(b, 0, 0, err);
+    FILE *f = status == SER_OK ? fopen(to, "wb") : NULL;
+    bool written = f && fwrite(b->hidden[0], sizeof(float), n, f) == n;
+    if (f && fclose(f) != 0)
+        written = false;
+    return status != SER_OK || written ? status : ser_fail(err, SER_E_IO, "%s: it cannot be written", to);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const usual_lengths[] = {"3.7", "10", "30"};
@@ -156,9 +188,18 @@ int main(int argc, char **argv)
         return 2;
     }
     ser_error err = {0};
-    bench b = {.last_layer = atoi(argv[3]), .n_threads = atoi(argv[4])};
+    bool hears = argc == 7 && strcmp(argv[4], "--hear") == 0;
+    bench b = {.last_layer = atoi(argv[3]), .n_threads = hears ? 1 : atoi(argv[4])};
     double start = now_s(CLOCK_MONOTONIC);
     ser_status status = init(&b, argv[1], argv[2], &err);
+    if (hears) {
+        if (status == SER_OK)
+            status = hear(&b, argv[5], argv[6], &err);
+        if (status != SER_OK)
+            fprintf(stderr, "bench-encoder: %s\n", err.text);
+        release(&b);
+        return status == SER_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     double opened = now_s(CLOCK_MONOTONIC), cpu_opened = now_s(CLOCK_PROCESS_CPUTIME_ID);
     if (status == SER_OK)
         status = prepare(&b, 3, &err);

@@ -4,7 +4,8 @@ in turns, in one run.
 Usage: python bench/encoder/compare.py BENCH_ENCODER [--rounds N] [--seconds 3.7,10,30] [--only WORD,...]
        [--picture OUT.svg] [--processor]
 BENCH_ENCODER is build/bench/encoder/bench-encoder. Packages: bench/requirements.txt; a peer whose package is missing
-is left out. Times are the fastest of all rounds: on a machine with other work, the rest measures that. With
+is left out, and a precision that this processor has not. OpenVINO int8 is what NNCF makes of it (model type transformer,
+mixed preset, eight calibration clips). The last column is the cosine between a peer's frames and PyTorch's in fp32. Times are the fastest of all rounds: on a machine with other work, the rest measures that. With
 --processor, everybody has one thread and its time on the processor counts, which other work disturbs little. Peers
 are warmed up with each length.
 """
@@ -23,15 +24,19 @@ import numpy as np
 import torch
 from transformers import HubertConfig, HubertModel
 
-RATE = 16000
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from processor import describe  # noqa: E402
+
+RATE, N_CALIBRATION = 16000, 8
 PROCESSOR = "--processor" in sys.argv
 N_THREADS = 1 if PROCESSOR else min(2, len(os.sched_getaffinity(0)))
 clock = time.process_time if PROCESSOR else time.perf_counter
 
 
-def cpu():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
+def noise(seed, seconds):
+    """(1, samples), of mean 0 and deviation 1, as the encoder's own normalisation leaves it."""
+    x = np.random.default_rng(seed).uniform(-1, 1, (1, int(seconds * RATE)))
+    return ((x - x.mean()) / x.std()).astype(np.float32)
 
 
 class Ser:
@@ -45,10 +50,20 @@ class Ser:
             raise RuntimeError(run.stderr.strip())
         return float(re.search(r"processor: *([\d.]+) ms$" if PROCESSOR else r"one: *([\d.]+) ms", run.stdout, re.M)[1]) / 1000
 
+    def run(self, x):
+        """The last hidden state of x (1, samples)."""
+        with tempfile.TemporaryDirectory() as folder:
+            names = [str(pathlib.Path(folder) / name) for name in ("pcm.f32", "frames.f32")]
+            x.tofile(names[0])
+            run = subprocess.run([*self.command, "12", "--hear", *names], capture_output=True, text=True)
+            if run.returncode:
+                raise RuntimeError(run.stderr.strip())
+            return np.fromfile(names[1], np.float32)
+
 
 class Peer:
     def seconds(self, length, n_rounds):
-        x = np.random.default_rng(46).uniform(-1, 1, (1, int(length * RATE))).astype(np.float32)
+        x = noise(46, length)
         self.run(x)
         best = float("inf")
         for _ in range(n_rounds):
@@ -80,7 +95,8 @@ class Onnx(Peer):
 
 
 class OpenVino(Peer):
-    def __init__(self, path, precision):
+    def __init__(self, model, precision):
+        """model: a path, or what NNCF made."""
         import openvino
 
         settings = {
@@ -88,7 +104,7 @@ class OpenVino(Peer):
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self.model = openvino.Core().compile_model(path, "CPU", settings)
+        self.model = openvino.Core().compile_model(model, "CPU", settings)
 
     def run(self, x):
         return self.model(x)[0]
@@ -124,7 +140,7 @@ def make_peers(program, model, folder, wanted):
         except Exception as why:  # a peer that this machine cannot run is no reason to measure none
             print(f"{name}: left out ({str(why).splitlines()[0][:100]})", file=sys.stderr)
 
-    has = {name: importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime", "openvino")}
+    has = {name: importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime", "openvino", "nncf")}
     path = export(model, folder) if has["onnx"] else None
     for precision in ("fp32", "bf16", "int8"):
         add(f"ser {precision}", lambda p=precision: Ser(program, folder, p))
@@ -144,6 +160,20 @@ def make_peers(program, model, folder, wanted):
     if path and has["openvino"]:
         add("OpenVINO fp32", lambda: OpenVino(path, "f32"))
         add("OpenVINO bf16", lambda: OpenVino(path, "bf16"))
+    if path and has["openvino"] and has["nncf"]:
+
+        def by_nncf():
+            import nncf
+            import openvino
+
+            clips = nncf.Dataset([noise(1000 + i, 3.7) for i in range(N_CALIBRATION)])
+            small = nncf.quantize(
+                openvino.Core().read_model(path), clips, model_type=nncf.ModelType.TRANSFORMER,
+                preset=nncf.QuantizationPreset.MIXED, subset_size=N_CALIBRATION,
+            )  # fmt: skip
+            return OpenVino(small, "f32")
+
+        add("OpenVINO int8", by_nncf)
     return peers
 
 
@@ -164,20 +194,30 @@ def measure(peers, lengths, n_turns, n_rounds):
     return best
 
 
-def print_table(peers, lengths, best):
-    print(f"{cpu()}, {N_THREADS} threads; milliseconds {'of the processor ' if PROCESSOR else ''}(times real time), fastest")
-    print("| what | " + " | ".join(f"{length:g} s" for length in lengths) + " |")
-    print("| --- |" + " --- |" * len(lengths))
+def cosines(peers, model):
+    """By name: between all numbers of the last hidden state of 3.7 s and those of PyTorch in fp32."""
+    x, found = noise(47, 3.7), {}
+    exact = Torch(model, False).run(x).ravel().astype(np.float64)
+    for name, peer in peers.items():
+        y = np.asarray(peer.run(x)).ravel().astype(np.float64)
+        found[name] = y @ exact / np.sqrt((y @ y) * (exact @ exact))
+    return found
+
+
+def print_table(peers, lengths, best, alike):
+    print(f"{describe()}; {N_THREADS} threads; milliseconds {'of the processor ' if PROCESSOR else ''}(times real time), fastest")
+    print("| what | " + " | ".join(f"{length:g} s" for length in lengths) + " | cosine |")
+    print("| --- |" + " --- |" * (len(lengths) + 1))
     for name in peers:
         cells = [f"{best[name, s] * 1000:.0f} ({s / best[name, s]:.1f})" for s in lengths]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        print(f"| {name} | " + " | ".join(cells) + f" | {alike[name]:.5f} |")
     for precision, others in (("fp32", " fp32"), ("bf16", ""), ("int8", " int8"), ("int8", "")):
         rivals = [n for n in peers if not n.startswith("ser") and n.endswith(others)]
         if f"ser {precision}" not in peers or not rivals:
             continue
         cells = [f"{min(best[n, s] for n in rivals) / best[f'ser {precision}', s]:.2f}" for s in lengths]
         kind = others.strip() or "any precision"
-        print(f"| ser {precision} / fastest peer, {kind} | " + " | ".join(cells) + " |")
+        print(f"| ser {precision} / fastest peer, {kind} | " + " | ".join(cells) + " | |")
 
 
 def draw(path, peers, lengths, best):
@@ -196,7 +236,7 @@ def draw(path, peers, lengths, best):
             lines.append(f'<text x="{left + width * speed / highest + 4:.1f}" y="{y + 13}">{speed:.1f}</text>')
             y += row
         y += row // 2
-    lines.append(f'<text x="4" y="{y + 13}">times real time, HuBERT base, {N_THREADS} threads, {cpu()}</text>')
+    lines.append(f'<text x="4" y="{y + 13}">times real time, HuBERT base, {N_THREADS} threads, {describe()}</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 50}" height="{y + 24}" font-family="sans-serif" font-size="12">'
     pathlib.Path(path).write_text(head + '\n<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(lines) + "\n</svg>\n")
 
@@ -221,7 +261,8 @@ def main():
         (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
         peers = make_peers(options.program, model, folder, [w for w in options.only.split(",") if w])
         best = measure(peers, lengths, options.turns, options.rounds)
-    print_table(peers, lengths, best)
+        alike = cosines(peers, model)
+    print_table(peers, lengths, best, alike)
     if options.picture:
         draw(options.picture, peers, lengths, best)
 

@@ -12,8 +12,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import librosa
 import numpy as np
+from processor import describe
 from transformers import WhisperFeatureExtractor
 
 RATE, SECONDS, ROUNDS, RUNS = 16000, 10, 15, 20
@@ -49,15 +51,10 @@ def fastest_ms(f):
     return min(times) * 1e3
 
 
-def cpu():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
-
-
 def main():
     y = signal()
     cores = len(os.sched_getaffinity(0))
-    print(f"{cpu()}, {cores} cores, {SECONDS} s, fastest of {ROUNDS * RUNS} runs, milliseconds")
+    print(f"{describe()}; {cores} cores, {SECONDS} s, fastest of {ROUNDS * RUNS} runs, milliseconds")
     print("| | reference | ser, 1 thread | ser, all cores | times as fast, 1 / all | largest difference |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:

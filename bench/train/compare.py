@@ -22,6 +22,8 @@ N_FRAMES, N_IN, N_LABELS, N_BATCH = 96, 128, 7, 32
 RATE, BETAS, EPSILON, SMOOTHING = 3e-4, (0.93, 0.98), 1e-7, 0.1
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from processor import describe  # noqa: E402
 
 
 # ---- peers: each returns a function that trains one epoch ----
@@ -120,6 +122,12 @@ class Ours:
 # ---- the comparison ----
 
 
+def missing(args, precision):
+    """Why this processor does not compute in this precision; None where it does."""
+    run = subprocess.run([args.program, precision, "1", "1", str(N_BATCH)], capture_output=True, text=True)
+    return (run.stderr.strip() or f"status {run.returncode}") if run.returncode else None
+
+
 def compare(args, precision):
     settings = (precision, args.recordings, args.threads)
     peers = {"ser": Ours(args.program, *settings), "PyTorch": Peer(sys.executable, "PyTorch", *settings)}
@@ -139,11 +147,6 @@ def compare(args, precision):
         print(f"| {precision} | {name} | {fastest:.2f} | {median:.2f} | {cpu:.2f} | {rows[-1][2]:.0f} | {ratios} |", flush=True)
 
 
-def cpu_name():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
-
-
 def main():
     if sys.argv[1:2] == ["--serve"]:
         return serve(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
@@ -155,11 +158,15 @@ def main():
     p.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     p.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     args = p.parse_args()
-    print(f"{cpu_name()}, {args.threads} threads, {args.recordings} recordings, {args.rounds} rounds, in turns\n")
+    print(f"{describe()}; {args.threads} threads, {args.recordings} recordings, {args.rounds} rounds, in turns\n")
     print("| precision | program | fastest, s | median, s | processor, s | peak, MB | ser is faster: fastest | median | processor |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for precision in args.precision:
-        compare(args, precision)
+        why = missing(args, precision)
+        if why:
+            print(f"{precision}: left out ({why})", file=sys.stderr)
+        else:
+            compare(args, precision)
 
 
 if __name__ == "__main__":

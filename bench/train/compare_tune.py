@@ -21,6 +21,8 @@ N_LABELS, RATE, BETAS, DECAY = 9, 1e-4, (0.9, 0.999), 0.01
 N_STEPS = 3  # in each round, the fastest counts
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from processor import describe  # noqa: E402
 
 
 def torch_step(precision, folder, n, seconds, last, n_threads):
@@ -96,6 +98,13 @@ def ours(args, precision):
     return [min(float(t[i]) for t in times) for i in (0, 1)] + [float(re.search(r"memory: (\d+)", text)[1])]
 
 
+def missing(args, precision):
+    """Why this processor does not compute in this precision; None where it does."""
+    command = [args.program, args.folder, precision, "1", "1", "1", "1", "0", "1"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    return (run.stderr.strip() or f"status {run.returncode}") if run.returncode else None
+
+
 def compare(args, precision):
     settings = [precision, args.folder, args.recordings, args.seconds, args.last, args.threads]
     command = [sys.executable, __file__, "--serve", *map(str, settings)]
@@ -118,11 +127,6 @@ def compare(args, precision):
         print(f"| {precision} | {name} | {fastest:.3f} | {median:.3f} | {cpu:.3f} | {all_rows[-1][2]:.0f} | {ratios} |", flush=True)
 
 
-def cpu_name():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
-
-
 def main():
     if sys.argv[1:2] == ["--serve"]:
         return serve(sys.argv[2:])
@@ -136,12 +140,16 @@ def main():
     p.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     p.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     args = p.parse_args()
-    print(f"{cpu_name()}, {args.threads} threads, {args.recordings} recordings of {args.seconds:g} s, {args.last} layers, ", end="")
+    print(f"{describe()}; {args.threads} threads, {args.recordings} recordings of {args.seconds:g} s, {args.last} layers, ", end="")
     print(f"{args.rounds} rounds, in turns\n")
     print("| precision | program | fastest, s | median, s | processor, s | peak, MB | ser is faster: fastest | processor |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for precision in args.precision:
-        compare(args, precision)
+        why = missing(args, precision)
+        if why:
+            print(f"{precision}: left out ({why})", file=sys.stderr)
+        else:
+            compare(args, precision)
 
 
 if __name__ == "__main__":

@@ -113,13 +113,36 @@ ser_status ser_encoder_plan_config(ser_encoder_plan *plan, const ser_encoder_kin
     return status;
 }
 
-static ser_status load(ser_encoder *e, const ser_safetensors *file, const char *prefix, ser_error *err)
+/* What precision AUTO means: the engine's choice, but weights that come in 8 bits are not blown up to floats
+ * where it has nothing smaller, which would take four times the memory and twice the time. */
+static ser_status choose_ops(ser_encoder *e, const ser_weights *w, ser_engine engine, ser_precision precision,
+                             ser_error *err)
+{
+    const ser_encoder_plan *p = &e->plan;
+    ser_status status = ser_nn_ops_new(&e->ops, engine, precision, err);
+    if (status != SER_OK || precision != SER_PRECISION_AUTO || engine == SER_ENGINE_REF ||
+        ser_nn_ops_precision(e->ops) != SER_PRECISION_FP32)
+        return status;
+    bool in_8_bits = false;
+    for (size_t i = 0; i < p->n_specs && !in_8_bits; i++) {
+        const ser_tensor *t = ser_weights_find(w, &p->specs[i], 0);
+        in_8_bits = t && t->dtype == SER_I8;
+    }
+    if (!in_8_bits)
+        return SER_OK;
+    ser_nn_ops_free(&e->ops);
+    return ser_nn_ops_new(&e->ops, engine, SER_PRECISION_INT8, err);
+}
+
+static ser_status load(ser_encoder *e, const ser_safetensors *file, const char *prefix, ser_engine engine,
+                       ser_precision precision, ser_error *err)
 {
     const ser_encoder_plan *p = &e->plan;
     ser_weights w;
     ser_status status;
     if ((status = ser_weights_init(&w, file, prefix, p->specs, err)) != SER_OK ||
-        (status = ser_modules_check(p->specs, p->n_specs, &w, err)) != SER_OK)
+        (status = ser_modules_check(p->specs, p->n_specs, &w, err)) != SER_OK ||
+        (status = choose_ops(e, &w, engine, precision, err)) != SER_OK)
         return status;
     e->modules = ser_alloc(p->n_specs, sizeof *e->modules);
     if (!e->modules)
@@ -139,12 +162,10 @@ ser_status ser_encoder_open(ser_encoder **out, const char *folder, int last_laye
         return ser_fail_nomem(err);
     ser_status status = ser_encoder_plan_folder(&e->plan, &e->kind, folder, last_layer, err);
     if (status == SER_OK)
-        status = ser_nn_ops_new(&e->ops, engine, precision, err);
-    if (status == SER_OK)
         status = ser_checkpoint_open(&file, &name, folder, err);
     if (status == SER_OK && !(e->folder = ser_strdup(folder)))
         status = ser_fail_nomem(err);
-    if (status == SER_OK && (status = load(e, file, "", err)) != SER_OK)
+    if (status == SER_OK && (status = load(e, file, "", engine, precision, err)) != SER_OK)
         ser_fail_within(err, status, "%s: ", name);
     ser_safetensors_close(&file);
     if (status == SER_OK)
@@ -164,9 +185,7 @@ ser_status ser_encoder_open_tensors(ser_encoder **out, const ser_safetensors *fi
         return ser_fail_nomem(err);
     ser_status status = ser_encoder_plan_config(&e->plan, &e->kind, config_json, last_layer, err);
     if (status == SER_OK)
-        status = ser_nn_ops_new(&e->ops, engine, precision, err);
-    if (status == SER_OK)
-        status = load(e, file, prefix, err);
+        status = load(e, file, prefix, engine, precision, err);
     if (status == SER_OK)
         *out = e;
     else

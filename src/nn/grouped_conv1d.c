@@ -1,6 +1,8 @@
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "nn/rows.h"
 #include "nn/speech.h"
+#include "nn/tiles.h"
 
 /* A tile of rows and lanes stays in registers; so many terms of the sum at once, so that their weights stay
  * in the cache for all rows of a block. */
@@ -74,6 +76,22 @@ SER_FAST_STATIC(void, add_terms,
         }
 }
 
+/* The same where registers are too few or too short for such tiles: 16 columns at a time. */
+static void add_terms_by_tiles(float *sums, size_t ld, const float *x, size_t row, const float *w,
+                               size_t n_terms, size_t n_rows)
+{
+    ser_tile_panel p = {.y_row = ld, .x_row = row, .x_term = 1, .w_term = ld, .n_rows = n_rows, .add = true};
+    p.n_columns = SER_TILE_COLUMNS;
+    for (size_t k = 0; k < n_terms; k += SER_TILE_TERMS)
+        for (size_t o = 0; o < ld; o += SER_TILE_COLUMNS) {
+            p.n_terms = n_terms - k < SER_TILE_TERMS ? n_terms - k : SER_TILE_TERMS;
+            p.y = sums + o;
+            p.x = x + k;
+            p.w = w + k * ld + o;
+            ser_tile_multiply(&p);
+        }
+}
+
 /* y rows (n_rows, n) of sums (n_rows, ld), n_channels apart, x with them. */
 SER_FAST_STATIC(void, finish_rows,
                 (float *y, const float *x, const float *sums, size_t ld, size_t n, size_t n_rows,
@@ -126,8 +144,9 @@ static ser_status convolve(void *context, size_t item, ser_nn_work *work, ser_er
         memcpy(sums + t * ld, c->bias + group * ld, ld * sizeof *sums);
     const float *w = c->weights + group * n_terms * ld;
     for (size_t k = 0; k < n_terms; k += BLOCK_TERMS)
-        add_terms(sums, ld, slice + k, n, w + k * ld, n_terms - k < BLOCK_TERMS ? n_terms - k : BLOCK_TERMS,
-                  n_tiled);
+        (ser_cpu() & SER_CPU_AVX512 ? add_terms : add_terms_by_tiles)(
+            sums, ld, slice + k, n, w + k * ld, n_terms - k < BLOCK_TERMS ? n_terms - k : BLOCK_TERMS,
+            n_tiled);
     size_t at = first * c->n_channels + group * n;
     finish_rows(j->y + at, j->x + at, sums, ld, n, n_rows, c->n_channels, j->residual);
     return SER_OK;

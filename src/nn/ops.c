@@ -6,6 +6,20 @@
 
 #include <string.h>
 
+/* Where there is no AVX-512, own kernels are faster than oneDNN 2.6's, which are compiled at run time; except
+ * those that clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN has none below AVX-512's
+ * VNNI. */
+static const ser_nn_engine *find_engine(ser_engine engine, ser_precision precision)
+{
+    unsigned cpu = ser_cpu(), enough = precision == SER_PRECISION_INT8 ? SER_CPU_AVX512VNNI : SER_CPU_AVX512;
+#if defined(__clang__)
+    enough |= precision == SER_PRECISION_INT8 ? 0 : SER_CPU_AVX2;
+#endif
+    if (engine == SER_ENGINE_REF)
+        return &ser_nn_engine_ref;
+    return cpu & enough ? &ser_nn_engine_onednn : &ser_nn_engine_packed;
+}
+
 ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err)
 {
     *out = NULL;
@@ -14,7 +28,7 @@ ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision pre
     ser_nn_ops *ops = ser_alloc(1, sizeof *ops);
     if (!ops)
         return ser_fail_nomem(err);
-    ops->engine = engine == SER_ENGINE_REF ? &ser_nn_engine_ref : &ser_nn_engine_onednn;
+    ops->engine = find_engine(engine, precision);
     ser_status status = ops->engine->ops_init(ops, precision, err);
     if (status == SER_OK)
         *out = ops;

@@ -1,6 +1,7 @@
-/* The seam between the numerics and the rest: matrix products, by plain C (ops_ref.c) or by oneDNN
- * (ops_onednn.c). Layers include this header and no engine's. Results depend neither on the number of threads
- * nor on how many rows are computed together (fp32: to 1e-6 of the magnitudes that are added up). */
+/* The seam between the numerics and the rest: matrix products, by plain C (ops_ref.c), by oneDNN
+ * (ops_onednn.c) or, where that is asked for and the processor has no AVX-512, by own kernels (ops_packed.c).
+ * Layers include this header and no engine's. Results depend neither on the number of threads nor on how many
+ * rows are computed together (fp32: to 1e-6 of the magnitudes that are added up). */
 #ifndef SER_NN_OPS_H
 #define SER_NN_OPS_H
 

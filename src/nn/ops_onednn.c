@@ -673,11 +673,12 @@ static ser_status forward_8_bits(const ser_nn_linear *l, ser_nn_work *work, void
         return ser_fail_nomem(err);
     float *lows = (float *)(sums + n_rows * l->n_out), *steps = lows + n_rows;
     uint8_t *bytes = (uint8_t *)(steps + n_rows);
-    ser_nn_quantise_rows(bytes, lows, steps, x, x_type, n_rows, l->n_in);
+    ser_nn_quantise_rows(bytes, l->n_in, lows, steps, x, x_type, n_rows, l->n_in);
     ser_status status = find(&item, work, &key, &p->md, err);
     if (status == SER_OK)
         status = run(item, work, sums, bytes, p->memory, NULL, err);
-    ser_nn_quantised q = {p->scales, p->sums, l->bias, lows, steps, n_rows, l->n_out, l->act};
+    ser_nn_quantised q = {p->scales, p->sums,  l->bias,  lows,     steps,
+                          n_rows,    l->n_out, l->n_out, l->n_out, l->act};
     if (status == SER_OK)
         ser_nn_dequantise(y, y_type, sums, &q, add);
     return status;

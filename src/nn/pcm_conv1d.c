@@ -4,13 +4,14 @@
 
 #include <math.h>
 
-enum { K_MAX = SER_NN_PCM_KERNEL_MAX, TILE_ROWS = 4, TILE_COLUMNS = 2 * SER_N_LANES };
+/* Six rows: as many sums as the registers of AVX2 hold beside the weights. */
+enum { K_MAX = SER_NN_PCM_KERNEL_MAX, TILE_ROWS = 6 };
 
 ser_status ser_nn_pcm_conv_init(ser_nn_pcm_conv *c, const float *w, const float *bias, size_t n_out,
                                 size_t kernel, size_t stride, ser_error *err)
 {
     *c = (ser_nn_pcm_conv){.n_out = n_out, .kernel = kernel, .stride = stride};
-    c->n_columns = (n_out + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+    c->n_columns = (n_out + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
     c->weights = ser_alloc((kernel + 1) * c->n_columns, sizeof *c->weights);
     if (!c->weights)
         return ser_fail_nomem(err);
@@ -69,23 +70,17 @@ void ser_nn_pcm_conv_fold(float *folded, const ser_nn_pcm_conv *c, const float *
     }
 }
 
-/* Two lanes' width of up to TILE_ROWS rows; rows beyond n_rows repeat the last one. */
-SER_INLINE void forward_tile(ser_lanes sums[TILE_ROWS][2], const float *weights, size_t ld,
+/* 16 columns of up to TILE_ROWS rows; rows beyond n_rows repeat the last one. */
+SER_INLINE void forward_tile(ser_lanes sums[TILE_ROWS], const float *weights, size_t ld,
                              const float *const rows[TILE_ROWS], size_t kernel)
 {
-    ser_lanes low = ser_lanes_load(weights + kernel * ld);
-    ser_lanes high = ser_lanes_load(weights + kernel * ld + SER_N_LANES);
-    for (int r = 0; r < TILE_ROWS; r++) {
-        sums[r][0] = low;
-        sums[r][1] = high;
-    }
+    ser_lanes bias = ser_lanes_load(weights + kernel * ld);
+    for (int r = 0; r < TILE_ROWS; r++)
+        sums[r] = bias;
     for (size_t j = 0; j < kernel; j++, weights += ld) {
-        low = ser_lanes_load(weights);
-        high = ser_lanes_load(weights + SER_N_LANES);
-        for (int r = 0; r < TILE_ROWS; r++) {
-            sums[r][0] += low * rows[r][j];
-            sums[r][1] += high * rows[r][j];
-        }
+        ser_lanes w = ser_lanes_load(weights);
+        for (int r = 0; r < TILE_ROWS; r++)
+            sums[r] += w * rows[r][j];
     }
 }
 
@@ -97,15 +92,12 @@ SER_INLINE void forward(void *y, bool half, const ser_nn_pcm_conv *c, const floa
         size_t n = n_rows - t < TILE_ROWS ? n_rows - t : TILE_ROWS;
         for (size_t r = 0; r < TILE_ROWS; r++)
             rows[r] = pcm + (t + (r < n ? r : n - 1)) * c->stride;
-        for (size_t o = 0; o < c->n_out; o += TILE_COLUMNS) {
-            ser_lanes sums[TILE_ROWS][2];
+        for (size_t o = 0; o < c->n_out; o += SER_N_LANES) {
+            ser_lanes sums[TILE_ROWS];
             forward_tile(sums, weights + o, c->n_columns, rows, c->kernel);
             for (size_t r = 0; r < n; r++)
-                for (size_t v = 0; v < 2 && o + v * SER_N_LANES < c->n_out; v++) {
-                    size_t i = o + v * SER_N_LANES;
-                    ser_row_store_as(y, half, (t + r) * c->n_out + i, c->n_out - i,
-                                     gelu ? ser_lanes_gelu(sums[r][v]) : sums[r][v]);
-                }
+                ser_row_store_as(y, half, (t + r) * c->n_out + o, c->n_out - o,
+                                 gelu ? ser_lanes_gelu(sums[r]) : sums[r]);
         }
     }
 }

@@ -26,8 +26,6 @@ SER_FAST(float, ser_nn_quantise_weights, (int8_t *restrict q, float *sum, const 
     return scale;
 }
 
-typedef uint8_t byte_lanes __attribute__((vector_size(SER_N_LANES)));
-
 SER_INLINE ser_lanes load_as(const void *x, bool half, size_t i)
 {
     if (!half)
@@ -65,54 +63,54 @@ SER_INLINE void find_range(float *low, float *high, const void *x, bool half, si
     }
 }
 
-SER_INLINE void quantise(uint8_t *q, float *lows, float *steps, const void *x, bool half, size_t n_rows,
-                         size_t n)
+SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *steps, const void *x, bool half,
+                         size_t n_rows, size_t n)
 {
-    size_t n_whole = n - n % SER_N_LANES, size = half ? sizeof(uint16_t) : sizeof(float);
-    for (size_t t = 0; t < n_rows; t++, q += n) {
-        const unsigned char *row = (const unsigned char *)x + t * n * size;
+    size_t size = half ? sizeof(uint16_t) : sizeof(float);
+    for (size_t t = 0; t < n_rows; t++, q += ld) {
+        const unsigned char *restrict row = (const unsigned char *)x + t * n * size;
         float low, high;
         find_range(&low, &high, row, half, n);
         float step = high - low > 1e-30f ? (high - low) / ACTIVATION_MAX : 1, inverse = 1 / step;
         lows[t] = low;
         steps[t] = step;
-        for (size_t i = 0; i < n_whole; i += SER_N_LANES) {
-            ser_lanes v = (load_as(row, half, i) - low) * inverse + 0.5f; /* 0.5 to 255.5: truncated below */
-            byte_lanes bytes = __builtin_convertvector(__builtin_convertvector(v, ser_int_lanes), byte_lanes);
-            memcpy(q + i, &bytes, sizeof bytes);
-        }
-        for (size_t i = n_whole; i < n; i++)
-            q[i] = (uint8_t)((value_as(row, half, i) - low) * inverse + 0.5f);
+        for (size_t i = 0; i < n; i++) /* 0.5 to 255.5: truncated */
+            q[i] = (uint8_t)(int32_t)((value_as(row, half, i) - low) * inverse + 0.5f);
+        memset(q + n, 0, ld - n);
     }
 }
 
 SER_FAST_STATIC(void, quantise_f32,
-                (uint8_t * q, float *lows, float *steps, const float *x, size_t n_rows, size_t n),
-                (q, lows, steps, x, n_rows, n))
+                (uint8_t * q, size_t ld, float *lows, float *steps, const float *x, size_t n_rows, size_t n),
+                (q, ld, lows, steps, x, n_rows, n))
 {
-    quantise(q, lows, steps, x, false, n_rows, n);
+    quantise(q, ld, lows, steps, x, false, n_rows, n);
 }
 
 SER_FAST_STATIC(void, quantise_bf16,
-                (uint8_t * q, float *lows, float *steps, const uint16_t *x, size_t n_rows, size_t n),
-                (q, lows, steps, x, n_rows, n))
+                (uint8_t * q, size_t ld, float *lows, float *steps, const uint16_t *x, size_t n_rows,
+                 size_t n),
+                (q, ld, lows, steps, x, n_rows, n))
 {
-    quantise(q, lows, steps, x, true, n_rows, n);
+    quantise(q, ld, lows, steps, x, true, n_rows, n);
 }
 
-void ser_nn_quantise_rows(uint8_t *q, float *lows, float *steps, const void *x, ser_dtype x_type,
+void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
                           size_t n_rows, size_t n)
 {
     if (x_type == SER_BF16)
-        quantise_bf16(q, lows, steps, x, n_rows, n);
+        quantise_bf16(q, ld, lows, steps, x, n_rows, n);
     else
-        quantise_f32(q, lows, steps, x, n_rows, n);
+        quantise_f32(q, ld, lows, steps, x, n_rows, n);
 }
 
 SER_INLINE ser_lanes load_sums(const int32_t *sums, size_t i, size_t n_left)
 {
     ser_int_lanes v = {0};
-    memcpy(&v, sums + i, (n_left < SER_N_LANES ? n_left : SER_N_LANES) * sizeof *sums);
+    if (n_left >= SER_N_LANES)
+        memcpy(&v, sums + i, sizeof v);
+    else
+        memcpy(&v, sums + i, n_left * sizeof *sums);
     return __builtin_convertvector(v, ser_lanes);
 }
 
@@ -122,13 +120,14 @@ SER_INLINE void dequantise(void *y, bool half, const int32_t *sums, const ser_nn
     for (size_t t = 0; t < q->n_rows; t++)
         for (size_t i = 0; i < n; i += SER_N_LANES) {
             size_t left = n - i;
-            ser_lanes v = load_sums(sums + t * n, i, left) * ser_row_load(q->scales, i, left) * q->steps[t] +
-                          ser_row_load(q->weight_sums, i, left) * q->lows[t] + ser_row_load(q->bias, i, left);
+            ser_lanes v =
+                load_sums(sums + t * q->sums_row, i, left) * ser_row_load(q->scales, i, left) * q->steps[t] +
+                ser_row_load(q->weight_sums, i, left) * q->lows[t] + ser_row_load(q->bias, i, left);
             if (q->act == SER_ACT_GELU)
                 v = ser_lanes_gelu(v);
             if (add)
-                v += ser_row_load((const float *)y + t * n, i, left);
-            ser_row_store_as(y, half, t * n + i, left, v);
+                v += ser_row_load((const float *)y + t * q->y_row, i, left);
+            ser_row_store_as(y, half, t * q->y_row + i, left, v);
         }
 }
 

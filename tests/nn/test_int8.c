@@ -14,7 +14,7 @@ static void test_rows(void)
         x[N + i] = 2.5f; /* nothing but one value */
         x[2 * N + i] = i ? 0 : -1e-3f;
     }
-    ser_nn_quantise_rows(q, lows, steps, x, SER_F32, ROWS, N);
+    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t i = 0; i < N; i++) {
             double back = (double)lows[t] + (double)steps[t] * q[t * N + i];

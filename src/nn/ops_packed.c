@@ -1,0 +1,276 @@
+/* The engine of our own kernels (tiles.h, bytes.h), where oneDNN's are slower: processors without AVX-512. */
+#include "base/memory.h"
+#include "nn/bytes.h"
+#include "nn/engine.h"
+#include "nn/quantise.h"
+#include "nn/tiles.h"
+
+#include <string.h>
+
+enum { GROUP_PANELS = 8, PACKED_SLOT = 0, QUANTISED_SLOT = 1, ALIGNMENT = 16 };
+
+static ser_status packed_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
+{
+    if (wanted == SER_PRECISION_BF16)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "this processor cannot compute in bf16: choose --precision auto, fp32 or int8");
+    ops->precision = wanted == SER_PRECISION_INT8 ? SER_PRECISION_INT8 : SER_PRECISION_FP32;
+    ops->type = SER_F32;
+    return SER_OK;
+}
+
+static void packed_ops_release(ser_nn_ops *ops)
+{
+    (void)ops;
+}
+
+static ser_status packed_work_init(ser_nn_work *work, ser_error *err)
+{
+    (void)work;
+    (void)err;
+    return SER_OK;
+}
+
+static void packed_work_release(ser_nn_work *work)
+{
+    (void)work;
+}
+
+static ser_status packed_work_reserve(ser_nn_work *work, size_t n_shapes, ser_error *err)
+{
+    (void)work;
+    (void)n_shapes;
+    (void)err;
+    return SER_OK;
+}
+
+typedef struct packed_weights {
+    float *numbers;       /* (n_panels, n_in, 16) */
+    int8_t *bytes;        /* instead, in 8 bits: (n_panels, n_in / 4 rounded up, 16, 4) */
+    float *scales, *sums; /* (n_out), with them: see quantise.h */
+} packed_weights;
+
+static bool in_8_bits(const ser_nn_linear *l)
+{
+    return l->ops->precision == SER_PRECISION_INT8 && !l->exact;
+}
+
+static size_t byte_terms(size_t n_in)
+{
+    return (n_in + SER_BYTE_TERMS - 1) / SER_BYTE_TERMS * SER_BYTE_TERMS;
+}
+
+/* Column o of a layer: row o of its weights as bytes, four of them, then the same of its neighbours. */
+static void pack_bytes(packed_weights *p, int8_t *bytes, const float *row, size_t o, size_t n_in)
+{
+    enum { GROUP = SER_BYTE_COLUMNS * SER_BYTE_TERMS };
+    int8_t *to = p->bytes + o / SER_BYTE_COLUMNS * byte_terms(n_in) * SER_BYTE_COLUMNS +
+                 o % SER_BYTE_COLUMNS * SER_BYTE_TERMS;
+    p->scales[o] = ser_nn_quantise_weights(bytes, &p->sums[o], row, n_in);
+    for (size_t k = 0; k < n_in; k += SER_BYTE_TERMS)
+        memcpy(to + k / SER_BYTE_TERMS * GROUP, bytes + k,
+               n_in - k < SER_BYTE_TERMS ? n_in - k : SER_BYTE_TERMS);
+}
+
+static ser_status allocate_weights(packed_weights *p, const ser_nn_linear *l, ser_error *err)
+{
+    size_t n_columns = ser_tile_panels(l->n_out) * SER_TILE_COLUMNS, n;
+    if (!ser_mul_size(&n, byte_terms(l->n_in), n_columns))
+        return ser_fail_nomem(err);
+    if (in_8_bits(l)) {
+        p->bytes = ser_alloc(n, 1);
+        p->scales = ser_alloc(2 * l->n_out, sizeof *p->scales);
+        p->sums = p->scales ? p->scales + l->n_out : NULL;
+    } else {
+        p->numbers = ser_alloc(n / byte_terms(l->n_in) * l->n_in, sizeof *p->numbers);
+    }
+    return p->numbers || (p->bytes && p->scales) ? SER_OK : ser_fail_nomem(err);
+}
+
+static ser_status packed_linear_init(ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                                     ser_error *err)
+{
+    /* A little apart: at multiples of 4 KiB, what is read together would fall into the same lines of the
+     * cache. */
+    size_t ld = l->n_in + ALIGNMENT;
+    packed_weights *p = l->weights = ser_alloc(1, sizeof *p);
+    float *rows = ser_alloc((SER_TILE_COLUMNS + 1) * ld, sizeof *rows); /* the last one: a row as bytes */
+    ser_status status = p && rows ? allocate_weights(p, l, err) : ser_fail_nomem(err);
+    for (size_t o = 0; o < l->n_out && status == SER_OK; o += SER_TILE_COLUMNS) {
+        size_t n_columns = l->n_out - o < SER_TILE_COLUMNS ? l->n_out - o : SER_TILE_COLUMNS;
+        for (size_t i = 0; i < n_columns && status == SER_OK; i++) {
+            status = ser_nn_weight_row(rows + i * ld, w, scales, o + i, l->n_in, err);
+            if (status == SER_OK && p->bytes)
+                pack_bytes(p, (int8_t *)(rows + SER_TILE_COLUMNS * ld), rows + i * ld, o + i, l->n_in);
+        }
+        if (status == SER_OK && p->numbers)
+            ser_tile_pack_rows(p->numbers + o * l->n_in, rows, n_columns, l->n_in, ld);
+    }
+    ser_free(rows);
+    return status;
+}
+
+static void packed_linear_release(ser_nn_linear *l)
+{
+    packed_weights *p = l->weights;
+    if (!p)
+        return;
+    ser_free(p->numbers);
+    ser_free(p->bytes);
+    ser_free(p->scales);
+    ser_free(p);
+}
+
+/* Panels first ... last - 1 of a layer for a block of rows, whose columns then stay in the cache while the
+ * sum grows. */
+static void multiply_group(const ser_nn_linear *l, const ser_tile_panel *block, size_t first, size_t last)
+{
+    size_t n_chunk = ser_tile_terms(l->n_in);
+    for (size_t k = 0; k < l->n_in; k += n_chunk)
+        for (size_t j = first; j < last; j++) {
+            ser_tile_panel p = *block;
+            size_t o = j * SER_TILE_COLUMNS, n_left = l->n_in - k;
+            p.y += o;
+            p.x += k;
+            p.w = ((const packed_weights *)l->weights)->numbers + (j * l->n_in + k) * SER_TILE_COLUMNS;
+            p.n_columns = l->n_out - o < SER_TILE_COLUMNS ? l->n_out - o : SER_TILE_COLUMNS;
+            p.n_terms = n_left < n_chunk ? n_left : n_chunk;
+            p.add = block->add || k > 0;
+            bool is_last = n_left <= n_chunk;
+            p.bias = is_last ? l->bias + o : NULL;
+            p.gelu = is_last && l->act == SER_ACT_GELU;
+            ser_tile_multiply(&p);
+        }
+}
+
+static void forward_numbers(const ser_nn_linear *l, float *y, const float *x, size_t n_rows, bool add)
+{
+    size_t n_panels = ser_tile_panels(l->n_out);
+    ser_tile_panel block = {.y = y, .x = x, .n_rows = n_rows, .add = add};
+    block.y_row = l->n_out;
+    block.x_row = l->n_in;
+    block.x_term = 1;
+    block.w_term = SER_TILE_COLUMNS;
+    for (size_t j = 0; j < n_panels; j += GROUP_PANELS)
+        multiply_group(l, &block, j, n_panels - j < GROUP_PANELS ? n_panels : j + GROUP_PANELS);
+}
+
+/* A block of rows, quantised once; then panel by panel, so that its sums stay in the cache until they are
+ * numbers again. */
+static ser_status forward_bytes(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
+                                size_t n_rows, bool add, ser_error *err)
+{
+    const packed_weights *w = l->weights;
+    size_t ld = byte_terms(l->n_in), n_sums = n_rows * SER_BYTE_COLUMNS;
+    ser_byte_kernel kernel = ser_byte_kernel_here();
+    size_t n_wide = kernel.x_size > 1 ? n_rows * ld * kernel.x_size : 0;
+    int32_t *sums = ser_nn_buffer_reserve(&work->engine_slots[QUANTISED_SLOT],
+                                          n_sums * sizeof *sums + n_rows * (2 * sizeof(float) + ld) + n_wide);
+    if (!sums)
+        return ser_fail_nomem(err);
+    float *lows = (float *)(sums + n_sums), *steps = lows + n_rows;
+    uint16_t *wide = (uint16_t *)(steps + n_rows);
+    uint8_t *bytes = (uint8_t *)wide + n_wide;
+    ser_nn_quantise_rows(bytes, ld, lows, steps, x, SER_F32, n_rows, l->n_in);
+    for (size_t i = 0; i < n_wide / sizeof *wide; i++)
+        wide[i] = bytes[i];
+    const uint8_t *from = n_wide ? (const uint8_t *)wide : bytes;
+    for (size_t o = 0; o < l->n_out; o += SER_BYTE_COLUMNS) {
+        memset(sums, 0, n_sums * sizeof *sums);
+        for (size_t k = 0; k < ld; k += SER_BYTE_CHUNK) {
+            size_t n_terms = ld - k < SER_BYTE_CHUNK ? ld - k : SER_BYTE_CHUNK;
+            kernel.multiply(&(ser_byte_panel){.sums = sums,
+                                              .x = from + k * kernel.x_size,
+                                              .w = w->bytes + o * ld + k * SER_BYTE_COLUMNS,
+                                              .x_row = ld,
+                                              .n_rows = n_rows,
+                                              .n_terms = n_terms});
+        }
+        ser_nn_quantised q = {w->scales + o, w->sums + o, l->bias + o, lows, steps, n_rows};
+        q.n_out = l->n_out - o < SER_BYTE_COLUMNS ? l->n_out - o : SER_BYTE_COLUMNS;
+        q.sums_row = SER_BYTE_COLUMNS;
+        q.y_row = l->n_out;
+        q.act = l->act;
+        ser_nn_dequantise(y + o, SER_F32, sums, &q, add);
+    }
+    return SER_OK;
+}
+
+static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                        const void *x, ser_dtype x_type, size_t n_rows, bool add,
+                                        ser_error *err)
+{
+    (void)y_type; /* there is but one */
+    (void)x_type;
+    ser_status status = SER_OK;
+    for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_TILE_BLOCK_ROWS) {
+        size_t n = n_rows - t < SER_TILE_BLOCK_ROWS ? n_rows - t : SER_TILE_BLOCK_ROWS;
+        float *to = (float *)y + t * l->n_out;
+        const float *from = (const float *)x + t * l->n_in;
+        if (in_8_bits(l))
+            status = forward_bytes(l, work, to, from, n, add, err);
+        else
+            forward_numbers(l, to, from, n, add);
+    }
+    return status;
+}
+
+/* Terms k ... k + n_terms - 1 of b, packed: (n_panels, n_terms, 16). */
+static void pack_b(float *packed, const float *b, const ser_gemm *g, size_t k, size_t n_terms)
+{
+    for (size_t o = 0; o < g->n; o += SER_TILE_COLUMNS, packed += n_terms * SER_TILE_COLUMNS) {
+        size_t n = g->n - o < SER_TILE_COLUMNS ? g->n - o : SER_TILE_COLUMNS;
+        if (g->b_transposed)
+            ser_tile_pack_rows(packed, b + o * g->ldb + k, n, n_terms, g->ldb);
+        else
+            ser_tile_pack_columns(packed, b + k * g->ldb + o, n, n_terms, g->ldb);
+    }
+}
+
+static void multiply_terms(float *c, const float *a, const float *packed, const ser_gemm *g, size_t n_terms,
+                           bool add)
+{
+    ser_tile_panel p = {.y_row = g->ldc, .w_term = SER_TILE_COLUMNS, .n_terms = n_terms, .add = add};
+    p.x_row = g->a_transposed ? 1 : g->lda;
+    p.x_term = g->a_transposed ? g->lda : 1;
+    for (size_t t = 0; t < g->m; t += SER_TILE_BLOCK_ROWS)
+        for (size_t o = 0; o < g->n; o += SER_TILE_COLUMNS) {
+            p.n_rows = g->m - t < SER_TILE_BLOCK_ROWS ? g->m - t : SER_TILE_BLOCK_ROWS;
+            p.n_columns = g->n - o < SER_TILE_COLUMNS ? g->n - o : SER_TILE_COLUMNS;
+            p.y = c + t * g->ldc + o;
+            p.x = a + t * p.x_row;
+            p.w = packed + o * n_terms;
+            ser_tile_multiply(&p);
+        }
+}
+
+static ser_status packed_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                              ser_error *err)
+{
+    size_t n_chunk = ser_tile_terms(g->k), n_bytes;
+    float *packed = ser_mul_size(&n_bytes, ser_tile_panels(g->n), n_chunk * SER_TILE_COLUMNS * sizeof *packed)
+                        ? ser_nn_buffer_reserve(&work->engine_slots[PACKED_SLOT], n_bytes)
+                        : NULL;
+    if (!packed)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < g->n_batch; i++)
+        for (size_t k = 0; k < g->k; k += n_chunk) {
+            size_t n_terms = g->k - k < n_chunk ? g->k - k : n_chunk;
+            const float *from = (const float *)a + i * g->stride_a + k * (g->a_transposed ? g->lda : 1);
+            pack_b(packed, (const float *)b + i * g->stride_b, g, k, n_terms);
+            multiply_terms(c + i * g->stride_c, from, packed, g, n_terms, g->beta != 0 || k > 0);
+        }
+    return SER_OK;
+}
+
+const ser_nn_engine ser_nn_engine_packed = {
+    .ops_init = packed_ops_init,
+    .ops_release = packed_ops_release,
+    .work_init = packed_work_init,
+    .work_release = packed_work_release,
+    .work_reserve = packed_work_reserve,
+    .linear_init = packed_linear_init,
+    .linear_release = packed_linear_release,
+    .linear_forward = packed_linear_forward,
+    .gemm = packed_gemm,
+};
