@@ -160,7 +160,10 @@ static void test_frames(void)
     for (int precision = SER_PRECISION_FP32; precision <= SER_PRECISION_BF16; precision++)
         for (int n_threads = 1; n_threads <= 2; n_threads++) {
             ser_encoder_work *w = NULL;
-            CHECK_OK(open_tiny(&e, SER_ENGINE_ONEDNN, (ser_precision)precision, &err), &err);
+            ser_status status = open_tiny(&e, SER_ENGINE_ONEDNN, (ser_precision)precision, &err);
+            if (status == SER_E_UNSUPPORTED && precision == SER_PRECISION_BF16)
+                continue; /* not every processor computes in it */
+            CHECK_OK(status, &err);
             CHECK_OK(ser_encoder_work_new(&w, e, n_threads, &err), &err);
             CHECK(ser_encoder_n_frames(e, N_SAMPLES) == FRAMES);
             CHECK_OK(ser_encoder_run(e, w, all, pcm, N_SAMPLES, 0, wanted, 2, &err), &err);
