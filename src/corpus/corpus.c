@@ -79,6 +79,8 @@ static char *name_of_path(const char *path)
     }
     if (n > 4 && strncasecmp(base + n - 4, ".csv", 4) == 0 && !is_folder(path))
         n -= 4;
+    else if (n > 9 && ser_draft_is_textgrid(path) && !is_folder(path))
+        n -= 9;
     return ser_strndup(base, n);
 }
 
@@ -154,8 +156,13 @@ static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, s
     const ser_known_corpus *named = find_named(p->spec);
     if (named)
         return read_named(d, named, data_dir, err);
-    if (is_folder(p->spec))
-        return ser_draft_read_folder(d, p->spec, NULL, err);
+    if (is_folder(p->spec)) {
+        bool annotated;
+        ser_status st = ser_draft_read_textgrids(d, p->spec, &annotated, err);
+        return st == SER_OK && !annotated ? ser_draft_read_folder(d, p->spec, NULL, err) : st;
+    }
+    if (exists(p->spec) && ser_draft_is_textgrid(p->spec))
+        return ser_draft_read_textgrid(d, p->spec, err);
     if (exists(p->spec))
         return ser_draft_read_csv(d, p->spec, err);
     const ser_known_corpus *near = ser_known_corpus_near(p->spec);

@@ -53,6 +53,13 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known
 /* The columns file, emotion and where they are there speaker, sex, text, fold, votes. */
 ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err);
 
+/* In annotated.c: a TextGrid, whose recording lies beside it under the same name; its tier "emotion", or its
+ * only one, says the emotions. Intervals without text are left out. */
+ser_status ser_draft_read_textgrid(ser_draft *d, const char *path, ser_error *err);
+bool ser_draft_is_textgrid(const char *path);
+/* Those below folder root that have a tier "emotion"; *found: whether there are any. */
+ser_status ser_draft_read_textgrids(ser_draft *d, const char *root, bool *found, ser_error *err);
+
 /* Of a folder's files (n, in byte order), leaves out those that lie in it a second time, in a copy of the
  * folder inside itself, in copies.c. */
 ser_status ser_draft_leave_out_nested(ser_draft *d, char **files, size_t *n, const char *root,

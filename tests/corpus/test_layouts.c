@@ -292,7 +292,8 @@ static void test_folds(void)
 /* Every allocation fails once. */
 static void test_memory(void)
 {
-    static const char *const specs[] = {"esd", "tess", "twice", "inside", "splits", "case", "t/memory.csv"};
+    static const char *const specs[] = {"esd",  "tess",         "twice", "inside",      "splits",
+                                        "case", "t/memory.csv", "grids", "one.textgrid"};
     tree_write_text("t/memory.csv",
                     "file,emotion\n wav\\a.wav,Proud\nwav/b.wav,proud\nwav/c.wav,sad\nwav/c.wav,sad\n");
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
@@ -310,6 +311,80 @@ static void test_memory(void)
     }
 }
 
+/* A TextGrid as Praat saves it: short and long form, UTF-16, tiers beside the one that is meant. */
+static const char long_form[] =
+    "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\nxmin = 0 \nxmax = 2.5 \ntiers? <exists> \n"
+    "size = 3 \nitem []: \n    item [1]:\n        class = \"TextTier\" \n        name = \"clicks\" \n        "
+    "xmin = 0 \n"
+    "        xmax = 2.5 \n        points: size = 1 \n        points [1]:\n            number = 0.5 \n"
+    "            mark = \"click\" \n    item [2]:\n        class = \"IntervalTier\" \n        name = "
+    "\"words\" \n"
+    "        xmin = 0 \n        xmax = 2.5 \n        intervals: size = 1 \n        intervals [1]:\n"
+    "            xmin = 0 \n            xmax = 2.5 \n            text = \"say \"\"hello\"\" ! 3\" \n    item "
+    "[3]:\n"
+    "        class = \"IntervalTier\" \n        name = \"Emotion\" \n        xmin = 0 \n        xmax = 2.5 \n"
+    "        intervals: size = 3 \n        intervals [1]:\n            xmin = 0 \n            xmax = 1 \n"
+    "            text = \"Anger\" \n        intervals [2]:\n            xmin = 1 \n            xmax = 1.5 \n"
+    "            text = \"\" \n        intervals [3]:\n            xmin = 1.5 \n            xmax = 2.5 \n"
+    "            text = \" sad \" \n";
+static const char short_form[] = "File type = \"ooTextFile\"\nObject class = "
+                                 "\"TextGrid\"\n\n0\n2\n<exists>\n1\n\"IntervalTier\"\n\"mood\"\n0\n2\n2\n"
+                                 "0\n1\n\"happy\"\n1\n2\n\"neutral\"\n";
+
+static void write_utf16(const char *name, const char *text)
+{
+    static unsigned char bytes[8192];
+    size_t n = 0;
+    bytes[n++] = 0xff, bytes[n++] = 0xfe;
+    for (; *text && n + 2 <= sizeof bytes; text++)
+        bytes[n++] = (unsigned char)*text, bytes[n++] = 0;
+    tree_write(name, bytes, n);
+}
+
+static void test_textgrids(void)
+{
+    tree_write_text("grids/a.TextGrid", long_form);
+    tree_touch("grids/a.wav grids/sub/b.flac grids/other.wav");
+    write_utf16("grids/sub/b.TextGrid", long_form);
+    tree_write_text("grids/words.TextGrid", short_form); /* without a tier of emotions: passed over */
+    tree_write_text("grids/broken.TextGrid", "of something else");
+    check_corpus(tree_path("grids"),
+                 "[a_0-1 angry -][a_1.5-2.5 sad -][sub/b_0-1 angry -][sub/b_1.5-2.5 sad -]", NULL);
+    tree_write_text("one.textgrid", short_form);
+    tree_touch("one.wav");
+    check_corpus(tree_path("one.textgrid"), "[one_0-1 happy -][one_1-2 neutral -]", NULL);
+
+    static const struct {
+        const char *name, *from, *to, *words;
+    } wrong[] = {{"alone", NULL, NULL, "no recording"},
+                 {"early", "\"neutral\"\n", "", "ends early"},
+                 {"early2", "\"neutral\"", "\"neutral", "ends early"},
+                 {"many", "2\n0\n1\n\"happy\"", "2000000\n0\n1\n\"happy\"", "ends early"},
+                 {"kind", "IntervalTier", "PitchTier", "PitchTier"},
+                 {"order", "1\n2\n\"neutral\"", "2\n1\n\"neutral\"", "mend it"},
+                 {"infinite", "1\n2\n\"neutral\"", "1\n1e999\n\"neutral\"", "ends early"},
+                 {"no", "ooTextFile", "ooBinaryFile", "no TextGrid"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char name[64], text[1024];
+        const char *at = wrong[i].from ? strstr(short_form, wrong[i].from) : NULL;
+        int n = at ? (int)(at - short_form) : (int)strlen(short_form);
+        snprintf(text, sizeof text, "%.*s%s%s", n, short_form, at ? wrong[i].to : "",
+                 at ? at + strlen(wrong[i].from) : "");
+        snprintf(name, sizeof name, "%s.TextGrid", wrong[i].name);
+        tree_write_text(name, text);
+        if (at) {
+            snprintf(name, sizeof name, "%s.wav", wrong[i].name);
+            tree_touch(name);
+            snprintf(name, sizeof name, "%s.TextGrid", wrong[i].name);
+        }
+        ser_corpus *c = NULL;
+        CHECK(ser_corpus_open(&c, tree_path(name), NULL, &err) != SER_OK && !c);
+        if (!strstr(err.text, wrong[i].words))
+            fprintf(stderr, "%s: %s\n", name, err.text);
+        CHECK(strstr(err.text, wrong[i].words));
+    }
+}
+
 int main(void)
 {
     tree_make();
@@ -319,6 +394,7 @@ int main(void)
     test_tables();
     test_stretches();
     test_folds();
+    test_textgrids();
     test_memory();
     tree_remove();
     return test_summary();

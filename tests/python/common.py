@@ -1,6 +1,6 @@
 """What the tests of the Python package share. Environment: SER_PROGRAM, the program ser, and SER_LIBRARY_DIR, where its libraries lie;
 SER_SHARED, optional, is the folder of real recordings."""
-import glob, json, os, subprocess, tempfile, unittest, wave
+import glob, json, os, struct, subprocess, tempfile, unittest, wave
 
 import numpy as np
 
@@ -37,6 +37,16 @@ def write_wav(path, x, rate=16000):
     with wave.open(path, "wb") as w:
         w.setnchannels(1), w.setsampwidth(2), w.setframerate(rate)
         w.writeframes(np.clip(32767 * x, -32768, 32767).astype("<i2").tobytes())
+
+
+def tensors(path):
+    """What follows the header, and where in it each tensor lies."""
+    with open(path, "rb") as f:
+        data = f.read()
+    n = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + n])
+    header.pop("__metadata__")
+    return header, data[8 + n:]
 
 
 class Case(unittest.TestCase):

@@ -5,7 +5,7 @@ import json, os, pathlib, signal, subprocess, sys, textwrap, threading, unittest
 import numpy as np
 
 import ser
-from common import PROGRAM, Case, run
+from common import PROGRAM, Case, run, samples, tensors, write_wav
 
 try:
     import pandas
@@ -64,6 +64,21 @@ class Jobs(Case):
         with self.assertRaisesRegex(ser.ArgumentError, "was complete already"):
             ser.train(resume=True, run="here").confusion()
         self.assertEqual(ser.Model("here").predict(paths[0]).note, "no voice")
+
+    def test_stretches_of_a_recording_are_a_corpus(self):
+        """In a table and in Praat's TextGrid: the same weights."""
+        _, paths, y, _ = self.corpus(per_class=4)
+        write_wav("long.wav", np.concatenate([samples(p)[0][:, 0] for p in paths]) / np.float32(32767))
+        with open("stretches.csv", "w") as f:
+            f.write("file,start,end,emotion\n" + "".join(f"long.wav,{i / 2},{i / 2 + 0.5},{e}\n" for i, e in enumerate(y)))
+        with open("long.TextGrid", "w") as f:
+            f.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n6\n<exists>\n1\n"IntervalTier"\n"emotion"\n0\n6\n%d\n' % len(y)
+                    + "".join(f'{i / 2}\n{i / 2 + 0.5}\n"{e}"\n' for i, e in enumerate(y)))
+        for i, data in enumerate(("stretches.csv", "long.TextGrid")):
+            ser.train(data, feature_type="LOGMEL", model_type="linear", preset="best", augment="none", split_fold=0, run=f"run{i}", jobs=1,
+                      on_message=lambda text: None)
+        table, grid = tensors("run0/model.safetensors"), tensors("run1/model.safetensors")
+        self.assertEqual(table, grid)
 
     def test_adapt_and_extract(self):
         corpus, paths, *_ = self.corpus()

@@ -5,7 +5,7 @@ import pickle, unittest
 import numpy as np
 
 import ser
-from common import Case, run, SPEECH, tone
+from common import Case, run, SPEECH, tensors, tone
 
 try:
     import sklearn
@@ -63,18 +63,6 @@ class Estimator(Case):
         self.assertEqual(clone(c).set_params(seed=5, rate=8000).get_params()["seed"], 5)
         p = cross_val_predict(c, paths, y, groups=speakers, cv=GroupKFold(3), method="predict_proba")
         self.assertEqual(p.shape, (27, 3))
-
-
-def tensors(path):
-    """What follows the header, and where in it each tensor lies."""
-    import json, struct
-
-    with open(path, "rb") as f:
-        data = f.read()
-    n = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + n])
-    header.pop("__metadata__")
-    return header, data[8 + n:]
 
 
 if __name__ == "__main__":
