@@ -16,12 +16,13 @@ OUTSIDE = {"libc.so.6", "libm.so.6", "libmvec.so.1", "libdl.so.2", "librt.so.1",
 
 
 def libraries_of(folder):
-    """soname: where it lies on this machine, of whatever the files in folder need."""
+    """Its name, as it is asked for and as the file is called: where it lies on this machine, of whatever the files in folder need."""
     found = {}
     for path in folder.rglob("*"):
         if path.is_file() and path.open("rb").read(4) == b"\x7fELF":
             said = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
-            found.update(re.findall(r"^\s*(\S+) => (/\S+)", said, re.M))
+            for name, path in re.findall(r"^\s*(\S+) => (/\S+)", said, re.M):
+                found[name] = found[os.path.basename(os.path.realpath(path))] = path
     return found
 
 
@@ -63,8 +64,7 @@ def main():
         licences = next(tree.glob("*.dist-info")) / "licenses" / "libraries"
         licences.mkdir(parents=True)
         for inside in sorted((tree / "ser.libs").iterdir()):
-            soname = re.sub(r"-[0-9a-f]{8}(?=\.)", "", inside.name, count=1)
-            package = package_of(lie[soname])
+            package = package_of(lie[re.sub(r"-[0-9a-f]{8}(?=\.)", "", inside.name, count=1)])
             shutil.copy(f"/usr/share/doc/{package}/copyright", licences / f"{package}.txt")
         out.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "wheel", "pack", "-d", out, tree], check=True, stdout=subprocess.DEVNULL)
