@@ -3,7 +3,7 @@
 FROM debian:bookworm-slim AS build
 COPY . /src
 WORKDIR /src
-RUN sh setup.sh packages && meson setup build-image --buildtype=release --prefix=/usr && \
+RUN sh setup.sh packages && meson setup build-image --buildtype=release --prefix=/usr -Dtests=false && \
     DESTDIR=/image meson install -C build-image
 
 FROM debian:bookworm-slim

@@ -37,7 +37,7 @@ inside() { # FOLDER DIRECTORY COMMAND: as RUN does
 }
 
 # A line per instruction: continued ones joined, comments left out.
-sed '/^#/d; /^$/d' Dockerfile | sed -e ':a' -e '/\\$/N; s/ *\\\n */ /; ta' >"$work.lines"
+sed '/^#/d; /^$/d' Dockerfile | sed -e ':a' -e '/\\$/N; s/ *\\\n */ /; ta' >"$work/lines"
 stage=0 user= directory=/ entry= command=
 while read -r what rest; do
   echo "$what $rest" | cut -c1-120
@@ -60,8 +60,7 @@ while read -r what rest; do
     CMD) command=$(echo "$rest" | tr -d '[]",') ;;
     EXPOSE) port=$rest ;;
   esac
-done <"$work.lines"
-rm -f "$work.lines"
+done <"$work/lines"
 
 sound=$root/tmp/recording.wav
 cp /usr/share/sounds/alsa/Front_Center.wav "$sound"
