@@ -37,6 +37,8 @@ static const ser_environment_variable environment[] = {
      "sse41, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx (default: all it has)"},
     {"SER_PROGRESS",
      "when 1, progress is drawn where standard error is no terminal, too, such as behind mpirun"},
+    {"SER_RANKS",
+     "when 0, processes that mpirun or srun started are each on their own, instead of ranks of one job"},
     {"NO_COLOR", "when set, nothing is printed in colour or bold"},
     {NULL, NULL},
 };

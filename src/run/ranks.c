@@ -28,8 +28,11 @@ void ser_ranks_look(int *rank, int *n)
     } ways[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
                 {"PMI_RANK", "PMI_SIZE"},
                 {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+    const char *wish = getenv("SER_RANKS");
     *rank = 0;
     *n = 1;
+    if (wish && strcmp(wish, "0") == 0)
+        return;
     for (size_t i = 0; i < sizeof ways / sizeof *ways && *n <= 1; i++) {
         *rank = number(ways[i].rank, 0);
         *n = number(ways[i].n, 1);
@@ -436,8 +439,9 @@ static ser_status check_alike(ser_ranks *r, char *const *texts, char warning[256
                 r->hosts[k], b, r->hosts[0], a);
         if (strcmp(line_of(a, texts[0], 3), line_of(b, texts[k], 3)) != 0)
             return ser_fail(err, SER_E_ARG,
-                            "rank %d (%s) was given other arguments than rank 0: give all the same", k,
-                            r->hosts[k]);
+                            "rank %d (%s) was given other arguments than rank 0: give all the same, or set "
+                            "SER_RANKS=0 where each is on its own",
+                            k, r->hosts[k]);
         if (!*warning && strcmp(line_of(a, texts[0], 2), line_of(b, texts[k], 2)) != 0)
             snprintf(warning, 256,
                      "%.60s has another processor (%.50s) than %.60s: the last bits may not be those of one "
@@ -577,7 +581,8 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
                : ser_fail(err, SER_E_UNSUPPORTED,
                           "%d ranks were started, and this ser was built without MPI, so that each would do "
                           "all of "
-                          "it: build with -Dmpi=enabled after 'sh setup.sh packages-cluster', or give each a "
+                          "it: build with -Dmpi=enabled after 'sh setup.sh packages-cluster', "
+                          "set SER_RANKS=0 where each is on its own, or give each a "
                           "--shard",
                           n);
 }

@@ -7,7 +7,8 @@
 
 typedef struct ser_ranks ser_ranks;
 
-/* What mpirun or srun left in the environment: 0 of 1 where neither did. */
+/* What mpirun or srun left in the environment: 0 of 1 where neither did, and with
+ * SER_RANKS=0. */
 void ser_ranks_look(int *rank, int *n);
 
 /* Begins the job on all ranks; *out is NULL where there is one process alone. progress: asked for the wish to

@@ -71,6 +71,14 @@ class Ranks(Case):
             time.sleep(0.01)
 
 
+class Apart(Ranks):
+    def test_processes_on_their_own(self):
+        write_wav(self.path("a.wav"), tone(300, 0.3))
+        self.env.update(OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="2", SER_RANKS="0")
+        self.ser("extract", "--feature-type", "MFCC", "-o", "a.npy", "a.wav")
+        self.assertTrue(os.path.exists(self.path("a.npy")))
+
+
 @unittest.skipUnless(WITHOUT, "this ser knows ranks")
 class Without(Ranks):
     def test_is_said(self):
