@@ -180,6 +180,19 @@ ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
     return status;
 }
 
+/* The name, after a power cut too. 0, or why not. Some file systems have nothing to flush of a folder. */
+static int sync_folder_of(char *path)
+{
+    char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, first = *name;
+    *name = 0; /* for the moment */
+    int fd = open(*path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int reason = fd < 0 || fsync(fd) != 0 ? errno : 0; /* one that may not be read cannot be flushed either */
+    *name = first;
+    if (fd >= 0)
+        close(fd);
+    return reason == EINVAL || reason == ENOTSUP || reason == EROFS || reason == EACCES ? 0 : reason;
+}
+
 ser_status ser_output_commit(ser_output *out, ser_error *err)
 {
     /* Where a write failed, errno is still its own: commit comes right behind. */
@@ -193,13 +206,16 @@ ser_status ser_output_commit(ser_output *out, ser_error *err)
         reason = errno;
     }
     out->file = NULL;
-    if (!failed && out->temporary_path && rename(out->temporary_path, out->path) != 0) {
+    bool renamed = !failed && out->temporary_path && rename(out->temporary_path, out->path) == 0;
+    if (!failed && out->temporary_path && !renamed) {
         failed = true;
         reason = errno;
     }
-    if (!failed) {
+    if (renamed) {
         ser_free(out->temporary_path);
         out->temporary_path = NULL;
+        reason = out->unsynced ? 0 : sync_folder_of(out->path);
+        failed = reason != 0;
     }
     ser_output_abort(out);
     return failed

@@ -43,17 +43,17 @@ static char *own_path(const char *job, const ser_run_naming *naming)
 
 /* ---- opening ---- */
 
-static const char LOCK[] = ".lock";
-
 static ser_status take_lock(ser_run_folder *f, ser_error *err)
 {
     bool taken = false;
-    char *path = ser_io_join(f->path, LOCK);
+    char *path = ser_io_join(f->path, SER_RUN_LOCK);
     ser_status st = path ? ser_lock_try(&f->lock, &taken, path, err) : ser_fail_nomem(err);
     if (st == SER_OK && !taken)
         st = ser_fail(err, SER_E_IO, "%s: another ser is at work in it: wait for it, or name another folder",
                       f->path);
     ser_free(path);
+    if (st == SER_OK)
+        ser_run_record_sign(f->lock.fd);
     return st;
 }
 
@@ -67,7 +67,9 @@ static ser_status check_empty(const char *folder, ser_error *err)
     for (const struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
         run = run || strcmp(name, "config.json") == 0;
-        empty = empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK) == 0);
+        empty =
+            empty && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, SER_RUN_LOCK) == 0 ||
+                      strncmp(name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) == 0);
     }
     closedir(dir);
     if (run)
@@ -146,6 +148,10 @@ static ser_status open_new(ser_run_folder *f, const ser_run_job *job, const json
         st = take_lock(f, err);
     if (st == SER_OK) /* once more: another process may have been quicker */
         st = check_empty(f->path, err);
+    if (st == SER_OK) /* one that was killed before it had its settings in the folder */
+        st = ser_run_record_open(&f->record, f->path, err);
+    if (st == SER_OK)
+        ser_run_record_sweep(&f->record, f->path);
     return st == SER_OK ? save_config(f, job, config, err) : st;
 }
 
@@ -153,11 +159,10 @@ static ser_status open_again(ser_run_folder *f, ser_error *err)
 {
     ser_status st = take_lock(f, err);
     f->complete = st == SER_OK && holds(f->path, "report.json");
-    if (f->complete) { /* killed after that and before it was tidy */
+    if (st == SER_OK)
         st = ser_run_record_open(&f->record, f->path, err);
-        if (st == SER_OK)
-            ser_run_folder_tidy(f);
-    }
+    if (st == SER_OK && f->complete) /* killed after that and before it was tidy */
+        ser_run_folder_tidy(f);
     return st;
 }
 
@@ -210,7 +215,7 @@ ser_status ser_run_folder_share(ser_run_folder *f, const ser_team *team, ser_err
 
 void ser_run_folder_close(ser_run_folder *f)
 {
-    char *lock = f->path ? ser_io_join(f->path, LOCK) : NULL;
+    char *lock = f->path ? ser_io_join(f->path, SER_RUN_LOCK) : NULL;
     ser_lock_release(&f->lock, lock);
     ser_free(lock);
     ser_run_record_release(&f->record);

@@ -12,22 +12,33 @@
 
 static const char RECORD[] = ".made", FILE_KEY[] = "file ", PROCESS_KEY[] = "process ";
 
-ser_status ser_run_record_open(ser_run_record *out, const char *folder, ser_error *err)
+void ser_run_record_sign(int lock)
+{
+    lseek(lock, 0, SEEK_END);
+    dprintf(lock, "%s%ld\n", PROCESS_KEY, (long)getpid()); /* where that is not possible, a file may stay */
+}
+
+static ser_status append_file(ser_text *t, const char *folder, const char *name, ser_error *err)
 {
     enum { MAX_RECORD = 1 << 20 };
     ser_bytes bytes = {0};
-    *out = (ser_run_record){0};
-    char *path = ser_io_join(folder, RECORD);
-    if (!path)
-        return ser_fail_nomem(err);
-    ser_status st = ser_io_read(&bytes, path, MAX_RECORD, err);
+    char *path = ser_io_join(folder, name);
+    ser_status st = path ? ser_io_read(&bytes, path, MAX_RECORD, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        ser_text_append_n(&out->lines, (const char *)bytes.data, strlen((const char *)bytes.data));
+        ser_text_append_n(t, (const char *)bytes.data, strlen((const char *)bytes.data));
     ser_bytes_release(&bytes);
     ser_free(path);
+    return st == SER_E_NOMEM ? st : SER_OK; /* one that is not there, or not to be read, names nothing */
+}
+
+ser_status ser_run_record_open(ser_run_record *out, const char *folder, ser_error *err)
+{
+    *out = (ser_run_record){0};
+    ser_status st = append_file(&out->lines, folder, RECORD, err);
+    if (st == SER_OK)
+        st = append_file(&out->lines, folder, SER_RUN_LOCK, err);
     ser_text_appendf(&out->lines, "%s%ld\n", PROCESS_KEY, (long)getpid());
-    /* One that is not there, or not to be read, names no files. */
-    return st == SER_E_NOMEM || out->lines.failed ? ser_fail_nomem(err) : SER_OK;
+    return st == SER_OK && out->lines.failed ? ser_fail_nomem(err) : st;
 }
 
 void ser_run_record_add(ser_run_record *r, const char *name)
@@ -96,6 +107,13 @@ static void remove_temporaries(const ser_run_record *r, int folder)
         if (is_temporary(r, entry->d_name))
             remove_file(dirfd(dir), entry->d_name);
     closedir(dir);
+}
+
+void ser_run_record_sweep(const ser_run_record *r, const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        remove_temporaries(r, fd);
 }
 
 void ser_run_record_clear(ser_run_record *r, const char *folder)

@@ -187,4 +187,4 @@ class Two(Case):
 if __name__ == "__main__" and N:
     print(f"seed {SEED}: --- {N} kills of each of {', '.join(KILLED)}", flush=True)
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv + (["Kills"] if N else []))
+    unittest.main(argv=sys.argv + (["Kills"] if N and len(sys.argv) == 1 else []), failfast=N > 0)
