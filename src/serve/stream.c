@@ -234,19 +234,22 @@ static void release(ser_serve_stream *s)
 static ser_status take_sound(ser_serve_stream *s, char **bytes, size_t *n, ser_error *err)
 {
     size_t turn = TURN_S * (size_t)s->wish.settings.sample_rate_hz * s->n_frame_bytes, capacity = 0;
-    char *rest = NULL;
     *n = s->n_bytes - s->n_bytes % s->n_frame_bytes;
     if (*n > turn)
         *n = turn;
-    size_t n_rest = s->n_bytes - *n;
-    if (n_rest && !ser_grow(&rest, &capacity, n_rest, 1))
+    s->n_bytes -= *n;
+    if (!s->n_bytes) { /* all of it, and its memory */
+        *bytes = s->bytes;
+        s->bytes = NULL;
+        s->capacity = 0;
+        return SER_OK;
+    }
+    if (*n && !ser_grow(bytes, &capacity, *n, 1))
         return ser_fail_nomem(err);
-    *bytes = s->bytes;
-    if (n_rest)
-        memcpy(rest, *bytes + *n, n_rest);
-    s->bytes = rest;
-    s->n_bytes = n_rest;
-    s->capacity = capacity;
+    if (*n) {
+        memcpy(*bytes, s->bytes, *n);
+        memmove(s->bytes, s->bytes + *n, s->n_bytes);
+    }
     return SER_OK;
 }
 
