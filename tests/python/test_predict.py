@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Answers through Python are those of the command line, to the last bit; what is wrong is one exception; threads, forks, exits."""
-import gc, io, os, pathlib, pickle, subprocess, sys, threading, time, unittest
+import gc, io, json, os, pathlib, pickle, struct, subprocess, sys, threading, time, unittest
 
 import numpy as np
 
@@ -166,6 +166,24 @@ class Wrong(Case):
             self.refused(ser.ArgumentError, "min_confidence", ser.predict, SPEECH, min_confidence=p)
         self.refused(ser.ArgumentTypeError, "list", ser.Model().predict_many, SPEECH)
         self.refused(ser.ArgumentTypeError, "list", ser.Model().predict_many, 5)
+
+    def test_a_model_of_a_newer_version(self):
+        path = self.path_of_a_model()
+        with open(path, "rb") as f:
+            data = f.read()
+        n = struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8:8 + n])
+        header["__metadata__"]["ser.format_version"] = "99"
+        new = json.dumps(header).encode()
+        with open("newer.safetensors", "wb") as f:
+            f.write(struct.pack("<Q", len(new)) + new + data[8 + n:])
+        self.refused(ser.UnsupportedError, "99", ser.Model, "newer.safetensors")
+
+    def path_of_a_model(self):
+        corpus, *_ = self.corpus(per_class=4)
+        ser.train(corpus, feature_type="LOGMEL", model_type="linear", preset="best", augment="none", split_fold=0, run="run", jobs=1,
+                  on_message=lambda text: None)
+        return "run/model.safetensors"
 
     def test_half_a_model(self):
         m = ser.Model.__new__(ser.Model)
