@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from ._errors import ArgumentError, ArgumentTypeError, FileError, FormatError, needed
+from ._many import listed
 from ._model import Answer, Model, builtin
 from ._sound import Path, is_path, path_text, seconds
 
@@ -56,9 +57,7 @@ class Interface:
 
     def process_files(self, files: Sequence[Path], *, root: Optional[Path] = None) -> Any:
         """Many recordings, in their order. Names are relative to ``root``."""
-        if is_path(files) or not isinstance(files, Iterable):
-            raise ArgumentTypeError("files: give a list of paths")
-        return self._answered([(f, 0, None) for f in files], root)
+        return self._answered([(f, 0, None) for f in listed(files)], root)
 
     def process_folder(self, folder: Path, *, filetype: Optional[str] = None) -> Any:
         """All recordings below a folder, in byte order of their names; ``filetype``: with this extension only. Without, what
@@ -112,7 +111,10 @@ class Interface:
 
     def process_signal(self, signal: Any, sampling_rate: int, *, file: Optional[str] = None) -> Any:
         """Samples, shape (n,), or (channels, n) as audinterface has them."""
-        signal = np.asarray(signal)
+        try:
+            signal = np.asarray(signal)
+        except (TypeError, ValueError) as e:
+            raise ArgumentTypeError(f"signal is a {type(signal).__name__}: give an array of samples") from e
         x = signal.T if signal.ndim == 2 and signal.shape[0] < signal.shape[1] else signal
         answer = self.model.predict(x, sampling_rate, timeline=self.timeline, min_confidence=self.min_confidence, jobs=self.jobs)
         return self._frame([(file or "", 0.0, None)], [answer])

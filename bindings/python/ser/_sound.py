@@ -135,8 +135,8 @@ def as_source(x: Any, rate: Any = None) -> Source:
 
 
 def is_stretch(x: Any) -> bool:
-    """(path, start, end), as a row of an audformat index is."""
-    return isinstance(x, tuple) and len(x) == 3 and is_path(x[0])
+    """(path, start, end), as a row of an audformat index is. A tuple of three paths is a list of recordings."""
+    return isinstance(x, tuple) and len(x) == 3 and is_path(x[0]) and not is_path(x[1]) and not is_path(x[2])
 
 
 def is_one_recording(x: Any) -> bool:
