@@ -478,6 +478,11 @@ static void release(ser_ranks *r)
     ser_free(r);
 }
 
+static bool is_told_of_others(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_SIZE");
+}
+
 ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int argc, char **argv,
                           char warning[256], ser_error *err)
 {
@@ -487,6 +492,10 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
     ser_ranks_look(&rank, &n);
     if (n <= 1)
         return SER_OK;
+    if (!is_told_of_others()) /* MPI would end the program, in many words */
+        return ser_fail(
+            err, SER_E_UNSUPPORTED,
+            "%d ranks were started, and MPI is not told of them: start with mpirun, or srun --mpi=pmix", n);
     ser_ranks *r = ser_alloc(1, sizeof *r);
     if (!r)
         return ser_fail_nomem(err);

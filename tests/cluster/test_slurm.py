@@ -114,6 +114,28 @@ class Slurm(Case):
         self.wait(lambda: not self.run_it("squeue", "-h").strip(), "the merge")
         self.assertEqual(self.contents("merged"), self.contents("whole"))
 
+    def test_ranks(self):
+        """Of a ser with MPI, by srun --mpi=pmix; and what it says where srun does not tell MPI."""
+        corpus = self.make_corpus(per_class=4)
+        if "libmpi" not in self.run_it("ldd", SER):
+            self.skipTest("this ser was built without MPI")
+        self.env.update(OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_btl="self,vader,tcp", TMPDIR=self.dir)
+        args = ("--data", corpus, "--feature-type", "LOGMEL", "--model-type", "timnet", "--split-fold", "2", "--networks", "2", "--epoch", "2",
+                "--filter-size", "4", "--dilation-size", "1", "--stack-size", "1")
+        self.ser("train", *args, "--run", "whole")
+        ranks = ("sbatch", "--parsable", "--ntasks=2", "--cpus-per-task=1", "--oversubscribe", "--output=ranks.out", SCRIPTS + "/ranks.sh")
+        self.finish(self.run_it(*ranks, "run", "train", *args).strip())
+        with open(self.path("ranks.out")) as f:
+            said = f.read()
+        self.assertTrue(os.path.exists(self.path("run/model.safetensors")), said)
+        for name in ("model", "fold-1", "fold-2"):
+            with open(self.path(f"run/{name}.safetensors"), "rb") as f, open(self.path(f"whole/{name}.safetensors"), "rb") as g:
+                self.assertEqual(f.read(), g.read())
+        self.env["SER_MPI"] = "none"
+        self.finish(self.run_it(*ranks, "none", "train", *args).strip())
+        with open(self.path("ranks.out")) as f:
+            self.assertIn("ser: 2 ranks were started, and MPI is not told of them", f.read())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
