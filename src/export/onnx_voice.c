@@ -261,6 +261,7 @@ enum { LOUDEST = N_NUMBERS + N_TRUTHS, BEFORE, HIDDEN, CELL, N_STATES };
 
 static ser_onnx_kind kind_of(int state)
 {
+    _Static_assert(SER_VOICE_CONTEXT == 64 && SER_VOICE_WIDE == 128, "as the kinds say");
     static const ser_onnx_kind own[] = {{SER_ONNX_FLOAT, 1, {"1"}},
                                         {SER_ONNX_FLOAT, 1, {"64"}},
                                         {SER_ONNX_FLOAT, 2, {"1", "128"}},
@@ -332,6 +333,7 @@ ser_status ser_onnx_voice(ser_onnx *g, ser_onnx_value spans_out[2], ser_onnx_val
     ser_onnx_begin(g);
     for (int i = 0; i < N_STATES; i++)
         states[i] = ser_onnx_input(g, NULL, kind_of(i));
+    _Static_assert(SER_VOICE_WINDOW == 512, "as the kind says");
     ser_onnx_value window = ser_onnx_input(g, NULL, (ser_onnx_kind){SER_ONNX_FLOAT, 1, {"512"}});
     hear(&n, &rules, window, states, ended);
     for (int i = 0; i < N_STATES; i++)
