@@ -341,26 +341,29 @@ static double stated_s(const ser_audio *audio)
     return info.sample_rate_hz > 0 ? (double)info.n_frames_stated / info.sample_rate_hz : 0;
 }
 
-static ser_status predict(ser_session *s, ser_pcm_source source, double total_s,
+/* own: zeroed; receives what the caller wants. */
+static ser_status predict(ser_session *s, ser_pcm_source source, double total_s, ser_predict_options *own,
                           const ser_predict_options *options, ser_result *r, ser_error *err)
 {
-    ser_predict_options own = {0};
     if (!answers(s->model))
         return fail_answers_nothing(err);
     ser_status st =
-        options ? ser_take_given(&own, sizeof own, SER_FIRST_SIZE(ser_predict_options, context), options, err)
+        options ? ser_take_given(own, sizeof *own, SER_FIRST_SIZE(ser_predict_options, context), options, err)
                 : SER_OK;
-    return st == SER_OK ? ser_listen(&s->judge, &source, &own, total_s, r, err) : st;
+    return st == SER_OK ? ser_listen(&s->judge, &source, own, total_s, r, err) : st;
 }
 
 /* Closes audio, which is NULL where opening it failed. */
 static ser_status predict_audio(ser_session *s, ser_audio *audio, ser_status st,
                                 const ser_predict_options *options, ser_result *r, ser_error *err)
 {
+    ser_predict_options own = {0};
     if (st == SER_OK)
-        st = predict(s, ser_pcm_from_audio(audio), stated_s(audio), options, r, err);
+        st = predict(s, ser_pcm_from_audio(audio), stated_s(audio), &own, options, r, err);
     if (st == SER_OK)
         snprintf(r->warning, sizeof r->warning, "%s", ser_audio_warning(audio));
+    if (st == SER_OK && own.sound)
+        r->sound.clipped = (float)ser_audio_clipped(audio); /* as the file has it, before resampling */
     ser_audio_close(&audio);
     return st;
 }
@@ -369,7 +372,9 @@ ser_status ser_predict(ser_session *s, const float *pcm, size_t n_samples, const
                        ser_result *r, ser_error *err)
 {
     ser_pcm_memory memory = {.pcm = pcm, .n_samples = n_samples};
-    return predict(s, ser_pcm_from_memory(&memory), (double)n_samples / SER_SAMPLE_RATE_HZ, options, r, err);
+    ser_predict_options own = {0};
+    return predict(s, ser_pcm_from_memory(&memory), (double)n_samples / SER_SAMPLE_RATE_HZ, &own, options, r,
+                   err);
 }
 
 ser_status ser_predict_file(ser_session *s, const char *path, const ser_predict_options *options,

@@ -325,6 +325,7 @@ typedef struct ser_run_predict_settings {
      * order of the paths, from one thread at a time, which need not be the caller's. */
     void (*on_answer)(void *context, size_t i, const ser_result *r, const ser_error *failure);
     void *context; /* of on_answer */
+    int sound;     /* not 0: as in ser_predict_options */
 } ser_run_predict_settings;
 SER_API void ser_run_predict_settings_init(ser_run_predict_settings *s, size_t size);
 /* paths (n): as ser_predict_file takes them. A recording that fails leaves the others be. SER_E_CANCELLED:

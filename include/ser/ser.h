@@ -128,6 +128,19 @@ typedef enum ser_note {
     SER_NOTE_NO_VOICE /* sound, but no voice in it: no label */
 } ser_note;
 
+/* How a recording sounds, as far as answers depend on it: docs/sound.md says how each is measured. NaN: could
+ * not be. */
+typedef struct ser_acoustics {
+    float voice_s;      /* in so many seconds a voice is heard */
+    float bandwidth_hz; /* up to which frequency there is sound, 8000 at most: that is what models hear */
+    float level_db;     /* of the voice, root mean square, in dB of full scale */
+    float noise_db;     /* of the pauses, likewise, above 125 Hz */
+    float snr_db;       /* of the voice to the noise */
+    float clipped;      /* share of samples in flat tops at the ceiling, 0 to 1 */
+    float decay_s;      /* roughly, how long a sound takes to fade by 60 dB: what the room adds */
+    float reserved[5];  /* 0 */
+} ser_acoustics;
+
 typedef struct ser_segment {
     double start_s, end_s;
     int label; /* index of the emotion; -1: no voice here */
@@ -145,7 +158,8 @@ typedef struct ser_result {
     size_t n_segments;
     float *peaks; /* with n_peaks: the largest absolute sample of so many equal parts; owned by the result */
     size_t n_peaks;
-    uint64_t reserved[8]; /* 0 */
+    ser_acoustics sound;  /* with sound; else zeroed */
+    uint64_t reserved[2]; /* 0 */
 } ser_result;
 
 typedef struct ser_predict_options {
@@ -157,6 +171,7 @@ typedef struct ser_predict_options {
      * SER_E_CANCELLED. NULL: nobody is told. */
     int (*on_progress)(void *context, double heard_s, double total_s);
     void *context;
+    int sound; /* not 0: fill sound: how the recording sounds. Costs a millisecond a second of it */
 } ser_predict_options;
 
 /* The emotion of n_samples of 16 kHz mono sound, nominal range [-1, 1]. options NULL: no timeline.

@@ -1,4 +1,5 @@
 #include "audio/audio.h"
+#include "audio/clipping.h"
 #include "audio/decoder.h"
 #include "audio/ffmpeg.h"
 #include "audio/source.h"
@@ -13,6 +14,7 @@
 /* Everything goes in blocks of these sizes, whatever the caller asks for, so that what a sample is depends on
  * nothing else. */
 enum { N_BLOCK = 4096, MAX_BLOCK_VALUES = 1 << 16, MIN_RATE_HZ = 250 };
+enum { N_LOOKED_AT = 2 };
 
 struct ser_audio {
     ser_source source;
@@ -24,8 +26,9 @@ struct ser_audio {
     size_t n_mono, mono_at;
     float *out; /* at our rate; out_at ... n_out is not delivered yet */
     size_t n_out, out_at;
-    uint64_t n_frames, n_delivered; /* so far */
-    double opposed_s;               /* since when the channels cancel each other; < 0: they do not */
+    uint64_t n_frames, n_delivered;     /* so far */
+    ser_clipping clipping[N_LOOKED_AT]; /* of the first channels */
+    double opposed_s;                   /* since when the channels cancel each other; < 0: they do not */
     bool decoded_all, ended;
     char warning[256];
 };
@@ -83,6 +86,8 @@ static ser_status decode_block(ser_audio *a, ser_error *err)
 {
     const ser_audio_info *info = ser_decoder_info(a->decoder);
     size_t n = ser_decoder_read(a->decoder, a->frames, a->n_block);
+    for (int c = 0; c < info->n_channels && c < N_LOOKED_AT; c++)
+        ser_clipping_add(&a->clipping[c], a->frames + c, n, (size_t)info->n_channels);
     /* From there on to the end, so that the sound does not change back and forth. */
     if (mix(a->mono, a->frames, n, info->n_channels) && a->opposed_s < 0)
         a->opposed_s = (double)a->n_frames / info->sample_rate_hz;
@@ -322,6 +327,11 @@ ser_status ser_audio_load_between(float **pcm, size_t *n_samples, ser_audio *a, 
         ser_free(samples);
     }
     return status;
+}
+
+double ser_audio_clipped(const ser_audio *a)
+{
+    return fmax(ser_clipping_share(&a->clipping[0]), ser_clipping_share(&a->clipping[1]));
 }
 
 static ser_status load_all(float **pcm, size_t *n_samples, ser_audio *a, ser_error *err)

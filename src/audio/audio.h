@@ -40,6 +40,9 @@ ser_status ser_audio_rewind(ser_audio *a, ser_error *err);
  */
 const char *ser_audio_warning(const ser_audio *a);
 
+/* Of what was read since the beginning, see ser_clipping_share: of the channel that has most. */
+double ser_audio_clipped(const ser_audio *a);
+
 /* A whole recording; *pcm is owned by the caller (ser_free). SER_E_FORMAT also for less than SER_MIN_SAMPLES.
  * warning may be NULL; else it receives ser_audio_warning's text. */
 ser_status ser_audio_load(float **pcm, size_t *n_samples, const char *path, char warning[256],

@@ -24,7 +24,7 @@
 static const char *model_path, *format_name = "text", *baseline_folder, *adapt_folder, *picture_path,
                                *output_path, *min_confidence = "auto";
 static const char *shard_text;
-static bool timeline, follow, quiet, verbose;
+static bool timeline, follow, explain, quiet, verbose;
 static long n_jobs;
 static ser_engine_options engine = SER_ENGINE_OPTIONS_AUTO;
 static const ser_team *team;      /* NULL: this process alone */
@@ -46,6 +46,8 @@ static const ser_option options[] = {
      "draw the timeline of one recording (.png or .svg)"},
     {SER_OPTION_STRING, 0, "min-confidence", &min_confidence, "auto|P",
      "below this the label is 'uncertain' (0: never; default: auto, the model's own rule)"},
+    {SER_OPTION_FLAG, 0, "explain", &explain, NULL,
+     "how each recording sounds, as far as answers suffer from it: what was measured, what to do"},
     {SER_OPTION_STRING, 'b', "baseline", &baseline_folder, "FOLDER",
      "recordings of the same voice, without labels: answers become relative to it"},
     {SER_OPTION_FLAG, 0, "follow", &follow, NULL,
@@ -280,6 +282,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
     const ser_predict_many_settings settings = {.n_jobs = (int)n_jobs,
                                                 .n_all = count_all(p),
                                                 .timeline = timeline || picture_path,
+                                                .sound = explain || (p->form.bars && is_format("text")),
                                                 .n_peaks = picture_path ? N_PEAKS : 0,
                                                 .voice = voices,
                                                 .n_voice = voice->n,
@@ -385,6 +388,7 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
                            .n_labels = ser_model_n_labels(model),
                            .min_confidence = least < 0 ? ser_model_min_confidence(model) : least,
                            .timeline = timeline,
+                           .explain = explain,
                            .style = style},
                   .out = out,
                   .share = share,
@@ -453,6 +457,10 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
         *exit_status = ser_usage_error(&ser_command_predict, "--format %s %s", format_name,
                                        shard_text ? "and --shard: leave one of them out"
                                                   : "shows the emotion over time: give --timeline, too");
+    else if (annotation != SER_N_ANNOTATIONS && explain)
+        *exit_status = ser_usage_error(&ser_command_predict,
+                                       "--explain: --format %s has no place for it: take text, json or csv",
+                                       format_name);
     else if (output_path && !can_write(output_path))
         *exit_status =
             ser_usage_error(&ser_command_predict,

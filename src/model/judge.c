@@ -26,6 +26,8 @@ ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_e
         st = open_scorer(j, ops, n_threads, err);
     if (st == SER_OK)
         st = ser_voice_detector_new(&j->detector, voice, err);
+    if (st == SER_OK)
+        st = ser_quality_new(&j->quality, err);
     if (st != SER_OK)
         ser_judge_release(j);
     return st;
@@ -41,6 +43,7 @@ void ser_judge_release(ser_judge *j)
     ser_free(j->condensed);
     ser_baseline_release(&j->baseline);
     ser_voice_detector_free(&j->detector);
+    ser_quality_free(&j->quality);
     *j = (ser_judge){0};
 }
 

@@ -3,6 +3,7 @@
 #ifndef SER_MODEL_JUDGE_H
 #define SER_MODEL_JUDGE_H
 
+#include "audio/quality.h"
 #include "model/baseline.h"
 #include "model/model_file.h"
 #include "model/timeline.h"
@@ -20,6 +21,7 @@ typedef struct ser_judge {
     size_t condensed_capacity;
     ser_baseline baseline;
     ser_voice_detector *detector; /* says where there is a voice to be judged */
+    ser_quality *quality;         /* of the recording that is heard */
 } ser_judge;
 
 /* ops: of the networks, or NULL where the model has none. n_threads: inside one recording; 0: all cores. */

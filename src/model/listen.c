@@ -48,10 +48,54 @@ static ser_status utterance_ends(void *context, ser_voice_span span, ser_error *
     return SER_OK;
 }
 
+static ser_status hear_window(void *context, uint64_t start, float probability, ser_error *err)
+{
+    listening *l = context;
+    (void)start, (void)err;
+    ser_quality_voice(l->judge->quality, probability);
+    return SER_OK;
+}
+
+static bool wants_timeline(const listening *l)
+{
+    return l->options && l->options->timeline;
+}
+
+static bool wants_sound(const listening *l)
+{
+    return l->options && l->options->sound;
+}
+
 static void start_hearing_voices(listening *l)
 {
-    const ser_voice_listener listener = {.context = l, .starts = utterance_starts, .ends = utterance_ends};
+    const ser_voice_listener listener = {.context = l,
+                                         .window = wants_sound(l) ? hear_window : NULL,
+                                         .starts = utterance_starts,
+                                         .ends = utterance_ends};
     ser_voice_detector_start(l->judge->detector, NULL, &listener);
+    ser_quality_start(l->judge->quality);
+}
+
+/* The next samples, for who says where there is a voice, and how it sounds. */
+static ser_status hear_voices(listening *l, const float *pcm, size_t n, ser_error *err)
+{
+    _Static_assert((int)SER_QUALITY_WINDOW == (int)SER_VOICE_WINDOW, "both hear the same windows");
+    ser_judge *j = l->judge;
+    ser_status st = SER_OK;
+    for (size_t at = 0, n_now; at < n && st == SER_OK; at += n_now) {
+        n_now = n - at < SER_QUALITY_MOST ? n - at : SER_QUALITY_MOST;
+        if (wants_sound(l))
+            ser_quality_add(j->quality, pcm + at, n_now);
+        st = ser_voice_detector_push(j->detector, pcm + at, n_now, err);
+    }
+    return st;
+}
+
+static ser_status end_voices(listening *l, ser_error *err)
+{
+    if (wants_sound(l))
+        ser_quality_finish(l->judge->quality);
+    return ser_voice_detector_finish(l->judge->detector, err);
 }
 
 /* Samples of utterances from sample start to end; these do not decrease from call to call. */
@@ -101,9 +145,9 @@ static ser_status read_new(listening *l, float *pcm, size_t n_max, size_t *n_rea
         return st;
     st = ser_hearing_add(&l->hearing, pcm, *n_read, err);
     if (st == SER_OK && is_long(l))
-        st = ser_voice_detector_push(l->judge->detector, pcm, *n_read, err);
+        st = hear_voices(l, pcm, *n_read, err);
     if (st == SER_OK && is_long(l) && *n_read < n_max)
-        st = ser_voice_detector_finish(l->judge->detector, err);
+        st = end_voices(l, err);
     return st == SER_OK ? tell(l, err) : st;
 }
 
@@ -119,23 +163,18 @@ static ser_status read_opening(listening *l, ser_error *err)
     return st;
 }
 
-static bool wants_timeline(const listening *l)
-{
-    return l->options && l->options->timeline;
-}
-
-/* Of a short recording, only a timeline needs more than whether somebody speaks at all. */
+/* Of a short recording, only a timeline and how it sounds need more than whether somebody speaks at all. */
 static ser_status hear_voices_in_opening(listening *l, ser_error *err)
 {
     enum { AT_ONCE = SER_VOICE_BATCH * SER_VOICE_WINDOW };
-    bool all = is_long(l) || wants_timeline(l);
+    bool all = is_long(l) || wants_timeline(l) || wants_sound(l);
     ser_status st = SER_OK;
     for (size_t at = 0; at < l->n_opening && st == SER_OK && (all || !l->n_spans); at += AT_ONCE) {
         size_t n = l->n_opening - at < AT_ONCE ? l->n_opening - at : AT_ONCE;
-        st = ser_voice_detector_push(l->judge->detector, l->opening + at, n, err);
+        st = hear_voices(l, l->opening + at, n, err);
     }
     if (st == SER_OK && !is_long(l) && (all || !l->n_spans))
-        st = ser_voice_detector_finish(l->judge->detector, err);
+        st = end_voices(l, err);
     return st;
 }
 
@@ -381,6 +420,8 @@ static ser_status fill_result(listening *l, ser_result *r, ser_error *err)
     ser_outline_peaks(&l->hearing.outline, r->peaks, n_peaks);
     bool silence = ser_hearing_is_silence(&l->hearing);
     r->duration_s = (double)l->hearing.n_samples / SER_SAMPLE_RATE_HZ;
+    if (wants_sound(l))
+        ser_quality_tell(l->judge->quality, &r->sound);
     if (silence)
         r->label = -1;
     if (r->label >= 0)

@@ -1,6 +1,7 @@
 #include "report/prediction.h"
 #include "io/csv.h"
 #include "io/json.h"
+#include "report/acoustics.h"
 #include "report/escape.h"
 
 #include <jansson.h>
@@ -125,6 +126,8 @@ void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const cha
               add_answer(object, form, r->label, r->scores);
     if (ok && ser_note_text(r->note))
         ok = json_object_set_new(object, "note", json_string(ser_note_text(r->note))) == 0;
+    if (ok && form->explain)
+        ok = json_object_set_new(object, "sound", ser_acoustics_json(&r->sound)) == 0;
     if (ok && form->timeline)
         ok = add_segments(object, form, r);
     append_object(t, object, ok);
@@ -184,12 +187,14 @@ void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
         append_field(t, form->labels[i]);
         ser_text_append(t, ",");
     }
+    if (form->explain)
+        ser_acoustics_csv_header(t);
     ser_text_append(t, "note,error\n");
 }
 
-/* From the label to the end of the row. */
+/* From the label to the end of the row, r being the whole recording's result. */
 static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
-                              const char *note)
+                              const ser_result *r)
 {
     const char *name = label_of(form, label, scores);
     append_field(t, name ? name : "");
@@ -200,7 +205,11 @@ static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int 
         if (name)
             append_float(t, scores[i]);
     }
-    ser_text_appendf(t, ",%s,\n", note ? note : "");
+    ser_text_append(t, ",");
+    if (form->explain)
+        ser_acoustics_csv(t, &r->sound);
+    const char *note = ser_note_text(r->note);
+    ser_text_appendf(t, "%s,\n", note ? note : "");
 }
 
 void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
@@ -211,14 +220,14 @@ void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char
     if (!form->timeline) {
         append_field(t, file);
         ser_text_appendf(t, ",%.3f,", r->duration_s);
-        append_csv_answer(t, form, r->label, r->scores, ser_note_text(r->note));
+        append_csv_answer(t, form, r->label, r->scores, r);
         return;
     }
     memcpy(whole.scores, r->scores, sizeof whole.scores);
     for (size_t i = 0; i < (r->n_segments ? r->n_segments : 1); i++) {
         append_field(t, file);
         ser_text_appendf(t, ",%.3f,%.3f,%.3f,", segments[i].start_s, segments[i].end_s, r->duration_s);
-        append_csv_answer(t, form, segments[i].label, segments[i].scores, ser_note_text(r->note));
+        append_csv_answer(t, form, segments[i].label, segments[i].scores, r);
     }
 }
 
@@ -229,7 +238,10 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
     ser_text_append(t, form->timeline ? ",,,,," : ",,,");
     for (size_t i = 0; i < form->n_labels; i++)
         ser_text_append(t, ",");
-    ser_text_append(t, ",,");
+    ser_text_append(t, ",");
+    if (form->explain)
+        ser_acoustics_csv(t, NULL);
+    ser_text_append(t, ",");
     append_field(t, error);
     ser_text_append(t, "\n");
 }
@@ -302,6 +314,38 @@ static void append_time(ser_text *t, double seconds)
                          tenths % 10);
 }
 
+static void append_told(ser_text *t, const ser_prediction_form *form, const char *prefix,
+                        const ser_text *told)
+{
+    ser_text line = {0};
+    ser_text_appendf(&line, "  %s%s\n", prefix, told->failed ? "" : told->s);
+    t->failed |= told->failed || line.failed;
+    if (!t->failed)
+        ser_append_fitted(t, line.s, form->style);
+    ser_text_release(&line);
+}
+
+/* What is worth telling of the sound. */
+static void append_sound(ser_text *t, const ser_prediction_form *form, const ser_result *r)
+{
+    ser_gravity least = form->explain ? SER_GRAVITY_TOLD : SER_GRAVITY_SERIOUS;
+    size_t n_told = 0, n_most = form->explain ? SER_N_FINDINGS : form->bars ? 1 : 0;
+    ser_text told = {0};
+    for (int f = 0; f < SER_N_FINDINGS && n_told < n_most; f++) {
+        if (ser_finding_gravity((ser_finding)f, &r->sound) < least)
+            continue;
+        n_told++;
+        ser_text_clear(&told);
+        ser_finding_append(&told, (ser_finding)f, &r->sound);
+        append_told(t, form, form->explain ? "" : "note: ", &told);
+    }
+    if (form->explain && !n_told) {
+        ser_acoustics_append(&told, &r->sound);
+        append_told(t, form, "", &told);
+    }
+    ser_text_release(&told);
+}
+
 void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
 {
     enum { LONGEST = 20 };
@@ -316,6 +360,8 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
     ser_text_append(t, "\n");
     if (form->bars && r->label >= 0)
         append_bars(t, form, r, width);
+    if (form->explain || r->label >= 0) /* else the answer says why there is none */
+        append_sound(t, form, r);
     for (size_t i = 0; form->timeline && i < r->n_segments; i++) {
         const ser_segment *s = &r->segments[i];
         if (s->label < 0 && s->end_s - s->start_s < 0.05) /* too short to be seen in these figures */

@@ -11,6 +11,7 @@ typedef struct ser_prediction_form {
     size_t n_labels;
     double min_confidence; /* below it the label is "uncertain"; 0: never */
     bool timeline;         /* with the segments */
+    bool explain;          /* with how the recording sounds, and what to do about it */
     bool bars;             /* text: a bar for each emotion */
     ser_style style;       /* text */
 } ser_prediction_form;
@@ -25,12 +26,14 @@ void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const se
 void ser_prediction_event_text(ser_text *t, const ser_prediction_form *form, const ser_event *e);
 
 /* file,duration,label,confidence,LABELS...,note,error; with timeline start,end after file, and a row for each
- * segment. */
+ * segment; with explain how the recording sounds before note. */
 void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form);
 void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
                               const char *error);
 
+/* Below an answer with bars, one line says what is worst about the sound, where that is serious; with explain
+ * a line for each thing worth telling stands below any answer. */
 void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 
 /* How many recordings of each kind there are, in a line. A zeroed struct has counted none. */

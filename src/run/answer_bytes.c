@@ -10,6 +10,7 @@ typedef struct answer_head {
     int status; /* of a failure, whose text follows */
     int label, note;
     float confidence;
+    ser_acoustics sound;
     unsigned n_scores, n_text;
 } answer_head;
 
@@ -34,6 +35,7 @@ void ser_answer_pack(ser_text *t, const ser_result *r, const ser_error *failure)
         h.label = r->label;
         h.note = (int)r->note;
         h.confidence = r->confidence;
+        h.sound = r->sound;
         h.n_scores = n_scores_of(r);
     } else
         h.status = (int)failure->status;
@@ -71,6 +73,7 @@ static bool read_result(ser_result *r, const answer_head *h, const char *at, con
     r->label = h->label;
     r->note = (ser_note)h->note;
     r->confidence = h->confidence;
+    r->sound = h->sound;
     if (h->n_text >= sizeof r->warning || h->n_scores > SER_MAX_LABELS || h->label >= SER_MAX_LABELS ||
         !cut(r->warning, &at, end, h->n_text) || !cut(r->scores, &at, end, h->n_scores * sizeof *r->scores))
         return false;

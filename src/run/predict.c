@@ -79,8 +79,10 @@ static ser_status answer_one(void *context, size_t i, int worker, ser_error *err
     job *j = context;
     answer *a = &j->answers[i];
     ser_session *session;
-    ser_predict_options options = {
-        .size = sizeof options, .timeline = j->settings->timeline, .n_peaks = j->settings->n_peaks};
+    ser_predict_options options = {.size = sizeof options,
+                                   .timeline = j->settings->timeline,
+                                   .n_peaks = j->settings->n_peaks,
+                                   .sound = j->settings->sound};
     if (j->n == 1 && j->settings->progress.fn) {
         options.on_progress = tell_heard;
         options.context = (void *)&j->settings->progress;
@@ -196,8 +198,10 @@ static ser_status answer_packed(void *context, size_t item, int worker, ser_text
     ser_session *session;
     ser_result r = {0};
     ser_error failure = {0};
-    const ser_predict_options options = {
-        .size = sizeof options, .timeline = j->settings->timeline, .n_peaks = j->settings->n_peaks};
+    const ser_predict_options options = {.size = sizeof options,
+                                         .timeline = j->settings->timeline,
+                                         .n_peaks = j->settings->n_peaks,
+                                         .sound = j->settings->sound};
     ser_journal_begin(s->journal, j->paths[i]);
     ser_status st = get_session(j, worker, &session, &failure);
     if (st == SER_OK)
@@ -363,6 +367,7 @@ ser_status ser_run_predict(const ser_model *model, const char *const *paths, siz
     const ser_predict_many_settings many = {.n_jobs = own.n_threads,
                                             .timeline = own.timeline != 0,
                                             .n_peaks = own.n_peaks,
+                                            .sound = own.sound != 0,
                                             .voice = own.voice,
                                             .n_voice = own.n_voice,
                                             .adapt = own.adapt != 0,

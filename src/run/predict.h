@@ -12,6 +12,7 @@ typedef struct ser_predict_many_settings {
                      way; 0: these are all */
     bool timeline;
     size_t n_peaks;
+    bool sound; /* results say how recordings sound */
     /* Recordings of a voice (n_voice), by which all are judged; with adapt the head is adapted to them
      * besides; see ser_session_set_baseline and ser_session_adapt. */
     const char *const *voice;

@@ -126,11 +126,16 @@ static ser_status predict(ser_request *r, int worker, const ser_upload *u, ser_r
 {
     ser_session *session;
     ser_decoded sound = {0};
-    const ser_predict_options options = {
-        .size = sizeof options, .timeline = r->timeline, .on_progress = is_over, .context = r};
+    const ser_predict_options options = {.size = sizeof options,
+                                         .timeline = r->timeline,
+                                         .sound = r->explain,
+                                         .on_progress = is_over,
+                                         .context = r};
     ser_status st = open_upload(r, worker, u, &session, &sound, err);
     if (st == SER_OK)
         st = ser_predict(session, sound.pcm, sound.n_samples, &options, result, err);
+    if (st == SER_OK && r->explain)
+        result->sound.clipped = (float)sound.clipped; /* as the upload has it, before resampling */
     ser_decoded_release(&sound);
     return st;
 }
@@ -145,7 +150,8 @@ static ser_prediction_form form_of(const ser_request *r, const char **labels)
                                  .n_labels = n,
                                  .min_confidence =
                                      ser_serve_min_confidence(r->service, r->model, r->min_confidence),
-                                 .timeline = r->timeline};
+                                 .timeline = r->timeline,
+                                 .explain = r->explain};
 }
 
 /* One recording: its object is the answer, its error the request's. */

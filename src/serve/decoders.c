@@ -30,6 +30,7 @@ typedef struct order {
 typedef struct verdict {
     ser_status status;
     uint64_t n_samples;
+    double clipped;
     char text[512]; /* of the error, or the warning */
 } verdict;
 
@@ -98,8 +99,10 @@ static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_
         if (st == SER_OK)
             st = write_all(out, piece, n_read * sizeof *piece, err);
     }
-    if (st == SER_OK)
+    if (st == SER_OK) {
         snprintf(v->text, sizeof v->text, "%s", ser_audio_warning(audio));
+        v->clipped = ser_audio_clipped(audio);
+    }
     ser_audio_close(&audio);
     return st;
 }
@@ -293,6 +296,7 @@ ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *by
         st = map_samples(out, samples, v.n_samples, err);
     if (st == SER_OK)
         snprintf(out->warning, sizeof out->warning, "%.255s", v.text);
+    out->clipped = v.clipped;
     if (sound >= 0)
         close(sound);
     if (samples >= 0)

@@ -65,6 +65,8 @@ bool ser_route_query(ser_request *r, const char *one)
         name[n] = 0;
         if (strcmp(name, "timeline") == 0)
             return read_flag(r, &r->timeline, name, value);
+        if (strcmp(name, "explain") == 0 && r->route == SER_ROUTE_PREDICT)
+            return read_flag(r, &r->explain, name, value);
         if (strcmp(name, "frames") == 0 && r->route == SER_ROUTE_FEATURES)
             return read_flag(r, &r->frames, name, value);
         if (strcmp(name, "min_confidence") == 0)
@@ -72,9 +74,9 @@ bool ser_route_query(ser_request *r, const char *one)
         if (strcmp(name, "model") == 0)
             return read_model(r, value);
     }
-    ser_request_fail(
-        r, 400, "invalid_request",
-        "the query asks for something unknown: timeline, min_confidence and model are what there is");
+    ser_request_fail(r, 400, "invalid_request",
+                     "the query asks for something unknown: timeline, explain, min_confidence and model are "
+                     "what there is");
     return false;
 }
 

@@ -32,7 +32,7 @@ typedef struct ser_request {
     const char *method;
     ser_route route;
     size_t model;
-    bool timeline, frames, head_only, closing;
+    bool timeline, explain, frames, head_only, closing;
     double min_confidence;
     char content_type[256];
     char *body;

@@ -253,6 +253,28 @@ class Predict(Case):
         self.assertEqual(rows[2][-2], "no voice")
         self.assertTrue(rows[3][-1])
 
+    def test_explain(self):
+        """How a recording sounds, as the file has it, whatever its rate."""
+        plain, (row,) = self.rows(SPEECH)[0][0], self.rows("--explain", SPEECH)[0]
+        sound = row.pop("sound")
+        self.assertEqual(row, plain)
+        self.assertTrue(0 < sound["voice_s"] <= row["duration"] + 0.04 and sound["clipped"] == 0, sound)
+        x = voice(140, 2, level=0.9)
+        cut = [min(max(4 * v, -0.9), 0.9) for v in x]
+        faster = [min(max(4 * (x[i // 3] + (x[i // 3 + 1] - x[i // 3]) * (i % 3) / 3), -0.9), 0.9) for i in range(3 * len(x) - 3)]
+        write_wav(self.path("clipped.wav"), cut)
+        write_wav(self.path("faster.wav"), faster, 48000)
+        write_wav(self.path("narrow.wav"), x[::4], 4000)
+        said = {k: self.rows("--explain", self.path(k + ".wav"))[0][0]["sound"] for k in ("clipped", "faster", "narrow")}
+        for k in ("clipped", "faster"):
+            self.assertGreater(said[k]["clipped"], 0.01, said[k])
+            self.assertTrue(any("clipped" in n for n in said[k]["notes"]), said[k])
+        self.assertLess(said["narrow"]["bandwidth_hz"], 2300)
+        self.assertRegex(self.ser("predict", "--explain", self.path("narrow.wav"))[0], r"\n  bandwidth [12]\.[0-9] kHz, muffled: .*: .*\n")
+        (first,) = csv.DictReader(io.StringIO(self.ser("predict", "--explain", "-f", "csv", self.path("clipped.wav"))[0]))
+        self.assertEqual(float(first["clipped"]), said["clipped"]["clipped"])
+        self.assertIn("no place", self.ser("predict", "--explain", "--timeline", "-f", "srt", SPEECH, status=2)[1])
+
     def test_min_confidence(self):
         (row,), _ = self.rows("--min-confidence", "1", SPEECH)
         self.assertEqual(row["label"], "uncertain")

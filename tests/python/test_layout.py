@@ -8,7 +8,7 @@ import ctypes, re, subprocess, sys, tempfile
 from ser import _library as lib
 
 STRUCTS = {"ser_error": lib.ErrorText, "ser_settings": lib.Settings, "ser_session_settings": lib.SessionSettings, "ser_segment": lib.Segment,
-           "ser_result": lib.Result, "ser_predict_options": lib.PredictOptions, "ser_feature_array": lib.FeatureArray,
+           "ser_acoustics": lib.Acoustics, "ser_result": lib.Result, "ser_predict_options": lib.PredictOptions, "ser_feature_array": lib.FeatureArray,
            "ser_event": lib.Event, "ser_stream_settings": lib.StreamSettings, "ser_feature_settings": lib.FeatureSettings,
            "ser_samples": lib.Samples, "ser_samples_options": lib.SamplesOptions, "ser_run_epoch_info": lib.Epoch, "ser_run_listener": lib.Listener}
 C_TYPES = {ctypes.c_int: "int", ctypes.c_size_t: "size_t", ctypes.c_double: "double", ctypes.c_char_p: "const char *", None: "void"}

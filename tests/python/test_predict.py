@@ -28,6 +28,16 @@ class Answers(Case):
             same(self, answer, line)
         same(self, ser.predict(paths[0]), predicted(paths[0])[0])
 
+    def test_sound(self):
+        self.assertIsNone(ser.predict(SPEECH).sound)
+        sound, line = ser.predict(SPEECH, explain=True).sound, predicted("--explain", SPEECH)[0]["sound"]
+        self.assertGreater(sound.voice_s, 0)
+        for name in ("voice_s", "bandwidth_hz", "level_db", "noise_db", "snr_db", "clipped", "decay_s"):
+            ours, theirs = getattr(sound, name), line[name]
+            self.assertEqual(ours is None, theirs is None, name)
+            self.assertTrue(ours is None or abs(ours - theirs) <= 0.5, (name, ours, theirs))
+        self.assertIsNone(ser.predict(np.zeros(16000, np.float32), 16000, explain=True).sound.level_db)
+
     def test_segments(self):
         answer, line = ser.predict(SPEECH, timeline=True), predicted("--timeline", SPEECH)[0]
         self.assertIsNone(ser.predict(SPEECH).segments)

@@ -54,6 +54,10 @@ def test_voice(s):
     results = answer["results"]
     check("several", status == 200 and [r["file"] for r in results] == ["a.flac", "b.wav", "c.wav"], answer)
     check("several", results[0]["segments"] and "error" in results[1] and results[2]["label"] is None, answer)
+    status, answer = s.predict(voice, "?explain=1")
+    said = json.loads(subprocess.run([program, "predict", "--explain", "--format", "json", recording], check=True, capture_output=True).stdout)
+    check("explained", status == 200 and answer["sound"] == said["sound"] and answer["sound"]["voice_s"] > 0, answer, said)
+    check("not explained", "sound" not in s.predict(voice)[1])
     status, _, body = s.request("POST", "/v1/features", voice)
     pooled = json.loads(body)
     check("features", status == 200 and pooled["rows"] == 1 and len(pooled["values"][0]) == pooled["dims"] > 1000, status)

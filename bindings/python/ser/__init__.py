@@ -16,11 +16,11 @@ from typing import Any
 from ._errors import (ArgumentError, ArgumentTypeError, CancelledError, Error, FileError, FormatError, MissingPackageError,
                       OutOfMemoryError, UnsupportedError)
 from ._jobs import adapt, evaluate, extract, test, train
-from ._model import Answer, Model, Segment, predict
+from ._model import Answer, Model, Segment, Sound, predict
 from ._report import Report
 
 __all__ = ["Answer", "ArgumentError", "ArgumentTypeError", "CancelledError", "Classifier", "Error", "Event", "Features", "FileError",
-           "FormatError", "Interface", "MissingPackageError", "Model", "OutOfMemoryError", "Report", "Segment", "Stream",
+           "FormatError", "Interface", "MissingPackageError", "Model", "OutOfMemoryError", "Report", "Segment", "Sound", "Stream",
            "UnsupportedError", "adapt", "encoders", "evaluate", "extract", "predict", "test", "train"]
 
 

@@ -38,10 +38,15 @@ class Segment(c.Structure):
     _fields_ = [("start_s", c.c_double), ("end_s", c.c_double), ("label", c.c_int), ("scores", c.c_float * MAX_LABELS)]
 
 
+class Acoustics(c.Structure):
+    _fields_ = [("voice_s", c.c_float), ("bandwidth_hz", c.c_float), ("level_db", c.c_float), ("noise_db", c.c_float),
+                ("snr_db", c.c_float), ("clipped", c.c_float), ("decay_s", c.c_float), ("reserved", c.c_float * 5)]
+
+
 class Result(c.Structure):
     _fields_ = [("duration_s", c.c_double), ("label", c.c_int), ("confidence", c.c_float), ("scores", c.c_float * MAX_LABELS),
                 ("note", c.c_int), ("warning", c.c_char * 256), ("segments", POINTER(Segment)), ("n_segments", c.c_size_t),
-                ("peaks", POINTER(c.c_float)), ("n_peaks", c.c_size_t), ("reserved", c.c_uint64 * 8)]
+                ("peaks", POINTER(c.c_float)), ("n_peaks", c.c_size_t), ("sound", Acoustics), ("reserved", c.c_uint64 * 2)]
 
 
 PredictProgress = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_double, c.c_double)
@@ -49,7 +54,7 @@ PredictProgress = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_double, c.c_double)
 
 class PredictOptions(c.Structure):
     _fields_ = [("size", c.c_size_t), ("timeline", c.c_int), ("n_peaks", c.c_size_t), ("on_progress", PredictProgress),
-                ("context", c.c_void_p)]
+                ("context", c.c_void_p), ("sound", c.c_int)]
 
 
 class FeatureArray(c.Structure):

@@ -37,15 +37,34 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """How a recording sounds, as far as answers depend on it (docs/sound.md); None: could not be measured.
+
+    ``voice_s``: in so many seconds a voice is heard. ``bandwidth_hz``: up to which frequency there is sound, 8000 at most.
+    ``level_db`` of the voice and ``noise_db`` of the pauses, in dB of full scale; ``snr_db``, the voice to the noise.
+    ``clipped``: share of the samples that are cut off at the ceiling, 0 to 1. ``decay_s``: roughly, how long a sound takes
+    to fade by 60 dB.
+    """
+
+    voice_s: float
+    bandwidth_hz: Optional[float]
+    level_db: Optional[float]
+    noise_db: Optional[float]
+    snr_db: Optional[float]
+    clipped: float
+    decay_s: Optional[float]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a model hears in one recording.
 
     ``label`` is the most probable emotion, ``"uncertain"`` where its probability is below the model's own limit (see
     ``min_confidence`` of `predict`), and None in silence and in noise without a voice, where ``note`` says why.
     ``confidence`` is its probability, ``scores`` holds that of each emotion: calibrated, from 0 to 1, adding up to 1; None
-    without a label. ``segments`` are there with ``timeline=True``. ``duration`` is in seconds. ``warning`` says what was
-    odd about the recording, such as a truncated file. ``error`` is the exception of a recording that failed in
-    `Model.predict_many`, and everything else is then empty.
+    without a label. ``segments`` are there with ``timeline=True``. ``duration`` is in seconds. ``sound``, with
+    ``explain=True``, says how it sounds, as far as answers depend on it. ``warning`` says what was odd about the recording, such as a truncated
+    file. ``error`` is the exception of a recording that failed in `Model.predict_many`, and everything else is then empty.
     """
 
     file: str
@@ -57,6 +76,7 @@ class Answer:
     warning: Optional[str] = None
     duration: float = 0.0
     error: Optional[Error] = None
+    sound: Optional[Sound] = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``ser predict --format json`` prints; times to the millisecond, scores unrounded."""
@@ -170,7 +190,7 @@ class Model(Opened):
 
     # ---- answers ----
 
-    def predict(self, recording: Any, rate: Optional[int] = None, *, timeline: bool = False,
+    def predict(self, recording: Any, rate: Optional[int] = None, *, timeline: bool = False, explain: bool = False,
                 min_confidence: Union[str, float] = "auto", jobs: int = 0,
                 progress: Optional[Callable[[float, float], Any]] = None) -> Answer:
         """The emotion of one recording.
@@ -178,29 +198,33 @@ class Model(Opened):
         ``recording``: the path of an audio file of any kind, rate and number of channels; an open binary file; samples,
         shape (n_samples,) or (n_samples, channels), int16 or float of nominal range [-1, 1], of ``rate`` per second; or a
         stretch of a file, (path, start, end) in seconds or timedeltas, where an end of None is the recording's.
-        ``timeline``: the emotion over time too, as ``segments``. ``min_confidence``: below it the label is ``uncertain``;
-        0: never. ``jobs``: threads, 0 for all cores. ``progress(heard_s, total_s)`` is called about once a second of sound.
+        ``timeline``: the emotion over time too, as ``segments``. ``explain``: how the recording sounds, as ``sound``.
+        ``min_confidence``: below it the label is ``uncertain``; 0: never. ``jobs``: threads, 0 for all cores.
+        ``progress(heard_s, total_s)`` is called about once a second of sound.
 
         Raises `FormatError` for what cannot be decoded, is shorter than 25 ms, or holds samples that are not finite.
         """
-        limit, n_threads, heard = self._limit(min_confidence), check_jobs(jobs), flag(timeline, "timeline")
+        limit, n_threads = self._limit(min_confidence), check_jobs(jobs)
+        wanted = (flag(timeline, "timeline"), flag(explain, "explain"))
         if progress is not None and not callable(progress):
             raise ArgumentTypeError(f"progress: a {type(progress).__name__} cannot be called")
         with one_source(recording, rate) as source:
-            return self._answer(self._live(), source, name_of(recording), heard, limit, n_threads, Stop(progress))
+            return self._answer(self._live(), source, name_of(recording), wanted, limit, n_threads, Stop(progress))
 
-    def _answer(self, handle: Handle, source: Source, name: str, timeline: bool, limit: float, n_threads: int, stop: Stop) -> Answer:
+    def _answer(self, handle: Handle, source: Source, name: str, wanted: tuple[bool, bool], limit: float, n_threads: int,
+                stop: Stop) -> Answer:
         session = self._session(handle, n_threads)
         result, err, ser = lib.Result(), lib.ErrorText(), lib.ser()
         callback = lib.PredictProgress(stop)
-        options = lib.PredictOptions(c.sizeof(lib.PredictOptions), int(timeline), 0, callback, None)
+        timeline, explain = wanted
+        options = lib.PredictOptions(c.sizeof(lib.PredictOptions), int(timeline), 0, callback, None, int(explain))
         try:
             predict = getattr(ser, "ser_predict" + source.suffix)
             status = predict(session, *source.arguments, c.byref(options), c.byref(result), c.byref(err))
             if stop.raised is not None:
                 raise stop.raised
             lib.check(status, err, name)
-            return self._answer_of(result, name, timeline, limit)
+            return self._answer_of(result, name, wanted, limit)
         finally:
             ser.ser_result_release(c.byref(result))
             self._give_back(handle, n_threads, session)
@@ -212,16 +236,21 @@ class Model(Opened):
         name = "uncertain" if np.float32(confidence) < limit else self._labels[label]
         return name, confidence, {k: float(scores[i]) for i, k in enumerate(self._labels)}
 
-    def _answer_of(self, r: Any, name: str, timeline: bool, limit: float) -> Answer:
+    def _answer_of(self, r: Any, name: str, wanted: tuple[bool, bool], limit: float) -> Answer:
         label, confidence, scores = self._named(r.label, r.scores, limit)
-        segments = None
-        if timeline:
+        segments = sound = None
+        if wanted[0]:
             segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limit)) for s in r.segments[:r.n_segments]]
+        if wanted[1]:
+            names = [name for name, _ in lib.Acoustics._fields_ if name != "reserved"]
+            figures = {name: getattr(r.sound, name) for name in names}
+            sound = Sound(**{name: v if math.isfinite(v) else None for name, v in figures.items()})
         return Answer(file=name, label=label, confidence=confidence, scores=scores, segments=segments, note=_NOTES.get(r.note),
-                      warning=r.warning.decode("utf-8", "replace") or None, duration=r.duration_s)
+                      warning=r.warning.decode("utf-8", "replace") or None, duration=r.duration_s,
+                      sound=sound)
 
     def predict_many(self, recordings: Iterable[Any], rate: Optional[int] = None, *, jobs: int = 0, timeline: bool = False,
-                     min_confidence: Union[str, float] = "auto", progress: Union[bool, Callable[[int, int], Any]] = False
+                     explain: bool = False, min_confidence: Union[str, float] = "auto", progress: Union[bool, Callable[[int, int], Any]] = False
                      ) -> list[Answer]:
         """The emotions of many recordings, in their order, several at a time; see `predict`.
 
@@ -230,10 +259,10 @@ class Model(Opened):
         where tqdm is installed, or a function of how many are done and how many there are.
         """
         handle, limit, items = self._live(), self._limit(min_confidence), listed(recordings)
-        with_time, told = flag(timeline, "timeline"), teller(progress, len(items))
+        wanted, told = (flag(timeline, "timeline"), flag(explain, "explain")), teller(progress, len(items))
 
         def answer(source: Source, i: int, n_threads: int, stop: Stop) -> Answer:
-            return self._answer(handle, source, name_of(items[i]), with_time, limit, n_threads, stop)
+            return self._answer(handle, source, name_of(items[i]), wanted, limit, n_threads, stop)
 
         return in_turn(items, rate, jobs, answer, lambda i, e: Answer(file=name_of(items[i]), error=e), told)
 
