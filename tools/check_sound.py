@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """What `ser predict --explain` says of recordings as they are, and of copies of which the truth is known.
 
-  tools/check_sound.py SER DATA_DIR [--n 40]      writes the tables of docs/sound.md
+  tools/check_sound.py SER DATA_DIR [--n 16]      writes the tables of docs/sound.md
 
 SER is the program, DATA_DIR a folder with emodb, ravdess, cremad, nemo. Packages: tools/requirements-voice.txt.
 """
 import argparse
-import csv
-import io
+import json
 import pathlib
 import random
 import re
@@ -74,15 +73,14 @@ COPIES = {
     "echo of 1.0 s": echo(1.0),
     "echo of 1.6 s": echo(1.6),
 }
-NOTES = {"voice": r"of voice|no voice", "noise": "above the noise", "clipped": "clipped", "bandwidth": "bandwidth", "echo": "echo", "level": "of full scale"}
+NOTES = {"voice": r"of voice|no voice", "noise": "the noise", "clipped": "clipped", "bandwidth": "bandwidth", "echo": "echo", "level": "of full scale"}
 
 
 def explain(program, paths):
     """Figures of each recording, None where not known, and the notes of all."""
-    csv_out = subprocess.run([program, "predict", "--quiet", "--explain", "--format", "csv", *paths], check=True, capture_output=True, text=True).stdout
-    rows = [{k: float(r[k]) if r[k] else None for k in FIGURES} for r in csv.DictReader(io.StringIO(csv_out))]
-    text = subprocess.run([program, "predict", "--quiet", "--explain", *paths], check=True, capture_output=True, text=True).stdout
-    return rows, [line for line in text.splitlines() if line.startswith("  ")]
+    out = subprocess.run([program, "predict", "--quiet", "--explain", "--format", "json", *paths], check=True, capture_output=True, text=True).stdout
+    sounds = [json.loads(line)["sound"] for line in out.splitlines()]
+    return sounds, [note for s in sounds for note in s["notes"]]
 
 
 def quantiles(rows, figure, shares):
@@ -92,7 +90,7 @@ def quantiles(rows, figure, shares):
 
 
 def told(notes, n):
-    return [f"{100 * sum(bool(re.search(p, line)) and 'nothing noteworthy' not in line for line in notes) / n:.0f}" for p in NOTES.values()]
+    return [f"{100 * sum(bool(re.search(p, note)) for note in notes) / n:.0f}" for p in NOTES.values()]
 
 
 def write(marker, lines):
@@ -107,7 +105,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--n", type=int, default=40, help="recordings of each corpus")
+    parser.add_argument("--n", type=int, default=16, help="recordings of each corpus")
     a = parser.parse_args()
     chosen = {}
     for name, folder in CORPORA.items():

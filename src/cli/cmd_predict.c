@@ -282,7 +282,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
     const ser_predict_many_settings settings = {.n_jobs = (int)n_jobs,
                                                 .n_all = count_all(p),
                                                 .timeline = timeline || picture_path,
-                                                .sound = explain || (p->form.bars && is_format("text")),
+                                                .sound = explain || p->form.warns,
                                                 .n_peaks = picture_path ? N_PEAKS : 0,
                                                 .voice = voices,
                                                 .n_voice = voice->n,
@@ -395,6 +395,7 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
                   .apart = is_apart(inputs),
                   .on_terminal = style.terminal};
     p.form.bars = count_all(&p) == 1;
+    p.form.warns = p.form.bars && is_format("text");
     if (verbose)
         say_what_answers(model);
     if (share)

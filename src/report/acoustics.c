@@ -58,6 +58,15 @@ static void append_voice(ser_text *t, const ser_acoustics *s)
                            "check what was recorded, or speak up");
 }
 
+static void append_noise(ser_text *t, double ratio_db)
+{
+    if (ratio_db >= 1)
+        ser_text_appendf(t, "the voice is %.0f dB above the noise", ratio_db);
+    else
+        ser_text_append(t, "the voice is no louder than the noise");
+    ser_text_append(t, ": soft sounds drown in it: go nearer to the microphone, or to a quieter place");
+}
+
 static void append_bandwidth(ser_text *t, const ser_acoustics *s)
 {
     double khz = (double)s->bandwidth_hz / 1000;
@@ -68,7 +77,7 @@ static void append_bandwidth(ser_text *t, const ser_acoustics *s)
                          khz);
     else
         ser_text_appendf(t,
-                         "bandwidth %.1f kHz, as by telephone: hissing and breath are missing: "
+                         "bandwidth %.1f kHz, as by telephone: hisses and breath are missing: "
                          "record at 16 kHz or more",
                          khz);
 }
@@ -81,10 +90,7 @@ void ser_finding_append(ser_text *t, ser_finding f, const ser_acoustics *s)
         append_voice(t, s);
         break;
     case SER_FINDING_NOISE:
-        ser_text_appendf(t,
-                         "the voice is %.0f dB above the noise: soft sounds drown in it: "
-                         "go nearer to the microphone, or to a quieter place",
-                         x);
+        append_noise(t, x);
         break;
     case SER_FINDING_CLIPPED:
         ser_text_appendf(t,

@@ -329,7 +329,7 @@ static void append_told(ser_text *t, const ser_prediction_form *form, const char
 static void append_sound(ser_text *t, const ser_prediction_form *form, const ser_result *r)
 {
     ser_gravity least = form->explain ? SER_GRAVITY_TOLD : SER_GRAVITY_SERIOUS;
-    size_t n_told = 0, n_most = form->explain ? SER_N_FINDINGS : form->bars ? 1 : 0;
+    size_t n_told = 0, n_most = form->explain ? SER_N_FINDINGS : form->warns ? 1 : 0;
     ser_text told = {0};
     for (int f = 0; f < SER_N_FINDINGS && n_told < n_most; f++) {
         if (ser_finding_gravity((ser_finding)f, &r->sound) < least)

@@ -13,6 +13,7 @@ typedef struct ser_prediction_form {
     bool timeline;         /* with the segments */
     bool explain;          /* with how the recording sounds, and what to do about it */
     bool bars;             /* text: a bar for each emotion */
+    bool warns;            /* text: a line where the recording sounds bad, which the result must know */
     ser_style style;       /* text */
 } ser_prediction_form;
 
@@ -32,8 +33,8 @@ void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char
 void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
                               const char *error);
 
-/* Below an answer with bars, one line says what is worst about the sound, where that is serious; with explain
- * a line for each thing worth telling stands below any answer. */
+/* With explain a line for each thing worth telling about the sound stands below the answer; with warns alone
+ * one for the first that is serious. */
 void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);
 
 /* How many recordings of each kind there are, in a line. A zeroed struct has counted none. */

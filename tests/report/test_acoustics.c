@@ -8,7 +8,7 @@ static const char *const labels[] = {"angry", "happy", "sad"};
 static ser_prediction_form form(void)
 {
     return (ser_prediction_form){
-        .labels = labels, .n_labels = 3, .bars = true, .style = {.width = 80, .utf8 = true}};
+        .labels = labels, .n_labels = 3, .bars = true, .warns = true, .style = {.width = 80, .utf8 = true}};
 }
 
 /* As from a studio. */
@@ -94,6 +94,10 @@ static void test_words(void)
     ser_finding_append(&t, SER_FINDING_BANDWIDTH, &s);
     CHECK(strstr(t.s, "muffled") && !strstr(t.s, "telephone"));
     ser_text_clear(&t);
+    s.snr_db = -3;
+    ser_finding_append(&t, SER_FINDING_NOISE, &s);
+    CHECK(strstr(t.s, "no louder than the noise"));
+    ser_text_clear(&t);
     s.voice_s = 0;
     ser_finding_append(&t, SER_FINDING_VOICE, &s);
     CHECK(strstr(t.s, "no voice"));
@@ -120,7 +124,7 @@ static void test_text(void)
     r.sound.snr_db = 2; /* to everybody, but no more than the worst */
     r.sound.clipped = 0.1f;
     CHECK(text_lines(&f, &r, &t) == n_plain + 1 && strstr(t.s, "\n  note: the voice is 2 dB"));
-    f.bars = false; /* one of many */
+    f.bars = f.warns = false; /* one of many */
     CHECK(text_lines(&f, &r, &t) == 1);
     f.explain = true;
     CHECK(text_lines(&f, &r, &t) == 1 + 3 && !strstr(t.s, "8 dB") && !strstr(t.s, "note"));
@@ -138,7 +142,8 @@ static void test_text(void)
     for (const char *at = t.s, *end; at && (end = strchr(at, '\n')); at = end + 1)
         longest = (size_t)(end - at) > longest ? (size_t)(end - at) : longest;
     CHECK(longest <= 80);
-    r = (ser_result){.duration_s = 1, .label = -1, .note = SER_NOTE_SILENCE, .sound = {.noise_db = -90}};
+    r = (ser_result){.duration_s = 1, .label = -1, .note = SER_NOTE_SILENCE, .sound = unknown()};
+    r.sound.voice_s = 0;
     f = form();
     CHECK(text_lines(&f, &r, &t) == 1); /* the answer says why there is no label */
     f.explain = true;

@@ -6,7 +6,7 @@ import ctypes as c
 import math
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
 import numpy as np
@@ -63,8 +63,9 @@ class Answer:
     ``min_confidence`` of `predict`), and None in silence and in noise without a voice, where ``note`` says why.
     ``confidence`` is its probability, ``scores`` holds that of each emotion: calibrated, from 0 to 1, adding up to 1; None
     without a label. ``segments`` are there with ``timeline=True``. ``duration`` is in seconds. ``sound``, with
-    ``explain=True``, says how it sounds, as far as answers depend on it. ``warning`` says what was odd about the recording, such as a truncated
-    file. ``error`` is the exception of a recording that failed in `Model.predict_many`, and everything else is then empty.
+    ``explain=True``, says how it sounds, as far as answers depend on it. ``warning`` says what was odd about the recording,
+    such as a truncated file. ``error`` is the exception of a recording that failed in `Model.predict_many`, and everything
+    else is then empty.
     """
 
     file: str
@@ -242,8 +243,7 @@ class Model(Opened):
         if wanted[0]:
             segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limit)) for s in r.segments[:r.n_segments]]
         if wanted[1]:
-            names = [name for name, _ in lib.Acoustics._fields_ if name != "reserved"]
-            figures = {name: getattr(r.sound, name) for name in names}
+            figures = {f.name: getattr(r.sound, f.name) for f in fields(Sound)}
             sound = Sound(**{name: v if math.isfinite(v) else None for name, v in figures.items()})
         return Answer(file=name, label=label, confidence=confidence, scores=scores, segments=segments, note=_NOTES.get(r.note),
                       warning=r.warning.decode("utf-8", "replace") or None, duration=r.duration_s,
@@ -301,11 +301,12 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def predict(recording: Any, rate: Optional[int] = None, *, model: Union[None, Path, Model] = None, timeline: bool = False,
-            min_confidence: Union[str, float] = "auto", jobs: int = 0,
+            explain: bool = False, min_confidence: Union[str, float] = "auto", jobs: int = 0,
             progress: Optional[Callable[[float, float], Any]] = None) -> Answer:
     """The emotion of one recording, by the model that is built in, or by ``model`` (a `Model`, or the path of one).
 
     See `Model.predict` for everything else. To answer for many, open a `Model` once.
     """
     chosen = builtin() if model is None else model if isinstance(model, Model) else Model(model)
-    return chosen.predict(recording, rate, timeline=timeline, min_confidence=min_confidence, jobs=jobs, progress=progress)
+    return chosen.predict(recording, rate, timeline=timeline, explain=explain, min_confidence=min_confidence, jobs=jobs,
+                          progress=progress)
