@@ -14,7 +14,7 @@ HEAD = """# The Python package, name by name
 Made by `tools/make_python_api.py` from the docstrings. [python.md](python.md) is where to begin.
 """
 # The order of the page. Whatever is in __all__ and not here is an error.
-ORDER = ["predict", "Model", "Answer", "Segment", "Features", "Classifier", "encoders", "Interface", "Stream", "Event", "evaluate", "train", "test",
+ORDER = ["predict", "Model", "Answer", "Segment", "Sound", "Features", "Classifier", "encoders", "Interface", "Stream", "Event", "evaluate", "train", "test",
          "adapt", "extract", "Report", "Error", "ArgumentError", "ArgumentTypeError", "FileError", "FormatError", "UnsupportedError", "OutOfMemoryError",
          "CancelledError", "MissingPackageError"]
 

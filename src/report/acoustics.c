@@ -9,9 +9,9 @@ typedef struct limit {
 } limit;
 
 static const limit limits[SER_N_FINDINGS] = {
-    [SER_FINDING_VOICE] = {1, 0.4f, false},        [SER_FINDING_NOISE] = {10, 3, false},
+    [SER_FINDING_VOICE] = {1, 0.4f, false},        [SER_FINDING_NOISE] = {8, 2, false},
     [SER_FINDING_CLIPPED] = {0.005f, 0.03f, true}, [SER_FINDING_BANDWIDTH] = {4500, 2600, false},
-    [SER_FINDING_DECAY] = {0.8f, 1.5f, true},      [SER_FINDING_LEVEL] = {-50, -60, false},
+    [SER_FINDING_DECAY] = {0.8f, 1.5f, true},      [SER_FINDING_LEVEL] = {-55, -65, false},
 };
 
 static float figure_of(ser_finding f, const ser_acoustics *s)

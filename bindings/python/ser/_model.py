@@ -239,12 +239,14 @@ class Model(Opened):
 
     def _answer_of(self, r: Any, name: str, wanted: tuple[bool, bool], limit: float) -> Answer:
         label, confidence, scores = self._named(r.label, r.scores, limit)
-        segments = sound = None
+        segments = None
+        sound: Optional[Sound] = None
         if wanted[0]:
             segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limit)) for s in r.segments[:r.n_segments]]
         if wanted[1]:
-            figures = {f.name: getattr(r.sound, f.name) for f in fields(Sound)}
-            sound = Sound(**{name: v if math.isfinite(v) else None for name, v in figures.items()})
+            figures: dict[str, Any] = {f.name: getattr(r.sound, f.name) for f in fields(Sound)}
+            figures.update({name: None for name, v in figures.items() if not math.isfinite(v)})
+            sound = Sound(**figures)
         return Answer(file=name, label=label, confidence=confidence, scores=scores, segments=segments, note=_NOTES.get(r.note),
                       warning=r.warning.decode("utf-8", "replace") or None, duration=r.duration_s,
                       sound=sound)
