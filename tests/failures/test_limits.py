@@ -12,7 +12,6 @@ if LONG:
 from common import COMMANDS, SER, Place, comparable, contents, voice, write_wav  # noqa: E402
 
 MB = 1 << 20
-SANITIZED = b"__asan_init" in open(SER, "rb").read()  # its shadow takes terabytes of address space
 
 
 def run(place, args, limit=None, **env):
@@ -68,7 +67,6 @@ class Limits(unittest.TestCase):
         for _ in self.try_all(LD_PRELOAD=CLOCK):
             pass
 
-    @unittest.skipIf(SANITIZED, "a sanitizer takes terabytes of address space")
     def test_address_space(self):
         """256 MB beyond what program, libraries and model take; with less, 'out of memory' in words."""
         def limited(mb):
@@ -102,7 +100,7 @@ class Limits(unittest.TestCase):
                 f.write(begin)
                 f.truncate((2 << 30) + 100)
             status, _, err = run(place, ["evaluate", "--data", "big.csv", "--feature-type", "LOGMEL", "--protocol", "kfold=2"],
-                                 None if SANITIZED else lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+                                 lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
             self.assertEqual(status, 1, err)
             self.assertIn("bytes and should have at most", err)
 
