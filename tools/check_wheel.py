@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Installs a wheel into a fresh environment of this Python and tries it there: tools/check_wheel.py WHEEL.
+"""Installs a wheel into a fresh environment of this Python and tries it there: tools/check_wheel.py WHEEL [FOLDER].
 
-Needs nothing but Python with venv, and a package index for NumPy. Prints what an import costs and how large the wheel is.
+Needs nothing but Python with venv, and NumPy from a package index, or a wheel of it in FOLDER, and no network then. Prints what
+an import costs and how large the wheel is.
 """
 import glob, os, subprocess, sys, tempfile, zipfile
 
@@ -36,9 +37,10 @@ print(f"import beyond NumPy's: {1000 * t:.1f} ms")
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     wheel = os.path.abspath(sys.argv[1])
+    source = ["--no-index", "--find-links", os.path.abspath(sys.argv[2])] if len(sys.argv) == 3 else []
     with zipfile.ZipFile(wheel) as z:
         names = z.namelist()
     licences = [n for n in names if "/licenses/libraries/" in n]
@@ -49,7 +51,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", "env"], check=True, cwd=folder)
         python = os.path.join(folder, "env", "bin", "python")
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel], check=True, cwd=folder)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *source, wheel], check=True, cwd=folder)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SER_", "LD_"))}
         subprocess.run([python, "-W", "error::ImportWarning", "-c", TRY], check=True, cwd=folder, env=env)
         # What the loader takes from outside: C's and C++'s own.

@@ -21,7 +21,8 @@ done
 if [ -n "${BARE:-}" ]; then
   shown=$(mktemp -d /dev/shm/ser-wheel.XXXXXX)
   cp "$wheel" tools/check_wheel.py "$shown"
+  "$work/env/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 --dest "$shown" numpy # Debian 12's
   echo "In a bare system:"
-  $BARE "(apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 python3-venv) >/tmp/log 2>&1 || cat /tmp/log; python3 $shown/check_wheel.py $shown/$(basename "$wheel")"
+  $BARE "(apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 python3-venv) >/tmp/log 2>&1 || cat /tmp/log; python3 $shown/check_wheel.py $shown/$(basename "$wheel") $shown"
 fi
 echo "$wheel"

@@ -52,7 +52,10 @@ def _text(value: Any, name: str) -> Optional[bytes]:
         raise ArgumentTypeError(f"{name} is a {type(value).__name__}: give text")
     if "\0" in value:
         raise ArgumentError(f"{name} holds a zero byte")
-    return value.encode("utf-8", "surrogateescape")
+    try:
+        return value.encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise ArgumentError(f"{name} is no text: {e}") from e
 
 
 def _number(value: Any, name: str) -> int:

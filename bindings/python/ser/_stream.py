@@ -69,6 +69,8 @@ class Stream:
     def push(self, samples: Any) -> list[Event]:
         """What became known by these samples: an array, shape (n,) or (n, channels), int16 or float of nominal range [-1, 1];
         or an iterable of such arrays."""
+        if hasattr(samples, "read"):
+            raise ArgumentTypeError(f"a {type(samples).__name__} holds no samples: give a NumPy array")
         if isinstance(samples, Iterable) and not isinstance(samples, (np.ndarray, str, bytes)) and not _is_numbers(samples):
             return [event for chunk in samples for event in self.push(chunk)]
         x = self._samples(samples)
