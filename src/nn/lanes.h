@@ -19,9 +19,16 @@ SER_INLINE ser_lanes ser_lanes_select(ser_int_lanes mask, ser_lanes yes, ser_lan
     return (ser_lanes)(((ser_int_lanes)yes & mask) | ((ser_int_lanes)no & ~mask));
 }
 
+/* All bits where a < b, none elsewhere (NaN: either), by the sign of the difference: gcc 12 compares 16
+ * numbers one by one where a register holds fewer. */
+SER_INLINE ser_int_lanes ser_lanes_below(ser_lanes a, ser_lanes b)
+{
+    return (ser_int_lanes)(a - b) >> 31;
+}
+
 SER_INLINE ser_lanes ser_lanes_max(ser_lanes a, ser_lanes b)
 {
-    return ser_lanes_select(a > b, a, b);
+    return ser_lanes_select(ser_lanes_below(a, b), b, a);
 }
 
 SER_INLINE float ser_lanes_highest(ser_lanes v)

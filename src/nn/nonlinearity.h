@@ -9,7 +9,9 @@ SER_INLINE ser_lanes ser_lanes_nonlinearity(ser_nonlinearity f, ser_lanes u)
 {
     switch (f) {
     case SER_ELU:
-        return ser_lanes_select(u > 0, u, ser_lanes_exp(ser_lanes_select(u > 0, ser_lanes_of(0), u)) - 1);
+        return ser_lanes_select(
+            ser_lanes_below(ser_lanes_of(0), u), u,
+            ser_lanes_exp(ser_lanes_select(ser_lanes_below(ser_lanes_of(0), u), ser_lanes_of(0), u)) - 1);
     case SER_SWISH:
         return u * ser_lanes_sigmoid(u);
     case SER_TANH:
@@ -25,7 +27,7 @@ SER_INLINE ser_lanes ser_lanes_derivative(ser_nonlinearity f, ser_lanes u)
     ser_lanes s;
     switch (f) {
     case SER_ELU:
-        return ser_lanes_exp(ser_lanes_select(u > 0, ser_lanes_of(0), u));
+        return ser_lanes_exp(ser_lanes_select(ser_lanes_below(ser_lanes_of(0), u), ser_lanes_of(0), u));
     case SER_SWISH:
         s = ser_lanes_sigmoid(u);
         return s + u * s * (1 - s);
@@ -33,7 +35,7 @@ SER_INLINE ser_lanes ser_lanes_derivative(ser_nonlinearity f, ser_lanes u)
         s = ser_lanes_sigmoid(2 * u);
         return 4 * s * (1 - s);
     default:
-        return ser_lanes_select(u > 0, ser_lanes_of(1), ser_lanes_of(0));
+        return ser_lanes_select(ser_lanes_below(ser_lanes_of(0), u), ser_lanes_of(1), ser_lanes_of(0));
     }
 }
 

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-/* Where there is no AVX-512, own kernels are faster than oneDNN 2.6's, which are compiled at run time; except
- * those that clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN has none below AVX-512's
- * VNNI. */
+/* Where there is no AVX-512, own kernels: GELU within the product, weights packed once, nothing compiled at
+ * run time; but not those that clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN 2.6
+ * has nothing below AVX-512's VNNI. */
 static const ser_nn_engine *find_engine(ser_engine engine, ser_precision precision)
 {
     unsigned cpu = ser_cpu(), enough = precision == SER_PRECISION_INT8 ? SER_CPU_AVX512VNNI : SER_CPU_AVX512;

@@ -104,14 +104,17 @@ void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, cons
         quantise_f32(q, ld, lows, steps, x, n_rows, n);
 }
 
+/* As a loop, because gcc 12 converts 16 numbers one by one where a register holds fewer. */
 SER_INLINE ser_lanes load_sums(const int32_t *sums, size_t i, size_t n_left)
 {
-    ser_int_lanes v = {0};
+    float part[SER_N_LANES] = {0};
     if (n_left >= SER_N_LANES)
-        memcpy(&v, sums + i, sizeof v);
+        for (size_t k = 0; k < SER_N_LANES; k++)
+            part[k] = (float)sums[i + k];
     else
-        memcpy(&v, sums + i, n_left * sizeof *sums);
-    return __builtin_convertvector(v, ser_lanes);
+        for (size_t k = 0; k < n_left; k++)
+            part[k] = (float)sums[i + k];
+    return ser_lanes_load(part);
 }
 
 SER_INLINE void dequantise(void *y, bool half, const int32_t *sums, const ser_nn_quantised *q, bool add)
