@@ -31,8 +31,8 @@ new_root() { # FOLDER: FROM debian:bookworm-slim
   [ -c "$1/dev/urandom" ] || mknod -m 666 "$1/dev/urandom" c 1 9
 }
 
-inside() { # FOLDER DIRECTORY COMMAND: as RUN does
-  env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
+inside() { # FOLDER DIRECTORY COMMAND: as RUN does; $exec: in the place of this shell
+  ${exec:-} env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
     $(env | grep -iE '^(https?|no)_proxy=' || true) chroot ${user:+--userspec="$user"} "$1" /bin/sh -c "cd '$2' && $3" </dev/null
 }
 
@@ -68,15 +68,14 @@ echo "predict:"
 inside "$root" / "$entry predict --format json /tmp/recording.wav" | tee "$work/said"
 grep -q '"scores": {' "$work/said"
 echo "serve: $entry $command"
-inside "$root" / "exec $entry $command" 2>"$work/log" &
+(exec=exec; inside "$root" / "exec $entry $command" 2>"$work/log") &
 service=$!
 stop() { kill "$service" 2>/dev/null || true; wait "$service" 2>/dev/null || true; leave; }
 trap stop EXIT
 for _ in $(seq 100); do curl -fs "http://127.0.0.1:$port/health" && break; sleep 0.2; done
 curl -fs --data-binary "@$sound" "http://127.0.0.1:$port/v1/predict" | tee "$work/answered"
 grep -q '"scores": {' "$work/answered"
-ps -o user= -p "$service" | grep -qv '^root' || { echo "it runs as root" >&2; exit 1; }
+[ "$(inside "$root" / 'id -u')" != 0 ] || { echo "it runs as root" >&2; exit 1; }
 kill "$service"
-wait "$service"
-service=
+wait "$service" || { echo "it does not end as it should" >&2; exit 1; }
 echo "the image's lines work: $(du -sh "$root" | cut -f1) with the system"
