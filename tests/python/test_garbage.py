@@ -2,7 +2,7 @@
 """Every public function with garbage of every type: an answer, or an exception that derives from ser.Error; nothing else, and no crash.
 
     test_garbage.py                                a short form
-    test_garbage.py fuzz SECONDS [SEED]            as long as is wanted; failures are told with the seed that repeats them
+    test_garbage.py fuzz SECONDS [SEED [CALLS]]    as long as is wanted; failures are told with the seed that repeats them
 tools/fuzz_python.sh does the latter under the sanitizers.
 """
 import contextlib, datetime, decimal, faulthandler, fractions, inspect, io, itertools, os, pathlib, random, shutil, subprocess, sys, tempfile, time, traceback, unittest, warnings
@@ -18,7 +18,7 @@ try:
 except ImportError:
     pd = None
 
-SECONDS = 8
+CALLS = 600  # of the short form: the same ones on any machine
 # Copies in a folder of our own, because what is garbage for one call is the place that another one writes to.
 SPEECH, TINY, SOURCE = "speech.wav", "tiny", "source.py"
 
@@ -173,6 +173,16 @@ def shown(value):
         return f"a {type(value).__name__}"
 
 
+def of_ours(f):
+    """A callback whose exceptions can be told from the package's: they have to come out as they are."""
+    def call(*arguments):
+        try:
+            return f(*arguments)
+        except Exception as e:
+            raise Mine from e
+    return call
+
+
 told = set()  # where something else was raised
 
 
@@ -182,6 +192,9 @@ def one(seed, i, all_targets):
     make, right = all_targets[name]
     call = make()
     given = arguments(rng, call, right)
+    for callback in ("progress", "on_epoch", "on_message"):
+        if callable(given.get(callback)):
+            given[callback] = of_ours(given[callback])
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             call(**given)
@@ -197,7 +210,7 @@ def one(seed, i, all_targets):
             traceback.print_exc()
 
 
-def fuzz(seconds, seed):
+def fuzz(seconds, seed, n_calls=None):
     faulthandler.enable()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +219,7 @@ def fuzz(seconds, seed):
         prepare()
         every, until = targets(), time.monotonic() + seconds
         for i in itertools.count():
-            if time.monotonic() > until:
+            if i == n_calls or time.monotonic() > until:
                 break
             one(seed, i, every)
         os.chdir("/")
@@ -217,12 +230,13 @@ def fuzz(seconds, seed):
 
 class Garbage(unittest.TestCase):
     def test_short(self):
-        p = subprocess.run([sys.executable, os.path.abspath(__file__), "fuzz", str(SECONDS), "1"], capture_output=True, text=True, timeout=600)
+        p = subprocess.run([sys.executable, os.path.abspath(__file__), "fuzz", "600", "1", str(CALLS)], capture_output=True, text=True, timeout=900)
         self.assertEqual(p.returncode, 0, p.stderr[-4000:])
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["fuzz"]:
-        fuzz(float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else str(random.randrange(10**6)))
+        fuzz(float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else str(random.randrange(10**6)),
+             int(sys.argv[4]) if len(sys.argv) > 4 else None)
     else:
         unittest.main()
