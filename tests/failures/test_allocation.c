@@ -1,11 +1,10 @@
 /* Every call of ser.h and ser/run.h with the n-th allocation failing: ours, or the libraries'. Each ends in
- * "out of memory", or does without what it did not get; outputs are untouched, nothing is leaked or
- * half-written, and what a run folder holds is gone on with.
+ * "out of memory", or does without what it did not get; outputs are untouched, nothing is half-written, and
+ * what a run folder holds is gone on with.
  *
  * Usage: test-allocation [--long] [--call NAME] [--one ours|libraries N] GOLDEN
  *   Without --long a sample of n. --one shows who asked for that allocation.
- * Each n runs in a process of its own, or some of ours in one; what is leaked there is LeakSanitizer's to
- * say. */
+ * Each n runs in a process of its own, or some of ours in one. What is leaked is not looked at. */
 #include "failures/calls.h"
 #include "failures/failing.h"
 #include "failures/folders.h"
