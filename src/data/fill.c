@@ -121,22 +121,30 @@ static ser_status check_index(const filling *f, ser_error *err)
     return st;
 }
 
-/* Whether the folder may be filled. */
+/* Whether the folder may be filled. Another process may just have begun to fill it: what is not yet under its
+ * final name is nobody's file, and an index that comes while we look speaks for the rest. */
 static ser_status check_folder(const filling *f, ser_error *err)
 {
     char **files = NULL;
-    size_t n_files = 0;
+    size_t n_files = 0, n_others = 0;
     if (access(f->out->folder, F_OK) != 0 || f->settings->overwrite)
         return SER_OK;
-    if (access(f->index_path, F_OK) == 0)
-        return check_index(f, err);
-    ser_status st = ser_io_list_files(&files, &n_files, f->out->folder, err);
-    if (st == SER_OK && n_files)
+    ser_status st = SER_OK;
+    if (access(f->index_path, F_OK) != 0)
+        st = ser_io_list_files(&files, &n_files, f->out->folder, err);
+    for (size_t i = 0; st == SER_OK && i < n_files; i++) {
+        const char *slash = strrchr(files[i], '/');
+        n_others +=
+            strncmp(slash ? slash + 1 : files[i], SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) != 0;
+    }
+    ser_io_free_list(files, n_files);
+    if (st == SER_OK && access(f->index_path, F_OK) == 0)
+        st = check_index(f, err);
+    else if (st == SER_OK && n_others)
         st = ser_fail(err, SER_E_UNSUPPORTED,
                       "%s: files are there, and no index.json that says what they are: --overwrite replaces "
                       "them, --features-dir takes another folder",
                       f->out->folder);
-    ser_io_free_list(files, n_files);
     return st;
 }
 
