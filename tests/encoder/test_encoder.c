@@ -146,14 +146,16 @@ static void test_wanted(void)
     ser_free(pcm);
 }
 
-/* The last layer computes no other frames: those that are asked for are the same, to the bit, by any number
- * of threads, and the layers below are whole. */
+/* The last layer computes no other frames: those that are asked for are the same by any number of threads,
+ * but for the rounding of products that oneDNN computes otherwise for another number of rows on some
+ * processors, and the layers below are whole, to the bit. */
 static void test_frames(void)
 {
     enum { N_SAMPLES = 16000, FRAMES = 50, LAST = N_LAYERS };
     static const size_t ranges[][2] = {{0, 20}, {17, 34}, {30, SIZE_MAX}, {49, 50}, {60, 70}};
     static float all[2 * FRAMES * DIMS], part[2 * FRAMES * DIMS];
     static const int wanted[] = {1, LAST};
+    static const double rounding[] = {[SER_PRECISION_FP32] = 1e-5, [SER_PRECISION_BF16] = 3e-2};
     ser_error err = {0};
     ser_encoder *e = NULL;
     float *pcm = make_signal(N_SAMPLES);
@@ -174,8 +176,11 @@ static void test_frames(void)
                                                 &err),
                          &err);
                 for (size_t t = 0; t < FRAMES; t++) {
-                    size_t n = t >= first && t < end ? 2 * DIMS : DIMS;
-                    CHECK(memcmp(part + 2 * t * DIMS, all + 2 * t * DIMS, n * sizeof *all) == 0);
+                    const float *whole = all + 2 * t * DIMS, *own = part + 2 * t * DIMS;
+                    CHECK(memcmp(own, whole, DIMS * sizeof *all) == 0);
+                    if (t >= first && t < end)
+                        check_close("frames", own + DIMS, whole + DIMS, DIMS, rounding[precision],
+                                    rounding[precision]);
                 }
             }
             ser_encoder_work_free(&w);
