@@ -20,6 +20,7 @@ build_and_test() {
   [ -e "$dir/build.ninja" ] || /usr/bin/meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; failed=$((failed + 1)); return; }
   /usr/bin/ninja -C "$dir" $targets >"$dir.log" 2>&1 || { tail -n 40 "$dir.log"; failed=$((failed + 1)); return; }
   /usr/bin/meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 10 $tests | tee "$dir.log"
+  grep -q '^Ok: ' "$dir.log" || { echo "FAILED: the tests in $dir did not run"; failed=$((failed + 1)); return; }
   passed=$((passed + $(sed -n 's/^Ok: *//p' "$dir.log")))
   failed=$((failed + $(sed -n 's/^Fail: *//p' "$dir.log") + $(sed -n 's/^Timeout: *//p' "$dir.log")))
 }
@@ -28,7 +29,7 @@ build_and_test build --buildtype=release
 CC=clang build_and_test build-sanitize --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 probe=$(mktemp)
 if echo 'int main(void) { return 0; }' | clang -fsanitize=thread -x c -o "$probe" - 2>/dev/null && "$probe"; then
-  targets="ser tests/api/test-api tests/api/test-networks tests/api/test-sessions"
+  targets="ser tests/api/test-api tests/api/test-networks tests/api/test-sessions tests/api/test-stream"
   tests="api networks sessions threads wire stream"
   export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
   CC=clang build_and_test build-threads --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
