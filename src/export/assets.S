@@ -1,5 +1,5 @@
 /* The parts of an export that are the same for every model. */
-#include "base/asset.h"
+#include "base/asset.inc"
 
     asset ser_export_c99_source, SER_EXPORT_C99_SOURCE
     asset ser_export_c99_header, SER_EXPORT_C99_HEADER

@@ -1,4 +1,4 @@
 /* The model file: the linker maps it, nothing is parsed at build time. */
-#include "base/asset.h"
+#include "base/asset.inc"
 
     asset ser_builtin_bytes, SER_BUILTIN_MODEL_FILE

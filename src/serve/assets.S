@@ -1,5 +1,5 @@
 /* The files that the service hands out. */
-#include "base/asset.h"
+#include "base/asset.inc"
 
     asset ser_asset_page, SER_SERVE_PAGE
     asset ser_asset_worklet, SER_SERVE_WORKLET
