@@ -92,7 +92,9 @@ const ser_command ser_command_serve = {
 static void tell_listening(void *context, int bound_port)
 {
     const ser_serve_settings *s = context;
-    ser_say("listening on http%s://%s:%d", s->certificate_path ? "s" : "", s->host, bound_port);
+    const char *colon = strchr(s->host, ':'); /* of IPv6, which stands in brackets in a URL */
+    ser_say("listening on http%s://%s%s%s:%d", s->certificate_path ? "s" : "", colon ? "[" : "", s->host,
+            colon ? "]" : "", bound_port);
     if (strncmp(s->host, "127.", 4) == 0 || strcmp(s->host, "localhost") == 0 || strcmp(s->host, "::1") == 0)
         return;
     if (!s->key_path || !s->certificate_path)

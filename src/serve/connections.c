@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* ---- streams ---- */
 
@@ -123,13 +124,32 @@ static int on_stream(struct lws *wsi, enum lws_callback_reasons reason, ser_visi
 
 /* ---- connections ---- */
 
-static int may_connect(ser_service *s, lws_sockfd_type fd)
+static bool may_connect(ser_service *s)
 {
-    char address[SER_ADDRESS_BYTES] = "";
-    lws_get_peer_simple_fd(fd, address, sizeof address);
-    ser_peer *peer = ser_peer_of(s, address);
+    ser_peer *peer = ser_peer_of(s, s->arriving);
     return peer && s->n_connections < s->most_connections &&
            peer->n_connections < s->settings->limits.connections_per_peer;
+}
+
+/* Who waits at a door, but so many at most that those inside have their turn. Where more come than that, who
+ * has hung up while waiting is not let in: a crowd of such clients would otherwise keep the others waiting.
+ */
+static void let_in(struct lws *door)
+{
+    enum { MOST_LET_IN = 64, MOST_TAKEN = 1024 };
+    ser_service *s = ser_visit_service(door);
+    int fd = -1, n_let_in = 0;
+    for (int n = 0; n < MOST_TAKEN && n_let_in < MOST_LET_IN; n++) {
+        if ((fd = ser_door_accept(lws_get_socket_fd(door), s->arriving)) < 0)
+            break;
+        if (!may_connect(s) || (s->is_crowded && ser_door_is_gone(fd))) {
+            close(fd);
+            continue;
+        }
+        lws_adopt_socket_vhost(lws_get_vhost(door), fd); /* tells of it, or closes fd */
+        n_let_in++;
+    }
+    s->is_crowded = fd >= 0;
 }
 
 static void connected(struct lws *wsi)
@@ -138,7 +158,7 @@ static void connected(struct lws *wsi)
     char *address = ser_alloc(SER_ADDRESS_BYTES, 1);
     if (!address)
         return;
-    lws_get_peer_simple(wsi, address, SER_ADDRESS_BYTES);
+    memcpy(address, s->arriving, SER_ADDRESS_BYTES);
     lws_set_opaque_user_data(wsi, address);
     ser_peer *peer = ser_peer_of(s, address);
     if (peer)
@@ -165,8 +185,9 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 {
     ser_visit *v = user;
     switch (reason) {
-    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
-        return may_connect(ser_visit_service(wsi), (lws_sockfd_type)(intptr_t)in) ? 0 : 1;
+    case LWS_CALLBACK_RAW_RX_FILE:
+        let_in(wsi);
+        return 0;
     case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
         connected(wsi);
         return 0;

@@ -6,7 +6,6 @@
 #include "serve/stream.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,54 +115,35 @@ static void *load(void *context)
 
 /* ---- setting up ---- */
 
-/* libwebsockets waits for an address that is not there, and tells nobody that a port is taken: so it is tried
- * first. numeric: the address as it wants it. */
-static ser_status check_address(char numeric[SER_ADDRESS_BYTES], const char *host, int port, ser_error *err)
+/* libwebsockets tells the doors' news from now on, and closes them at its end. */
+static ser_status open_doors(ser_service *s, ser_error *err)
 {
-    char service[8];
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found = NULL;
-    snprintf(service, sizeof service, "%d", port);
-    int problem = getaddrinfo(host, service, &hints, &found), yes = 1;
-    if (problem)
-        return ser_fail(err, SER_E_IO, "--host %s: %s", host, gai_strerror(problem));
-    getnameinfo(found->ai_addr, found->ai_addrlen, numeric, SER_ADDRESS_BYTES, NULL, 0, NI_NUMERICHOST);
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    bool free = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 1) == 0;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    freeaddrinfo(found);
-    return free ? SER_OK
-                : ser_fail(err, SER_E_IO, "cannot listen on %s, port %d: %s", host, port,
-                           reason == EADDRINUSE      ? "the port is taken: name another with --port"
-                           : reason == EADDRNOTAVAIL ? "the address is not one of this machine's"
-                                                     : strerror(reason));
+    struct lws_vhost *vhost = lws_get_vhost_by_name(s->context, "default");
+    for (int i = 0; i < s->doors.n; i++) {
+        const lws_sock_file_fd_type door = {.filefd = s->doors.fds[i]};
+        s->doors.fds[i] = -1;
+        if (!lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_RAW_FILE_DESC, door, ser_http_protocols[0].name,
+                                        NULL))
+            return ser_fail_nomem(err);
+    }
+    return SER_OK;
 }
 
 static ser_status new_context(ser_service *s, ser_error *err)
 {
     const ser_serve_settings *set = s->settings;
-    char address[SER_ADDRESS_BYTES];
-    ser_status st = check_address(address, set->host, set->port, err);
-    if (st != SER_OK)
-        return st;
-    struct lws_context_creation_info info = {
-        .port = set->port,
-        .iface = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0 ? NULL : address,
-        .protocols = ser_http_protocols,
-        .gid = (gid_t)-1,
-        .uid = (uid_t)-1,
-        .user = s,
-        .server_string = "ser",
-        .timeout_secs = (unsigned)set->limits.header_s,
-        .timeout_secs_ah_idle = (unsigned)set->limits.header_s,
-        .keepalive_timeout = (int)set->limits.idle_s,
-        .max_http_header_pool2 = (unsigned)set->limits.connections,
-        .alpn = "http/1.1",
-        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
+    struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+                                             .protocols = ser_http_protocols,
+                                             .gid = (gid_t)-1,
+                                             .uid = (uid_t)-1,
+                                             .user = s,
+                                             .server_string = "ser",
+                                             .timeout_secs = (unsigned)set->limits.header_s,
+                                             .timeout_secs_ah_idle = (unsigned)set->limits.header_s,
+                                             .keepalive_timeout = (int)set->limits.idle_s,
+                                             .max_http_header_pool2 = (unsigned)set->limits.connections,
+                                             .alpn = "http/1.1",
+                                             .options = LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
     if (set->certificate_path) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = set->certificate_path;
@@ -172,11 +152,11 @@ static ser_status new_context(ser_service *s, ser_error *err)
     lws_set_log_level(0, NULL);
     s->context = lws_create_context(&info);
     if (s->context)
-        return SER_OK;
+        return open_doors(s, err);
     if (set->certificate_path)
         return ser_fail(err, SER_E_IO, "%s, %s: cannot be read, or do not belong together",
                         set->certificate_path, set->private_key_path);
-    return ser_fail(err, SER_E_IO, "cannot listen on %s, port %d", set->host, set->port);
+    return ser_fail(err, SER_E_IO, "no memory or descriptors for connections");
 }
 
 static ser_status new_workers(ser_service *s, ser_error *err)
@@ -230,6 +210,8 @@ static ser_status open_service(ser_service *s, ser_error *err)
     if (st == SER_OK)
         st = ser_decoders_new(&s->decoders, &decoding, err); /* forks: before there are threads */
     if (st == SER_OK)
+        st = ser_doors_open(&s->doors, set->host, set->port, err);
+    if (st == SER_OK)
         st = new_context(s, err);
     return st == SER_OK ? new_workers(s, err) : st;
 }
@@ -252,6 +234,7 @@ static void close_service(ser_service *s)
     lws_sul_cancel(&s->alarm);
     if (s->context)
         lws_context_destroy(s->context);
+    ser_doors_close(&s->doors);
     while (s->done) {
         ser_request *next = s->done->next_done;
         ser_request_release(s->done);
@@ -314,9 +297,7 @@ static ser_status serve(ser_service *s, const loading *l, ser_error *err)
             told = true;
             tell_systemd("READY=1");
             if (s->settings->on_listening)
-                s->settings->on_listening(
-                    s->settings->context,
-                    lws_get_vhost_listen_port(lws_get_vhost_by_name(s->context, "default")));
+                s->settings->on_listening(s->settings->context, s->doors.port);
         }
         if (wants_rotation) {
             wants_rotation = 0;

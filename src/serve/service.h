@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "serve/decoders.h"
+#include "serve/doors.h"
 #include "serve/keys.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
@@ -17,7 +18,7 @@
 
 typedef struct ser_service ser_service;
 
-enum { SER_REQUEST_ID_BYTES = 17, SER_ADDRESS_BYTES = 46 };
+enum { SER_REQUEST_ID_BYTES = 17 };
 
 /* One request. Two may hold it, the connection and a worker; the last lets it go. */
 typedef struct ser_request {
@@ -85,6 +86,7 @@ struct ser_service {
     ser_serve_log log;
     ser_serve_metrics metrics;
     ser_text page_policy;
+    ser_doors doors;
     struct lws_context *context;
     atomic_size_t n_upload_bytes; /* in memory, of requests */
     atomic_bool is_out_of_time;   /* nothing more is computed */
@@ -92,6 +94,8 @@ struct ser_service {
     pthread_mutex_t done_mutex;
     ser_request *done; /* answered by a worker, not yet seen by the loop */
     /* of the loop's thread */
+    char arriving[SER_ADDRESS_BYTES]; /* whose connection is being taken */
+    bool is_crowded;                  /* more waited at the doors than were let in */
     struct ser_peer *peers;
     size_t n_peers, peers_capacity;
     int n_connections, n_streams, n_requests, n_busy; /* n_busy: connections with a request or its answer */

@@ -1,6 +1,6 @@
 """ser serve's options that the other tests leave out: TLS, models, limits, keys, addresses, and what is told to whom.
 Usage: test_options.py SER"""
-import http.client, json, os, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
+import atexit, http.client, json, os, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
 from service import Service, multipart, read_answer, wav
 from websocket import WebSocket
 
@@ -162,7 +162,57 @@ def test_connections():
     check("end", s.stop() == 0)
 
 
-def test_times():
+def test_room(folder):
+    """--max-connections and --max-queue, whoever comes."""
+    s = Service(program, "--max-connections", "3", "--max-queue", "1", "--workers", "1", "--log", "/dev/null")
+    some = [s.connect() for _ in range(2)]
+    check("room for one", s.request("GET", "/health")[0] == 200)
+    some.append(s.connect())
+    some[2].sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    check("the last one", read_answer(some[2])[0] == 200)
+    with s.connect() as late:  # taken by the kernel, refused by the service
+        try:
+            late.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            check("one too many", read_answer(late)[0] == 0)
+        except OSError:
+            pass
+    [c.close() for c in some]
+    check("end", s.stop() == 0)
+    s = Service(program, "--max-queue", "1", "--workers", "1", "--log", "/dev/null")
+    loud = wav([0.3 * (((t * 7) % 71) / 35 - 1) for t in range(16000)])
+    body = loud[:40] + (600 * (len(loud) - 44)).to_bytes(4, "little") + loud[44:] * 600
+    waiting = []
+    for _ in range(2):  # one is answered, one waits
+        waiting.append(s.connect())
+        waiting[-1].sendall(b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    s.wait_for(2)
+    status, head, answer = s.request("POST", "/v1/predict", silence)
+    check("no room", status == 503 and head["retry-after"] == "1" and json.loads(answer)["error"]["type"] == "overloaded", status, answer)
+    [c.close() for c in waiting]
+    check("end", s.stop() == 0)
+
+
+def test_precision_and_engine(folder):
+    """The one that answers is the one that was asked for: plain C and oneDNN agree, bf16 does not to the last bit."""
+    path = "/usr/share/sounds/alsa/Front_Center.wav"
+    if not os.path.exists(path):
+        return
+    spoken = open(path, "rb").read()
+    scores = []
+    for options in (("--precision", "fp32"), ("--precision", "fp32", "--engine", "ref"), ("--precision", "bf16")):
+        s = Service(program, *options, "--log", "/dev/null")
+        status, answer = s.predict(spoken)
+        check("answered", status == 200 and answer["scores"], status, answer)
+        scores.append(list(answer["scores"].values()))
+        check("end", s.stop() == 0)
+    far = [max(abs(a - b) for a, b in zip(scores[0], other)) for other in scores[1:]]
+    check("the same by plain C", far[0] < 1e-4, far)
+    check("nearly the same in bf16", 0 < far[1] < 0.1, far)
+    refused("no such precision", 2, "precision", "--precision", "fp8")
+    refused("no such engine", 2, "engine", "--engine", "gpu")
+
+
+def test_times(folder):
     """Too long to answer, or to decode: 503 and 422, and the next one is answered."""
     one = wav([0.3 * (((t * 7) % 71) / 35 - 1) * ((t // 800) % 2) for t in range(16000)])
     long = one[:40] + (1800 * (len(one) - 44)).to_bytes(4, "little") + one[44:] * 1800
@@ -171,6 +221,24 @@ def test_times():
     check("too long to answer", status == 503 and answer["error"]["type"] == "timeout", status, answer)
     check("the next", s.predict(silence)[0] == 200)
     check("end", s.stop() == 0)
+    started = os.path.join(folder, "started")  # a decoder that hangs
+    with open(os.path.join(folder, "ffmpeg"), "w") as f:
+        f.write(f"#!/bin/sh\necho $$ >>{started}\nexec sleep 1000\n")
+    os.chmod(os.path.join(folder, "ffmpeg"), 0o755)
+    before, os.environ["PATH"] = os.environ["PATH"], folder + ":" + os.environ["PATH"]
+    s = Service(program, "--decode-timeout", "3", "--log", "/dev/null")
+    os.environ["PATH"] = before
+    status, answer = s.predict(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(5000))
+    check("too long to decode", status == 422 and "limits of time" in answer["error"]["message"], status, answer)
+    check("the next", s.predict(silence)[0] == 200)
+    check("end", s.stop() == 0)
+    pids, until = [int(pid) for pid in open(started).read().split()] if os.path.exists(started) else [], time.time() + 60
+    is_there = lambda: [pid for pid in pids if os.path.exists(f"/proc/{pid}") and "sleep" in open(f"/proc/{pid}/cmdline").read()]
+    while is_there() and time.time() < until:
+        time.sleep(0.1)
+    left = is_there()
+    [os.kill(pid, signal.SIGKILL) for pid in left]
+    check("nothing is left of it", not left, pids, left)
 
 
 def test_log(folder):
@@ -188,16 +256,49 @@ def test_log(folder):
     refused("no folder for it", 1, "nowhere", "--log", folder + "/nowhere/log")
 
 
+def can_reach(address, port):
+    try:
+        socket.create_connection((address, port), 20).close()
+        return True
+    except OSError:
+        return False
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 def test_hosts():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    p = subprocess.Popen([program, "serve", "--host", "0.0.0.0", "--port", str(port), "--log", "/dev/null"], stderr=subprocess.PIPE, text=True)
-    lines = [p.stderr.readline(), p.stderr.readline()]
-    check("open to the world is told", "without keys and in the clear" in lines[1], lines)
-    p.send_signal(signal.SIGINT)
-    check("end", p.wait(60) == 0)
+    """It listens where it says and nowhere else; 127.0.0.2 is this machine as well."""
+    reachable = {"127.0.0.1": ("127.0.0.1",), "0.0.0.0": ("127.0.0.1", "127.0.0.2"), "127.0.0.2": ("127.0.0.2",)}
+    if has_ipv6():
+        reachable |= {"::1": ("::1",), "::": ("127.0.0.1", "127.0.0.2", "::1")}
+    for host, addresses in reachable.items():
+        p = subprocess.Popen([program, "serve", "--host", host, "--port", "0", "--log", "/dev/null"], stderr=subprocess.PIPE, text=True)
+        atexit.register(p.kill)
+        line = p.stderr.readline()
+        check("its URL", line.startswith("ser: listening on http://" + (f"[{host}]" if ":" in host else host) + ":"), line)
+        port = int(line.rsplit(":", 1)[1])
+        for address in ("127.0.0.1", "127.0.0.2", "::1"):
+            check(f"{address} where {host} is asked for", can_reach(address, port) == (address in addresses))
+        if host in ("0.0.0.0", "::"):
+            check("open to the world is told", "without keys and in the clear" in p.stderr.readline(), host)
+        else:
+            c = http.client.HTTPConnection(host, port, timeout=60)
+            c.request("POST", "/v1/predict", silence)
+            check("an answer", c.getresponse().status == 200, host)
+            c.close()
+        second = subprocess.run([program, "serve", "--host", host, "--port", str(port)], capture_output=True, text=True, timeout=60)
+        check("taken", second.returncode == 1 and "the port is taken" in second.stderr, second)
+        p.send_signal(signal.SIGINT)
+        check("end", p.wait(60) == 0)
     refused("no such host", 1, "--host", "--host", "no.such.host.invalid")
+    refused("no address of this machine", 1, "not one of this machine", "--host", "192.0.2.77")
     refused("no port", 2, "--port", "--port", "65536")
     refused("too much", 2, "--max-uploads", "--max-body", "10", "--max-uploads", "5")
 
@@ -246,10 +347,10 @@ def test_silent_stream(minutes):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_tls, test_keys, test_models, test_log, test_systemd):
+        for test in (test_tls, test_keys, test_models, test_times, test_room, test_precision_and_engine, test_log, test_systemd):
             inner = os.path.join(folder, test.__name__)
             os.mkdir(inner)
             test(inner)
-    for test in (test_origins, test_connections, test_times, test_hosts):
+    for test in (test_origins, test_connections, test_hosts):
         test()
     test_silent_stream(int(sys.argv[2]) if len(sys.argv) > 2 else 5)
