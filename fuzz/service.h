@@ -80,9 +80,10 @@ ser_status ser_voice_network_new(ser_voice_network **out, ser_error *err)
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
-void ser_voice_network_free(ser_voice_network *n)
+void ser_voice_network_free(ser_voice_network **n)
 {
-    ser_free(n);
+    ser_free(*n);
+    *n = NULL;
 }
 
 void ser_voice_network_run(const ser_voice_network *n, ser_voice_work *work, ser_voice_memory *memory,
