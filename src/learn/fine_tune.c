@@ -66,9 +66,7 @@ static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fi
                              ser_error *err)
 {
     size_t n_max = s->n_start, n_values;
-    const ser_tune_loss loss = {.smoothing = s->tune.label_smoothing,
-                                .open_share = s->tune.open_share,
-                                .per_state = s->tune.per_state};
+    const ser_tune_loss loss = {.smoothing = s->tune.label_smoothing, .open_share = s->tune.open_share};
     size_t *row = ser_alloc(2 * n_max, sizeof *row);
     double *weight = ser_alloc(2 * n_max, sizeof *weight);
     float *pooled =

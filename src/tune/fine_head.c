@@ -146,7 +146,6 @@ void ser_tune_standardise(ser_tune_net *net, const float *pooled, const double *
 
 enum { N_PARTS = 8, MAX_LABELS = 64 }; /* parts of the rows: always as many, so that threads do not show */
 
-/* One problem: the head, or the part of it that reads one state. */
 typedef struct head_fit {
     const ser_tune_rows *rows;
     const size_t *row;
@@ -236,9 +235,7 @@ static void head_fit_release(head_fit *h)
         ser_free(h->sums[i]);
 }
 
-/* Inputs first ... first + h->n_in - 1 alone; their weights count one in n_parts, and so do their biases. */
-static ser_status fit_part(head_fit *h, ser_tune_net *net, const float *pooled, size_t first, size_t n_parts,
-                           ser_error *err)
+static ser_status fit(head_fit *h, ser_tune_net *net, const float *pooled, ser_error *err)
 {
     enum { MAX_ITERATIONS = 300 };
     size_t n_labels = h->rows->n_labels;
@@ -246,16 +243,13 @@ static ser_status fit_part(head_fit *h, ser_tune_net *net, const float *pooled, 
     float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
     for (size_t i = 0; i < h->n; i++)
         for (size_t k = 0; k < h->n_in; k++)
-            h->z[i * h->n_in + k] =
-                (pooled[i * net->n_in + first + k] - net->centre[first + k]) * net->factor[first + k];
-    memset(h->x, 0, (h->n_theta + n_labels) * sizeof *h->x);
+            h->z[i * h->n_in + k] = (pooled[i * h->n_in + k] - net->centre[k]) * net->factor[k];
     ser_status st =
         ser_lbfgs(h->x, h->n_theta + n_labels, objective, NULL, h, MAX_ITERATIONS, 1e-5, NULL, err);
-    for (size_t o = 0; o < n_labels && st == SER_OK; o++) {
-        bias[o] += (float)(h->x[h->n_theta + o] / (double)n_parts);
-        for (size_t k = 0; k < h->n_in; k++)
-            w[o * net->n_in + first + k] = (float)(h->x[o * h->n_in + k] / (double)n_parts);
-    }
+    for (size_t i = 0; i < h->n_theta && st == SER_OK; i++)
+        w[i] = (float)h->x[i];
+    for (size_t o = 0; o < n_labels && st == SER_OK; o++)
+        bias[o] = (float)h->x[h->n_theta + o];
     return st;
 }
 
@@ -263,16 +257,14 @@ ser_status ser_tune_fit_head(ser_tune_net *net, const float *pooled, const ser_t
                              const size_t *row, const double *weight, size_t n, const ser_tune_loss *loss,
                              double l2, int n_threads, ser_error *err)
 {
-    size_t n_parts = loss->per_state ? net->shape.n_pooled : 1;
     head_fit h = {.rows = rows, .row = row, .weight = weight, .loss = loss, .n = n, .l2 = l2};
-    h.n_in = net->n_in / n_parts;
+    h.n_in = net->n_in;
     h.n_threads = n_threads;
     if (rows->n_labels > MAX_LABELS)
         return ser_fail(err, SER_E_ARG, "%zu labels: at most %d", rows->n_labels, (int)MAX_LABELS);
-    memset(net->values + ser_tune_net_find(net, "head.bias")->at, 0, rows->n_labels * sizeof(float));
     ser_status st = head_fit_init(&h, err);
-    for (size_t p = 0; p < n_parts && st == SER_OK; p++)
-        st = fit_part(&h, net, pooled, p * h.n_in, n_parts, err);
+    if (st == SER_OK)
+        st = fit(&h, net, pooled, err);
     head_fit_release(&h);
     return st;
 }

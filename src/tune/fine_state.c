@@ -28,9 +28,9 @@ static void describe(ser_text *t, const ser_tune_net *net, const ser_tune_rows *
                      s->beta2, s->epsilon, s->decay, s->pull, s->clip);
     ser_text_appendf(t, "average=%.17g;label_smoothing=%.17g;dropout=%.17g;lora_rank=%zu;lora_alpha=%.17g;",
                      s->average, s->label_smoothing, s->dropout, s->lora_rank, s->lora_alpha);
-    ser_text_appendf(t, "open_share=%.17g;per_state=%d;stripes=%.17g,%zu,%zu,%.17g,%.17g,%.17g;",
-                     s->open_share, s->per_state, s->stripe_probability, s->n_band_stripes, s->n_time_stripes,
-                     s->band_stripe_share, s->time_stripe_share, s->stripe_s);
+    ser_text_appendf(t, "open_share=%.17g;stripes=%.17g,%zu,%zu,%.17g,%.17g,%.17g;", s->open_share,
+                     s->stripe_probability, s->n_band_stripes, s->n_time_stripes, s->band_stripe_share,
+                     s->time_stripe_share, s->stripe_s);
     ser_text_appendf(t, "seed=%llu;precision=%d;%s", (unsigned long long)s->seed,
                      (int)ser_nn_ops_precision(s->ops), s->identity ? s->identity : "");
 }

@@ -126,8 +126,8 @@ static ser_status allocate(training *t, ser_error *err)
     t->draws = ser_alloc(t->n_draws, sizeof *t->draws);
     t->pooled = ser_alloc(b * t->net->n_in, sizeof *t->pooled);
     t->dropout = ser_alloc(b * t->net->n_in, sizeof *t->dropout);
-    t->logits = ser_alloc(b * n_labels * t->net->shape.n_pooled, sizeof *t->logits);
-    t->dlogits = ser_alloc(b * n_labels * t->net->shape.n_pooled, sizeof *t->dlogits);
+    t->logits = ser_alloc(b * n_labels, sizeof *t->logits);
+    t->dlogits = ser_alloc(b * n_labels, sizeof *t->dlogits);
     t->losses = ser_alloc(b, sizeof *t->losses);
     t->progress.history = ser_alloc(t->settings->n_epochs, sizeof *t->progress.history);
     if (!t->draws || !t->pooled || !t->dropout || !t->logits || !t->dlogits || !t->losses ||
@@ -243,22 +243,17 @@ static ser_status fail_loss(const training *t, size_t row, ser_error *err)
         name, (unsigned long long)t->learned.step + 1);
 }
 
-/* Losses and their gradients: of the logits or, per state, the mean of those of each. The first recording
- * whose loss is not finite stops the training. */
+/* Losses and their gradients. The first recording whose loss is not finite stops the training. */
 static ser_status judge(training *t, const tune_draw *draws, size_t n, double *loss, ser_error *err)
 {
-    const ser_tune_loss how = {t->settings->label_smoothing, t->settings->open_share, t->settings->per_state};
-    size_t n_labels = t->rows->n_labels, n_parts = how.per_state ? t->net->shape.n_pooled : 1;
+    const ser_tune_loss how = {t->settings->label_smoothing, t->settings->open_share};
+    size_t n_labels = t->rows->n_labels;
     *loss = 0;
     for (size_t i = 0; i < n; i++) {
         double weight = t->rows->loss_weight ? (double)t->rows->loss_weight[draws[i].row] : 1;
-        t->losses[i] = 0;
-        for (size_t p = 0; p < n_parts; p++) {
-            size_t at = (i * n_parts + p) * n_labels;
-            t->losses[i] += ser_tune_cross_entropy(
-                t->dlogits + at, t->logits + at, t->examples.target + i * n_labels,
-                t->examples.mask + i * n_labels, n_labels, &how, weight / (double)(n * n_parts));
-        }
+        size_t at = i * n_labels;
+        t->losses[i] = ser_tune_cross_entropy(t->dlogits + at, t->logits + at, t->examples.target + at,
+                                              t->examples.mask + at, n_labels, &how, weight / (double)n);
         if (!isfinite(t->losses[i]))
             return fail_loss(t, draws[i].row, err);
         *loss += t->losses[i];
@@ -266,19 +261,15 @@ static ser_status judge(training *t, const tune_draw *draws, size_t n, double *l
     return SER_OK;
 }
 
-/* Adds up what the epoch is told by. The mean of the states' logits is the answer. */
+/* Adds up what the epoch is told by. */
 static void count(training *t, size_t n)
 {
-    size_t n_labels = t->rows->n_labels, n_parts = t->settings->per_state ? t->net->shape.n_pooled : 1;
+    size_t n_labels = t->rows->n_labels;
     tune_sums *sums = &t->progress.sums;
     for (size_t i = 0; i < n; i++) {
         const bool *mask = t->examples.mask + i * n_labels;
-        float *logits = t->logits + i * n_parts * n_labels;
-        for (size_t p = 1; p < n_parts; p++)
-            for (size_t o = 0; o < n_labels; o++)
-                logits[o] += logits[p * n_labels + o];
-        sums->n_right +=
-            highest(logits, mask, n_labels) == highest(t->examples.target + i * n_labels, mask, n_labels);
+        sums->n_right += highest(t->logits + i * n_labels, mask, n_labels) ==
+                         highest(t->examples.target + i * n_labels, mask, n_labels);
         sums->n++;
         sums->loss += t->losses[i] * (double)n;
     }
@@ -298,10 +289,9 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
     if (st != SER_OK)
         return st;
     const float *dropout = drop(t, draws, n);
-    bool per_state = t->settings->per_state;
-    (per_state ? ser_tune_head_states : ser_tune_head_forward)(t->net, t->logits, t->pooled, dropout, n);
+    ser_tune_head_forward(t->net, t->logits, t->pooled, dropout, n);
     if ((st = judge(t, draws, n, &told->loss, err)) != SER_OK ||
-        (st = ser_tune_backward(t->work, t->dlogits, per_state, t->pooled, dropout,
+        (st = ser_tune_backward(t->work, t->dlogits, t->pooled, dropout,
                                 ser_tune_learned_gradients(&t->learned), err)) != SER_OK)
         return st;
     told->rate = t->settings->rate * ser_tune_rate_at(t->settings, t->learned.step, t->n_steps);

@@ -84,7 +84,6 @@ typedef struct ser_tune_settings {
                        s)) with the steps s; the average is what the training leaves in the net */
     double label_smoothing; /* within the mask */
     double open_share;      /* so much of the loss is over all labels, whatever the mask */
-    bool per_state;         /* as in ser_tune_loss */
     /* SpecAugment: with this probability a crop's spectrogram loses so many stripes of bands and of time,
      * each of a random width up to this share of the whole, and a time of at most stripe_s. */
     double stripe_probability;
@@ -147,9 +146,8 @@ ser_status ser_tune_hidden_states(float **hidden, size_t *n_frames, const ser_tu
 void ser_tune_standardise(ser_tune_net *net, const float *pooled, const double *weight, size_t n);
 
 /* Fits the head alone to pooled (n, net->n_in), standardised as the net says: targets and masks of row[i]
- * (NULL: i), weights (n) or NULL. l2 times the sum of the squared weights is added to the mean loss; with
- * loss->per_state to that of each state, whose parts are fitted one by one. What the head was before does not
- * show. */
+ * (NULL: i), weights (n) or NULL. l2 times the sum of the squared weights is added to the mean loss.
+ * What the head was before does not show. */
 ser_status ser_tune_fit_head(ser_tune_net *net, const float *pooled, const ser_tune_rows *rows,
                              const size_t *row, const double *weight, size_t n, const ser_tune_loss *loss,
                              double l2, int n_threads, ser_error *err);

@@ -99,67 +99,40 @@ static float head_input(const ser_tune_net *net, const float *pooled, const floa
     return dropout ? z * dropout[k] : z;
 }
 
-/* The part of logit o that inputs first ... first + n - 1 make. */
-static double part_of_logit(const ser_tune_net *net, const float *weights, const float *pooled,
-                            const float *dropout, size_t o, size_t first, size_t n)
-{
-    double sum = 0;
-    for (size_t k = first; k < first + n; k++)
-        sum += (double)head_input(net, pooled, dropout, k) * (double)weights[o * net->n_in + k];
-    return sum;
-}
-
-/* logits (n, n_parts, n_labels), each from its part of the inputs, times so many as if it were all. */
-static void forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
-                    size_t n, size_t n_parts)
-{
-    const float *weights = net->values + ser_tune_net_find(net, "head.weight")->at;
-    const float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
-    size_t n_labels = net->shape.n_labels, n_in = net->n_in, width = n_in / n_parts;
-    for (size_t i = 0; i < n; i++)
-        for (size_t p = 0; p < n_parts; p++)
-            for (size_t o = 0; o < n_labels; o++)
-                logits[(i * n_parts + p) * n_labels + o] =
-                    (float)((double)bias[o] +
-                            (double)n_parts * part_of_logit(net, weights, pooled + i * n_in,
-                                                            dropout ? dropout + i * n_in : NULL, o, p * width,
-                                                            width));
-}
-
 void ser_tune_head_forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
                            size_t n)
 {
-    forward(net, logits, pooled, dropout, n, 1);
+    const float *weights = net->values + ser_tune_net_find(net, "head.weight")->at;
+    const float *bias = net->values + ser_tune_net_find(net, "head.bias")->at;
+    size_t n_labels = net->shape.n_labels, n_in = net->n_in;
+    for (size_t i = 0; i < n; i++)
+        for (size_t o = 0; o < n_labels; o++) {
+            const float *drop = dropout ? dropout + i * n_in : NULL;
+            double sum = 0;
+            for (size_t k = 0; k < n_in; k++)
+                sum += (double)head_input(net, pooled + i * n_in, drop, k) * (double)weights[o * n_in + k];
+            logits[i * n_labels + o] = (float)((double)bias[o] + sum);
+        }
 }
 
-void ser_tune_head_states(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
-                          size_t n)
-{
-    forward(net, logits, pooled, dropout, n, net->shape.n_pooled);
-}
-
-void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, bool per_state,
-                            const float *pooled, const float *dropout)
+void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, const float *pooled,
+                            const float *dropout)
 {
     const ser_tune_net *net = w->net;
-    size_t n_in = net->n_in, n_labels = net->shape.n_labels, n_parts = per_state ? net->shape.n_pooled : 1;
-    size_t width = n_in / n_parts;
+    size_t n_in = net->n_in, n_labels = net->shape.n_labels;
     const float *weights = net->values + w->at.head;
     float *dweights = ser_tune_gradient(w, w->at.head), *dbias = ser_tune_gradient(w, w->at.head_bias);
     memset(dweights, 0, n_labels * n_in * sizeof *dweights);
     memset(dbias, 0, n_labels * sizeof *dbias);
     memset(dpooled, 0, w->n * n_in * sizeof *dpooled);
     for (size_t i = 0; i < w->n; i++)
-        for (size_t part = 0; part < n_parts; part++)
-            for (size_t o = 0; o < n_labels; o++) {
-                float d = dlogits[(i * n_parts + part) * n_labels + o];
-                const float *drop = dropout ? dropout + i * n_in : NULL;
-                dbias[o] += d;
-                d *= (float)n_parts;
-                for (size_t k = part * width; k < (part + 1) * width; k++) {
-                    dweights[o * n_in + k] += d * head_input(net, pooled + i * n_in, drop, k);
-                    dpooled[i * n_in + k] +=
-                        d * weights[o * n_in + k] * net->factor[k] * (drop ? drop[k] : 1);
-                }
+        for (size_t o = 0; o < n_labels; o++) {
+            float d = dlogits[i * n_labels + o];
+            const float *drop = dropout ? dropout + i * n_in : NULL;
+            dbias[o] += d;
+            for (size_t k = 0; k < n_in; k++) {
+                dweights[o * n_in + k] += d * head_input(net, pooled + i * n_in, drop, k);
+                dpooled[i * n_in + k] += d * weights[o * n_in + k] * net->factor[k] * (drop ? drop[k] : 1);
             }
+        }
 }

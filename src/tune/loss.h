@@ -10,8 +10,6 @@
 typedef struct ser_tune_loss {
     double smoothing;  /* so much of the target is spread evenly over the mask */
     double open_share; /* so much of the loss is the same over all labels, whatever the mask */
-    bool per_state; /* each pooled hidden state votes alone, by its part of the head, and learns from its own
-                       loss; the answer is the mean of their logits, so one linear head all the same */
 } ser_tune_loss;
 
 /* Returns weight times the loss; dlogits: its gradient, set. */

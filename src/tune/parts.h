@@ -108,8 +108,8 @@ ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err);
 ser_status ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled,
                                   const float *pooled, ser_error *err);
 /* dpooled (n, n_in) is set, and the head's gradients. */
-void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, bool per_state,
-                            const float *pooled, const float *dropout);
+void ser_tune_head_backward(const ser_tune_work *w, float *dpooled, const float *dlogits, const float *pooled,
+                            const float *dropout);
 
 /* Rows of block item. */
 static inline size_t ser_tune_block_rows(const ser_tune_work *w, size_t item)

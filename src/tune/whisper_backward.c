@@ -247,14 +247,14 @@ ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, cons
     return st;
 }
 
-ser_status ser_tune_backward(ser_tune_work *w, const float *dlogits, bool per_state, const float *pooled,
+ser_status ser_tune_backward(ser_tune_work *w, const float *dlogits, const float *pooled,
                              const float *dropout, float *gradients, ser_error *err)
 {
     float *dpooled = ser_alloc(w->n * w->net->n_in, sizeof *dpooled);
     if (!dpooled)
         return ser_fail_nomem(err);
     w->grads = gradients;
-    ser_tune_head_backward(w, dpooled, dlogits, per_state, pooled, dropout);
+    ser_tune_head_backward(w, dpooled, dlogits, pooled, dropout);
     ser_status st = ser_tune_layers_backward(w, dpooled, pooled, err);
     if (st == SER_OK && w->net->shape.from == 0 && !w->from_hidden)
         st = ser_tune_stem_backward(w, err);

@@ -115,13 +115,9 @@ const float *ser_tune_hidden_of(const ser_tune_work *work, int i, size_t r);
 /* logits (n, n_labels) of the head. dropout: (n, n_in) factors of its inputs, or NULL. */
 void ser_tune_head_forward(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
                            size_t n);
-/* The same for each pooled state alone: logits (n, n_pooled, n_labels), whose mean over the states is the
- * above. */
-void ser_tune_head_states(const ser_tune_net *net, float *logits, const float *pooled, const float *dropout,
-                          size_t n);
-/* gradients (n_values - n_frozen) are set, whatever was there. dlogits of all (n, n_labels) or, per_state, of
- * each (n, n_pooled, n_labels); pooled and dropout as they went forward. */
-ser_status ser_tune_backward(ser_tune_work *work, const float *dlogits, bool per_state, const float *pooled,
+/* gradients (n_values - n_frozen) are set, whatever was there. dlogits (n, n_labels); pooled and dropout as
+ * they went forward. */
+ser_status ser_tune_backward(ser_tune_work *work, const float *dlogits, const float *pooled,
                              const float *dropout, float *gradients, ser_error *err);
 
 #endif

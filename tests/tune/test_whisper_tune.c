@@ -21,7 +21,7 @@ static void run_batch(passes *p, ser_tune_net *net, ser_tune_work *work, const s
             (float)(N_ROWS * ser_tune_cross_entropy(dlogits + i * N_LABELS, p->logits + i * N_LABELS,
                                                     targets + i * N_LABELS, masks + i * N_LABELS, N_LABELS,
                                                     &how, 1.0 / N_ROWS));
-    CHECK_OK(ser_tune_backward(work, dlogits, false, p->pooled, NULL, p->gradients, &err), &err);
+    CHECK_OK(ser_tune_backward(work, dlogits, p->pooled, NULL, p->gradients, &err), &err);
 }
 
 /* All recordings, twice, the second time over what the first one has left behind. */
@@ -124,24 +124,22 @@ static void test_golden(void)
 
 /* ---- against finite differences ---- */
 
-static double loss_of(ser_tune_net *net, ser_tune_work *work, bool per_state, float *gradients)
+static double loss_of(ser_tune_net *net, ser_tune_work *work, float *gradients)
 {
-    const ser_tune_loss how = {.smoothing = 0.1, .open_share = 0.3, .per_state = per_state};
+    const ser_tune_loss how = {.smoothing = 0.1, .open_share = 0.3};
     const float *pcm[N_ROWS] = {sound, sound, sound, sound};
     ser_tune_batch batch = {.n = N_ROWS, .pcm = pcm, .n_samples = lengths};
-    size_t n_parts = per_state ? net->shape.n_pooled : 1;
-    float pooled[N_ROWS * 256], logits[2 * N_ROWS * N_LABELS], dlogits[2 * N_ROWS * N_LABELS];
+    float pooled[N_ROWS * 256], logits[N_ROWS * N_LABELS], dlogits[N_ROWS * N_LABELS];
     ser_error err = {0};
     double loss = 0;
     CHECK_OK(ser_tune_refresh(work, &err), &err);
     CHECK_OK(ser_tune_forward(work, &batch, pooled, &err), &err);
-    (per_state ? ser_tune_head_states : ser_tune_head_forward)(net, logits, pooled, NULL, N_ROWS);
-    for (size_t i = 0; i < N_ROWS * n_parts; i++)
-        loss += ser_tune_cross_entropy(dlogits + i * N_LABELS, logits + i * N_LABELS,
-                                       targets + i / n_parts * N_LABELS, masks + i / n_parts * N_LABELS,
-                                       N_LABELS, &how, 1.0 / (double)(N_ROWS * n_parts));
+    ser_tune_head_forward(net, logits, pooled, NULL, N_ROWS);
+    for (size_t i = 0; i < N_ROWS; i++)
+        loss += ser_tune_cross_entropy(dlogits + i * N_LABELS, logits + i * N_LABELS, targets + i * N_LABELS,
+                                       masks + i * N_LABELS, N_LABELS, &how, 1.0 / (double)N_ROWS);
     if (gradients)
-        CHECK_OK(ser_tune_backward(work, dlogits, per_state, pooled, NULL, gradients, &err), &err);
+        CHECK_OK(ser_tune_backward(work, dlogits, pooled, NULL, gradients, &err), &err);
     return loss;
 }
 
@@ -160,29 +158,26 @@ static void test_differences(void)
     CHECK_OK(ser_nn_work_new(&nn, ops, 1, &err), &err);
     CHECK_OK(ser_tune_work_new(&work, net, nn, true, 0, &err), &err);
     memcpy(before, net->values, net->n_values * sizeof *before);
-    for (int per_state = 0; per_state < 2; per_state++) {
-        loss_of(net, work, per_state, gradients);
-        for (size_t i = 0; i < net->n_tensors; i++) {
-            const ser_tune_tensor *t = &net->tensors[i];
-            if (t->at < net->n_frozen)
-                continue;
-            const float *g = gradients + (t->at - net->n_frozen);
-            double length = 0, losses[2];
+    loss_of(net, work, gradients);
+    for (size_t i = 0; i < net->n_tensors; i++) {
+        const ser_tune_tensor *t = &net->tensors[i];
+        if (t->at < net->n_frozen)
+            continue;
+        const float *g = gradients + (t->at - net->n_frozen);
+        double length = 0, losses[2];
+        for (size_t k = 0; k < t->n; k++)
+            length += (double)g[k] * (double)g[k];
+        double step = 0.005 / sqrt(length);
+        for (int side = 0; side < 2; side++) {
             for (size_t k = 0; k < t->n; k++)
-                length += (double)g[k] * (double)g[k];
-            double step = 0.005 / sqrt(length);
-            for (int side = 0; side < 2; side++) {
-                for (size_t k = 0; k < t->n; k++)
-                    net->values[t->at + k] =
-                        before[t->at + k] + (float)((side ? step : -step) * (double)g[k]);
-                losses[side] = loss_of(net, work, per_state, NULL);
-            }
-            memcpy(net->values, before, net->n_values * sizeof *before);
-            double slope = (losses[1] - losses[0]) / (2 * step);
-            if (fabs(slope - length) > 0.01 * length)
-                fprintf(stderr, "%s: %g instead of %g\n", t->name, slope, length);
-            CHECK(fabs(slope - length) <= 0.01 * length);
+                net->values[t->at + k] = before[t->at + k] + (float)((side ? step : -step) * (double)g[k]);
+            losses[side] = loss_of(net, work, NULL);
         }
+        memcpy(net->values, before, net->n_values * sizeof *before);
+        double slope = (losses[1] - losses[0]) / (2 * step);
+        if (fabs(slope - length) > 0.01 * length)
+            fprintf(stderr, "%s: %g instead of %g\n", t->name, slope, length);
+        CHECK(fabs(slope - length) <= 0.01 * length);
     }
     ser_free(gradients);
     ser_free(before);
