@@ -8,20 +8,6 @@
  * of the time and make an encoder 3 to 4 % faster. */
 enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
-static _Thread_local long allocations_until_failure = -1;
-
-void ser_alloc_fail_at(long n)
-{
-    allocations_until_failure = n;
-}
-
-static bool must_fail(void)
-{
-    if (allocations_until_failure < 0)
-        return false;
-    return allocations_until_failure-- == 0;
-}
-
 bool ser_mul_size(size_t *out, size_t a, size_t b)
 {
     return !__builtin_mul_overflow(a, b, out);
@@ -35,7 +21,7 @@ bool ser_add_size(size_t *out, size_t a, size_t b)
 void *ser_alloc(size_t n, size_t size)
 {
     size_t n_bytes;
-    if (!ser_mul_size(&n_bytes, n, size) || n_bytes > SIZE_MAX / 2 || must_fail())
+    if (!ser_mul_size(&n_bytes, n, size) || n_bytes > SIZE_MAX / 2)
         return NULL;
     size_t alignment = n_bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;
     n_bytes = n_bytes ? (n_bytes + alignment - 1) / alignment * alignment : alignment;

@@ -25,7 +25,4 @@ void ser_free(void *p);
 bool ser_mul_size(size_t *out, size_t a, size_t b); /* false on overflow */
 bool ser_add_size(size_t *out, size_t a, size_t b);
 
-/* Tests only: the n-th allocation from now on this thread (0: the next one) fails, once. Negative: none. */
-void ser_alloc_fail_at(long n);
-
 #endif

@@ -1,6 +1,7 @@
 /* Predictions of temporal networks, alone and beside a linear part, against the networks asked by hand. */
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/model_file.h"
 #include "model/pooled.h"
 #include "scratch.h"
@@ -274,18 +275,18 @@ static void test_refusals(void)
     ser_session_free(&session);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_session_new(&session, model, NULL, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !session));
     }
     for (long n = 0; st == SER_OK && n < 300; n++) {
         ser_result r = {0};
-        ser_alloc_fail_at(n);
+        failing_at(n);
         ser_status predicted = ser_predict(session, pcm, N_SHORT, NULL, &r, &err);
         CHECK(predicted == SER_OK || predicted == SER_E_NOMEM);
         ser_result_release(&r);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_session_free(&session);
     ser_model_close(&model);
 }

@@ -2,6 +2,7 @@
  * versions, bytes and features. With a model made here. */
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/listen.h"
 #include "scratch.h"
 #include "test.h"
@@ -216,9 +217,9 @@ static void test_failures_keep_the_baseline(const ser_model *model)
     CHECK(ser_session_adapt(s, paths, 3, &err) == SER_E_ARG);
     CHECK_OK(ser_session_copy_baseline(s, s, &err), &err);
     for (long n = 0; n < 3; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         CHECK(ser_session_follow_voice(s, &err) == SER_E_NOMEM);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
     }
     ask(s, 2 * RATE, 0, &r);
     CHECK(memcmp(with.scores, r.scores, sizeof r.scores) == 0);

@@ -4,6 +4,7 @@
 #include "audio/outline.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "scratch.h"
 #include "sounds.h"
 #include "test.h"
@@ -320,11 +321,11 @@ static void test_memory_fails(void)
     ser_status status = SER_E_NOMEM;
     long i = 0;
     for (; status == SER_E_NOMEM && i < 50; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         status = ser_audio_load(&pcm, &n, scratch("memory"), NULL, &err);
         CHECK(status == SER_OK || (status == SER_E_NOMEM && !pcm && !n));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(status == SER_OK && i > 5);
     ser_free(pcm);
 }
@@ -352,7 +353,7 @@ static void test_resample(void)
                 "cannot be converted");
     CHECK_FAILS(ser_audio_resample(&out, &n, in, 16000, NAN, 16000, &err), SER_E_ARG, &err,
                 "cannot be converted");
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_audio_resample(&out, &n, in, 16000, 16000, 8000, &err), SER_E_NOMEM, &err, "memory");
     CHECK(!out && !n);
     ser_free(in);

@@ -1,6 +1,7 @@
 #include "audio/audio.h"
 #include "audio/augment.h"
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "test.h"
 
 enum { N = 10 * SER_SAMPLE_RATE_HZ };
@@ -219,7 +220,7 @@ static void test_telephone(void)
     CHECK_OK(ser_augment_telephone(a, 1, &err), &err);
     CHECK_OK(ser_augment_telephone(a, 0, &err), &err);
     for (long i = 0; i < 2; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK_FAILS(ser_augment_telephone(a, N, &err), SER_E_NOMEM, &err, "memory");
     }
 }
@@ -268,11 +269,11 @@ static void test_copy(void)
     for (long i = 0; i < 3; i++) { /* seed 7 takes the telephone: three allocations */
         float *copy;
         size_t n;
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK_FAILS(ser_augment_copy(&copy, &n, a, N_IN, 7, &err), SER_E_NOMEM, &err, "memory");
         CHECK(!copy && !n);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
  * bear its name. */
 #include "audio/audio.h"
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "scratch.h"
 #include "sounds.h"
 #include "test.h"
@@ -151,12 +152,12 @@ static void test_out_of_memory(void)
     long i = 0;
     put_program(HEADER "exec /usr/bin/head -c 100000 /dev/zero");
     for (ser_status st = SER_E_NOMEM; st != SER_OK && i < 100; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         st = ser_audio_load(&pcm, &n, scratch("any.m4a"), NULL, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !pcm && strstr(err.text, "out of memory")));
         check_no_children("out of memory");
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(i > 5 && n == 25000);
     ser_free(pcm);
 }

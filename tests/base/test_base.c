@@ -4,6 +4,7 @@
 #include "base/team.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "failures/failing.h"
 #include "test.h"
 
 static void test_memory(void)
@@ -20,7 +21,7 @@ static void test_memory(void)
     }
     CHECK(items[999] == 999 && items[0] == 0 && (uintptr_t)items % 64 == 0);
     ser_free(items);
-    ser_alloc_fail_at(1);
+    failing_at(1);
     void *first = ser_alloc(1, 1), *second = ser_alloc(1, 1), *third = ser_alloc(1, 1);
     CHECK(first && !second && third);
     ser_free(first);
@@ -34,7 +35,7 @@ static void test_text(void)
     ser_text_appendf(&t, "%d-%s", 5, "b");
     CHECK(strcmp(t.s, "a5-b") == 0 && t.n == 4 && !t.failed);
     ser_text_release(&t);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     ser_text_append(&t, "x");
     CHECK(t.failed);
     ser_text_release(&t);

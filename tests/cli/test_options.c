@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/spelling.h"
 #include "demo.h"
+#include "failures/failing.h"
 #include "test.h"
 
 static ser_option_list rest;
@@ -149,13 +150,13 @@ static void test_choice_words(void)
 static void test_out_of_memory(void)
 {
     ser_error err;
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK(PARSE(&err, "a") == SER_OPTIONS_WRONG && err.status == SER_E_NOMEM);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK(PARSE(&err, "--encoder=a") == SER_OPTIONS_WRONG && err.status == SER_E_NOMEM);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK(PARSE(&err, "--format=x") == SER_OPTIONS_WRONG && err.status == SER_E_NOMEM);
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 static void test_exit_status(void)

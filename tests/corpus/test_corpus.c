@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "opened.h"
 
 static void test_spellings(void)
@@ -293,9 +294,9 @@ static void test_memory(void)
     long n = 0;
     for (; n_successes < 20 && n < 5000; n++) {
         ser_corpus *c;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         ser_status st = ser_corpus_open(&c, spec, tree_path("d1"), &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK ? c && c->n_utterances == 13 : !c && st == SER_E_NOMEM);
         n_successes = st == SER_OK ? n_successes + 1 : 0;
         ser_corpus_free(&c);

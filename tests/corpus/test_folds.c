@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "corpus/folds.h"
+#include "failures/failing.h"
 #include "tree.h"
 
 static ser_error err;
@@ -310,9 +311,9 @@ static void test_memory(void)
         long n = 0;
         for (; st != SER_OK && n < 100; n++) {
             ser_folds *f;
-            ser_alloc_fail_at(n);
+            failing_at(n);
             st = ser_folds_new(&f, c, &p, 1, &err);
-            ser_alloc_fail_at(-1);
+            failing_at(-1);
             CHECK(st == SER_OK ? f != NULL : st == SER_E_NOMEM && !f);
             ser_folds_free(&f);
         }

@@ -1,6 +1,7 @@
 /* Corpora that are known by name: what their names say, and what they are to each other. */
 #include "base/memory.h"
 #include "corpus/known.h"
+#include "failures/failing.h"
 #include "opened.h"
 
 #include <ctype.h>
@@ -251,9 +252,9 @@ static void test_memory(void)
     long n = 0;
     for (ser_status st = SER_E_NOMEM; st != SER_OK && n < 2000; n++) {
         ser_corpus *c;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_corpus_open(&c, spec, tree_path("d"), &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK ? c && c->votes : !c && st == SER_E_NOMEM);
         ser_corpus_free(&c);
     }

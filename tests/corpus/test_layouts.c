@@ -1,6 +1,7 @@
 /* Names, folders and tables as people have them: the kinds that public bug reports describe. */
 #include "base/memory.h"
 #include "corpus/folds.h"
+#include "failures/failing.h"
 #include "opened.h"
 
 /* "name label speaker" of each utterance, in brackets. */
@@ -301,9 +302,9 @@ static void test_memory(void)
         long n = 0;
         for (; st != SER_OK && n < 2000; n++) {
             ser_corpus *c;
-            ser_alloc_fail_at(n);
+            failing_at(n);
             st = ser_corpus_open(&c, tree_path(specs[i]), NULL, &err);
-            ser_alloc_fail_at(-1);
+            failing_at(-1);
             CHECK(st == SER_OK ? c != NULL : !c && st == SER_E_NOMEM);
             ser_corpus_free(&c);
         }

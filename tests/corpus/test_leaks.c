@@ -2,6 +2,7 @@
 #include "base/random.h"
 #include "base/sha256.h"
 #include "corpus/leaks.h"
+#include "failures/failing.h"
 #include "tree.h"
 
 static ser_error err;
@@ -135,16 +136,16 @@ static void test_bytes(void)
     CHECK(!g);
     moved[5] ^= 1;
     for (long i = 0; i < 1; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK(ser_fingerprint_from_bytes(&g, moved + 1, n, &err) == SER_E_NOMEM && !g);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
     }
     ser_status st = SER_E_NOMEM;
     long i = 0;
     for (; st != SER_OK && i < 100; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         st = ser_fingerprint_new(&g, pcm, N_VOICE, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK ? g != NULL : st == SER_E_NOMEM && !g);
         ser_fingerprint_free(&g);
     }
@@ -190,9 +191,9 @@ static void test_counts(void)
     ser_status st = SER_E_NOMEM;
     long n = 0;
     for (; st != SER_OK && n < 100; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_leaks_find(&l, c, folds, f, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !l.speakers && !l.examples));
     }
     CHECK(st == SER_OK && n > 8);

@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "corpus/corpus.h"
 #include "corpus/mapping.h"
+#include "failures/failing.h"
 #include "tree.h"
 
 static ser_error err;
@@ -134,9 +135,9 @@ static void test_allocation_failures(void)
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
         ser_mapping m;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_mapping_read_memory(&m, table, sizeof table - 1, &emodb, &ravdess, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !m.counts && !m.source_labels));
         if (st == SER_OK)
             ser_mapping_release(&m);

@@ -5,6 +5,7 @@
 #include "data/fill.h"
 #include "data/intake.h"
 #include "data/normalize.h"
+#include "failures/failing.h"
 
 enum { N_COPIES = 2 };
 
@@ -286,11 +287,11 @@ static void test_no_memory(void)
     computing.n_threads = 1;
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 5000; n += 5) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_intake(&t.store, &t.frames, &made_corpus, &computing, &as_they_are, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !t.store && !t.frames));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK_OK(st, &err);
     release(&t);
 }

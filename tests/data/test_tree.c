@@ -4,6 +4,7 @@
 #include "corpus.h"
 #include "data/fill.h"
 #include "data/tree.h"
+#include "failures/failing.h"
 #include "io/file.h"
 #include "io/npy.h"
 
@@ -432,25 +433,25 @@ static void test_no_memory(const made_tools *t)
     ser_corpus *corpus = NULL;
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = open_tree(&tree, &reason, t, &err);
         CHECK(tree ? st == SER_OK : st == SER_E_NOMEM);
     }
     CHECK(tree != NULL);
     st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_tree_read(&entry, tree, &tree->index.recordings[1], &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !entry.frames.x));
     }
     ser_tree_entry_release(&entry);
     st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_tree_index_corpus(&corpus, &tree->index, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !corpus));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_corpus_free(&corpus);
     ser_tree_close(&tree);
 }
@@ -465,12 +466,12 @@ static void test_no_memory_to_fill(const made_tools *t)
     const ser_tree_fill_settings settings = {.features_dir = features, .overwrite = true, .n_threads = 1};
     const ser_tree_content content = {.extractor = t->extractor, .recipe = &t->recipe};
     for (long n = 0; st != SER_OK && n < 3000; n += 3) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_trees_fill(&filled, &content, 1, &made_corpus, &settings, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
         ser_tree_filled_release(&filled);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK_OK(st, &err);
 }
 

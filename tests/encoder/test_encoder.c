@@ -2,6 +2,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "failures/failing.h"
 #include "golden.h"
 
 #include <sys/stat.h>
@@ -595,11 +596,11 @@ static void test_out_of_memory(void)
     long n = 0;
     for (; status == SER_E_NOMEM; n++) {
         ser_encoder *e = NULL;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = open_tiny(&e, SER_ENGINE_ONEDNN, SER_PRECISION_AUTO, &err);
         if (status == SER_OK)
             status = run_once(e, 2, hidden, pcm, 9500, MAX_SAMPLES, &last, 1, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         ser_encoder_close(&e);
     }
     CHECK(status == SER_OK && n > 20);
@@ -607,9 +608,9 @@ static void test_out_of_memory(void)
     for (n = 0; status == SER_E_NOMEM; n++) {
         ser_tensor *exported = NULL;
         size_t n_exported = 0;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = ser_encoder_export(&exported, &n_exported, tiny, -1, "", &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK((status == SER_OK) == (exported != NULL));
         ser_encoder_free_export(exported, n_exported);
     }

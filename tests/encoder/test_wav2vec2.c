@@ -1,6 +1,7 @@
 /* Tiny relatives of wav2vec 2.0 with random weights against transformers
  * (tools/make_golden_encoder_family.py), and what can be wrong with their checkpoints. */
 #include "base/text.h"
+#include "failures/failing.h"
 #include "golden.h"
 #include "golden_tensors.h"
 
@@ -355,13 +356,13 @@ static void test_out_of_memory(void)
             ser_error err = {0};
             ser_encoder *e = NULL;
             ser_encoder_work *w = NULL;
-            ser_alloc_fail_at(n);
+            failing_at(n);
             status = ser_encoder_open(&e, folder, -1, SER_ENGINE_ONEDNN, SER_PRECISION_AUTO, &err);
             if (status == SER_OK)
                 status = ser_encoder_work_new(&w, e, 2, &err);
             if (status == SER_OK)
                 status = ser_encoder_run(e, w, hidden, pcm, 6000, 0, &last, 1, &err);
-            ser_alloc_fail_at(-1);
+            failing_at(-1);
             ser_encoder_work_free(&w);
             ser_encoder_close(&e);
         }

@@ -1,6 +1,7 @@
 /* Models exported as C99, compiled as strictly as compilers go, against what ser_predict answers; and folders
  * that are made whole or not at all. */
 #include "export/export.h"
+#include "failures/failing.h"
 #include "models.h"
 
 static int shell(const char *format, const char *a, const char *b, const char *c)
@@ -82,9 +83,9 @@ static void test_memory(const char *model)
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st == SER_E_NOMEM; n += 7) {
         ser_error err = {0};
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_export_c99(scratch(model), scratch("memory"), &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && scratch_count("") == n_before));
     }
     CHECK(st == SER_OK && scratch_count("memory") == 6);

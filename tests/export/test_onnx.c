@@ -1,6 +1,7 @@
 /* Models exported as ONNX: what is refused, and files that are whole or not there. With a folder: leaves
  * models and what ser_predict answers in it, NAME.onnx and NAME.vectors, for tools/check_onnx.py. */
 #include "export/export.h"
+#include "failures/failing.h"
 #include "models.h"
 
 static void test_files(void)
@@ -62,9 +63,9 @@ static void test_memory(size_t max_bytes, int n_files)
     const ser_export_onnx_options options = {.max_bytes = max_bytes};
     for (long n = 0; st == SER_E_NOMEM; n += 997) {
         ser_error err = {0};
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_export_onnx(scratch("plain"), &options, scratch("memory.onnx"), &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && scratch_count("") == n_before));
     }
     CHECK(st == SER_OK && scratch_count("") == n_before + n_files);

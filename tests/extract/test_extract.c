@@ -2,6 +2,7 @@
 #include "base/random.h"
 #include "extract/encoders.h"
 #include "extract/extract.h"
+#include "failures/failing.h"
 #include "features/mel.h"
 #include "test.h"
 
@@ -184,11 +185,11 @@ static void test_bad_specs(void)
     CHECK_OK(ser_feature_spec_parse(&spec, "MFCC", &err), &err);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 100; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_extractor_new(&e, &spec, NULL, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !e));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_extractor_free(&e);
 }
 
@@ -292,11 +293,11 @@ static void test_named_encoders(void)
     CHECK(!e.n && !e.items[0] && !e.folders[0]);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st == SER_E_NOMEM && n < 10000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = open_named(&e, "HUBERT+WAVLM", wavlm, hubert, &err);
         CHECK(st == SER_OK || !e.items[0]);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK && e.n == 2);
     ser_encoders_close(&e);
 }

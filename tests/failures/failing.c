@@ -91,10 +91,24 @@ static bool must_fail(failing_kind kind)
 
 /* ---- ours ---- */
 
+static _Thread_local long until_failure = -1;
+
+void failing_at(long n)
+{
+    until_failure = n;
+}
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    return must_fail(FAILING_OURS) ? NULL : BEHIND_ALIGNED(alignment, size);
+    if ((until_failure >= 0 && until_failure-- == 0) || must_fail(FAILING_OURS))
+        return NULL;
+#ifdef FAILING_INTERPOSE
+    return BEHIND_ALIGNED(alignment, size); /* the real one is below, and counts as a library's */
+#else
+    return __real_aligned_alloc(alignment, size);
+#endif
 }
 
 /* ---- the libraries' ---- */

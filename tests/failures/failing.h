@@ -1,6 +1,6 @@
 /* Memory that runs out at a chosen allocation, once. The allocator's own allocations (base/memory.c) reach us
- * by the linker's --wrap=aligned_alloc, those of libraries because a program's malloc takes the place of
- * libc's. */
+ * by the linker's --wrap=aligned_alloc (failing_dep in meson), those of libraries because a program's malloc
+ * takes the place of libc's: only in programs that are built with FAILING_INTERPOSE. */
 #ifndef SER_TESTS_FAILING_H
 #define SER_TESTS_FAILING_H
 
@@ -17,5 +17,9 @@ void failing_arm(failing_kind kind, long n, char *by, bool trace);
 long failing_disarm(void);
 /* Whether one failed since it was armed. */
 bool failing_hit(void);
+
+/* For a single call: the n-th allocation of ours from now on this thread (0: the next one) fails. Negative:
+ * none. */
+void failing_at(long n);
 
 #endif

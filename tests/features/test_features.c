@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "features/mel.h"
 #include "test.h"
 
@@ -77,7 +78,7 @@ static void test_mfcc(void)
     ser_free(table);
     CHECK_FAILS(ser_dct_new(&table, 129, 128, &err), SER_E_ARG, &err, "129 coefficients");
     CHECK(!table);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_dct_new(&table, 96, 128, &err), SER_E_NOMEM, &err, "out of memory");
 }
 
@@ -172,7 +173,7 @@ static void test_threads(void)
         CHECK_OK(ser_mel_run_threads(a.m, values, signal_pcm, N_SAMPLES, n_threads, &err), &err);
         CHECK(memcmp(values, expected, n * sizeof *values) == 0);
     }
-    ser_alloc_fail_at(2);
+    failing_at(2);
     CHECK_FAILS(ser_mel_run_threads(a.m, values, signal_pcm, N_SAMPLES, 2, &err), SER_E_NOMEM, &err,
                 "memory");
     release(&a);
@@ -229,18 +230,18 @@ static void test_failing_allocations(void)
     ser_status status = SER_E_NOMEM;
     long n;
     for (n = 0; status != SER_OK && n < 100; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = ser_mel_new(&m, &s, &err);
         CHECK(status == SER_OK ? m != NULL : status == SER_E_NOMEM && !m);
     }
     CHECK(n > 5 && m);
     for (n = 0, status = SER_E_NOMEM; status != SER_OK && n < 100; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = ser_mel_work_new(&w, m, &err);
         CHECK(status == SER_OK ? w != NULL : status == SER_E_NOMEM && !w);
     }
     CHECK(n > 4 && w);
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_mel_work_free(&w);
     ser_mel_free(&m);
 }

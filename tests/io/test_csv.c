@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "io/csv.h"
 #include "scratch.h"
 #include "test.h"
@@ -108,11 +109,11 @@ static void test_bad(void)
     CHECK(!c.rows);
     ser_status status = SER_E_NOMEM;
     for (long n = 0; status == SER_E_NOMEM && n < 20; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = read_text(&c, "a,b,c,d,e\n1,2,3,4,5\n1,2,3,4,5\n", &err);
         CHECK(status == SER_OK ? n > 3 : status == SER_E_NOMEM && !c.rows && !c.text);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_csv_release(&c);
 }
 

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "io/file.h"
 #include "scratch.h"
 #include "test.h"
@@ -29,7 +30,7 @@ static void test_reading(void)
     CHECK_FAILS(ser_io_map(&b, "/dev/zero", 0, &err), SER_E_FORMAT, &err, "no regular file");
     CHECK(mkfifo(scratch("pipe"), 0600) == 0); /* must not wait for a writer */
     CHECK_FAILS(ser_io_map(&b, scratch("pipe"), 0, &err), SER_E_FORMAT, &err, "no regular file");
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_io_read(&b, scratch("five"), 0, &err), SER_E_NOMEM, &err, "memory");
 }
 
@@ -125,12 +126,12 @@ static void test_output_kinds(void)
     CHECK(stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode));
 
     for (long n = 0; n < 3; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         ser_status status = ser_io_write(scratch("kinds/memory"), "x", 1, &err);
         CHECK(status == (n < 2 ? SER_E_NOMEM : SER_OK));
         CHECK((access(scratch("kinds/memory"), F_OK) == 0) == (status == SER_OK));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 /* A limit on the size of files stands for a full disk. */
@@ -233,11 +234,11 @@ static void test_list(void)
     ser_status status = SER_E_NOMEM;
     long n_failures = 0;
     for (; status == SER_E_NOMEM && n_failures < 1000; n_failures++) {
-        ser_alloc_fail_at(n_failures);
+        failing_at(n_failures);
         status = ser_io_list_files(&paths, &n, scratch("list"), &err);
         CHECK(status == SER_OK || (status == SER_E_NOMEM && !paths && !n));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(status == SER_OK && n_failures > 10);
     ser_io_free_list(paths, n);
 }

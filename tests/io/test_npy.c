@@ -1,5 +1,6 @@
 /* Golden files: tools/make_golden_io.py, by NumPy. */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "io/file.h"
 #include "io/npy.h"
 #include "scratch.h"
@@ -108,7 +109,7 @@ static void test_dictionaries(void)
              &err);
     CHECK(a.n_dims == 2 && a.dims[1] == 3);
     ser_npy_release(&a);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(read_dictionary("{" REST ", 'shape': (2,)}", 8, &a, &err), SER_E_NOMEM, &err, "memory");
 }
 

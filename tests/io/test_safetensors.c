@@ -1,5 +1,6 @@
 /* Golden files: tools/make_golden_io.py, by the reference implementation (the safetensors package). */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "io/safetensors.h"
 #include "scratch.h"
 #include "test.h"
@@ -255,11 +256,11 @@ static void test_bad_files(void)
 
     ser_status status = SER_E_NOMEM;
     for (long n = 0; status == SER_E_NOMEM && n < 10; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = ser_safetensors_open(&f, golden("plain.safetensors"), &err);
         CHECK(status == SER_OK ? n == 2 : status == SER_E_NOMEM && !f);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_safetensors_close(&f);
 }
 

@@ -1,6 +1,7 @@
 /* Checkpoints of torch.save (tools/make_golden_torch.py) against the same tensors as safetensors, checkpoints
  * in several files, and damage. */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "io/checkpoint.h"
 #include "io/pickle.h"
 #include "io/torch.h"
@@ -349,9 +350,9 @@ static void test_out_of_memory(void)
     ser_status status = SER_E_NOMEM;
     long n = 0;
     for (; status == SER_E_NOMEM; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = open_golden_bin(&f, "state.bin", &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK((status == SER_OK) == (f != NULL));
         ser_safetensors_close(&f);
     }
@@ -359,9 +360,9 @@ static void test_out_of_memory(void)
     write_shard(all, "b.safetensors", 1);
     status = SER_E_NOMEM;
     for (n = 0; status == SER_E_NOMEM; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = open_scratch(&f, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK((status == SER_OK) == (f != NULL));
         ser_safetensors_close(&f);
     }

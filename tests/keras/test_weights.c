@@ -1,6 +1,7 @@
 /* weights.h5: there and back, files that Keras wrote (tools/check_keras_weights.py --back), other networks'
  * files, damaged and hostile ones. */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "golden_tensors.h"
 #include "keras/weights.h"
 #include "scratch.h"
@@ -319,17 +320,17 @@ static void test_no_room(void)
     ser_status st = SER_E_NOMEM;
     long n;
     for (n = 0; st == SER_E_NOMEM; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_keras_weights_write(scratch("memory.h5"), net, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         if (st == SER_E_NOMEM && access(scratch("memory.h5"), F_OK) == 0)
             break;
     }
     CHECK(st == SER_OK && n > 10);
     for (n = 0, st = SER_E_NOMEM; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_keras_weights_read(scratch("memory.h5"), back, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || back->values[1] == 0);
     }
     CHECK(st == SER_OK && n > 10 && memcmp(net->values, back->values, net->n_values * sizeof(float)) == 0);
@@ -381,9 +382,9 @@ static void test_fitting_survives_failed_allocations(void)
     ser_status st = SER_E_NOMEM;
     for (long i = 0; st != SER_OK && i < 1000; i++) {
         ser_keras_misfit misfit;
-        ser_alloc_fail_at(i);
+        failing_at(i);
         st = ser_keras_weights_read_fitting_memory(bytes, n, net, &misfit, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
         ser_keras_misfit_release(&misfit);
     }

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "learn/cross.h"
 #include "test.h"
 
@@ -140,9 +141,9 @@ static void test_allocation_failures(void)
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
         ser_cross c;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_cross_compute(&c, scores, &m, &target, 20, 1, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !c.confusion));
         if (st == SER_OK)
             ser_cross_release(&c);

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "learn/weighted.h"
 #include "metrics/metrics.h"
 #include "model/pooled.h"
@@ -86,11 +87,11 @@ int main(void)
     ser_head_fit_release(&other);
 
     for (long i = 0; i < 60; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         ser_status st = ser_fit_weighted_head(&fit, &rows, &settings, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !fit.head.w));
         ser_head_fit_release(&fit);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     return test_summary();
 }

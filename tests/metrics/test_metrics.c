@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "golden_numbers.h"
 #include "metrics/metrics.h"
 #include "test.h"
@@ -162,11 +163,11 @@ static void test_bad_input(void)
     ser_status st = SER_E_NOMEM;
     const int group[] = {4, 4};
     for (long at = 0; st != SER_OK && at < 100; at++) {
-        ser_alloc_fail_at(at);
+        failing_at(at);
         st = ser_figures_compute(&f, scores, truth, group, 2, 2, 10, 0, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !f.confusion && !f.per_class));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK);
     ser_figures_release(&f);
 }

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/adapt_head.h"
 #include "test.h"
 
@@ -92,10 +93,10 @@ static void test_bad(void)
     make(&s);
     CHECK(ser_linear_adapt(&s.head, s.row, SER_ADAPT_MIN_RECORDINGS - 1, &err) == SER_E_ARG);
     for (long i = 0; i < 9; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK(ser_linear_adapt(&s.head, s.row, N, &err) == SER_E_NOMEM && s.head.w[0] == 4);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     s.x[40][2] = NAN;
     CHECK(ser_linear_adapt(&s.head, s.row, N, &err) == SER_E_FORMAT && strstr(err.text, "41"));
     CHECK(s.head.w[0] == 4);

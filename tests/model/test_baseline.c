@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/baseline.h"
 #include "test.h"
 
@@ -88,10 +89,10 @@ static void test_bad(void)
     make_model(&m);
     make_voice(x);
     for (long i = 0; i < 3; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         ser_status st =
             i < 2 ? ser_baseline_fit(&b, &m, x[0], N, false, &err) : ser_baseline_follow(&b, &m, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_E_NOMEM && !b.mean && !b.scale && !b.heard);
     }
     CHECK(ser_baseline_fit(&b, &m, x[0], 5, true, &err) == SER_E_ARG && !b.mean); /* too few to adapt to */

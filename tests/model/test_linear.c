@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/linear.h"
 #include "test.h"
 
@@ -56,7 +57,7 @@ static void test_memory(void)
     ser_linear l;
     ser_error err = {0};
     for (long at = 0; at < 4; at++) {
-        ser_alloc_fail_at(at);
+        failing_at(at);
         CHECK_FAILS(ser_linear_init(&l, 3, 2, &err), SER_E_NOMEM, &err, "memory");
         CHECK(!l.mean && !l.scale && !l.w && !l.bias);
     }

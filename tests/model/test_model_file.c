@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/model_file.h"
 #include "scratch.h"
 #include "test.h"
@@ -65,11 +66,11 @@ static void test_file(void)
     ser_model_data_release(&read);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_model_data_read(&read, file, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !read.labels && !read.plain.w));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_model_data_release(&read);
     ser_safetensors_close(&file);
     m.plain.w[3] = NAN;

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/moments.h"
 #include "test.h"
 
@@ -70,7 +71,7 @@ static void test_bad_input(void)
                     "feature 9 of row 17");
         values[17][9] = kept;
     }
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_standardise(mean, scale, rows, N, N_IN, &err), SER_E_NOMEM, &err, "memory");
     CHECK_OK(ser_standardise(mean, scale, rows, N, N_IN, &err), &err);
 }

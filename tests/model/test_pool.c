@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/pool.h"
 #include "test.h"
 
@@ -74,7 +75,7 @@ static void test_merge(void)
     ser_pool_release(&a);
     ser_pool_release(&b);
     for (long at = 0; at < 2; at++) {
-        ser_alloc_fail_at(at);
+        failing_at(at);
         CHECK_FAILS(ser_pool_init(&a, DIMS, &err), SER_E_NOMEM, &err, "memory");
         CHECK(!a.sum && !a.sum_of_squares);
     }

@@ -1,6 +1,7 @@
 /* The temporal network and its training, against PyTorch (tools/make_golden_timnet.py). */
 #include "base/random.h"
 #include "base/threads.h"
+#include "failures/failing.h"
 #include "golden_tensors.h"
 #include "model/timnet.h"
 #include "nn/adam.h"
@@ -505,7 +506,7 @@ static void test_out_of_memory(void)
     ser_status status = SER_E_NOMEM;
     for (long i = 0; status != SER_OK; i++) {
         ser_timnet *net;
-        ser_alloc_fail_at(i);
+        failing_at(i);
         status = ser_timnet_new(&net, &shape, &err);
         CHECK(status == SER_OK || (status == SER_E_NOMEM && !net));
         ser_timnet_free(&net);
@@ -514,7 +515,7 @@ static void test_out_of_memory(void)
     for (long i = 0; status != SER_OK; i++) {
         ser_timnet_work *work;
         float logits[N * N_LABELS];
-        ser_alloc_fail_at(i);
+        failing_at(i);
         status = ser_timnet_work_new(&work, &shape, t.nn, true, &err);
         CHECK(status == SER_OK || (status == SER_E_NOMEM && !work));
         if (status == SER_OK)
@@ -522,7 +523,7 @@ static void test_out_of_memory(void)
         CHECK(status == SER_OK || status == SER_E_NOMEM);
         ser_timnet_work_free(&work);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     bench_release(&t);
 }
 

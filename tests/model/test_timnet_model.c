@@ -1,6 +1,7 @@
 /* Ensembles of temporal networks: their answers, and their files. */
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/model_file.h"
 #include "scratch.h"
 #include "test.h"
@@ -77,10 +78,10 @@ static void test_expanded(void)
     }
     answer(&m, z, N_FRAMES, wanted);
     for (long n = 0; n < 3; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         CHECK(ser_timnet_member_expand(&m, &sums, &err) == SER_E_NOMEM && m.net->shape.n_in == N_SUMS);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK_OK(ser_timnet_member_expand(&m, &sums, &err), &err);
     CHECK(m.net->shape.n_in == N_IN && m.temperature == 0.5f && m.condense.n_averaged == 8);
     answer(&m, frames, N_FRAMES, got);
@@ -205,11 +206,11 @@ static void test_blocks(void)
     members[1].condense.n_averaged = 0;
     ser_status st = SER_E_NOMEM;
     for (long i = 0; st != SER_OK && i < 1000; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         st = ser_timnet_scorer_new(&s, members, 2, &layout, nn, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !s));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_timnet_scorer_free(&s);
     ser_timnet_member_release(&members[0]);
     ser_timnet_member_release(&members[1]);
@@ -273,11 +274,11 @@ static void test_file(bool with_linear)
     ser_model_data_release(&read);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st != SER_OK && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = read_model(&read, "m.safetensors", &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !read.networks && !read.labels));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     ser_model_data_release(&read);
     m.networks[1].temperature = -1;
     CHECK_OK(ser_model_data_write(&m, scratch("t.safetensors"), NULL, 0, &err), &err);

@@ -1,6 +1,7 @@
 /* Utterances from probabilities, and the voice detector on synthesized speech, silence and hostile sound. */
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "golden_tensors.h"
 #include "model/voice_activity.h"
 
@@ -220,7 +221,7 @@ int main(void)
     float *signal = f ? golden(f, "signal", &n, NULL) : NULL;
     test_spans();
     CHECK_OK(ser_voice_network_new(&net, &err), &err);
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_voice_detector_new(&d, net, &err), SER_E_NOMEM, &err, "memory");
     CHECK(!d);
     CHECK_OK(ser_voice_detector_new(&d, net, &err), &err);

@@ -1,6 +1,7 @@
 /* The voice detector's network against its authors' ONNX model in ONNX Runtime, layer by layer
  * (tools/make_golden_voice_activity.py). */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "golden_tensors.h"
 #include "model/voice_network.h"
 
@@ -88,11 +89,11 @@ static void test_memory(void)
     ser_voice_network *net = NULL;
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st == SER_E_NOMEM && n < 1000; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_voice_network_new(&net, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !net));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK);
     ser_voice_network_free(&net);
     ser_voice_network_free(&net);

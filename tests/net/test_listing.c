@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "net/listing.h"
 #include "test.h"
 
@@ -108,9 +109,9 @@ static void test_out_of_memory(void)
     ser_error err = {0};
     for (long i = 0; i < 3; i++) {
         ser_listing l;
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK_FAILS(parse(&l, HEAD CONFIG ", " WEIGHTS "]}", &err), SER_E_NOMEM, &err, "memory");
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         ser_listing_release(&l);
     }
 }

@@ -1,5 +1,6 @@
 /* Limits that a test of the whole program could only reach with gigabytes, and the hashes. */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "net/hash.h"
 #include "net/unpack.h"
 #include "scratch.h"
@@ -52,9 +53,9 @@ static void test_limits(void)
     CHECK_FAILS(ser_unpack(scratch("none.zip"), scratch("out"), &(ser_unpack_limits){1, 1}, NULL, &err),
                 SER_E_FORMAT, &err, "no zip archive");
     for (long i = 0; i < 2; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK_FAILS(unpack(3000000, 3, NULL, &err), SER_E_NOMEM, &err, "memory");
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
     }
     ser_remove_folder(scratch("out"));
     CHECK(stat(scratch("out"), &info) != 0);

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "nn/adam.h"
 #include "test.h"
 
@@ -30,10 +31,10 @@ static void test_adam(void)
     CHECK(adam.step == N_STEPS);
     ser_adam_release(&adam);
     for (long i = 0; i < 2; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK(ser_adam_init(&adam, N, 0.9, 0.99, &err) == SER_E_NOMEM && !adam.mean && !adam.square);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 static void test_schedule(void)

@@ -1,6 +1,7 @@
 /* The engines' products against sums in double precision. */
 #include "base/threads.h"
 #include "engines.h"
+#include "failures/failing.h"
 
 /* y (n_rows, n_out) in double precision. */
 static void plain_linear(float *y, const float *x, const float *w, const float *bias, size_t n_rows,
@@ -300,10 +301,10 @@ static void test_out_of_memory(ser_engine kind)
     ser_status status = SER_E_NOMEM;
     long n = 0;
     for (; status == SER_E_NOMEM; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = use_everything(kind, &err);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(status == SER_OK && n > 10);
 }
 

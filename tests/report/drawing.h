@@ -3,6 +3,7 @@
 #define SER_TESTS_REPORT_DRAWING_H
 
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "report/pictures.h"
 #include "test.h"
 
@@ -41,7 +42,7 @@ static inline void check_out_of_memory(ser_status (*draw)(ser_chart **c))
     for (n = 0; st != SER_OK && n < 10000; n++) {
         ser_text bytes = {0};
         ser_chart *c = NULL;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = draw(&c);
         if (st == SER_OK)
             st = ser_chart_append(c, &bytes, NULL);
@@ -49,7 +50,7 @@ static inline void check_out_of_memory(ser_status (*draw)(ser_chart **c))
         ser_chart_free(&c);
         ser_text_release(&bytes);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK && n > 10);
 }
 

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "golden_numbers.h"
 #include "report/map_parts.h"
 #include "test.h"
@@ -265,17 +266,17 @@ static void test_failures(void)
     ser_status st = SER_E_NOMEM;
     long n;
     for (n = 0; st != SER_OK && n < 40; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_tsne_2d(xy, clusters, 5, DIMS, 1, NULL, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
     }
     CHECK(n > 12 && st == SER_E_NOMEM); /* each step asks for a little */
     for (n = 0; st != SER_OK && n < 40; n++) {
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_pca_2d(xy, clusters, 5, DIMS, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(n == 6 && st == SER_OK);
 }
 

@@ -1,5 +1,6 @@
 /* What is made of a run: curves, page, spreadsheet (its contents: test_spreadsheet.py), per-class table. */
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "report/pictures.h"
 #include "report/run_page.h"
 #include "report/spreadsheet.h"
@@ -239,9 +240,9 @@ static void test_out_of_memory(void)
         long n;
         for (n = 0; st == SER_E_NOMEM && n < 100000; n++) {
             ser_error err = {0};
-            ser_alloc_fail_at(n);
+            failing_at(n);
             st = files[i].save(scratch(files[i].name), &small.report, &err);
-            ser_alloc_fail_at(-1);
+            failing_at(-1);
             if (st == SER_E_NOMEM &&
                 (access(scratch(files[i].name), F_OK) == 0 || !strstr(err.text, "memory")))
                 break;

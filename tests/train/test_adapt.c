@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "metrics/metrics.h"
 #include "test.h"
 #include "train/adapt.h"
@@ -179,12 +180,12 @@ static void test_bad(const corpora *c, const ser_nn_ops *ops)
     CHECK(ser_adapt(&a, &own.rows, c->mean, c->scale, &s, &err) == SER_E_FORMAT &&
           strstr(err.text, "target"));
     for (long i = 0; i < 30; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         ser_status st = ser_adapt(&a, &c->rows, c->mean, c->scale, &s, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
         ser_adapted_release(&a);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "test.h"
 #include "train/layer_weights.h"
 #include "train/softmax_regression.h"
@@ -186,11 +187,11 @@ static void test_bad(example *e, ser_nn_work *work)
     CHECK(ser_layer_weights_fit(weight, &e->rows, &settings, work, &err) == SER_E_FORMAT);
     e->x[7][5] = 2;
     for (long i = 0; i < 40; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         ser_status st = ser_layer_weights_fit(weight, &e->rows, &settings, work, &err);
         CHECK(st == SER_OK || st == SER_E_NOMEM);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "test.h"
 #include "train/lbfgs.h"
 #include <stdbool.h>
@@ -111,7 +112,7 @@ static void test_stops(void)
                     "enough");
     }
     fail_at = -1;
-    ser_alloc_fail_at(0);
+    failing_at(0);
     CHECK_FAILS(ser_lbfgs(x, N, quadratic, NULL, NULL, 500, 1e-9, NULL, &err), SER_E_NOMEM, &err, "memory");
 }
 

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "failures/failing.h"
 #include "golden_numbers.h"
 #include "test.h"
 #include "train/lmmd.h"
@@ -61,10 +62,10 @@ static void test_edges(void)
     CHECK(ser_lmmd_compute(&l, dx, &far, 1) == 0);
     ser_lmmd_release(&l);
     for (long i = 0; i < 2; i++) {
-        ser_alloc_fail_at(i);
+        failing_at(i);
         CHECK(ser_lmmd_init(&l, 3, 2, &err) == SER_E_NOMEM && !l.distances && !l.weights);
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(ser_lmmd_init(&l, (size_t)-1 / 2, 2, &err) == SER_E_NOMEM);
     CHECK(ser_lmmd_schedule(0, 10) == 0 && fabs(ser_lmmd_schedule(5, 10) - 0.986614) < 1e-6);
 }

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "model/moments.h"
 #include "test.h"
 #include "train/select.h"
@@ -266,11 +267,11 @@ static void test_interruption(const ser_select_data *data)
     settings.progress = NULL;
     ser_status st = SER_E_NOMEM;
     for (long at = 0; st != SER_OK && at < 10000; at++) {
-        ser_alloc_fail_at(at);
+        failing_at(at);
         st = ser_select(&s, data, candidates, 1, &settings, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !s.logits));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK);
     ser_selection_release(&s);
 }

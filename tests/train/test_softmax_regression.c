@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "golden_numbers.h"
 #include "model/moments.h"
 #include "test.h"
@@ -408,11 +409,11 @@ static void test_bad_input(void)
         float many[20] = {0};
         ser_status st = SER_E_NOMEM;
         for (long at = 0; st != SER_OK && at < 100; at++) {
-            ser_alloc_fail_at(at);
+            failing_at(at);
             st = ser_softmax_minimise(many, bias, &data, &fit, work, NULL, &err);
             CHECK(st == SER_OK || st == SER_E_NOMEM);
         }
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         CHECK(st == SER_OK);
     }
     sample_free(&s);

@@ -2,6 +2,7 @@
  */
 #include "base/memory.h"
 #include "base/random.h"
+#include "failures/failing.h"
 #include "io/safetensors.h"
 #include "scratch.h"
 #include "test.h"
@@ -647,11 +648,11 @@ static void test_memory(void)
     long n = 0;
     for (; st != SER_OK && n < 5000; n += n < 60 ? 1 : 7) {
         remove(s.state_path);
-        ser_alloc_fail_at(n);
+        failing_at(n);
         st = ser_timnet_train(&f, &c->rows, &s, &err);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !f.member.net && !f.history));
     }
-    ser_alloc_fail_at(-1);
+    failing_at(-1);
     CHECK(st == SER_OK && n > 60);
     ser_timnet_fit_release(&f);
     ser_free(c);

@@ -1,4 +1,5 @@
 /* Training: ten steps against PyTorch, resumed and interrupted runs, threads, what goes wrong. */
+#include "failures/failing.h"
 #include "scratch.h"
 #include "tiny.h"
 #include "tune/fine_parts.h"
@@ -131,7 +132,6 @@ static float *train_busy(const ser_nn_ops *ops, size_t rank, int n_threads, cons
     s.n_threads = n_threads;
     s.lora_rank = rank;
     s.pull = rank ? 0 : s.pull;
-    s.per_state = rank > 0;
     s.state_path = n_stops ? path : NULL;
     for (size_t i = 0; i <= n_stops; i++) {
         stop context = {i < n_stops ? stops[i] : 0};
@@ -511,11 +511,11 @@ static void test_no_memory(void)
         s.lora_rank = 1;
         s.pull = 0;
         s.max_samples = 3200;
-        ser_alloc_fail_at(n);
+        failing_at(n);
         status = ser_tune_net_open(&net, tiny_folder(), &shape, &err);
         if (status == SER_OK)
             status = ser_tune_train(&fit, net, &rows, &s, &err);
-        ser_alloc_fail_at(-1);
+        failing_at(-1);
         ser_tune_fit_release(&fit);
         ser_tune_net_free(&net);
     }
