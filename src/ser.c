@@ -298,6 +298,13 @@ double ser_model_min_confidence(const ser_model *model)
     return model->data.min_confidence;
 }
 
+double ser_model_min_confidence_of(const ser_model *model, size_t i)
+{
+    const ser_model_data *m = &model->data;
+    bool plain = i < m->n_labels && ser_emotion_is_plain(m->labels[i]) && m->min_confidence_plain > 0;
+    return plain ? m->min_confidence_plain : m->min_confidence;
+}
+
 /* ---- sessions ---- */
 
 ser_status ser_session_new(ser_session **out, const ser_model *model, const ser_session_settings *settings,

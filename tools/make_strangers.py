@@ -17,7 +17,8 @@ for p in parts:
 mean = lambda key: sum(p[key] for p in parts) / len(parts)
 rows.append(f"| mean | | **{mean('ua_restricted'):.1f}** | **{mean('ua_open'):.1f}** |")
 table = "\n".join(rows) + (f"\n\nTemperature {report['temperature']:.2f}; below a confidence of {100 * report['min_confidence']:.0f} % an "
-                           f"answer is *uncertain*, which leaves half of these recordings with a label: "
+                           f"answer is *uncertain*, neutral and calm below {100 * report['min_confidence_plain']:.0f} %; "
+                           f"{100 * report['labelled']:.0f} % of these recordings get a label: "
                            f"{100 * report['right_above']:.0f} % of those labels are right, of all answers {100 * report['right']:.0f} %. "
                            f"Calibration error {report['ece']:.1f} % over all of them, by the temperature that was chosen on the same answers.")
 conditions = [c for c in parts[0]["conditions"] if c != "none"]

@@ -109,8 +109,11 @@ SER_API size_t ser_model_feature_dims(const ser_model *model, size_t i);
  * the model. NULL: the file does not say. */
 SER_API const char *ser_model_provenance(const ser_model *model);
 
-/* Below which confidence an answer is none to rely on, by the model's own rule; 0: it has none. */
+/* Below which confidence an answer is none to rely on, by the model's own rule; 0: it has none. That of
+ * emotion i may be lower for neutral and calm, which are told of a voice at less cost than anger is: the rule
+ * is ser_model_min_confidence_of, the other is its value for all other emotions. */
 SER_API double ser_model_min_confidence(const ser_model *model);
+SER_API double ser_model_min_confidence_of(const ser_model *model, size_t i);
 
 typedef struct ser_session_settings {
     size_t size;

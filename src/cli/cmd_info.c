@@ -101,7 +101,11 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
                 m.encoder_configs[0]  ? "in the file"
                 : m.encoder_sha256[0] ? m.encoder_sha256
                                       : "none needed");
-    if (m.min_confidence > 0)
+    if (m.min_confidence > 0 && m.min_confidence_plain > 0)
+        print_field("uncertain",
+                    "below %.0f %% confidence, neutral and calm below %.0f %% (--min-confidence auto)",
+                    100 * m.min_confidence, 100 * m.min_confidence_plain);
+    else if (m.min_confidence > 0)
         print_field("uncertain", "below %.0f %% confidence (--min-confidence auto)", 100 * m.min_confidence);
     if (m.provenance)
         print_provenance(m.provenance);

@@ -312,19 +312,13 @@ static ser_status know_voice(ser_session *session, ser_error *err)
 
 static ser_status listen_with(const ser_model *model, source *s, double least, ser_error *err)
 {
-    const char *labels[SER_MAX_LABELS];
     ser_session *session = NULL;
     const ser_session_settings settings = {.size = sizeof settings, .n_threads = (int)n_jobs};
     ser_style style = ser_style_of(stdout);
     bool text = format_name ? strcmp(format_name, "text") == 0 : style.terminal;
-    for (size_t i = 0; i < ser_model_n_labels(model); i++)
-        labels[i] = ser_model_label(model, i);
-    output o = {.form = {.labels = labels,
-                         .n_labels = ser_model_n_labels(model),
-                         .min_confidence = least < 0 ? ser_model_min_confidence(model) : least,
-                         .style = style},
-                .as_json = !text,
-                .moves = text && style.terminal};
+    output o = {
+        .form = ser_prediction_form_of(model, least), .as_json = !text, .moves = text && style.terminal};
+    o.form.style = style;
     ser_live_screen_init(&o.screen, &o.form);
     ser_status st = ser_session_new(&session, model, &settings, err);
     if (st == SER_OK)

@@ -374,26 +374,21 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
     double since = ser_clock_s();
     ser_settings settings;
     ser_model *model = NULL;
-    const char *labels[SER_MAX_LABELS];
     ser_default_settings(&settings);
     ser_engine_options_apply(&engine, &settings);
     ser_status st = ser_model_open(&model, model_path, &settings, err);
     if (st != SER_OK)
         return model_path ? ser_fail_within(err, st, "%s: ", model_path) : st;
-    for (size_t i = 0; i < ser_model_n_labels(model); i++)
-        labels[i] = ser_model_label(model, i);
     ser_style style = ser_together_style(out);
     printing p = {.inputs = inputs,
-                  .form = {.labels = labels,
-                           .n_labels = ser_model_n_labels(model),
-                           .min_confidence = least < 0 ? ser_model_min_confidence(model) : least,
-                           .timeline = timeline,
-                           .explain = explain,
-                           .style = style},
+                  .form = ser_prediction_form_of(model, least),
                   .out = out,
                   .share = share,
                   .apart = is_apart(inputs),
                   .on_terminal = style.terminal};
+    p.form.timeline = timeline;
+    p.form.explain = explain;
+    p.form.style = style;
     p.form.bars = count_all(&p) == 1;
     p.form.warns = p.form.bars && is_format("text");
     if (verbose)

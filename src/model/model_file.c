@@ -352,9 +352,15 @@ static ser_status read_optional_text(char **out, const ser_safetensors *file, co
     return SER_OK;
 }
 
-static ser_status read_min_confidence(double *out, const ser_safetensors *file, ser_error *err)
+bool ser_emotion_is_plain(const char *emotion)
 {
-    const char *text = ser_safetensors_metadata(file, "ser.min_confidence");
+    return strcmp(emotion, "neutral") == 0 || strcmp(emotion, "calm") == 0;
+}
+
+static ser_status read_min_confidence(double *out, const ser_safetensors *file, const char *key,
+                                      ser_error *err)
+{
+    const char *text = ser_safetensors_metadata(file, key);
     json_t *number = NULL;
     if (text && ser_json_load(&number, text, strlen(text), JSON_DECODE_ANY, NULL) == SER_E_NOMEM)
         return ser_fail_nomem(err);
@@ -362,9 +368,7 @@ static ser_status read_min_confidence(double *out, const ser_safetensors *file, 
         !text || (json_is_number(number) && json_number_value(number) >= 0 && json_number_value(number) <= 1);
     *out = ok ? json_number_value(number) : 0;
     json_decref(number);
-    return ok ? SER_OK
-              : ser_fail(err, SER_E_FORMAT,
-                         "ser.min_confidence is no number from 0 to 1: the file is damaged");
+    return ok ? SER_OK : ser_fail(err, SER_E_FORMAT, "%s is no number from 0 to 1: the file is damaged", key);
 }
 
 ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err)
@@ -402,7 +406,9 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
     if (st == SER_OK)
         st = read_optional_text(&m->provenance, file, "ser.provenance", err);
     if (st == SER_OK)
-        st = read_min_confidence(&m->min_confidence, file, err);
+        st = read_min_confidence(&m->min_confidence, file, "ser.min_confidence", err);
+    if (st == SER_OK)
+        st = read_min_confidence(&m->min_confidence_plain, file, "ser.min_confidence_plain", err);
     const char *sha256 = ser_safetensors_metadata(file, "ser.encoder_sha256");
     if (sha256)
         snprintf(m->encoder_sha256, sizeof m->encoder_sha256, "%s", sha256);
@@ -557,12 +563,12 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     for (size_t i = 0; i < n_encoder_tensors; i++)
         tensors[n_tensors++] = encoder_tensors[i];
     snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
-    char config_keys[SER_MAX_PARTS][48], min_confidence[32];
-    const char *metadata[9 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
-                                                  {"ser.model_type", ser_model_data_type(m)},
-                                                  {"ser.features", features},
-                                                  {"ser.labels", labels},
-                                                  {"ser.version", SER_VERSION}};
+    char config_keys[SER_MAX_PARTS][48], min_confidence[32], plain[32];
+    const char *metadata[10 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
+                                                   {"ser.model_type", ser_model_data_type(m)},
+                                                   {"ser.features", features},
+                                                   {"ser.labels", labels},
+                                                   {"ser.version", SER_VERSION}};
     size_t n_metadata = 5;
     if (networks)
         metadata[n_metadata][0] = "ser.networks", metadata[n_metadata++][1] = networks;
@@ -577,6 +583,10 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     if (m->min_confidence > 0) {
         snprintf(min_confidence, sizeof min_confidence, "%.9g", m->min_confidence);
         metadata[n_metadata][0] = "ser.min_confidence", metadata[n_metadata++][1] = min_confidence;
+    }
+    if (m->min_confidence_plain > 0) {
+        snprintf(plain, sizeof plain, "%.9g", m->min_confidence_plain);
+        metadata[n_metadata][0] = "ser.min_confidence_plain", metadata[n_metadata++][1] = plain;
     }
     st = ser_safetensors_write(path, tensors, n_tensors, (const char *const(*)[2])metadata, n_metadata, err);
 done:

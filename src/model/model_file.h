@@ -27,8 +27,9 @@ typedef struct ser_model_data {
     char encoder_sha256[SER_ENCODERS_SHA256]; /* of the checkpoints' weights; empty without an encoder */
     /* config.json of the encoders that the file carries, in the order of spec; NULL: it carries none */
     char *encoder_configs[SER_MAX_PARTS];
-    double min_confidence; /* below it a label is uncertain; 0: the file states no such rule */
-    char *provenance;      /* JSON object: corpora, hashes, settings, figures; may be NULL */
+    double min_confidence;       /* below it a label is uncertain; 0: the file states no such rule */
+    double min_confidence_plain; /* the same of neutral and calm; 0: as of all others */
+    char *provenance;            /* JSON object: corpora, hashes, settings, figures; may be NULL */
 } ser_model_data;
 
 /* "linear", "timnet" or "linear+timnet". */
@@ -44,5 +45,8 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
 ser_status ser_model_data_write(const ser_model_data *m, const char *path, const ser_tensor *encoder_tensors,
                                 size_t n_encoder_tensors, ser_error *err);
 void ser_model_data_release(ser_model_data *m);
+
+/* Neutral or calm: what a voice is when it carries no emotion to speak of. */
+bool ser_emotion_is_plain(const char *emotion);
 
 #endif

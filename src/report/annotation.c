@@ -52,7 +52,7 @@ static stretch stretch_of(const ser_prediction_form *form, const ser_segment *s)
     if (s->label >= 0 && (size_t)s->label < form->n_labels) {
         x.scores = s->scores;
         x.confidence = (double)s->scores[s->label];
-        x.label = x.confidence < form->min_confidence ? "uncertain" : form->labels[s->label];
+        x.label = ser_prediction_label(form, s->label, s->scores);
     }
     return x;
 }

@@ -27,12 +27,11 @@ static float confidence_of(const ser_prediction_form *form, int label, const flo
     return label >= 0 && (size_t)label < form->n_labels ? scores[label] : 0;
 }
 
-/* NULL without a label. */
-static const char *label_of(const ser_prediction_form *form, int label, const float *scores)
+const char *ser_prediction_label(const ser_prediction_form *form, int label, const float *scores)
 {
     if (label < 0 || (size_t)label >= form->n_labels)
         return NULL;
-    return confidence_of(form, label, scores) < form->min_confidence ? "uncertain" : form->labels[label];
+    return (double)scores[label] < form->min_confidence[label] ? "uncertain" : form->labels[label];
 }
 
 static void append_float(ser_text *t, float x)
@@ -69,7 +68,7 @@ static json_t *json_time(double s)
 /* label, confidence and scores of an object. */
 static bool add_answer(json_t *object, const ser_prediction_form *form, int label, const float *scores)
 {
-    const char *name = label_of(form, label, scores);
+    const char *name = ser_prediction_label(form, label, scores);
     if (!name)
         return json_object_set_new(object, "label", json_null()) == 0 &&
                json_object_set_new(object, "confidence", json_integer(0)) == 0 &&
@@ -196,7 +195,7 @@ void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
 static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
                               const ser_result *r)
 {
-    const char *name = label_of(form, label, scores);
+    const char *name = ser_prediction_label(form, label, scores);
     append_field(t, name ? name : "");
     ser_text_append(t, ",");
     append_float(t, confidence_of(form, label, scores));
@@ -270,7 +269,7 @@ static void append_label(ser_text *t, const ser_prediction_form *form, int label
                          size_t width, const char *note, bool padded)
 {
     enum { PERCENT = 6 };
-    const char *name = label_of(form, label, scores);
+    const char *name = ser_prediction_label(form, label, scores);
     if (name && name != form->labels[label]) {
         append_doubt(t, form, label, scores);
         return;
@@ -389,7 +388,7 @@ void ser_prediction_event_text(ser_text *t, const ser_prediction_form *form, con
 
 void ser_prediction_counts_add(ser_prediction_counts *c, const ser_prediction_form *form, const ser_result *r)
 {
-    const char *label = label_of(form, r->label, r->scores);
+    const char *label = ser_prediction_label(form, r->label, r->scores);
     c->n++;
     if (!label)
         c->n_without++;

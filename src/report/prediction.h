@@ -7,15 +7,30 @@
 #include "ser/ser.h"
 
 typedef struct ser_prediction_form {
-    const char *const *labels; /* n_labels, in the order of ser_result.scores: alphabetical */
     size_t n_labels;
-    double min_confidence; /* below it the label is "uncertain"; 0: never */
-    bool timeline;         /* with the segments */
-    bool explain;          /* with how the recording sounds, and what to do about it */
-    bool bars;             /* text: a bar for each emotion */
-    bool warns;            /* text: a line where the recording sounds bad, which the result must know */
-    ser_style style;       /* text */
+    const char *labels[SER_MAX_LABELS];    /* in the order of ser_result.scores: alphabetical */
+    double min_confidence[SER_MAX_LABELS]; /* below it that label is "uncertain"; 0: never */
+    bool timeline;                         /* with the segments */
+    bool explain;                          /* with how the recording sounds, and what to do about it */
+    bool bars;                             /* text: a bar for each emotion */
+    bool warns;      /* text: a line where the recording sounds bad, which the result must know */
+    ser_style style; /* text */
 } ser_prediction_form;
+
+/* The labels of a model, which must outlive the form; all else is off. min_confidence < 0: by the model's own
+ * rule. Inline, so that who only writes answers needs no model to link. */
+static inline ser_prediction_form ser_prediction_form_of(const ser_model *model, double min_confidence)
+{
+    ser_prediction_form form = {.n_labels = ser_model_n_labels(model)};
+    for (size_t i = 0; i < form.n_labels; i++) {
+        form.labels[i] = ser_model_label(model, i);
+        form.min_confidence[i] = min_confidence < 0 ? ser_model_min_confidence_of(model, i) : min_confidence;
+    }
+    return form;
+}
+
+/* The label, "uncertain", or NULL without one (label < 0). scores: n_labels. */
+const char *ser_prediction_label(const ser_prediction_form *form, int label, const float *scores);
 
 /* One object on one line. */
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r);

@@ -94,14 +94,14 @@ static bool add_counts(ser_prediction_counts *all, const json_t *counts)
 static ser_status append_summary(ser_text *t, const joining *j, ser_style style, ser_error *err)
 {
     const json_t *options = j->manifests[0].options, *list = json_object_get(options, "labels");
-    const char *format = json_string_value(json_object_get(options, "format")), *labels[SER_MAX_LABELS];
+    const char *format = json_string_value(json_object_get(options, "format"));
     ser_prediction_counts counts = {0};
     if (!format || strcmp(format, "text") != 0 || j->manifests[0].n_listed < 2)
         return SER_OK;
-    ser_prediction_form form = {.labels = labels, .n_labels = json_array_size(list), .style = style};
+    ser_prediction_form form = {.n_labels = json_array_size(list), .style = style};
     bool ok = form.n_labels <= SER_MAX_LABELS;
     for (size_t k = 0; k < form.n_labels && ok; k++)
-        ok = (labels[k] = json_string_value(json_array_get(list, k))) != NULL;
+        ok = (form.labels[k] = json_string_value(json_array_get(list, k))) != NULL;
     for (size_t i = 0; i < j->n && ok; i++)
         ok = add_counts(&counts, json_object_get(j->manifests[i].root, "counts"));
     if (!ok)

@@ -123,6 +123,8 @@ static void tell_tuning(json_t **origin, const ser_run_tuning *t)
     ser_json_set(origin, "parts_left_out", json_incref(t->figures));
     ser_json_set(origin, "temperature", ser_number_json((double)t->temperature));
     ser_json_set(origin, "min_confidence", ser_number_json(t->min_confidence));
+    ser_json_set(origin, "min_confidence_plain", ser_number_json(t->min_confidence_plain));
+    ser_json_set(origin, "labelled", ser_number_json(t->labelled));
     ser_json_set(origin, "ece", ser_number_json(t->ece));
     ser_json_set(origin, "right", ser_number_json(t->right));
     ser_json_set(origin, "right_above", ser_number_json(t->right_above));
@@ -149,6 +151,7 @@ static ser_status train_final(train_job *k, ser_error *err)
         st = provenance(&origin, k, -1, &t.learned, err);
     if (st == SER_OK && k->tuning.net) {
         t.model.min_confidence = k->tuning.min_confidence;
+        t.model.min_confidence_plain = k->tuning.min_confidence_plain;
         tell_tuning(&origin, &k->tuning);
     }
     if (st == SER_OK && first) {

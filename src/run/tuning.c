@@ -185,12 +185,6 @@ static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
     return st;
 }
 
-static int compare_floats(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* By how much the answers of a left-out part are more confident, on average, than they are right; of the
  * worst part. scores (n, n_labels) is room. */
 static double overconfidence(const work *k, float *scores, float temperature)
@@ -233,46 +227,74 @@ static float choose_temperature(const work *k, float *scores)
     return high;
 }
 
-/* The temperature, the confidence that half of the answers have, and what both are worth. */
+typedef struct verdict {
+    float confidence;
+    bool plain, right;
+} verdict;
+
+static int compare_verdicts(const void *a, const void *b)
+{
+    float x = ((const verdict *)a)->confidence, y = ((const verdict *)b)->confidence;
+    return (x < y) - (x > y);
+}
+
+/* v[n]: the surest first. */
+static void choose_rule(ser_run_tuning *out, const verdict *v, size_t n)
+{
+    size_t n_plain = 0, n_plain_right = 0, n_right = 0, n_labelled = 0, n_right_labelled = 0;
+    for (size_t i = 0; i < n; i++)
+        n_right += v[i].right;
+    out->right = (double)n_right / (double)n;
+    out->min_confidence = (double)v[(n - 1) / 2].confidence;
+    out->min_confidence_plain = out->min_confidence;
+    for (size_t i = 0; i < n; i++) {
+        n_plain += v[i].plain;
+        n_plain_right += v[i].plain && v[i].right;
+        if (v[i].plain && (double)v[i].confidence < out->min_confidence &&
+            (double)n_plain_right >= out->right * (double)n_plain)
+            out->min_confidence_plain = (double)v[i].confidence;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool labelled =
+            (double)v[i].confidence >= (v[i].plain ? out->min_confidence_plain : out->min_confidence);
+        n_labelled += labelled;
+        n_right_labelled += labelled && v[i].right;
+    }
+    out->labelled = (double)n_labelled / (double)n;
+    out->right_above = (double)n_right_labelled / (double)n_labelled;
+}
+
+/* The temperature, the confidence from which an answer gets a label, and what both are worth. */
 static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 {
     const answers *a = &k->all;
     ser_reliability reliability;
-    size_t n_right = 0, n_right_above = 0, n_above = 0;
-    float *scores = ser_alloc(a->n, a->n_labels * sizeof *scores),
-          *confidence = ser_alloc(a->n, sizeof *confidence);
+    float *scores = ser_alloc(a->n, a->n_labels * sizeof *scores);
+    verdict *verdicts = ser_alloc(a->n, sizeof *verdicts);
     ser_status st =
         a->n ? SER_OK
              : ser_fail(
                    err, SER_E_ARG,
                    "no corpus that was left out has an emotion that others have: nothing can be calibrated");
-    if (st == SER_OK && (!scores || !confidence))
+    if (st == SER_OK && (!scores || !verdicts))
         st = ser_fail_nomem(err);
     if (st == SER_OK) {
         out->temperature = choose_temperature(k, scores);
         memcpy(scores, a->logits, a->n * a->n_labels * sizeof *scores);
         for (size_t i = 0; i < a->n; i++) {
             ser_softmax(scores + i * a->n_labels, a->n_labels, out->temperature);
-            confidence[i] =
-                scores[i * a->n_labels + (size_t)ser_argmax(scores + i * a->n_labels, a->n_labels)];
-        }
-        qsort(confidence, a->n, sizeof *confidence, compare_floats);
-        out->min_confidence = (double)confidence[a->n / 2];
-        ser_reliability_compute(&reliability, scores, a->label, a->n, a->n_labels);
-        for (size_t i = 0; i < a->n; i++) {
             int best = ser_argmax(scores + i * a->n_labels, a->n_labels);
-            bool above = (double)scores[i * a->n_labels + (size_t)best] >= out->min_confidence,
-                 right = best == a->label[i];
-            n_right += right;
-            n_above += above;
-            n_right_above += above && right;
+            verdicts[i] = (verdict){.confidence = scores[i * a->n_labels + (size_t)best],
+                                    .plain = ser_emotion_is_plain(k->corpus->labels[best]),
+                                    .right = best == a->label[i]};
         }
+        ser_reliability_compute(&reliability, scores, a->label, a->n, a->n_labels);
         out->ece = reliability.ece;
-        out->right = (double)n_right / (double)a->n;
-        out->right_above = (double)n_right_above / (double)n_above;
+        qsort(verdicts, a->n, sizeof *verdicts, compare_verdicts);
+        choose_rule(out, verdicts, a->n);
     }
     ser_free(scores);
-    ser_free(confidence);
+    ser_free(verdicts);
     return st;
 }
 

@@ -11,13 +11,15 @@
 #include <jansson.h>
 
 typedef struct ser_run_tuning {
-    ser_tune_net *net;     /* NULL: nothing was tuned */
-    char *encoder;         /* FOLDER/encoder: the tuned one, as a checkpoint */
-    float temperature;     /* over the parts that were left out in turn */
-    double min_confidence; /* half of their answers lie above it */
-    double ece, right,
-        right_above; /* of those answers: calibration error in percent; shares of all and above it */
-    json_t *figures; /* of the parts left out */
+    ser_tune_net *net; /* NULL: nothing was tuned */
+    char *encoder;     /* FOLDER/encoder: the tuned one, as a checkpoint */
+    float temperature; /* over the parts that were left out in turn */
+    /* Half of their answers lie above the first. Neutral and calm are told from the second on, the lowest at
+     * which they are right as often as answers are: to hear a voice as neutral that is not costs little. */
+    double min_confidence, min_confidence_plain;
+    double ece, labelled, right, right_above; /* of those answers: calibration error in percent; shares that
+                                                 get a label, are right, are right with a label */
+    json_t *figures;                          /* of the parts left out */
 } ser_run_tuning;
 
 /* Encoder, layers and training by s; folder: where the tuned encoder and the states go. Each corpus is left

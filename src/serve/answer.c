@@ -13,11 +13,6 @@ enum { LONG_S = 30, QUICK_S = 2 };
 /* Features are computed without a pause, and are many numbers: of sound, and in one answer. */
 enum { MAX_FEATURES_S = 600, MAX_FEATURES = 8 << 20 };
 
-double ser_serve_min_confidence(const ser_service *s, size_t model, double p)
-{
-    return p < 0 ? ser_model_min_confidence(s->models[model]) : p;
-}
-
 ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
 {
     ser_session **session = &s->workers[worker].sessions[model];
@@ -140,25 +135,18 @@ static ser_status predict(ser_request *r, int worker, const ser_upload *u, ser_r
     return st;
 }
 
-static ser_prediction_form form_of(const ser_request *r, const char **labels)
+static ser_prediction_form form_of(const ser_request *r)
 {
-    const ser_model *model = r->service->models[r->model];
-    size_t n = ser_model_n_labels(model);
-    for (size_t i = 0; i < n; i++)
-        labels[i] = ser_model_label(model, i);
-    return (ser_prediction_form){.labels = labels,
-                                 .n_labels = n,
-                                 .min_confidence =
-                                     ser_serve_min_confidence(r->service, r->model, r->min_confidence),
-                                 .timeline = r->timeline,
-                                 .explain = r->explain};
+    ser_prediction_form form = ser_prediction_form_of(r->service->models[r->model], r->min_confidence);
+    form.timeline = r->timeline;
+    form.explain = r->explain;
+    return form;
 }
 
 /* One recording: its object is the answer, its error the request's. */
 static void answer_one(ser_request *r, int worker, const ser_upload *u)
 {
-    const char *labels[SER_MAX_LABELS];
-    const ser_prediction_form form = form_of(r, labels);
+    const ser_prediction_form form = form_of(r);
     ser_result result = {0};
     ser_error err = {0};
     if (predict(r, worker, u, &result, &err) == SER_OK)
@@ -171,8 +159,7 @@ static void answer_one(ser_request *r, int worker, const ser_upload *u)
 /* Several: each has its own object or error, and one that fails takes nothing from the others. */
 static void answer_all(ser_request *r, int worker)
 {
-    const char *labels[SER_MAX_LABELS];
-    const ser_prediction_form form = form_of(r, labels);
+    const ser_prediction_form form = form_of(r);
     if (!r->n_answered)
         ser_text_append(&r->text, "{\"results\": [\n");
     for (; r->n_answered < r->n_uploads; r->n_answered++) {

@@ -104,8 +104,6 @@ struct ser_service {
 };
 
 /* ---- answer.c: on a worker's thread ---- */
-/* Below which confidence an answer is uncertain: as asked for, or by the model's own rule (p < 0). */
-double ser_serve_min_confidence(const ser_service *s, size_t model, double p);
 void ser_answer(ser_task *task, int worker);
 void ser_answer_drop(ser_task *task); /* ser_task.drop */
 /* SER_E_NOMEM and so on; *out is the worker's. */

@@ -196,16 +196,10 @@ static ser_status push(ser_serve_stream *s, const char *bytes, size_t n_bytes, s
 
 static void take_events(ser_serve_stream *s)
 {
-    const char *labels[SER_MAX_LABELS];
-    const ser_model *model = s->service->models[s->wish.model];
-    ser_prediction_form form = {
-        .labels = labels,
-        .n_labels = ser_model_n_labels(model),
-        .min_confidence = ser_serve_min_confidence(s->service, s->wish.model, s->wish.min_confidence)};
+    const ser_prediction_form form =
+        ser_prediction_form_of(s->service->models[s->wish.model], s->wish.min_confidence);
     const ser_event *event;
     uint64_t n = 0;
-    for (size_t i = 0; i < form.n_labels; i++)
-        labels[i] = ser_model_label(model, i);
     pthread_mutex_lock(&s->mutex);
     for (; !s->is_ended && (event = ser_stream_next(s->heard)); n++)
         ser_prediction_event(&s->out, &form, event);

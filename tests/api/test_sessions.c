@@ -47,6 +47,7 @@ static void write_model(void)
     for (size_t i = 0; i < N_IN; i++)
         m.baseline_spread[i] = 3;
     m.min_confidence = 0.375;
+    m.min_confidence_plain = 0.25;
     m.provenance = ser_strdup("{\"corpus\": \"noise\"}");
     CHECK_OK(ser_model_data_write(&m, scratch("model"), NULL, 0, &err), &err);
     ser_model_data_release(&m);
@@ -331,6 +332,8 @@ static void test_bytes_and_features(const ser_model *model)
     ser_feature_array_release(NULL);
     ser_session_free(&s);
     CHECK(ser_model_min_confidence(model) == 0.375);
+    CHECK(ser_model_min_confidence_of(model, 0) == 0.375 && ser_model_min_confidence_of(model, 1) == 0.25);
+    CHECK(ser_model_min_confidence_of(model, N_LABELS) == 0.375);
     CHECK(strcmp(ser_model_features(model), "LOGMEL(hop=320)") == 0);
     CHECK(strcmp(ser_model_provenance(model), "{\"corpus\": \"noise\"}") == 0);
 }

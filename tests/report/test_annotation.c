@@ -4,9 +4,8 @@
 /* Usage: test-annotation [FOLDER]: writes one file of each kind there, for test_annotation.py to read back.
  */
 
-static const char *const labels[] = {"angry \"x\" <b> & -->", "happy", "sad"};
-
-static const ser_prediction_form form = {.labels = labels, .n_labels = 3, .min_confidence = 0.5};
+static const ser_prediction_form form = {
+    .labels = {"angry \"x\" <b> & -->", "happy", "sad"}, .n_labels = 3, .min_confidence = {0.5, 0.5, 0.5}};
 
 static ser_result result(ser_segment segments[4])
 {

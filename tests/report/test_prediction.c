@@ -4,11 +4,16 @@
 
 #include <jansson.h>
 
-static const char *const labels[] = {"angry", "happy", "sad"};
-
 static ser_prediction_form form(void)
 {
-    return (ser_prediction_form){.labels = labels, .n_labels = 3, .style = {.width = 80, .utf8 = true}};
+    return (ser_prediction_form){
+        .labels = {"angry", "happy", "sad"}, .n_labels = 3, .style = {.width = 80, .utf8 = true}};
+}
+
+static void want(ser_prediction_form *f, double min_confidence)
+{
+    for (size_t i = 0; i < f->n_labels; i++)
+        f->min_confidence[i] = min_confidence;
 }
 
 static ser_result result(ser_segment segments[2])
@@ -67,12 +72,22 @@ static void test_json(void)
     CHECK(json_is_null(json_object_get(second, "label")) && json_is_null(json_object_get(second, "scores")));
     json_decref(o);
 
-    f.min_confidence = 0.8;
+    want(&f, 0.8);
     ser_prediction_json(&t, &f, "a.wav", &r);
     o = parse_line(&t);
     CHECK(strcmp(string(o, "label"), "uncertain") == 0 && (float)number(o, "confidence") == 0.7f);
     json_decref(o);
-    f.min_confidence = 0;
+    f.min_confidence[1] = 0.7; /* each emotion has its own */
+    ser_prediction_json(&t, &f, "a.wav", &r);
+    o = parse_line(&t);
+    CHECK(strcmp(string(o, "label"), "uncertain") == 0); /* 0.7f is less */
+    json_decref(o);
+    f.min_confidence[1] = 0.69;
+    ser_prediction_json(&t, &f, "a.wav", &r);
+    o = parse_line(&t);
+    CHECK(strcmp(string(o, "label"), "happy") == 0);
+    json_decref(o);
+    want(&f, 0);
     for (int i = 0; i < 3; i++)
         r.scores[i] = 1.0f / 3;
     ser_prediction_json(&t, &f, "a.wav", &r);
@@ -117,7 +132,7 @@ static void test_events(void)
     CHECK(strcmp(string(o, "event"), "measurement") == 0 && strcmp(string(o, "label"), "happy") == 0);
     json_decref(o);
     e.kind = SER_EVENT_SPEECH_END;
-    f.min_confidence = 0.6;
+    want(&f, 0.6);
     ser_prediction_event(&t, &f, &e);
     o = parse_line(&t);
     CHECK(!json_object_get(o, "final") && strcmp(string(o, "label"), "uncertain") == 0);
@@ -189,7 +204,7 @@ static void test_counts(void)
     r.label = 1;
     ser_prediction_counts_add(&c, &f, &r);
     ser_prediction_counts_add(&c, &f, &r);
-    f.min_confidence = 0.9;
+    want(&f, 0.9);
     ser_prediction_counts_add(&c, &f, &r);
     c.n++, c.n_failed++;
     ser_prediction_counts_text(&t, &f, &c);

@@ -120,6 +120,7 @@ SER = {
     "ser_model_feature_dims": (c.c_size_t, [_p, c.c_size_t]),
     "ser_model_provenance": (c.c_char_p, [_p]),
     "ser_model_min_confidence": (c.c_double, [_p]),
+    "ser_model_min_confidence_of": (c.c_double, [_p, c.c_size_t]),
     "ser_session_new": (c.c_int, [POINTER(_p), _p, POINTER(SessionSettings), _err]),
     "ser_session_free": (None, [POINTER(_p)]),
     "ser_predict": (c.c_int, [_p, _floats, c.c_size_t, _options, _result, _err]),

@@ -125,6 +125,7 @@ class Model(Opened):
         name = None if file is None else path_bytes(file)
         self._open(lambda model, err: lib.ser().ser_model_open(model, name, c.byref(settings), err), self.path or "")
         self._labels = [lib.text(lib.ser().ser_model_label(self._live().model, i)) for i in range(len(self))]
+        self._rule = [float(lib.ser().ser_model_min_confidence_of(self._live().model, i)) for i in range(len(self))]
 
     # ---- what it is ----
 
@@ -157,7 +158,7 @@ class Model(Opened):
 
     @property
     def min_confidence(self) -> float:
-        """Below it a label is ``uncertain``, by the model's own rule; 0: never."""
+        """Below it a label is ``uncertain``, by the model's own rule; 0: never. For neutral and calm it may be lower."""
         return float(lib.ser().ser_model_min_confidence(self._live().model))
 
     def close(self) -> None:
@@ -180,14 +181,14 @@ class Model(Opened):
         self._live()
         return _reopen, self._args
 
-    def _limit(self, min_confidence: Any) -> float:
+    def _limits(self, min_confidence: Any) -> list[float]:
         if isinstance(min_confidence, str) and min_confidence == "auto":
-            return self.min_confidence
+            return self._rule
         if not is_number(min_confidence):
             raise ArgumentTypeError("min_confidence: give 'auto' or a number from 0 to 1")
         if not 0 <= min_confidence <= 1:
             raise ArgumentError(f"min_confidence is {min_confidence}: give 'auto' or a number from 0 to 1")
-        return float(min_confidence)
+        return [float(min_confidence)] * len(self._labels)
 
     # ---- answers ----
 
@@ -205,14 +206,14 @@ class Model(Opened):
 
         Raises `FormatError` for what cannot be decoded, is shorter than 25 ms, or holds samples that are not finite.
         """
-        limit, n_threads = self._limit(min_confidence), check_jobs(jobs)
+        limits, n_threads = self._limits(min_confidence), check_jobs(jobs)
         wanted = (flag(timeline, "timeline"), flag(explain, "explain"))
         if progress is not None and not callable(progress):
             raise ArgumentTypeError(f"progress: a {type(progress).__name__} cannot be called")
         with one_source(recording, rate) as source:
-            return self._answer(self._live(), source, name_of(recording), wanted, limit, n_threads, Stop(progress))
+            return self._answer(self._live(), source, name_of(recording), wanted, limits, n_threads, Stop(progress))
 
-    def _answer(self, handle: Handle, source: Source, name: str, wanted: tuple[bool, bool], limit: float, n_threads: int,
+    def _answer(self, handle: Handle, source: Source, name: str, wanted: tuple[bool, bool], limits: list[float], n_threads: int,
                 stop: Stop) -> Answer:
         session = self._session(handle, n_threads)
         result, err, ser = lib.Result(), lib.ErrorText(), lib.ser()
@@ -225,24 +226,24 @@ class Model(Opened):
             if stop.raised is not None:
                 raise stop.raised
             lib.check(status, err, name)
-            return self._answer_of(result, name, wanted, limit)
+            return self._answer_of(result, name, wanted, limits)
         finally:
             ser.ser_result_release(c.byref(result))
             self._give_back(handle, n_threads, session)
 
-    def _named(self, label: int, scores: Any, limit: float) -> tuple[Optional[str], float, Optional[dict[str, float]]]:
+    def _named(self, label: int, scores: Any, limits: list[float]) -> tuple[Optional[str], float, Optional[dict[str, float]]]:
         if label < 0:
             return None, 0.0, None
         confidence = float(scores[label])
-        name = "uncertain" if np.float32(confidence) < limit else self._labels[label]
+        name = "uncertain" if np.float32(confidence) < limits[label] else self._labels[label]
         return name, confidence, {k: float(scores[i]) for i, k in enumerate(self._labels)}
 
-    def _answer_of(self, r: Any, name: str, wanted: tuple[bool, bool], limit: float) -> Answer:
-        label, confidence, scores = self._named(r.label, r.scores, limit)
+    def _answer_of(self, r: Any, name: str, wanted: tuple[bool, bool], limits: list[float]) -> Answer:
+        label, confidence, scores = self._named(r.label, r.scores, limits)
         segments = None
         sound: Optional[Sound] = None
         if wanted[0]:
-            segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limit)) for s in r.segments[:r.n_segments]]
+            segments = [Segment(s.start_s, s.end_s, *self._named(s.label, s.scores, limits)) for s in r.segments[:r.n_segments]]
         if wanted[1]:
             figures: dict[str, Any] = {f.name: getattr(r.sound, f.name) for f in fields(Sound)}
             figures.update({name: None for name, v in figures.items() if not math.isfinite(v)})
@@ -260,11 +261,11 @@ class Model(Opened):
         asked for is decoded once; the times of segments count from the beginning of the stretch. ``progress``: True for tqdm's bar
         where tqdm is installed, or a function of how many are done and how many there are.
         """
-        handle, limit, items = self._live(), self._limit(min_confidence), listed(recordings)
+        handle, limits, items = self._live(), self._limits(min_confidence), listed(recordings)
         wanted, told = (flag(timeline, "timeline"), flag(explain, "explain")), teller(progress, len(items))
 
         def answer(source: Source, i: int, n_threads: int, stop: Stop) -> Answer:
-            return self._answer(handle, source, name_of(items[i]), wanted, limit, n_threads, stop)
+            return self._answer(handle, source, name_of(items[i]), wanted, limits, n_threads, stop)
 
         return in_turn(items, rate, jobs, answer, lambda i, e: Answer(file=name_of(items[i]), error=e), told)
 

@@ -130,13 +130,12 @@ class Stream:
         return np.ascontiguousarray(x, np.float32)
 
     def _events(self) -> Iterator[Event]:
-        limit = self._model.min_confidence if self._model._handle else 0.0
         while True:
             event = lib.ser().ser_stream_next(self._stream)
             if not event:
                 return
             e = event.contents
-            label, confidence, scores = self._model._named(e.label, e.scores, limit)
+            label, confidence, scores = self._model._named(e.label, e.scores, self._model._rule)
             yield Event(_KINDS.get(e.kind, str(e.kind)), e.start_s, e.end_s, label, confidence, scores, bool(e.final))
 
 
