@@ -76,6 +76,25 @@ class Listen(unittest.TestCase):
         slower = array.array("h", [x for x in sound for _ in range(3)])
         self.assertEqual(len([e for e in self.events("--rate", "48000", "-", stdin=slower.tobytes()) if e["event"] == "speech_end"]), len(ends))
 
+    def test_pause_and_update(self):
+        sound = speech(0.3, "Front_Center", 1.0, "Front_Left", 2.5).tobytes()
+        count = lambda events, what: sum(e["event"] == what for e in events)
+        usual, patient = self.events("-", stdin=sound), self.events("--pause", "2", "-", stdin=sound)
+        self.assertEqual((count(usual, "speech_end"), count(patient, "speech_end")), (2, 1))
+        often = [e for e in self.events("--update", "0.25", "-", stdin=sound) if e["event"] == "measurement" and not e["final"]]
+        seldom = [e for e in usual if e["event"] == "measurement" and not e["final"]]
+        self.assertGreater(len(often), 2 * len(seldom))
+        for args in (("--pause", "0.05"), ("--pause", "11"), ("--update", "11")):
+            self.assertIn(args[0], self.listen(*args, "-", status=2)[1])
+
+    def test_engine(self):
+        sound = speech(0.3, "Front_Center", 0.7).tobytes()
+        onednn, ref = ([e["scores"] for e in self.events("--precision", "fp32", "--engine", engine, "-", stdin=sound) if e["event"] == "speech_end"]
+                       for engine in ("onednn", "ref"))
+        self.assertEqual((len(onednn), len(ref)), (1, 1))
+        for label in onednn[0]:
+            self.assertAlmostEqual(onednn[0][label], ref[0][label], delta=1e-4)
+
     def test_odd_input(self):
         self.assertEqual(self.listen("-"), ("", ""))
         self.assertIn("1 byte is no whole sample", self.listen("-", stdin=bytes(3201))[1])
