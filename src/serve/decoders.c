@@ -308,7 +308,9 @@ ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *by
 
 void ser_decoded_release(ser_decoded *d)
 {
-    if (d->pcm)
+    if (d->pcm && d->n_mapped)
         munmap(d->pcm, d->n_mapped);
+    else
+        ser_free(d->pcm);
     *d = (ser_decoded){0};
 }

@@ -14,10 +14,10 @@ typedef struct ser_decode_limits {
     uint64_t memory_bytes; /* beyond what the process has at its start */
 } ser_decode_limits;
 
-/* 16 kHz mono, in memory shared with the process that made it. */
+/* 16 kHz mono. */
 typedef struct ser_decoded {
     float *pcm;
-    size_t n_samples, n_mapped;
+    size_t n_samples, n_mapped; /* n_mapped: bytes shared with the process that made it; 0: of ser_alloc */
     double clipped; /* see ser_audio_clipped */
     char warning[256];
     bool is_late; /* after a failure: it took longer than it may */

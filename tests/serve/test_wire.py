@@ -1,5 +1,5 @@
 """What clients put on the wire that is not as it should be, and how the service ends. Usage: test_wire.py SER"""
-import json, math, os, shutil, subprocess, sys, tempfile, threading, time
+import array, json, math, os, shutil, subprocess, sys, tempfile, threading, time, wave
 from service import Service, read_answer, wav
 from websocket import WebSocket
 
@@ -193,6 +193,29 @@ def test_short_grace():
         c.close()
 
 
+def test_plain_sound(s):
+    """A WAV that needs no decoder is answered as one that does, to the last digit, and a head that lies is a decoder's."""
+    path = "/usr/share/sounds/alsa/Front_Center.wav"
+    if os.path.exists(path):
+        with wave.open(path) as f:
+            spoken = [x / 32768 for x in array.array("h", f.readframes(f.getnframes()))[::3]]
+    else:
+        spoken = SECOND
+    for samples in (spoken, [max(-0.5, min(0.5, 8 * x)) for x in spoken], [0.0] * 400, spoken[:200]):
+        plain = wav(samples)
+        decoded = plain[:4] + (len(plain) + 4).to_bytes(4, "little") + plain[8:] + b"LIST" + (4).to_bytes(4, "little") + b"INFO"
+        for query in ("?explain=1", "?timeline=1"):
+            seen = [s.predict(body, query) for body in (plain, decoded)]
+            [answer.pop("request_id", None) for _, answer in seen]
+            check("the same answer", seen[0] == seen[1] and seen[0][0] in (200, 422), query, seen)
+    plain = wav(spoken)
+    for at, what in ((4, "size"), (40, "size of the samples"), (24, "rate"), (22, "channels"), (34, "bits")):
+        code, answer = s.predict(plain[:at] + b"\xff\xff" + plain[at + 2:])
+        check("a lie about the " + what, code in (200, 422), code, answer)
+    for cut in (10, 43, 44, 45, len(plain) - 1):
+        check("cut", s.predict(plain[:cut])[0] in (200, 422), cut)
+
+
 def test_uploads_in_memory():
     s = Service(program, "--log", "/dev/null", "--max-body", "2", "--max-uploads", "2")
     half = s.connect()
@@ -212,7 +235,7 @@ def test_uploads_in_memory():
 
 if __name__ == "__main__":
     s = Service(program, "--log", "/dev/null")
-    for test in (test_bodies, test_queries, test_upgrades):
+    for test in (test_bodies, test_queries, test_upgrades, test_plain_sound):
         test(s)
     check("end", s.stop() == 0)
     test_slow_stream()
