@@ -1,11 +1,14 @@
 #!/bin/sh
-# Fuzzes the readers: every target, or those named, with a stated number of inputs each, beginning with the committed
-# corpora in fuzz/seeds; then says for each reader how many ran, how long, and how much of its source they reach.
+# Fuzzes the readers: every target, or those named, until N inputs of each have been run in all, beginning with the
+# committed corpora in fuzz/seeds; then says for each reader how many ran, how long, and how much of its source they reach.
 # Usage: tools/fuzz_campaign.sh N [TARGET...]       (clang and llvm of `sh setup.sh packages-test`)
 #   MERGE=1   writes what reaches more of a reader into its committed corpus, minimised
 #   JOBS=N    processes at a time (default: 1)
-# What it works on is kept in build-fuzz/campaign, so that a second call goes on. Exit status 1: something crashed, ran
-# out of memory (512 MB) or of time (20 s for one input); the input lies in build-fuzz/campaign/TARGET.
+#   SLICE=S   seconds that a target runs before the next has its turn (default: 60)
+# What it works on is kept in build-fuzz/campaign, also how many inputs have been run (TARGET/inputs), so that it can be
+# stopped at any time and called again: at most a slice is lost. Exit status 1: something crashed, ran out of memory
+# (512 MB) or of time (20 s for one input); such a target is left alone until its input in build-fuzz/campaign/TARGET
+# (crash-..., oom-..., timeout-...) is removed.
 set -eu
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -34,6 +37,7 @@ sources() { # of the reader that a target runs
     pickle) echo src/io/pickle.c ;;
     settings) echo src/run/settings.c src/run/settings_json.c ;;
     safetensors) echo src/io/safetensors.c ;;
+    textgrid) echo src/io/textgrid.c ;;
     torch) echo src/io/torch.c src/io/zip.c src/io/pickle.c ;;
   esac
 }
@@ -47,29 +51,44 @@ build() { # FOLDER OPTIONS...: the targets, named by $prefix
 }
 
 prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-prefix=run build build-fuzz-coverage --buildtype=debugoptimized -Db_lundef=false \
-  -Dc_args='-fprofile-instr-generate -fcoverage-mapping' -Dc_link_args='-fprofile-instr-generate'
 
 campaign=$top/build-fuzz/campaign
-run_one() { # TARGET
-  mkdir -p "$campaign/$1/corpus"
-  (cd "$campaign/$1" && UBSAN_OPTIONS=halt_on_error=1 "$top/build-fuzz/fuzz/fuzz-$1" -runs="$n" -timeout=20 -rss_limit_mb=512 \
-    -max_len=65536 -print_final_stats=1 corpus "$top/fuzz/seeds/$1" >log 2>&1 && echo 0 >status || echo 1 >status)
-}
-running=0
-for t in $targets; do
-  run_one "$t" &
-  running=$((running + 1))
-  [ $((running % ${JOBS:-1})) != 0 ] || wait
-done
-wait
+number() { cat "$campaign/$1/$2" 2>/dev/null || echo 0; } # TARGET inputs|seconds
 
+# Inputs and seconds are those of the fuzzing: what only reads the corpora again counts for nothing.
+run_slice() { # TARGET
+  here=$campaign/$1
+  mkdir -p "$here/corpus"
+  known=$(find "$here/corpus" "$top/fuzz/seeds/$1" -type f | wc -l)
+  began=$(date +%s)
+  (cd "$here" && UBSAN_OPTIONS=halt_on_error=1 ASAN_OPTIONS=quarantine_size_mb=16 "$top/build-fuzz/fuzz/fuzz-$1" \
+    -runs=$((n - $(number "$1" inputs) + known)) -max_total_time="${SLICE:-60}" -timeout=20 -rss_limit_mb=512 \
+    -print_final_stats=1 corpus "$top/fuzz/seeds/$1" >log 2>&1) || cp "$here/log" "$here/failure"
+  ran=$(($(sed -n 's/^stat::number_of_executed_units: *//p' "$here/log" | grep . || echo 0) - known))
+  echo $(($(number "$1" seconds) + $(date +%s) - began)) >"$here/seconds"
+  [ $ran -le 0 ] || echo $(($(number "$1" inputs) + ran)) >"$here/inputs"
+}
+
+failed() { ls "$campaign/$1"/crash-* "$campaign/$1"/oom-* "$campaign/$1"/timeout-* "$campaign/$1"/leak-* 2>/dev/null | grep -q .; }
+
+more=1
+while [ $more = 1 ]; do
+  more=0 running=0
+  for t in $targets; do
+    [ "$(number "$t" inputs)" -lt "$n" ] && ! failed "$t" || continue
+    more=1
+    run_slice "$t" &
+    running=$((running + 1))
+    [ $((running % ${JOBS:-1})) != 0 ] || wait
+  done
+  wait
+done
+
+prefix=run build build-fuzz-coverage --buildtype=debugoptimized -Db_lundef=false \
+  -Dc_args='-fprofile-instr-generate -fcoverage-mapping' -Dc_link_args='-fprofile-instr-generate'
 status=0
 printf '%-12s %12s %9s %8s  %s\n' reader inputs seconds corpus 'lines reached'
 for t in $targets; do
-  log=$campaign/$t/log
-  ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  per_s=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
   if [ "${MERGE:-0}" = 1 ]; then
     rm -rf "$campaign/$t/merged" && mkdir -p "$campaign/$t/merged"
     "build-fuzz/fuzz/fuzz-$t" -merge=1 -max_len=4096 "$campaign/$t/merged" "$campaign/$t/corpus" "fuzz/seeds/$t" >/dev/null 2>&1 || true
@@ -80,11 +99,11 @@ for t in $targets; do
   # shellcheck disable=SC2046
   reached=$(llvm-cov report "build-fuzz-coverage/fuzz/run-$t" -instr-profile="$campaign/$t/merged.profile" $(sources "$t") |
     sed -n 's/^TOTAL .* \([0-9.]*%\) *[0-9]* *[0-9]* *[0-9.-]*%*$/\1/p')
-  printf '%-12s %12s %9s %8s  %s\n' "$t" "${ran:-?}" "$(( ${ran:-0} / (${per_s:-0} + 1) ))" "$(ls "$campaign/$t/corpus" | wc -l)" "$reached"
-  if [ "$(cat "$campaign/$t/status")" != 0 ]; then
+  printf '%-12s %12s %9s %8s  %s\n' "$t" "$(number "$t" inputs)" "$(number "$t" seconds)" "$(ls "$campaign/$t/corpus" | wc -l)" "$reached"
+  if failed "$t"; then
     status=1
-    echo "FAILED: see $log"
-    sed -n '/ERROR\|runtime error\|SUMMARY\|Test unit written/p' "$log" | head -n 5
+    echo "FAILED: see $campaign/$t/failure"
+    sed -n '/ERROR\|runtime error\|SUMMARY\|Test unit written/p' "$campaign/$t/failure" | head -n 5
   fi
 done
 exit $status

@@ -387,6 +387,8 @@ ser_audio_state ser_audio_look(const char *path, const char **kind)
     }
     ser_audio_kind found = ser_audio_kind_of(&source);
     ser_source_close(&source);
+    if (found.reader == SER_READER_STRANGER)
+        return SER_AUDIO_NONE;
     *kind = found.name;
     if (found.reader == SER_READER_FFMPEG)
         return ser_ffmpeg_is_there() ? SER_AUDIO_READABLE : SER_AUDIO_NEEDS_FFMPEG;

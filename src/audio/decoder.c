@@ -107,7 +107,9 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     ser_wav wav = ser_source_view_wav(s);
     ser_promise promise = wav.is_view ? wav.promise : ser_source_mend_header(s);
     d->second_data = wav.second_data;
-    d->chained = ser_source_is_chained_ogg(s);
+    ser_ogg ogg = ser_source_walk_ogg(s);
+    d->chained = ogg.chained;
+    d->without_end = ogg.is_ogg && !ogg.ended;
     errno = 0;
     d->sndfile = sf_open_virtual(&io, SFM_READ, &info, s);
     if (!d->sndfile)
@@ -120,7 +122,6 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     /* The number of frames in a WAV with MPEG audio counts what its encoder put in front of them too. */
     d->tolerance = (info.format & SF_FORMAT_SUBMASK) == SF_FORMAT_MPEG_LAYER_III ? 3 * 1152 : 0;
     find_scale(d, info.format);
-    d->without_end = !known && (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG;
     if (known && promise.n_held) /* a header can promise anything, also more than a number can hold */
         d->info.n_frames_stated =
             (uint64_t)fmin((double)info.frames * ((double)promise.n_stated / (double)promise.n_held), 1e18);
@@ -200,6 +201,7 @@ static ser_status open_kind(ser_decoder *d, ser_source *s, ser_audio_kind kind, 
         ser_status by_ffmpeg = open_ffmpeg(d, s, kind.name, NULL);
         if (by_ffmpeg == SER_OK) {
             d->chained = first.chained;
+            d->without_end = first.without_end;
             start_again(&first, s);
             return SER_OK;
         }
@@ -228,7 +230,7 @@ ser_status ser_decoder_open(ser_decoder **out, ser_source *source, ser_error *er
         status = open_kind(d, source, kind, err);
     else if (kind.reader == SER_READER_FFMPEG)
         status = open_ffmpeg(d, source, kind.name, err);
-    else if (kind.reader == SER_READER_POINTER)
+    else if (kind.reader == SER_READER_POINTER || kind.reader == SER_READER_STRANGER)
         status = ser_fail(err, SER_E_FORMAT, "%s", kind.name);
     else
         status = ser_fail(

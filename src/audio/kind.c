@@ -2,6 +2,7 @@
 #include "base/sniff.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { N_HEAD = 64 };
 
@@ -55,6 +56,16 @@ static const beginning beginnings[] = {
     {"MP+", "Musepack", SER_READER_FFMPEG},
     {"DSD ", "DSF", SER_READER_FFMPEG},
     {".RMF", "RealAudio", SER_READER_FFMPEG},
+    {"\x0b\x77", "AC-3", SER_READER_FFMPEG},
+    {"\x77\x0b", "AC-3", SER_READER_FFMPEG},
+    {"\x7f\xfe\x80\x01", "DTS", SER_READER_FFMPEG},
+    {"PK\x03\x04", "it is an archive (ZIP), no recording: unpack it first", SER_READER_STRANGER},
+    {"\x1f\x8b", "it is an archive (gzip), no recording: unpack it first", SER_READER_STRANGER},
+    {"7z\xbc\xaf\x27\x1c", "it is an archive (7z), no recording: unpack it first", SER_READER_STRANGER},
+    {"Rar!\x1a", "it is an archive (RAR), no recording: unpack it first", SER_READER_STRANGER},
+    {"%PDF-", "it is a PDF, no recording: give the recording", SER_READER_STRANGER},
+    {"\x89PNG", "it is a picture (PNG), no recording: give the recording", SER_READER_STRANGER},
+    {"\xff\xd8\xff", "it is a picture (JPEG), no recording: give the recording", SER_READER_STRANGER},
 };
 
 static bool begins_with(const unsigned char *h, size_t n, const char *bytes)
@@ -63,6 +74,20 @@ static bool begins_with(const unsigned char *h, size_t n, const char *bytes)
     while (bytes[k] && k < n && (bytes[k] == '?' || (unsigned char)bytes[k] == h[k]))
         k++;
     return !bytes[k];
+}
+
+/* What a server sends in place of a recording that is not there, or asks for a password first. */
+static bool is_web_page(const unsigned char *h, size_t n)
+{
+    static const char *const tags[] = {"<!doctype html", "<html", "<?xml"};
+    const char *text = (const char *)h;
+    size_t at = n >= 3 && memcmp(h, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < n && strchr(" \t\r\n", text[at]) && text[at])
+        at++;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+        if (n - at >= strlen(tags[i]) && strncasecmp(text + at, tags[i], strlen(tags[i])) == 0)
+            return true;
+    return false;
 }
 
 /* Bytes of the AAC frame with this ADTS header; 0: it is none (ISO 13818-7, 6.2). */
@@ -113,6 +138,9 @@ static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n
     const char *advice = ser_pointer_advice(h, n);
     if (advice)
         return (ser_audio_kind){SER_READER_POINTER, advice};
+    if (is_web_page(h, n))
+        return (ser_audio_kind){SER_READER_STRANGER,
+                                "it is a web page, no recording: fetch the recording again"};
     if (ser_source_find_mpeg(s))
         return (ser_audio_kind){SER_READER_MPEG, "MP3"};
     return (ser_audio_kind){SER_READER_NONE, ""};

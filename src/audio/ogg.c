@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { PAGE_HEADER = 27, MAX_LENGTHS = 255, BEGINS = 2 };
+enum { PAGE_HEADER = 27, MAX_LENGTHS = 255, BEGINS = 2, ENDS = 4 };
 
 /* Bytes of the page here, and its flags; 0: there is none (RFC 3533, 6). */
 static size_t read_page(ser_source *s, uint64_t at, unsigned char *flags)
@@ -18,15 +18,19 @@ static size_t read_page(ser_source *s, uint64_t at, unsigned char *flags)
     return n;
 }
 
-bool ser_source_is_chained_ogg(ser_source *s)
+ser_ogg ser_source_walk_ogg(ser_source *s)
 {
+    ser_ogg o = {0};
     unsigned char flags = 0;
     bool under_way = false; /* all streams of one recording begin before anything else does */
     size_t n;
-    for (uint64_t at = 0; (n = read_page(s, at, &flags)) > 0; at += n) {
-        if (under_way && (flags & BEGINS))
-            return true;
-        under_way = under_way || !(flags & BEGINS);
+    uint64_t at = 0;
+    for (; (n = read_page(s, at, &flags)) > 0; at += n) {
+        o.chained = o.chained || (under_way && (flags & BEGINS));
+        under_way = !(flags & BEGINS);
+        o.ended = (o.ended && under_way) || (flags & ENDS);
     }
-    return false;
+    o.ended = o.ended && at <= s->n;
+    o.is_ogg = at > 0;
+    return o;
 }

@@ -68,8 +68,14 @@ typedef struct ser_wav {
  * the decoder, because damaged ones make libsndfile refuse the whole. Sound over 4 GB is read whole. */
 ser_wav ser_source_view_wav(ser_source *s);
 
-/* An Ogg file in which a stream begins after another is under way: several recordings in a row. */
-bool ser_source_is_chained_ogg(ser_source *s);
+/* What an Ogg file's pages say. */
+typedef struct ser_ogg {
+    bool is_ogg;
+    bool chained; /* a stream begins after another is under way: several recordings in a row */
+    bool ended;   /* the last recording has the mark of its end, and no page is cut off */
+} ser_ogg;
+
+ser_ogg ser_source_walk_ogg(ser_source *s);
 
 /* It begins with MPEG audio frames, or does after zeros and at most some thousand bytes, which are then
  * skipped: tags are padded, parts of streams begin within a frame. */

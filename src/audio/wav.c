@@ -45,11 +45,27 @@ static bool read_chunk(chunk *c, ser_source *s, uint64_t at, bool little)
     return true;
 }
 
-/* Chunks are padded to an even size, which some writers forget. */
+static bool is_named(const chunk *c, const char *name)
+{
+    return memcmp(c->name, name, 4) == 0;
+}
+
+/* Chunks are padded to an even size, which some writers forget. Then "data" stands one byte before, and what
+ * is read from there ("ata" and the lowest byte of a size) may look like a name too. */
 static bool next_chunk(chunk *c, ser_source *s, bool little)
 {
     uint64_t end = c->begin + c->size;
-    return read_chunk(c, s, end + (c->size & 1), little) || ((c->size & 1) && read_chunk(c, s, end, little));
+    chunk unpadded;
+    bool is_odd = c->size & 1, is_unpadded = is_odd && read_chunk(&unpadded, s, end, little);
+    if (is_unpadded && (is_named(&unpadded, "data") || is_named(&unpadded, "fmt "))) {
+        *c = unpadded;
+        return true;
+    }
+    if (read_chunk(c, s, end + is_odd, little))
+        return true;
+    if (is_unpadded)
+        *c = unpadded;
+    return is_unpadded;
 }
 
 /* Whether nothing but chunks lies from here to the end. */
@@ -66,11 +82,6 @@ static bool are_chunks(ser_source *s, uint64_t at, bool little)
             return false;
     }
     return false;
-}
-
-static bool is_named(const chunk *c, const char *name)
-{
-    return memcmp(c->name, name, 4) == 0;
 }
 
 /* The sound's size is not what it says: a stream's header, or more than 32 bits can count. */

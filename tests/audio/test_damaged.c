@@ -60,6 +60,28 @@ static void test_truncated(void)
     }
 }
 
+/* Ogg is cut off where the last page has no end mark, or is not whole, though every page before tells how
+ * much there is. */
+static void test_truncated_ogg(void)
+{
+    ser_error err;
+    char warning[256];
+    size_t n, n_whole;
+    if (!make_sound("long.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 1, SER_SAMPLE_RATE_HZ, 12))
+        return;
+    unsigned char *bytes = get_file("long.ogg", &n);
+    n_whole = load_bytes(bytes, n, warning, &err);
+    CHECK(n_whole == (size_t)12 * SER_SAMPLE_RATE_HZ && !*warning);
+    size_t n_left = load_bytes(bytes, n - 1, warning, &err);
+    CHECK(n_left > 0 && n_left < n_whole && strstr(warning, "end mark is missing"));
+    const unsigned char *last = bytes + n - 4;
+    while (last > bytes && memcmp(last, "OggS", 4) != 0)
+        last--;
+    n_left = load_bytes(bytes, (size_t)(last - bytes), warning, &err);
+    CHECK(n_left > 0 && n_left < n_whole && strstr(warning, "end mark is missing"));
+    ser_free(bytes);
+}
+
 /* Programs that write to a pipe do not know the sizes when they write the header. */
 static void test_stream_headers(void)
 {
@@ -184,6 +206,7 @@ int main(void)
     setenv("PATH", "", 1); /* what the libraries refuse is not to be tried by ffmpeg, thousands of times */
     scratch_make();
     test_truncated();
+    test_truncated_ogg();
     test_stream_headers();
     test_mpeg_without_header();
     test_not_audio();

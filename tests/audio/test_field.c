@@ -94,6 +94,11 @@ static void test_chunks(void)
     add("junk", 3, "abc", 3); /* the byte that makes it even is missing */
     add("data", 2 * N, x, 2 * N);
     check_sound("an odd chunk without padding", N, NULL);
+    enum { N_LETTER = 0x7c68 }; /* bytes: with the lowest of this size "ata" looks like a name, "atah" */
+    begin(1, 1, 16);
+    add("junk", 3, "abc", 3);
+    add("data", N_LETTER, x, N_LETTER);
+    check_sound("an odd chunk without padding, a size like a letter", N_LETTER / 2, NULL);
     begin(1, 1, 16);
     add("data", 2 * N, x, 2 * N);
     add("LIST", 4, "INFO", 4);
@@ -255,7 +260,9 @@ static void test_kinds_without_ffmpeg(void)
                  {"WMA or WMV", "\x30\x26\xb2\x75\x8e\x66\xcf\x11", 8},
                  {"WebM", "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", 16},
                  {"MKV", "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", 20},
-                 {"AVI", "RIFF\0\0\0\0AVI ", 12}};
+                 {"AVI", "RIFF\0\0\0\0AVI ", 12},
+                 {"AC-3", "\x0b\x77", 2},
+                 {"DTS", "\x7f\xfe\x80\x01", 4}};
     char *path = ser_strdup(getenv("PATH"));
     ser_error err = {0};
     setenv("PATH", ":relative:/nonexistent", 1);
@@ -278,6 +285,28 @@ static void test_kinds_without_ffmpeg(void)
     CHECK_FAILS(ser_audio_open(&a, scratch("kind.wav"), &err), SER_E_UNSUPPORTED, &err, "this is AAC");
     setenv("PATH", path, 1);
     ser_free(path);
+}
+
+/* What people take for a recording is named, and in a folder it is none. */
+static void test_strangers(void)
+{
+    static const struct {
+        const char *bytes, *words;
+    } cases[] = {{"\n<!DOCTYPE html><html><body>404</body></html>", "it is a web page"},
+                 {"\xef\xbb\xbf<HTML>", "it is a web page"},
+                 {"PK\x03\x04", "(ZIP), no recording: unpack it first"},
+                 {"\x1f\x8b", "(gzip), no recording: unpack it first"},
+                 {"%PDF-1.4", "it is a PDF"},
+                 {"\x89PNG", "it is a picture (PNG)"},
+                 {"{\"error\": 404}", "it is not audio that can be read"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ser_error err = {0};
+        ser_audio *a = NULL;
+        const char *kind;
+        scratch_put("stranger.wav", cases[i].bytes, strlen(cases[i].bytes));
+        CHECK_FAILS(ser_audio_open(&a, scratch("stranger.wav"), &err), SER_E_FORMAT, &err, cases[i].words);
+        CHECK(ser_audio_look(scratch("stranger.wav"), &kind) == SER_AUDIO_NONE && !*kind);
+    }
 }
 
 /* Hours of silence from a few bytes. */
@@ -308,6 +337,7 @@ int main(void)
     test_over_4_gb();
     test_padding_and_pointers();
     test_kinds_without_ffmpeg();
+    test_strangers();
     test_bomb();
     scratch_remove();
     return test_summary();
