@@ -219,9 +219,10 @@ static ser_status learn_fold(ser_learned *models, ser_evaluation *out, const ser
     if (st == SER_OK)
         st = ser_learn(models, data, folds->test_fold, (int)f, &s->learn, what.s, state, err);
     r->seconds = ser_clock_s() - start;
-    if (st == SER_OK)
+    bool first = ser_team_is_first(s->learn.team);
+    if (st == SER_OK && first)
         st = ser_learned_score(models, out->scores, data, folds->test_fold, (int)f, &how, err);
-    if (st == SER_OK) {
+    if (st == SER_OK && first) {
         r->chosen = s->learn.candidates[0];
         for (size_t i = 0; i < models->n_kinds; i++)
             if (models->kinds[i]->describe)
@@ -386,6 +387,14 @@ static ser_status take_block(ser_evaluation *out, const ser_learn_data *data, co
     return st;
 }
 
+/* Else ranks share what one fold has: each batch, or networks and candidates where folds are too few. */
+static bool folds_are_dealt(const ser_learn_settings *s, size_t n_folds)
+{
+    if (ser_learns_in_step(s))
+        return false;
+    return s->n_more || n_folds >= (size_t)s->team->n || (n_folds > 1 && n_folds >= s->n_networks);
+}
+
 static ser_status run_folds(ser_evaluation *out, const ser_learn_data *data, const ser_folds *folds,
                             const ser_evaluate_settings *settings, ser_error *err)
 {
@@ -397,7 +406,7 @@ static ser_status run_folds(ser_evaluation *out, const ser_learn_data *data, con
         st = take_block(out, data, folds, settings, f, err);
     if (settings->block_of)
         return st;
-    if (learn->team && !ser_learns_in_step(learn))
+    if (learn->team && folds_are_dealt(learn, out->n_folds))
         return deal_folds(out, data, folds, settings, err);
     for (size_t f = 0; f < out->n_folds && st == SER_OK; f++)
         st = run_fold(out, data, folds, settings, f, err);

@@ -137,7 +137,8 @@ static ser_status choose(ser_head_fit *out, size_t *variant, const fitting *f, s
     const ser_select_settings settings = {.ops = f->ops,
                                           .n_threads = f->settings->n_threads,
                                           .progress = f->settings->progress,
-                                          .what = f->settings->what};
+                                          .what = f->settings->what,
+                                          .team = f->settings->team};
     for (size_t k = 0; k < f->settings->n_candidates; k++)
         candidates[k] = (ser_select_candidate){.emphasis = f->emphasis[f->variant_of[k]],
                                                .c = f->settings->candidates[k].c};

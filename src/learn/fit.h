@@ -4,7 +4,7 @@
 #ifndef SER_LEARN_FIT_H
 #define SER_LEARN_FIT_H
 
-#include "base/progress.h"
+#include "base/team.h"
 #include "extract/extract.h"
 #include "model/linear.h"
 #include <stdbool.h>
@@ -61,7 +61,8 @@ typedef struct ser_fit_settings {
     ser_engine engine; /* of the products, in fp32 */
     int n_threads;
     const ser_progress *progress;
-    const char *what; /* what the progress is called: "fold 3 of 6" */
+    const char *what;     /* what the progress is called: "fold 3 of 6" */
+    const ser_team *team; /* whose ranks share the candidates; NULL: no others */
 } ser_fit_settings;
 
 /* The candidates are not weighted. */

@@ -18,7 +18,8 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
                                        .engine = s->engine,
                                        .n_threads = s->n_threads,
                                        .progress = s->progress,
-                                       .what = what};
+                                       .what = what,
+                                       .team = s->team};
     ser_status st = ser_dataset_rows(&rows, data->store, data->corpus, data->extractor, fold, test_fold,
                                      s->corpus_disjoint    ? SER_GROUPS_CORPORA
                                      : s->speaker_disjoint ? SER_GROUPS_SPEAKERS

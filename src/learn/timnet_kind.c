@@ -282,7 +282,8 @@ static ser_status learn(ser_learned *out, void **own, const ser_kind_training *t
     bool dealt = s->team && s->n_networks > 1 && !ser_learns_in_step(s);
     if (st == SER_OK && dealt)
         st = deal_networks(&d, s, err);
-    for (size_t k = 0; k < s->n_networks && st == SER_OK && !dealt; k++)
+    bool is_own = ser_team_is_first(s->team) || ser_learns_in_step(s); /* else one network is rank 0's */
+    for (size_t k = 0; k < s->n_networks && st == SER_OK && !dealt && is_own; k++)
         st = learn_network(out, k, t->data, &x, s, blocks, t->what, t->state, err);
     examples_release(&x);
     return st;

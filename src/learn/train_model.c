@@ -189,8 +189,6 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     of_baseline.speaker_disjoint = true;
     const ser_learn_settings *learn = &settings->learn;
     bool first = ser_team_is_first(learn->team);
-    if (!first && learn->n_networks < 2 && !ser_learns_in_step(learn))
-        return SER_OK; /* there is nothing to share */
     bool with_baseline =
         settings->learn.linear && ser_corpus_has_speakers(data->corpus) && data->corpus->n_speakers > 1;
     int *fold = ser_alloc(store->n, sizeof *fold);
@@ -200,7 +198,7 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
         st = take_head(&out->learned, settings->head, &settings->learn.candidates[0], err);
     else if (st == SER_OK)
         st = ser_learn(&out->learned, data, fold, -1, &settings->learn, "final model", settings->state, err);
-    if (st == SER_OK && with_baseline && first) {
+    if (st == SER_OK && with_baseline) {
         st = ser_normalize_apply(store, NULL, data->corpus, SER_NORMALIZE_SPEAKER, settings->learn.n_threads,
                                  spread, err);
         if (st == SER_OK)

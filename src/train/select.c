@@ -25,9 +25,11 @@ typedef struct variant {
     float *z;       /* (n, n_columns): features, or NULL when gram is there instead */
     float *gram;    /* (n, n): inner products of the rows */
     int n_folds;
+    size_t first_fold; /* of those that are tried */
     const ser_select_settings *settings;
+    const ser_progress *progress;
     pthread_mutex_t lock; /* guards n_done and the calls of progress */
-    size_t n_done;
+    size_t n_done, n_to_do;
 } variant;
 
 enum { NOT_SCORED = -1 };
@@ -250,18 +252,17 @@ static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser
 static ser_status report(variant *v, ser_error *err)
 {
     pthread_mutex_lock(&v->lock);
-    bool go_on = ser_progress_report(v->settings->progress, v->settings->what, ++v->n_done,
-                                     v->out->n_candidates * (size_t)v->n_folds);
+    bool go_on = ser_progress_report(v->progress, v->settings->what, ++v->n_done, v->n_to_do);
     pthread_mutex_unlock(&v->lock);
     return go_on ? SER_OK : ser_fail(err, SER_E_CANCELLED, "interrupted");
 }
 
 /* All penalties in turn, each fit starting from the one before. */
-static ser_status try_fold(void *context, size_t left_out, int worker, ser_error *err)
+static ser_status try_fold(void *context, size_t item, int worker, ser_error *err)
 {
     variant *v = context;
     fold f;
-    ser_status st = fold_init(&f, v, (int)left_out, err);
+    ser_status st = fold_init(&f, v, (int)(v->first_fold + item), err);
     for (size_t c = v->first; c < v->end && st == SER_OK; c++) {
         if (f.n_test)
             st = try_candidate(&f, v, c, v->works[worker], err);
@@ -371,19 +372,135 @@ static ser_status selection_init(ser_selection *s, long *scored_as, const ser_se
     return s->logits && s->verdicts ? SER_OK : ser_fail_nomem(err);
 }
 
-static ser_status run_variants(variant *v, size_t n_candidates, ser_error *err)
+/* Where the variant ends that begins with candidate first. */
+static size_t end_of(const variant *v, size_t first)
+{
+    size_t end = first + 1;
+    while (end < v->out->n_candidates && v->candidates[end].emphasis == v->candidates[first].emphasis)
+        end++;
+    return end;
+}
+
+static ser_status run_variants(variant *v, ser_error *err)
 {
     ser_status st = SER_OK;
-    for (v->first = 0; v->first < n_candidates && st == SER_OK; v->first = v->end) {
-        for (v->end = v->first + 1;
-             v->end < n_candidates && v->candidates[v->end].emphasis == v->candidates[v->first].emphasis;
-             v->end++)
-            ;
+    v->n_to_do = v->out->n_candidates * (size_t)v->n_folds;
+    for (v->first = 0; v->first < v->out->n_candidates && st == SER_OK; v->first = v->end) {
+        v->end = end_of(v, v->first);
         st = fill_features(v, err);
         if (st == SER_OK)
             st = ser_parallel_for(v->settings->n_threads, (size_t)v->n_folds, try_fold, v, err);
         release_features(v);
     }
+    return st;
+}
+
+/* ---- dealt to ranks ---- */
+
+/* Variants and, where they are fewer than ranks, shares of their folds. */
+typedef struct dealt {
+    variant *v;
+    size_t *first; /* (n_candidates): of each variant */
+    size_t n_variants, n_shares;
+    size_t filled; /* which variant's features are there; n_variants: none */
+} dealt;
+
+static void share_of(const dealt *d, size_t item, size_t *first_fold, size_t *end_fold)
+{
+    size_t share = item % d->n_shares, n_folds = (size_t)d->v->n_folds;
+    *first_fold = n_folds * share / d->n_shares;
+    *end_fold = n_folds * (share + 1) / d->n_shares;
+}
+
+/* The logits of an item, between the selection and bytes: in the order of candidates and rows. */
+static ser_status move_logits(const dealt *d, size_t item, ser_text *to, const char *from, size_t n,
+                              ser_error *err)
+{
+    const variant *v = d->v;
+    size_t first_fold, end_fold, first = d->first[item / d->n_shares], n_labels = v->data->n_labels, at = 0;
+    share_of(d, item, &first_fold, &end_fold);
+    for (size_t c = first; c < end_of(v, first); c++)
+        for (size_t r = 0; r < v->data->n; r++) {
+            size_t fold_of_row = (size_t)v->data->fold[r], n_row = n_labels * sizeof(float);
+            if (v->scored_as[r] == NOT_SCORED || fold_of_row < first_fold || fold_of_row >= end_fold)
+                continue;
+            float *logits = v->out->logits + (c * v->out->n_scored + (size_t)v->scored_as[r]) * n_labels;
+            if (to)
+                ser_text_append_n(to, (const char *)logits, n_row);
+            else if (n - at >= n_row)
+                memcpy(logits, from + at, n_row);
+            else
+                return ser_fail(err, SER_E_FORMAT, "a rank tried other candidates");
+            at += n_row;
+        }
+    return SER_OK;
+}
+
+static ser_status try_dealt(void *context, size_t item, int worker, ser_text *answer, ser_error *err)
+{
+    dealt *d = context;
+    variant *v = d->v;
+    size_t number = item / d->n_shares, end_fold;
+    ser_status st = SER_OK;
+    (void)worker;
+    v->first = d->first[number];
+    v->end = end_of(v, v->first);
+    share_of(d, item, &v->first_fold, &end_fold);
+    v->n_done = 0;
+    v->n_to_do = (v->end - v->first) * (end_fold - v->first_fold);
+    if (d->filled != number) {
+        release_features(v);
+        d->filled = d->n_variants;
+        st = fill_features(v, err);
+    }
+    if (st == SER_OK) {
+        d->filled = number;
+        st = ser_parallel_for(v->settings->n_threads, end_fold - v->first_fold, try_fold, v, err);
+    }
+    return st == SER_OK ? move_logits(d, item, answer, NULL, 0, err) : st;
+}
+
+static ser_status take_dealt(void *context, size_t item, const void *answer, size_t n, ser_error *err)
+{
+    return move_logits(context, item, NULL, answer, n, err);
+}
+
+/* All ranks have all logits in the end. */
+static ser_status deal_variants(variant *v, ser_error *err)
+{
+    const ser_team *team = v->settings->team;
+    size_t n_candidates = v->out->n_candidates, n_ranks = (size_t)team->n, n_folds = (size_t)v->n_folds,
+           n_bytes = n_candidates * v->out->n_scored * v->data->n_labels * sizeof(float);
+    dealt d = {.v = v, .first = ser_alloc(n_candidates, sizeof *d.first)};
+    ser_text all = {0};
+    if (!d.first)
+        return ser_fail_nomem(err);
+    for (size_t c = 0; c < n_candidates; c = end_of(v, c))
+        d.first[d.n_variants++] = c;
+    d.filled = d.n_variants;
+    d.n_shares = (n_ranks + d.n_variants - 1) / d.n_variants;
+    d.n_shares = d.n_shares < n_folds ? d.n_shares : n_folds;
+    v->progress = &team->within;
+    const ser_deal deal = {.n_items = d.n_variants * d.n_shares,
+                           .n_threads = 1, /* each item with all of the rank's */
+                           .work = try_dealt,
+                           .take = take_dealt,
+                           .context = &d,
+                           .progress = v->settings->progress,
+                           .what = v->settings->what,
+                           .long_items = true};
+    ser_status st = team->deal(team->context, &deal, err);
+    release_features(v);
+    if (st == SER_OK && ser_team_is_first(team))
+        ser_text_append_n(&all, (const char *)v->out->logits, n_bytes);
+    if (st == SER_OK)
+        st = ser_team_share(team, &all, err);
+    if (st == SER_OK && all.n != n_bytes)
+        st = ser_fail(err, SER_E_FORMAT, "rank 0 tried other candidates");
+    if (st == SER_OK)
+        memcpy(v->out->logits, all.s, n_bytes);
+    ser_text_release(&all);
+    ser_free(d.first);
     return st;
 }
 
@@ -393,7 +510,8 @@ ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser
     ser_selection s = {0};
     ser_select_settings own = *settings;
     own.n_threads = settings->n_threads > 0 ? settings->n_threads : ser_n_cores();
-    variant v = {.data = data, .candidates = candidates, .out = &s, .settings = &own};
+    variant v = {
+        .data = data, .candidates = candidates, .out = &s, .settings = &own, .progress = own.progress};
     ser_status st = check(data, n_candidates, &v.n_folds, err);
     if (st != SER_OK)
         return st;
@@ -410,7 +528,7 @@ ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser
     if (st == SER_OK)
         st = selection_init(&s, scored_as, data, v.n_folds, n_candidates, err);
     if (st == SER_OK)
-        st = run_variants(&v, n_candidates, err);
+        st = own.team ? deal_variants(&v, err) : run_variants(&v, err);
     if (st == SER_OK)
         st = judge(&s, data, scored_as, err);
     for (int i = 0; i < own.n_threads && v.works; i++)

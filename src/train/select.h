@@ -3,8 +3,7 @@
 #ifndef SER_TRAIN_SELECT_H
 #define SER_TRAIN_SELECT_H
 
-#include "base/progress.h"
-#include "base/status.h"
+#include "base/team.h"
 #include "nn/ops.h"
 
 #include <stdint.h>
@@ -49,6 +48,9 @@ typedef struct ser_select_settings {
     int n_threads; /* 0: all cores; the result is the same for any number */
     const ser_progress *progress;
     const char *what; /* for progress */
+    /* Whose ranks share candidates and folds: all have the same data, and get the same result. NULL: no
+     * others. */
+    const ser_team *team;
 } ser_select_settings;
 
 /* Fits every candidate once per fold, to the rows outside of it. SER_E_ARG: fewer than two folds, a fold that

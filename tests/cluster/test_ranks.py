@@ -259,25 +259,34 @@ class Jobs(Ranks):
         self.assertEqual(self.contents("f"), self.contents("one"))
         self.assertTrue(os.path.exists(self.path(tree)))
 
-    def test_folds_seeds_and_networks(self):
-        self.make_corpus(per_class=4)
-        for args in (("evaluate", "--protocol", "kfold=3", "--model-type", "linear+timnet", "--networks", "2", "--seeds", "2", "--honest"),
-                     ("train", "--split-fold", "2", "--model-type", "linear+timnet", "--networks", "3"),
-                     ("train", "--split-fold", "0", "--model-type", "timnet", "--networks", "3")):
-            out, _ = self.ser(*args, *self.LEARN, "--run", "run1")
-            again, err = self.ranks(3, *args, *self.LEARN, "-j", "1", "--run", "run2")
-            self.assertEqual(err, [])
-            self.assertEqual(again.replace("\r\n", "\n").replace("run2", "run1"), out)
-            self.assertEqual(self.report("run2"), self.report("run1"))
-            one, two = self.contents("run1"), self.contents("run2")
-            self.assertEqual(sorted(one), sorted(two))
-            for name in one:
-                if name.endswith((".safetensors", ".h5")):
-                    self.assertEqual(one[name], two[name], name)
+    def same_run(self, n, args, out):
+        """What n ranks make in run2 is what one process made in run1."""
+        again, err = self.ranks(n, *args, "-j", "1", "--run", "run2")
+        self.assertEqual(err, [])
+        self.assertEqual(again.replace("\r\n", "\n").replace("run2", "run1"), out)
+        self.assertEqual(self.report("run2"), self.report("run1"))
+        one, two = self.contents("run1"), self.contents("run2")
+        self.assertEqual(sorted(one), sorted(two))
+        for name in one:
+            if name.endswith((".safetensors", ".h5")):
+                self.assertEqual(one[name], two[name], name)
+        if "history.jsonl" in one:
             epochs = lambda run: sorted(json.dumps(dict(json.loads(l), seconds=0)) for l in self.read(run + "/history.jsonl").splitlines())
             self.assertEqual(epochs("run2"), epochs("run1"))
-            for run in ("run1", "run2"):
-                shutil.rmtree(self.path(run))
+        shutil.rmtree(self.path("run2"))
+
+    def test_folds_seeds_candidates_and_networks(self):
+        self.make_corpus(per_class=4)
+        for ranks, args in (
+                ((3,), ("evaluate", "--protocol", "kfold=3", "--model-type", "linear+timnet", "--networks", "2", "--seeds", "2", "--honest")),
+                ((2, 4), ("train", "--split-fold", "2", "--model-type", "linear+timnet", "--networks", "3")),
+                ((2,), ("evaluate", "--protocol", "kfold=3", "--model-type", "timnet", "--networks", "2", "--micro-batch", "3")),
+                ((3,), ("train", "--split-fold", "0", "--model-type", "timnet", "--networks", "3")),
+                ((2, 3, 4), ("train", "--split-fold", "0", "--model-type", "linear"))):  # candidates, and shares of their folds
+            out, _ = self.ser(*args, *self.LEARN, "--run", "run1")
+            for n in ranks:
+                self.same_run(n, (*args, *self.LEARN), out)
+            shutil.rmtree(self.path("run1"))
 
     def test_one_training_in_step(self):
         self.make_corpus(per_class=4)

@@ -6,6 +6,8 @@
 #include "train/select.h"
 #include "train/softmax_regression.h"
 
+#include <pthread.h>
+
 /* 150 recordings of 6 speakers, each with one altered copy behind it. Features 0 ... 9 tell the label, the
  * others are noise. More rows than one panel of inner products has, and more features than rows. */
 enum { N_RECORDINGS = 150, N = 2 * N_RECORDINGS, N_IN = 400, N_TELLING = 10, N_LABELS = 3, N_FOLDS = 3 };
@@ -304,6 +306,105 @@ static void test_masks(ser_select_data data)
     ser_selection_release(&s);
 }
 
+/* ---- shared by ranks ---- */
+
+/* Ranks of one process, in a thread each: items go round, and rank 0 is told of all. */
+enum { MAX_RANKS = 5, MAX_ITEMS = 64 };
+static struct {
+    pthread_barrier_t barrier;
+    ser_text answers[MAX_ITEMS], block;
+    size_t n_items;
+} shared;
+
+typedef struct rank {
+    ser_team team;
+    const ser_select_data *data;
+    const ser_select_candidate *candidates;
+    size_t n_candidates, n_done;
+    ser_selection selection;
+} rank;
+
+static ser_status deal(void *context, const ser_deal *d, ser_error *err)
+{
+    rank *r = context;
+    CHECK(d->n_items <= MAX_ITEMS);
+    for (size_t i = (size_t)r->team.rank; i < d->n_items; i += (size_t)r->team.n, r->n_done++)
+        CHECK_OK(d->work(d->context, i, 0, &shared.answers[i], err), err);
+    pthread_barrier_wait(&shared.barrier);
+    for (size_t i = 0; i < d->n_items && !r->team.rank; i++) {
+        CHECK_OK(d->take(d->context, i, shared.answers[i].s, shared.answers[i].n, err), err);
+        CHECK(d->take(d->context, i, shared.answers[i].s, shared.answers[i].n - 1, err) == SER_E_FORMAT);
+        ser_text_release(&shared.answers[i]);
+    }
+    shared.n_items = d->n_items;
+    return SER_OK;
+}
+
+static ser_status share(void *context, ser_text *block, ser_error *err)
+{
+    const rank *r = context;
+    (void)err;
+    if (!r->team.rank)
+        ser_text_append_n(&shared.block, block->s, block->n);
+    pthread_barrier_wait(&shared.barrier);
+    if (r->team.rank)
+        ser_text_append_n(block, shared.block.s, shared.block.n);
+    pthread_barrier_wait(&shared.barrier);
+    if (!r->team.rank)
+        ser_text_release(&shared.block);
+    return SER_OK;
+}
+
+static void *select_as_rank(void *context)
+{
+    rank *r = context;
+    ser_error err = {0};
+    ser_select_settings settings = settings_for(1 + r->team.rank % 2);
+    settings.team = &r->team;
+    CHECK_OK(ser_select(&r->selection, r->data, r->candidates, r->n_candidates, &settings, &err), &err);
+    return NULL;
+}
+
+/* Each rank tries some, and all know everything in the end, to the bits of one process. */
+static void test_ranks(const ser_select_data *data, const ser_select_candidate *candidates,
+                       size_t n_candidates, int n_ranks, size_t n_items)
+{
+    rank ranks[MAX_RANKS];
+    pthread_t threads[MAX_RANKS];
+    ser_selection alone = {0};
+    ser_error err = {0};
+    const ser_select_settings settings = settings_for(2);
+    CHECK_OK(ser_select(&alone, data, candidates, n_candidates, &settings, &err), &err);
+    pthread_barrier_init(&shared.barrier, NULL, (unsigned)n_ranks);
+    for (int i = 0; i < n_ranks; i++) {
+        ranks[i] =
+            (rank){.team = {.rank = i, .n = n_ranks, .context = &ranks[i], .deal = deal, .share = share},
+                   .data = data,
+                   .candidates = candidates,
+                   .n_candidates = n_candidates};
+        CHECK(pthread_create(&threads[i], NULL, select_as_rank, &ranks[i]) == 0);
+    }
+    for (int i = 0; i < n_ranks; i++) {
+        rank *r = &ranks[i];
+        pthread_join(threads[i], NULL);
+        CHECK(r->n_done > 0 && r->selection.best == alone.best);
+        CHECK(memcmp(r->selection.logits, alone.logits,
+                     n_candidates * N_RECORDINGS * N_LABELS * sizeof *alone.logits) == 0);
+        ser_selection_release(&r->selection);
+    }
+    CHECK(shared.n_items == n_items);
+    pthread_barrier_destroy(&shared.barrier);
+    ser_selection_release(&alone);
+}
+
+static void test_dealt(const ser_select_data *data)
+{
+    const ser_select_candidate candidates[] = {{noise, 1}, {noise, 30}, {telling, 1}, {all, 1}};
+    test_ranks(data, candidates, 4, 2, 3); /* noise is one item */
+    test_ranks(data, candidates, 1, 3, N_FOLDS);
+    test_ranks(data, candidates, 4, 5, 6); /* the folds of each in two shares */
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -316,6 +417,7 @@ int main(void)
     test_bad_input(data);
     test_interruption(&data);
     test_masks(data);
+    test_dealt(&data);
     ser_nn_ops_free(&ops);
     return test_summary();
 }
