@@ -497,24 +497,6 @@ static void check_ranks(const ser_option_list *paths, int *exit_status)
                                                     : "standard input");
 }
 
-/* Whether all ranks have found the same. */
-static ser_status compare_inputs(const ser_inputs *inputs, ser_error *err)
-{
-    char hex[65], size[32];
-    ser_sha256 h;
-    struct stat info;
-    ser_sha256_init(&h);
-    for (size_t i = 0; i < inputs->n; i++) {
-        const ser_input *item = &inputs->items[i];
-        int n = snprintf(size, sizeof size, "%lld",
-                         stat(item->path, &info) == 0 ? (long long)info.st_size : -1LL);
-        ser_sha256_add(&h, item->name, strlen(item->name) + 1);
-        ser_sha256_add(&h, size, (size_t)n + 1);
-    }
-    ser_sha256_finish(&h, hex);
-    return team ? team->compare(team->context, "recordings", hex, err) : SER_OK;
-}
-
 /* A run folder stands for the model in it. *owned is the caller's. */
 static void find_model(char **owned)
 {
@@ -612,9 +594,9 @@ static int run(int argc, char **argv)
         st = ser_together_open(&ranks, &err);
         team = ser_ranks_team(ranks);
         if (st == SER_OK)
-            st = compare_inputs(&inputs, &err);
-        if (st == SER_OK)
             st = list_voice(&voice, &err);
+        if (st == SER_OK)
+            st = ser_together_compare(team, &inputs, &voice, model_path, &err);
         if (st == SER_OK && picture_path && inputs.n > 1)
             st = ser_fail(&err, SER_E_ARG, "--picture draws one recording, and the folder holds %zu",
                           inputs.n);

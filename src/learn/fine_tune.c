@@ -62,6 +62,36 @@ static ser_status start_features(float *pooled, double *weight, size_t *row, siz
     return st;
 }
 
+/* Rank 0 has fitted the head; the others get it, and what it reads numbers by. */
+static ser_status share_head(ser_tune_net *net, const ser_team *team, ser_error *err)
+{
+    const ser_tune_tensor *w = ser_tune_net_find(net, "head.weight"),
+                          *bias = ser_tune_net_find(net, "head.bias");
+    struct {
+        float *x;
+        size_t n;
+    } parts[] = {{net->values + w->at, w->n},
+                 {net->values + bias->at, bias->n},
+                 {net->centre, net->n_in},
+                 {net->factor, net->n_in}};
+    ser_text block = {0};
+    size_t n_all = 0, at = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        n_all += parts[i].n * sizeof(float);
+        if (ser_team_is_first(team))
+            ser_text_append_n(&block, (const char *)parts[i].x, parts[i].n * sizeof(float));
+    }
+    ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && block.n != n_all)
+        st = ser_fail(err, SER_E_FORMAT, "rank 0 has another network");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SER_OK; i++) {
+        memcpy(parts[i].x, block.s + at, parts[i].n * sizeof(float));
+        at += parts[i].n * sizeof(float);
+    }
+    ser_text_release(&block);
+    return st;
+}
+
 static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fine_tune_settings *s,
                              ser_error *err)
 {
@@ -74,7 +104,7 @@ static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fi
     size_t n = row ? draw_start(row, n_max, c, s->tune.seed) : 0;
     ser_status st =
         n && weight && pooled ? start_features(pooled, weight, row, n, net, c, s, err) : ser_fail_nomem(err);
-    if (st == SER_OK) {
+    if (st == SER_OK && ser_team_is_first(s->tune.team)) {
         ser_tune_standardise(net, pooled, weight, 2 * n);
         st = ser_tune_fit_head(net, pooled, &c->rows, row, weight, 2 * n, &loss, s->start_l2,
                                s->tune.n_threads, err);
@@ -82,7 +112,7 @@ static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fi
     ser_free(row);
     ser_free(weight);
     ser_free(pooled);
-    return st;
+    return st == SER_OK && s->tune.team ? share_head(net, s->tune.team, err) : st;
 }
 
 ser_status ser_fine_tune_start(ser_tune_net **net, const ser_crops *crops,
@@ -175,7 +205,7 @@ ser_status ser_fine_tune_logits(float *logits, const ser_tune_net *net, const se
     for (size_t first = 0; first < n && st == SER_OK; first += AT_ONCE) {
         size_t n_now = n - first < AT_ONCE ? n - first : AT_ONCE;
         st = ser_tune_features(pooled, net, &crops->rows, row + first, NULL, n_now, &tune, err);
-        if (st == SER_OK)
+        if (st == SER_OK && ser_team_is_first(tune.team))
             ser_tune_head_forward(net, logits + first * n_labels, pooled, NULL, n_now);
     }
     ser_free(pooled);

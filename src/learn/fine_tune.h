@@ -31,7 +31,7 @@ ser_status ser_fine_tune_start(ser_tune_net **net, const ser_crops *crops,
 ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops *crops,
                          const ser_fine_tune_settings *settings, ser_error *err);
 
-/* logits (n, n_labels) of recordings as they are. */
+/* logits (n, n_labels) of recordings as they are; with settings->tune.team rank 0 alone has them. */
 ser_status ser_fine_tune_logits(float *logits, const ser_tune_net *net, const ser_crops *crops,
                                 const size_t *row, size_t n, const ser_fine_tune_settings *settings,
                                 ser_error *err);

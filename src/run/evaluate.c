@@ -104,6 +104,7 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
                                  .features = &k->features,
                                  .from = k->s.fine_tune_from,
                                  .n_steps = k->s.fine_tune_steps,
+                                 .micro_batch = k->s.network.micro_batch,
                                  .seed = seed};
     k->models.linear = false;
     k->models.n_more = 1;

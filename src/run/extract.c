@@ -288,7 +288,7 @@ static ser_status fill_corpus(extract_job *k, const ser_corpus *corpus, ser_erro
     trees all = {0};
     for (size_t i = 0; i < corpus->n_warnings; i++)
         ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", corpus->warnings[i]);
-    ser_status st = ser_run_compare(&k->job.host, corpus, err);
+    ser_status st = ser_run_compare(&k->job.host, corpus, k->encoder_sha256, err);
     if (st == SER_OK)
         st = list_trees(&all, k, err);
     if (st == SER_OK)

@@ -1,6 +1,7 @@
 #include "run/host.h"
 #include "base/text.h"
 #include "run/ranks.h"
+#include "run/sight.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,11 +41,22 @@ void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *forma
     h->listener.on_message(h->listener.context, kind, text);
 }
 
-ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, ser_error *err)
+ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, const char *encoders,
+                           ser_error *err)
 {
     char hex[65];
+    ser_text t = {0};
     if (!h->team)
         return SER_OK;
     ser_corpus_hash(hex, corpus);
-    return h->team->compare(h->team->context, "recordings", hex, err);
+    ser_text_appendf(&t, "%s\n", hex);
+    for (size_t u = 0; u < corpus->n_utterances; u++)
+        if (ser_sight_takes(u, corpus->n_utterances))
+            ser_sight_add(&t, corpus->utterances[u].name, corpus->utterances[u].path);
+    ser_status st =
+        t.failed ? ser_fail_nomem(err) : h->team->compare(h->team->context, "recordings", t.s, err);
+    if (st == SER_OK && encoders && *encoders)
+        st = h->team->compare(h->team->context, "encoders", encoders, err);
+    ser_text_release(&t);
+    return st;
 }

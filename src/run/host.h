@@ -15,8 +15,10 @@ typedef struct ser_run_host {
 
 /* listener NULL: nobody listens. */
 void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener);
-/* Whether all ranks have found the same recordings. */
-ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, ser_error *err);
+/* Whether all ranks have found the same recordings, and the same encoders (their sha256; NULL or empty:
+ * none). */
+ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, const char *encoders,
+                           ser_error *err);
 void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *format, ...) SER_PRINTF(3, 4);
 
 #endif

@@ -2,9 +2,7 @@
  * waits inside MPI, whose waiting takes a whole core: it is asked from time to time. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/sha256.h"
 #include "run/ranks_parts.h"
-#include "run/report_json.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -45,6 +43,31 @@ void ser_ranks_look(int *rank, int *n)
 
 /* ---- messages ---- */
 
+/* SHORT: what MPI takes over at once, whoever waits for it. */
+enum { SHORT = 2048 };
+
+/* Until what is under way is done. Whoever is to take part in it may have failed. */
+static ser_status wait_inside(ser_ranks *r, MPI_Request *request, ser_error *err)
+{
+    enum { LONGEST_US = 50 };
+    int done = 0;
+    for (long pause_us = 1; !done;) {
+        pthread_mutex_lock(&r->mpi);
+        MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        pthread_mutex_unlock(&r->mpi);
+        if (done)
+            break;
+        if (!r->deal) /* else a thread of its own does */
+            ser_ranks_look_for_urgent(r);
+        if (r->failed) {
+            r->is_torn = true;
+            return ser_ranks_failure(r, err);
+        }
+        ser_ranks_rest(&pause_us, LONGEST_US);
+    }
+    return SER_OK;
+}
+
 ser_status ser_ranks_send(ser_ranks *r, int to, int tag, const ser_ranks_head *h, const void *bytes, size_t n,
                           ser_error *err)
 {
@@ -56,11 +79,17 @@ ser_status ser_ranks_send(ser_ranks *r, int to, int tag, const ser_ranks_head *h
     memcpy(all, h, sizeof *h);
     if (n)
         memcpy(all + sizeof *h, bytes, n);
+    MPI_Request request;
     pthread_mutex_lock(&r->mpi);
-    MPI_Send(all, (int)(sizeof *h + n), MPI_BYTE, to, tag, MPI_COMM_WORLD);
+    if (n <= SHORT)
+        MPI_Send(all, (int)(sizeof *h + n), MPI_BYTE, to, tag, MPI_COMM_WORLD);
+    else
+        MPI_Isend(all, (int)(sizeof *h + n), MPI_BYTE, to, tag, MPI_COMM_WORLD, &request);
     pthread_mutex_unlock(&r->mpi);
-    ser_free(all);
-    return SER_OK;
+    ser_status st = n <= SHORT ? SER_OK : wait_inside(r, &request, err);
+    if (st == SER_OK) /* else MPI has its hands in it still */
+        ser_free(all);
+    return st;
 }
 
 /* Short ones that nobody can do anything about. */
@@ -126,13 +155,15 @@ static void note_failure(ser_ranks *r, int from, ser_status status, const char *
 void ser_ranks_look_for_urgent(ser_ranks *r)
 {
     for (ser_ranks_message m; ser_ranks_receive(r, SER_RANKS_URGENT, &m); ser_free(m.bytes)) {
-        if (m.h.kind == SER_RANKS_VERDICT)
-            r->has_verdict = true;
-        if (m.h.kind != SER_RANKS_LEAVING && m.h.status != SER_OK)
+        r->has_verdict =
+            r->has_verdict || m.h.kind == SER_RANKS_VERDICT || m.h.kind == SER_RANKS_TORN_VERDICT;
+        r->is_torn = r->is_torn || m.h.kind == SER_RANKS_TORN_VERDICT || m.h.kind == SER_RANKS_TORN_LEAVING;
+        bool leaves = m.h.kind == SER_RANKS_LEAVING || m.h.kind == SER_RANKS_TORN_LEAVING;
+        if (m.h.status != SER_OK)
             note_failure(r, m.from, (ser_status)m.h.status, m.bytes);
         if (r->left && m.from) {
             r->gone[m.from] = true;
-            r->left[m.from] = m.h.kind == SER_RANKS_LEAVING;
+            r->left[m.from] = leaves;
         }
     }
 }
@@ -153,19 +184,6 @@ bool ser_ranks_want_to_stop(ser_ranks *r, const ser_progress *p, const char *wha
 ser_status ser_ranks_failure(ser_ranks *r, ser_error *err)
 {
     return ser_fail(err, r->failure.status, "%s", r->failure.text);
-}
-
-/* The next message of this tag. */
-static ser_status wait_for(ser_ranks *r, int tag, ser_ranks_message *m, ser_error *err)
-{
-    for (long pause_us = 20; !ser_ranks_receive(r, tag, m); ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
-        ser_ranks_look_for_urgent(r);
-        if (r->failed)
-            return ser_ranks_failure(r, err);
-        if (ser_ranks_want_to_stop(r, &r->progress, "waiting for other ranks", 0, 0))
-            return ser_fail(err, SER_E_CANCELLED, "interrupted");
-    }
-    return SER_OK;
 }
 
 bool ser_ranks_go_on(ser_ranks *r)
@@ -200,78 +218,6 @@ void ser_ranks_note(ser_ranks *r, const void *note, size_t n)
         ser_ranks_send(r, 0, SER_RANKS_UP, &h, note, n, NULL);
 }
 
-/* ---- all together ---- */
-
-static ser_status share(void *context, ser_text *block, ser_error *err)
-{
-    ser_ranks *r = context;
-    const ser_ranks_head h = {.kind = SER_RANKS_BLOCK};
-    ser_status st = SER_OK;
-    if (r->team.rank) {
-        ser_ranks_message m;
-        if ((st = wait_for(r, SER_RANKS_DOWN, &m, err)) != SER_OK)
-            return st;
-        ser_text_clear(block);
-        ser_text_append_n(block, m.bytes, m.n);
-        ser_free(m.bytes);
-    }
-    for (int to = 1; !r->team.rank && to < r->team.n && st == SER_OK; to++)
-        st = ser_ranks_send(r, to, SER_RANKS_DOWN, &h, block->s, block->n, err);
-    return st == SER_OK && block->failed ? ser_fail_nomem(err) : st;
-}
-
-/* A text of each rank, at rank 0: (n), each owned. */
-static ser_status gather(ser_ranks *r, char **texts, const char *text, ser_error *err)
-{
-    const ser_ranks_head h = {.kind = SER_RANKS_TEXT};
-    if (r->team.rank)
-        return ser_ranks_send(r, 0, SER_RANKS_UP, &h, text, strlen(text), err);
-    ser_status st = (texts[0] = ser_strdup(text)) ? SER_OK : ser_fail_nomem(err);
-    for (int k = 1; k < r->team.n && st == SER_OK; k++) {
-        ser_ranks_message m;
-        if ((st = wait_for(r, SER_RANKS_UP, &m, err)) == SER_OK)
-            texts[m.from] = m.bytes;
-    }
-    return st;
-}
-
-/* Rank 0's verdict becomes everybody's. */
-static ser_status agree(ser_ranks *r, ser_status st, ser_error *err)
-{
-    ser_text verdict = {0};
-    ser_error unheard = {0};
-    ser_error *said = err ? err : &unheard;
-    ser_text_appendf(&verdict, "%d %s", (int)st, st == SER_OK ? "" : said->text);
-    ser_status shared = share(r, &verdict, said);
-    if (shared == SER_OK && (st = (ser_status)atoi(verdict.s)) != SER_OK && r->team.rank)
-        ser_fail(said, st, "%s", strchr(verdict.s, ' ') + 1);
-    ser_text_release(&verdict);
-    return shared == SER_OK ? st : shared;
-}
-
-static void free_texts(const ser_ranks *r, char **texts)
-{
-    for (int k = 0; texts && k < r->team.n; k++)
-        ser_free(texts[k]);
-    ser_free(texts);
-}
-
-static ser_status compare(void *context, const char *what, const char *text, ser_error *err)
-{
-    ser_ranks *r = context;
-    char **texts = ser_alloc((size_t)r->team.n, sizeof *texts);
-    ser_status st = texts ? gather(r, texts, text, err) : ser_fail_nomem(err);
-    for (int k = 1; k < r->team.n && st == SER_OK && !r->team.rank; k++)
-        if (strcmp(texts[k], texts[0]) != 0)
-            st = ser_fail(
-                err, SER_E_FORMAT,
-                "rank %d (%s) sees other %s than rank 0 (%s): all must see the same files, in a folder that "
-                "they share",
-                k, r->hosts[k], what, r->hosts[0]);
-    free_texts(r, texts);
-    return agree(r, st, err);
-}
-
 /* ---- sums ---- */
 
 /* The nodes that a rank's leaves make; their vectors are elsewhere. */
@@ -284,6 +230,12 @@ static ser_sum nodes_of(size_t n_leaves, const ser_team *team, int rank)
         ser_sum_push(&s, NULL, leaf, 1);
     return s;
 }
+
+/* The values at ... at + n - 1 of all nodes. */
+typedef struct values {
+    const ser_sum *sum;
+    size_t at, n, n_leaves;
+} values;
 
 /* What goes to and comes from each rank in one exchange: (n) each, in floats. */
 typedef struct traffic {
@@ -299,55 +251,32 @@ static void traffic_release(traffic *t)
     ser_free(t->received);
 }
 
-static ser_status traffic_plan(traffic *t, const ser_team *team, const ser_sum *sum, size_t n_leaves,
-                               ser_error *err)
+static ser_status traffic_plan(traffic *t, const ser_team *team, const values *v, ser_error *err)
 {
     size_t n = (size_t)team->n, n_sent = 0, n_received = 0;
     *t = (traffic){.n_sent = ser_alloc(6 * n, sizeof *t->n_sent)};
     if (!t->n_sent)
         return ser_fail_nomem(err);
-    if (sum->n_values > (size_t)INT_MAX / SER_SUM_MAX_NODES / n)
-        return ser_fail(err, SER_E_UNSUPPORTED, "the network is too large for %d ranks: take fewer", team->n);
     int **parts[] = {&t->n_sent, &t->sent_at, &t->n_received, &t->received_at, &t->length, &t->at};
     for (size_t i = 0; i < 6; i++)
         *parts[i] = t->n_sent + i * n;
     for (size_t k = 0; k < n; k++) {
         size_t first, end;
-        ser_team_leaves(&first, &end, sum->n_values, (int)k, team->n);
+        ser_team_leaves(&first, &end, v->n, (int)k, team->n);
         t->at[k] = (int)first;
         t->length[k] = (int)(end - first);
     }
     for (int k = 0; k < team->n; k++) {
-        t->n_sent[k] = (int)sum->n * t->length[k];
+        t->n_sent[k] = (int)v->sum->n * t->length[k];
         t->sent_at[k] = (int)n_sent;
         n_sent += (size_t)t->n_sent[k];
-        t->n_received[k] = (int)nodes_of(n_leaves, team, k).n * t->length[team->rank];
+        t->n_received[k] = (int)nodes_of(v->n_leaves, team, k).n * t->length[team->rank];
         t->received_at[k] = (int)n_received;
         n_received += (size_t)t->n_received[k];
     }
     t->sent = ser_alloc(n_sent, sizeof *t->sent);
     t->received = ser_alloc(n_received, sizeof *t->received);
     return t->sent && t->received ? SER_OK : ser_fail_nomem(err);
-}
-
-static ser_status wait_inside(ser_ranks *r, MPI_Request *request, ser_error *err)
-{
-    enum { LONGEST_US = 50 };
-    int done = 0;
-    for (long pause_us = 1; !done;) {
-        pthread_mutex_lock(&r->mpi);
-        MPI_Test(request, &done, MPI_STATUS_IGNORE);
-        pthread_mutex_unlock(&r->mpi);
-        if (done)
-            break;
-        ser_ranks_look_for_urgent(r);
-        if (r->failed) {
-            r->is_torn = true;
-            return ser_ranks_failure(r, err);
-        }
-        ser_ranks_rest(&pause_us, LONGEST_US);
-    }
-    return SER_OK;
 }
 
 /* This rank's stretch of all nodes, which traffic brought. */
@@ -374,16 +303,15 @@ static ser_status add_stretch(float *out, const ser_team *team, const traffic *t
 }
 
 /* Each rank adds up one stretch of the values, and gives it to all: nobody is sent more than twice what there
- * is. */
-static ser_status add(void *context, float *out, const ser_sum *sum, size_t n_leaves, ser_error *err)
+ * is. out: where they begin. */
+static ser_status add_values(ser_ranks *r, float *out, const values *v, ser_error *err)
 {
-    ser_ranks *r = context;
     traffic t;
     MPI_Request request;
-    ser_status st = traffic_plan(&t, &r->team, sum, n_leaves, err);
+    ser_status st = traffic_plan(&t, &r->team, v, err);
     for (int k = 0; k < r->team.n && st == SER_OK; k++)
-        for (size_t i = 0; i < sum->n; i++)
-            memcpy(t.sent + t.sent_at[k] + i * (size_t)t.length[k], sum->nodes[i].x + t.at[k],
+        for (size_t i = 0; i < v->sum->n; i++)
+            memcpy(t.sent + t.sent_at[k] + i * (size_t)t.length[k], v->sum->nodes[i].x + v->at + t.at[k],
                    (size_t)t.length[k] * sizeof *t.sent);
     if (st == SER_OK) {
         pthread_mutex_lock(&r->mpi);
@@ -393,7 +321,7 @@ static ser_status add(void *context, float *out, const ser_sum *sum, size_t n_le
         st = wait_inside(r, &request, err);
     }
     if (st == SER_OK)
-        st = add_stretch(out + t.at[r->team.rank], &r->team, &t, n_leaves, err);
+        st = add_stretch(out + t.at[r->team.rank], &r->team, &t, v->n_leaves, err);
     if (st == SER_OK) {
         pthread_mutex_lock(&r->mpi);
         MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out, t.length, t.at, MPI_FLOAT, MPI_COMM_WORLD,
@@ -406,65 +334,24 @@ static ser_status add(void *context, float *out, const ser_sum *sum, size_t n_le
     return st;
 }
 
-/* ---- beginning and ending ---- */
-
-static void hash_arguments(char hex[65], int argc, char **argv)
+/* So many values at once that MPI can count all that is sent, and that little memory is needed beside them.
+ */
+static ser_status add(void *context, float *out, const ser_sum *sum, size_t n_leaves, ser_error *err)
 {
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    for (int i = 0; i < argc; i++)
-        ser_sha256_add(&h, argv[i], strlen(argv[i]) + 1);
-    ser_sha256_finish(&h, hex);
-}
-
-/* The line'th line of a text of gather, in a buffer. */
-static const char *line_of(char out[160], const char *text, int line)
-{
-    while (line-- > 0 && *text)
-        text += strcspn(text, "\n") + (text[strcspn(text, "\n")] != 0);
-    snprintf(out, 160, "%.*s", (int)strcspn(text, "\n"), text);
-    return out;
-}
-
-/* Rank 0: whether all are alike. Lines: host, version, processor, arguments. */
-static ser_status check_alike(ser_ranks *r, char *const *texts, char warning[256], ser_error *err)
-{
-    char a[160], b[160], host[160];
-    for (int k = 0; k < r->team.n; k++) {
-        snprintf(r->hosts[k], sizeof r->hosts[k], "%.63s", line_of(host, texts[k], 0));
-        if (strcmp(line_of(a, texts[0], 1), line_of(b, texts[k], 1)) != 0)
-            return ser_fail(
-                err, SER_E_UNSUPPORTED,
-                "rank %d (%s) is ser %s, and rank 0 (%s) ser %s: install one version on all nodes", k,
-                r->hosts[k], b, r->hosts[0], a);
-        if (strcmp(line_of(a, texts[0], 3), line_of(b, texts[k], 3)) != 0)
-            return ser_fail(err, SER_E_ARG,
-                            "rank %d (%s) was given other arguments than rank 0: give all the same, or set "
-                            "SER_RANKS=0 where each is on its own",
-                            k, r->hosts[k]);
-        if (!*warning && strcmp(line_of(a, texts[0], 2), line_of(b, texts[k], 2)) != 0)
-            snprintf(warning, 256,
-                     "%.60s has another processor (%.50s) than %.60s: the last bits may not be those of one "
-                     "machine",
-                     r->hosts[k], b, r->hosts[0]);
+    enum { AT_ONCE = 1 << 22 };
+    ser_ranks *r = context;
+    size_t most = (size_t)INT_MAX / SER_SUM_MAX_NODES / (size_t)r->team.n;
+    values v = {.sum = sum, .n_leaves = n_leaves};
+    ser_status st = SER_OK;
+    most = most < AT_ONCE ? most : AT_ONCE;
+    for (; v.at < sum->n_values && st == SER_OK; v.at += v.n) {
+        v.n = sum->n_values - v.at < most ? sum->n_values - v.at : most;
+        st = add_values(r, out + v.at, &v, err);
     }
-    return SER_OK;
+    return st;
 }
 
-static ser_status meet(ser_ranks *r, int argc, char **argv, char warning[256], ser_error *err)
-{
-    char host[64] = "?", cpu[128], hex[65], text[512];
-    char **texts = ser_alloc((size_t)r->team.n, sizeof *texts);
-    gethostname(host, sizeof host - 1);
-    ser_cpu_name(cpu, sizeof cpu);
-    hash_arguments(hex, argc, argv);
-    snprintf(text, sizeof text, "%s\n%s\n%s\n%s", host, SER_VERSION, cpu, hex);
-    ser_status st = texts ? gather(r, texts, text, err) : ser_fail_nomem(err);
-    if (st == SER_OK && !r->team.rank)
-        st = check_alike(r, texts, warning, err);
-    free_texts(r, texts);
-    return agree(r, st, err);
-}
+/* ---- beginning and ending ---- */
 
 static void release(ser_ranks *r)
 {
@@ -504,8 +391,8 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
     MPI_Comm_size(MPI_COMM_WORLD, &r->team.n);
     r->team.context = r;
     r->team.deal = ser_ranks_deal;
-    r->team.share = share;
-    r->team.compare = compare;
+    r->team.share = ser_ranks_share;
+    r->team.compare = ser_ranks_compare;
     r->team.add = add;
     r->team.within = (ser_progress){ser_ranks_within, r};
     r->progress = *progress;
@@ -522,7 +409,7 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
     r->hosts = ser_alloc((size_t)r->team.n, sizeof *r->hosts);
     r->gone = ser_alloc((size_t)r->team.n, sizeof *r->gone);
     r->left = ser_alloc((size_t)r->team.n, sizeof *r->left);
-    return r->hosts && r->gone && r->left ? meet(r, argc, argv, warning, err) : ser_fail_nomem(err);
+    return r->hosts && r->gone && r->left ? ser_ranks_meet(r, argc, argv, warning, err) : ser_fail_nomem(err);
 }
 
 const ser_team *ser_ranks_team(const ser_ranks *r)
@@ -557,7 +444,8 @@ void ser_ranks_close(ser_ranks **ranks, ser_status *st, ser_error *err)
     if (r->team.rank) {
         if (*st != SER_OK && !r->failed)
             ser_ranks_tell(r, 0, SER_RANKS_URGENT, SER_RANKS_FAILED, *st, err->text);
-        ser_ranks_tell(r, 0, SER_RANKS_URGENT, SER_RANKS_LEAVING, SER_OK, NULL);
+        ser_ranks_tell(r, 0, SER_RANKS_URGENT, r->is_torn ? SER_RANKS_TORN_LEAVING : SER_RANKS_LEAVING,
+                       SER_OK, NULL);
         for (long pause_us = 20; !r->has_verdict; ser_ranks_rest(&pause_us, SER_RANKS_REST_US))
             ser_ranks_look_for_urgent(r);
     } else if (r->left) {
@@ -567,12 +455,16 @@ void ser_ranks_close(ser_ranks **ranks, ser_status *st, ser_error *err)
     }
     take_failure(r, st, err);
     if (!r->team.rank)
-        ser_ranks_tell_others(r, SER_RANKS_URGENT, SER_RANKS_VERDICT, *st, *st == SER_OK ? NULL : err->text);
-    if (r->is_torn)
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    MPI_Finalize();
-    release(r);
+        ser_ranks_tell_others(r, SER_RANKS_URGENT, r->is_torn ? SER_RANKS_TORN_VERDICT : SER_RANKS_VERDICT,
+                              *st, *st == SER_OK ? NULL : err->text);
     *ranks = NULL;
+    if (!r->is_torn) {
+        MPI_Finalize();
+        release(r);
+    } else if (r->team
+                   .rank) { /* MPI would wait for ever, and mpirun ends all once one has gone without that: */
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* rank 0 says first why */
+    }
 }
 
 #else /* a build without MPI */

@@ -1,4 +1,4 @@
-/* What ranks.c and ranks_deal.c share; nobody else includes this. */
+/* What ranks.c, ranks_deal.c and ranks_meet.c share; nobody else includes this. */
 #ifndef SER_RUN_RANKS_PARTS_H
 #define SER_RUN_RANKS_PARTS_H
 
@@ -24,7 +24,9 @@ typedef enum ser_ranks_kind {
     SER_RANKS_BLOCK, /* down */
     SER_RANKS_FAILED,
     SER_RANKS_LEAVING,
-    SER_RANKS_VERDICT /* urgent */
+    SER_RANKS_TORN_LEAVING,
+    SER_RANKS_VERDICT,
+    SER_RANKS_TORN_VERDICT /* urgent */
 } ser_ranks_kind;
 
 typedef struct ser_ranks_head {
@@ -87,6 +89,13 @@ ser_status ser_ranks_failure(ser_ranks *r, ser_error *err);
 /* A moment longer each time that there was nothing to do, up to longest_us. */
 void ser_ranks_rest(long *pause_us, long longest_us);
 void ser_ranks_handle_note(ser_ranks *r, const void *note, size_t n);
+
+/* ser_team.share and compare; context: the ranks. */
+ser_status ser_ranks_share(void *context, ser_text *block, ser_error *err);
+ser_status ser_ranks_compare(void *context, const char *what, const char *text, ser_error *err);
+/* Whether all are of one version, and were given the same arguments. warning: filled where they are not of
+ * one processor. */
+ser_status ser_ranks_meet(ser_ranks *r, int argc, char **argv, char warning[256], ser_error *err);
 
 /* ser_team.deal and within; context: the ranks. */
 ser_status ser_ranks_deal(void *context, const ser_deal *d, ser_error *err);

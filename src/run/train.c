@@ -149,7 +149,7 @@ static ser_status train_final(train_job *k, ser_error *err)
                            : ser_fail_nomem(err);
     if (st == SER_OK && first)
         st = provenance(&origin, k, -1, &t.learned, err);
-    if (st == SER_OK && k->tuning.net) {
+    if (st == SER_OK && k->tuning.net && first) {
         t.model.min_confidence = k->tuning.min_confidence;
         t.model.min_confidence_plain = k->tuning.min_confidence_plain;
         tell_tuning(&origin, &k->tuning);
@@ -294,11 +294,10 @@ static ser_status check_ranks(const train_job *k, ser_error *err)
     ser_run_models models;
     if (!team)
         return SER_OK;
-    if (k->s.fine_tune)
-        return ser_fail(err, SER_E_ARG, "--fine-tune learns in one process: start it without mpirun");
     ser_status st = ser_run_models_parse(&models, k->s.learning.model_type, err);
-    bool alone = models.networks && !k->s.protocol && !k->s.n_folds && k->s.network.n_networks <= 1 &&
-                 !(k->s.network.n_networks < 0 && k->s.learning.preset == SER_RUN_BEST);
+    bool alone = k->s.fine_tune ||
+                 (models.networks && !k->s.protocol && !k->s.n_folds && k->s.network.n_networks <= 1 &&
+                  !(k->s.network.n_networks < 0 && k->s.learning.preset == SER_RUN_BEST));
     if (st == SER_OK && alone && !k->s.network.micro_batch)
         st = ser_fail(
             err, SER_E_ARG,

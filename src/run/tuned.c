@@ -52,6 +52,8 @@ static ser_status open_crops(ser_tuned *t, const ser_corpus *corpus, const ser_t
     s->tune.n_epochs = wish->n_steps > PER_EPOCH ? (size_t)wish->n_steps / PER_EPOCH : 1;
     s->tune.n_per_epoch = s->tune.batch_size * ((size_t)wish->n_steps / s->tune.n_epochs);
     s->tune.seed = crops.seed;
+    s->tune.micro_batch = (size_t)wish->micro_batch;
+    s->tune.team = wish->team;
     s->tune.n_threads = wish->data->n_threads;
     s->tune.ops = t->ops;
     s->tune.progress = &t->host->progress;

@@ -18,6 +18,8 @@ typedef struct ser_tuned_wish {
     const ser_run_data *data;
     const ser_run_features *features;
     int from, n_steps; /* the lowest layer that learns; batches */
+    int micro_batch;
+    const ser_team *team; /* whose ranks share each training; NULL: no others */
     uint64_t seed;
 } ser_tuned_wish;
 

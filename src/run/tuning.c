@@ -307,8 +307,12 @@ static ser_status open_work(work *k, const ser_run_features *f, const ser_run_ho
                                  .features = f,
                                  .from = k->s->fine_tune_from,
                                  .n_steps = k->s->fine_tune_steps,
+                                 .micro_batch = k->s->network.micro_batch,
+                                 .team = host->team,
                                  .seed = (uint64_t)k->s->learning.seed};
     ser_status st = ser_corpus_open(&k->corpus, d->corpus, d->data_dir, err);
+    if (st == SER_OK)
+        st = ser_run_compare(host, k->corpus, NULL, err);
     return st == SER_OK ? ser_tuned_open(&k->tuned, k->corpus, &wish, host, err) : st;
 }
 
@@ -352,20 +356,23 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
     ser_status st = out->figures && out->encoder ? open_work(&k, features, host, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = open_folds(&k, err);
-    if (st == SER_OK)
+    bool first = ser_team_is_first(host->team); /* the answers are rank 0's */
+    if (st == SER_OK && first)
         st = ser_run_folder_begin(folder, NULL, NULL, states, k.folds->n_folds + 1, err);
     if (st == SER_OK)
         st = calibrate(&k, out, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = save_answers(&k, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = measure(&k, out, err);
     if (st == SER_OK)
         st = train(&k, &out->net, -1, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = ser_io_make_folder(out->encoder, err);
-    if (st == SER_OK)
+    if (st == SER_OK && first)
         st = ser_tune_save_encoder(out->net, NULL, out->encoder, err);
+    if (st == SER_OK)
+        st = ser_team_meet(host->team, err); /* it is read by all */
     close_work(&k);
     if (st != SER_OK)
         ser_run_tuning_release(out);

@@ -201,7 +201,7 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s,
                          .n_threads = s->data->n_threads ? s->data->n_threads : ser_n_cores()};
     ser_status st = open_data(w, s, err);
     if (st == SER_OK)
-        st = ser_run_compare(s->host, w->corpus, err);
+        st = ser_run_compare(s->host, w->corpus, w->encoder_sha256, err);
     if (st == SER_OK)
         st = open_rows(w, s, err);
     if (st != SER_OK)

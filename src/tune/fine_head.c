@@ -19,37 +19,96 @@ typedef struct passing {
     ser_nn_work *nn;
     ser_tune_work *work;
     tune_examples examples;
+    float *pooled; /* (batch_size, n_in): of the batch that passes */
 } passing;
 
 /* The batch from draw at on has passed: its statistics, and what is kept of it. */
 typedef ser_status (*take_batch)(void *context, const passing *p, const float *pooled, size_t at, size_t n,
                                  ser_error *err);
 
+static const char *what_of(const passing *p)
+{
+    return p->s->what ? p->s->what : "features";
+}
+
+static size_t batch_at(const passing *p, size_t at)
+{
+    return p->n - at < p->s->batch_size ? p->n - at : p->s->batch_size;
+}
+
+/* The batch from draw at on into pooled (batch_size, n_in). */
+static ser_status pass_batch(passing *p, float *pooled, size_t at, ser_error *err)
+{
+    size_t n = batch_at(p, at);
+    ser_status st = ser_tune_examples_read(&p->examples, p->rows, p->draws + at, n, p->s->n_threads, err);
+    ser_tune_batch batch = ser_tune_examples_batch(&p->examples, n);
+    return st == SER_OK ? ser_tune_forward(p->work, &batch, pooled, err) : st;
+}
+
 static ser_status pass_batches(passing *p, take_batch take, void *context, ser_error *err)
 {
     const ser_tune_settings *s = p->s;
-    float *pooled = ser_alloc(s->batch_size * p->net->n_in, sizeof *pooled);
-    ser_status st = pooled ? SER_OK : ser_fail_nomem(err);
+    ser_status st = SER_OK;
     for (size_t at = 0; at < p->n && st == SER_OK; at += s->batch_size) {
-        size_t n = p->n - at < s->batch_size ? p->n - at : s->batch_size;
-        st = ser_tune_examples_read(&p->examples, p->rows, p->draws + at, n, s->n_threads, err);
-        ser_tune_batch batch = ser_tune_examples_batch(&p->examples, n);
+        size_t n = batch_at(p, at);
+        st = pass_batch(p, p->pooled, at, err);
         if (st == SER_OK)
-            st = ser_tune_forward(p->work, &batch, pooled, err);
-        if (st == SER_OK)
-            st = take(context, p, pooled, at, n, err);
-        if (st == SER_OK && !ser_progress_report(s->progress, s->what ? s->what : "features", at + n, p->n))
+            st = take(context, p, p->pooled, at, n, err);
+        if (st == SER_OK && !ser_progress_report(s->progress, what_of(p), at + n, p->n))
             st = ser_fail(err, SER_E_CANCELLED, "cancelled");
     }
-    ser_free(pooled);
     return st;
+}
+
+/* ---- batches dealt to ranks ---- */
+
+typedef struct dealt_batches {
+    passing *p;
+    take_batch take;
+    void *context;
+} dealt_batches;
+
+static ser_status pass_dealt(void *context, size_t item, int worker, ser_text *answer, ser_error *err)
+{
+    const dealt_batches *d = context;
+    passing *p = d->p;
+    size_t at = item * p->s->batch_size;
+    (void)worker;
+    ser_status st = pass_batch(p, p->pooled, at, err);
+    if (st == SER_OK)
+        ser_text_append_n(answer, (const char *)p->pooled,
+                          batch_at(p, at) * p->net->n_in * sizeof *p->pooled);
+    return st;
+}
+
+static ser_status take_dealt(void *context, size_t item, const void *answer, size_t n, ser_error *err)
+{
+    const dealt_batches *d = context;
+    size_t at = item * d->p->s->batch_size, n_batch = batch_at(d->p, at);
+    if (n != n_batch * d->p->net->n_in * sizeof(float))
+        return ser_fail(err, SER_E_FORMAT, "a rank answered for another batch");
+    return d->take(d->context, d->p, answer, at, n_batch, err);
+}
+
+static ser_status deal_batches(passing *p, take_batch take, void *context, ser_error *err)
+{
+    dealt_batches d = {p, take, context};
+    const ser_deal deal = {.n_items = (p->n + p->s->batch_size - 1) / p->s->batch_size,
+                           .n_threads = 1, /* each batch with all of the rank's */
+                           .work = pass_dealt,
+                           .take = take_dealt,
+                           .context = &d,
+                           .progress = p->s->progress,
+                           .what = what_of(p)};
+    return p->s->team->deal(p->s->team->context, &deal, err);
 }
 
 static ser_status pass_rows(passing *p, const size_t *row, const uint64_t *draw, take_batch take,
                             void *context, ser_error *err)
 {
+    p->pooled = ser_alloc(p->s->batch_size * p->net->n_in, sizeof *p->pooled);
     p->draws = ser_alloc(p->n, sizeof *p->draws);
-    ser_status st = p->draws ? SER_OK : ser_fail_nomem(err);
+    ser_status st = p->draws && p->pooled ? SER_OK : ser_fail_nomem(err);
     for (size_t i = 0; i < p->n && st == SER_OK; i++)
         p->draws[i] = (tune_draw){row ? row[i] : i, draw ? draw[i] : 0};
     if (st == SER_OK)
@@ -60,11 +119,12 @@ static ser_status pass_rows(passing *p, const size_t *row, const uint64_t *draw,
     if (st == SER_OK)
         st = ser_tune_work_new(&p->work, p->net, p->nn, false, 0, err);
     if (st == SER_OK)
-        st = pass_batches(p, take, context, err);
+        st = (p->s->team ? deal_batches : pass_batches)(p, take, context, err);
     ser_tune_work_free(&p->work);
     ser_nn_work_free(&p->nn);
     ser_tune_examples_release(&p->examples);
     ser_free(p->draws);
+    ser_free(p->pooled);
     return st;
 }
 
@@ -110,8 +170,10 @@ ser_status ser_tune_hidden_states(float **hidden, size_t *n_frames, const ser_tu
                                   size_t n, const ser_tune_settings *s, ser_error *err)
 {
     ser_tune_rows heard = *rows;
+    ser_tune_settings own = *s;
     heard.read_hidden = NULL;
-    passing p = {.net = net, .rows = &heard, .s = s, .n = n};
+    own.team = NULL;
+    passing p = {.net = net, .rows = &heard, .s = &own, .n = n};
     hidden_store h = {hidden, n_frames};
     memset(hidden, 0, n * sizeof *hidden);
     ser_status st = pass_rows(&p, row, draw, take_hidden, &h, err);

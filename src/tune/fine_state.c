@@ -31,6 +31,8 @@ static void describe(ser_text *t, const ser_tune_net *net, const ser_tune_rows *
     ser_text_appendf(t, "open_share=%.17g;stripes=%.17g,%zu,%zu,%.17g,%.17g,%.17g;", s->open_share,
                      s->stripe_probability, s->n_band_stripes, s->n_time_stripes, s->band_stripe_share,
                      s->time_stripe_share, s->stripe_s);
+    if (s->micro_batch) /* states without have no word of it */
+        ser_text_appendf(t, "micro_batch=%zu;", s->micro_batch);
     ser_text_appendf(t, "seed=%llu;precision=%d;%s", (unsigned long long)s->seed,
                      (int)ser_nn_ops_precision(s->ops), s->identity ? s->identity : "");
 }

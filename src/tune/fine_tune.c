@@ -43,6 +43,9 @@ void ser_tune_fit_release(ser_tune_fit *f)
     *f = (ser_tune_fit){0};
 }
 
+/* What a part of a batch tells besides its gradients. */
+enum { TOLD_LOSS, TOLD_RIGHT, TOLD_FRAMES, TOLD_STOP, N_TOLD };
+
 /* One training under way. */
 typedef struct training {
     ser_tune_net *net;
@@ -60,6 +63,9 @@ typedef struct training {
     tune_draw *draws;                           /* (n_draws): of this epoch */
     float *pooled, *dropout, *logits, *dlogits; /* (batch_size, ...) */
     double *losses;                             /* (batch_size) */
+    ser_sum sum;                                /* with micro_batch: of the parts of a batch, */
+    float *total;                               /* and what they come to */
+    bool stop, told_stop;                       /* this rank wants to; some rank did before the step */
 } training;
 
 /* ---- setting up ---- */
@@ -112,6 +118,8 @@ static ser_status check_settings(const ser_tune_settings *s, const ser_tune_net 
         !is_share(s->time_stripe_share) || !(s->stripe_s >= 0) ||
         s->n_band_stripes + s->n_time_stripes > SER_TUNE_MAX_STRIPES)
         return ser_fail(err, SER_E_ARG, "a setting of fine-tuning is out of range");
+    if (s->team && !s->micro_batch)
+        return ser_fail(err, SER_E_ARG, "one training on %d ranks takes a --micro-batch", s->team->n);
     if (s->lora_rank > 1024 || (s->lora_rank && (!(s->lora_alpha > 0) || s->pull > 0)))
         return ser_fail(err, SER_E_ARG, "LoRA takes a rank up to 1024, a positive alpha, and no pull");
     if (s->max_samples < 400 || s->max_samples > net->shape.max_samples)
@@ -130,8 +138,12 @@ static ser_status allocate(training *t, ser_error *err)
     t->dlogits = ser_alloc(b * n_labels, sizeof *t->dlogits);
     t->losses = ser_alloc(b, sizeof *t->losses);
     t->progress.history = ser_alloc(t->settings->n_epochs, sizeof *t->progress.history);
-    if (!t->draws || !t->pooled || !t->dropout || !t->logits || !t->dlogits || !t->losses ||
-        !t->progress.history)
+    if (t->settings->micro_batch) {
+        t->sum.n_values = t->net->n_values - t->net->n_frozen + N_TOLD + b;
+        t->total = ser_alloc(t->sum.n_values, sizeof *t->total);
+    }
+    if ((t->settings->micro_batch && !t->total) || !t->draws || !t->pooled || !t->dropout || !t->logits ||
+        !t->dlogits || !t->losses || !t->progress.history)
         return ser_fail_nomem(err);
     return ser_tune_examples_init(&t->examples, b, t->settings->max_samples, n_labels,
                                   t->rows->read_hidden ? t->net->shape.dims : 0, err);
@@ -149,6 +161,18 @@ static void tell_again(training *t)
         if (s->on_epoch)
             s->on_epoch(s->context, e);
     }
+}
+
+/* All ranks have read it, and must have read the same. */
+static ser_status compare_states(const training *t, ser_error *err)
+{
+    const tune_learned *l = &t->learned;
+    const ser_team *team = t->settings->team;
+    char text[64];
+    uint64_t sum = ser_state_checksum(0, l->values, l->n * sizeof *l->values);
+    sum = ser_state_checksum(sum, l->mean, l->n * sizeof *l->mean);
+    snprintf(text, sizeof text, "%llu %016llx", (unsigned long long)l->step, (unsigned long long)sum);
+    return team->compare(team->context, "states of a training", text, err);
 }
 
 static ser_status start(training *t, ser_error *err)
@@ -182,6 +206,8 @@ static ser_status start(training *t, ser_error *err)
         st = ser_tune_work_new(&t->work, t->net, t->nn, true, s->memory, err);
     if (st == SER_OK && t->learned.step > 0)
         st = ser_tune_learned_apply(&t->learned, t->net, t->work, t->nn, err);
+    if (st == SER_OK && s->team)
+        st = compare_states(t, err);
     if (st == SER_OK)
         tell_again(t);
     return st;
@@ -201,6 +227,8 @@ static void finish(training *t)
     ser_free(t->logits);
     ser_free(t->dlogits);
     ser_free(t->losses);
+    ser_free(t->total);
+    ser_sum_release(&t->sum);
 }
 
 /* ---- one step ---- */
@@ -243,43 +271,40 @@ static ser_status fail_loss(const training *t, size_t row, ser_error *err)
         name, (unsigned long long)t->learned.step + 1);
 }
 
-/* Losses and their gradients. The first recording whose loss is not finite stops the training. */
-static ser_status judge(training *t, const tune_draw *draws, size_t n, double *loss, ser_error *err)
+/* Losses and their gradients, as shares of those of a batch of n_batch. Returns the first of the n recordings
+ * whose loss is not finite; n: all are. */
+static size_t judge(training *t, const tune_draw *draws, size_t n, size_t n_batch)
 {
     const ser_tune_loss how = {t->settings->label_smoothing, t->settings->open_share};
     size_t n_labels = t->rows->n_labels;
-    *loss = 0;
     for (size_t i = 0; i < n; i++) {
         double weight = t->rows->loss_weight ? (double)t->rows->loss_weight[draws[i].row] : 1;
         size_t at = i * n_labels;
-        t->losses[i] = ser_tune_cross_entropy(t->dlogits + at, t->logits + at, t->examples.target + at,
-                                              t->examples.mask + at, n_labels, &how, weight / (double)n);
+        t->losses[i] =
+            ser_tune_cross_entropy(t->dlogits + at, t->logits + at, t->examples.target + at,
+                                   t->examples.mask + at, n_labels, &how, weight / (double)n_batch);
         if (!isfinite(t->losses[i]))
-            return fail_loss(t, draws[i].row, err);
-        *loss += t->losses[i];
+            return i;
     }
-    return SER_OK;
+    return n;
 }
 
-/* Adds up what the epoch is told by. */
-static void count(training *t, size_t n)
+/* Whether the answer to recording i of those that went forward is right. */
+static bool is_right(const training *t, size_t i)
 {
-    size_t n_labels = t->rows->n_labels;
-    tune_sums *sums = &t->progress.sums;
-    for (size_t i = 0; i < n; i++) {
-        const bool *mask = t->examples.mask + i * n_labels;
-        sums->n_right += highest(t->logits + i * n_labels, mask, n_labels) ==
-                         highest(t->examples.target + i * n_labels, mask, n_labels);
-        sums->n++;
-        sums->loss += t->losses[i] * (double)n;
-    }
+    size_t n_labels = t->rows->n_labels, at = i * n_labels;
+    const bool *mask = t->examples.mask + at;
+    return highest(t->logits + at, mask, n_labels) == highest(t->examples.target + at, mask, n_labels);
 }
 
-static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_step *told, ser_error *err)
+/* n recordings of a batch of n_batch: gradients of their share of its loss are set, unless the loss of *bad
+ * is not finite; n: all are. */
+static ser_status learn_from(training *t, const tune_draw *draws, size_t n, size_t n_batch, float *gradients,
+                             size_t *bad, ser_error *err)
 {
-    double norm = 0;
     ser_status st = ser_tune_examples_read(&t->examples, t->rows, draws, n, t->n_threads, err);
     ser_tune_batch batch = ser_tune_examples_batch(&t->examples, n);
+    *bad = n;
     if (st == SER_OK && t->settings->stripe_probability > 0 && !t->examples.dims) {
         ser_tune_draw_stripes(&t->examples, t->settings, t->net->shape.n_mels, draws, n);
         batch.stripes = t->examples.stripes;
@@ -290,9 +315,100 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
         return st;
     const float *dropout = drop(t, draws, n);
     ser_tune_head_forward(t->net, t->logits, t->pooled, dropout, n);
-    if ((st = judge(t, draws, n, &told->loss, err)) != SER_OK ||
-        (st = ser_tune_backward(t->work, t->dlogits, t->pooled, dropout,
-                                ser_tune_learned_gradients(&t->learned), err)) != SER_OK)
+    if ((*bad = judge(t, draws, n, n_batch)) < n)
+        return SER_OK;
+    return ser_tune_backward(t->work, t->dlogits, t->pooled, dropout, gradients, err);
+}
+
+static ser_status learn_whole(training *t, const tune_draw *draws, size_t n, ser_tune_step *told,
+                              ser_error *err)
+{
+    tune_sums *sums = &t->progress.sums;
+    size_t bad;
+    ser_status st = learn_from(t, draws, n, n, ser_tune_learned_gradients(&t->learned), &bad, err);
+    if (st == SER_OK && bad < n)
+        st = fail_loss(t, draws[bad].row, err);
+    for (size_t i = 0; i < n && st == SER_OK; i++) {
+        told->loss += t->losses[i];
+        told->n_frames += t->examples.n_frames[i];
+        sums->loss += t->losses[i] * (double)n;
+        sums->n_right += is_right(t, i);
+    }
+    return st;
+}
+
+/* ---- a batch in parts ---- */
+
+/* Part m of a batch of n recordings, into leaf: gradients, what it tells, and a mark for each recording whose
+ * loss is not finite, so that all ranks know of it. */
+static ser_status learn_part(training *t, float *leaf, const tune_draw *draws, size_t n, size_t m,
+                             ser_error *err)
+{
+    size_t size = t->settings->micro_batch, first = m * size, n_part = n - first < size ? n - first : size,
+           bad;
+    float *told = leaf + t->sum.n_values - N_TOLD - t->settings->batch_size, *marks = told + N_TOLD;
+    double loss = 0;
+    ser_status st = learn_from(t, draws + first, n_part, n, leaf, &bad, err);
+    told[TOLD_STOP] = t->stop;
+    if (st == SER_OK && bad < n_part)
+        marks[first + bad] = 1;
+    for (size_t i = 0; i < n_part && st == SER_OK && bad == n_part; i++) {
+        loss += t->losses[i];
+        told[TOLD_FRAMES] += (float)t->examples.n_frames[i];
+        told[TOLD_RIGHT] += is_right(t, i);
+    }
+    told[TOLD_LOSS] = (float)loss;
+    return st;
+}
+
+/* This rank's parts of the batch, and then all of them, into t->total. */
+static ser_status add_parts(training *t, const tune_draw *draws, size_t n, ser_error *err)
+{
+    const ser_tune_settings *s = t->settings;
+    size_t n_parts = (n + s->micro_batch - 1) / s->micro_batch, first = 0, end = n_parts;
+    ser_status st = SER_OK;
+    if (s->team)
+        ser_team_leaves(&first, &end, n_parts, s->team->rank, s->team->n);
+    ser_sum_clear(&t->sum);
+    for (size_t m = first; m < end && st == SER_OK; m++) {
+        float *leaf;
+        if ((st = ser_sum_vector(&t->sum, &leaf, err)) != SER_OK)
+            break;
+        st = learn_part(t, leaf, draws, n, m, err);
+        ser_sum_push(&t->sum, leaf, m, 1);
+    }
+    if (st == SER_OK && s->team)
+        st = s->team->add(s->team->context, t->total, &t->sum, n_parts, err);
+    else if (st == SER_OK)
+        ser_sum_total(&t->sum, t->total);
+    return st;
+}
+
+static ser_status learn_in_parts(training *t, const tune_draw *draws, size_t n, ser_tune_step *told,
+                                 ser_error *err)
+{
+    size_t n_gradients = t->net->n_values - t->net->n_frozen;
+    const float *heard = t->total + n_gradients, *marks = heard + N_TOLD;
+    ser_status st = add_parts(t, draws, n, err);
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        if (marks[i] > 0)
+            st = fail_loss(t, draws[i].row, err);
+    if (st != SER_OK)
+        return st;
+    memcpy(ser_tune_learned_gradients(&t->learned), t->total, n_gradients * sizeof *t->total);
+    told->loss = (double)heard[TOLD_LOSS];
+    told->n_frames = (size_t)heard[TOLD_FRAMES];
+    t->told_stop = heard[TOLD_STOP] > 0;
+    t->progress.sums.loss += (double)heard[TOLD_LOSS] * (double)n;
+    t->progress.sums.n_right += (double)heard[TOLD_RIGHT];
+    return SER_OK;
+}
+
+static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_step *told, ser_error *err)
+{
+    double norm = 0;
+    ser_status st = (t->settings->micro_batch ? learn_in_parts : learn_whole)(t, draws, n, told, err);
+    if (st != SER_OK)
         return st;
     told->rate = t->settings->rate * ser_tune_rate_at(t->settings, t->learned.step, t->n_steps);
     st = ser_tune_update(&t->learned, t->net, t->work, t->nn, t->settings, t->n_steps, &norm, err);
@@ -305,17 +421,25 @@ static ser_status learn(training *t, const tune_draw *draws, size_t n, ser_tune_
             "they were before it; lower the rate",
             (unsigned long long)t->learned.step + 1, name);
     }
-    count(t, n);
     told->gradient_norm = norm;
     told->n = n;
-    for (size_t i = 0; i < n; i++)
-        told->n_frames += t->examples.n_frames[i];
+    t->progress.sums.n += (double)n;
     return st;
+}
+
+/* Whoever of several ranks wants to stop says so in the next step, so that all stop in the same one. */
+static bool goes_on(training *t)
+{
+    const ser_tune_settings *s = t->settings;
+    bool wanted = ser_progress_report(s->progress, s->what ? s->what : "fine-tuning", (size_t)t->learned.step,
+                                      (size_t)t->n_steps);
+    t->stop = t->stop || !wanted;
+    return s->team ? !t->told_stop : wanted;
 }
 
 static ser_status save_state(training *t, ser_error *err)
 {
-    const char *path = t->settings->state_path;
+    const char *path = ser_team_is_first(t->settings->team) ? t->settings->state_path : NULL;
     return path ? ser_tune_state_write(path, &t->progress, &t->identity, err) : SER_OK;
 }
 
@@ -338,13 +462,12 @@ static ser_status make_step(training *t, size_t at, ser_error *err)
     sums->n_steps++;
     sums->seconds_of_sound += (double)told.n_frames / 50;
     bool last = at + 1 == t->n_batches;
-    bool goes_on = ser_progress_report(s->progress, s->what ? s->what : "fine-tuning", (size_t)told.step,
-                                       (size_t)t->n_steps);
-    if (!last && (!goes_on || (s->state_every && told.step % s->state_every == 0)))
+    bool go_on = goes_on(t);
+    if (!last && (!go_on || (s->state_every && told.step % s->state_every == 0)))
         st = save_state(t, err);
     if (s->on_step)
         s->on_step(s->context, &told);
-    if (st == SER_OK && !goes_on && !last)
+    if (st == SER_OK && !go_on && !last)
         st = ser_fail(err, SER_E_CANCELLED, "cancelled");
     return st;
 }
@@ -366,9 +489,7 @@ static ser_status end_epoch(training *t, ser_error *err)
     ser_status st = save_state(t, err);
     if (st == SER_OK && s->on_epoch)
         s->on_epoch(s->context, e);
-    bool goes_on = st != SER_OK || ser_progress_report(s->progress, s->what ? s->what : "fine-tuning",
-                                                       (size_t)t->learned.step, (size_t)t->n_steps);
-    return goes_on ? st : ser_fail(err, SER_E_CANCELLED, "cancelled");
+    return st != SER_OK || goes_on(t) ? st : ser_fail(err, SER_E_CANCELLED, "cancelled");
 }
 
 static ser_status run(training *t, ser_error *err)

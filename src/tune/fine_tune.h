@@ -12,7 +12,7 @@
 #ifndef SER_TUNE_FINE_TUNE_H
 #define SER_TUNE_FINE_TUNE_H
 
-#include "base/progress.h"
+#include "base/team.h"
 #include "tune/loss.h"
 #include "tune/whisper_tune.h"
 
@@ -69,6 +69,8 @@ typedef struct ser_tune_step {
 
 typedef struct ser_tune_settings {
     size_t n_epochs, batch_size;
+    size_t micro_batch; /* so many recordings of a batch go through the net together, and the gradients of
+                           these parts are added in a fixed order; 0: the whole batch */
     size_t n_per_epoch; /* draws; 0: as many as there are rows */
     size_t max_samples; /* of a crop */
     double rate;        /* of the topmost layer, at its highest */
@@ -109,6 +111,8 @@ typedef struct ser_tune_settings {
     void *context;
     const ser_progress *progress; /* asked after every step: done of total steps */
     const char *what;             /* for progress */
+    const ser_team *team; /* with micro_batch: whose ranks share the parts of each batch, to the same bits;
+                             all come to the same net. NULL: no others */
 } ser_tune_settings;
 
 /* 10 epochs, batches of 16, crops of 3 s, rate 1.5e-4 with 0.8 a layer, head 1e-3, warm-up 0.1, floor 0.02,
@@ -130,7 +134,8 @@ ser_status ser_tune_train(ser_tune_fit *out, ser_tune_net *net, const ser_tune_r
 void ser_tune_fit_release(ser_tune_fit *f);
 
 /* Pooled statistics of rows as the net hears them: pooled (n, net->n_in), of row[i] read with draw[i] (NULL:
- * 0). Uses batch_size, max_samples, ops, n_threads and progress of the settings. */
+ * 0). Uses batch_size, max_samples, ops, n_threads, progress and team of the settings: with a team its ranks
+ * share the batches, and rank 0 alone has pooled. */
 ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_tune_rows *rows,
                              const size_t *row, const uint64_t *draw, size_t n,
                              const ser_tune_settings *settings, ser_error *err);

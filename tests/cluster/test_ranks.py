@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 WITHOUT = "--without" in sys.argv
 if WITHOUT:
     sys.argv.remove("--without")
+from test_fine_tune import TUNE, FineTune
 from test_program import HAS_MODEL, SER, Case, tone, voice, write_wav
 
 
@@ -297,6 +298,24 @@ class Jobs(Ranks):
             self.assertEqual(self.read(f"r{n}/model.safetensors"), self.read("r1/model.safetensors"))
         self.ser(*args, "--run", "whole")
         self.assertNotEqual(self.read("whole/model.safetensors"), self.read("r1/model.safetensors"))
+        _, err = self.ranks(2, *args, "--run", "none", status=2)
+        self.assertEqual(len(err), 1, err)
+        self.assertIn("--micro-batch", err[0])
+        self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_fine_tuning_in_step(self):
+        two = FineTune.make(self, "two", ("angry", "neutral", "surprised"), 9)
+        one = FineTune.make(self, "one", ("angry", "sad", "neutral"), 0)
+        args = ("train", "--data", one + "+" + two, *TUNE)
+        self.ser(*args, "--micro-batch", "5", "--run", "r1")
+        for n in (2, 4):  # of the four parts of a batch each has the same, and two ranks have a different number
+            _, err = self.ranks(n, *args, "--micro-batch", "5", "--run", f"r{n}")
+            self.assertEqual(err, [])
+            self.assertEqual(self.report(f"r{n}"), self.report("r1"))
+            for name in ("model.safetensors", "encoder/model.safetensors", "left-out.jsonl"):
+                self.assertEqual(self.read(f"r{n}/{name}"), self.read(f"r1/{name}"), name)
+        self.ser(*args, "--run", "whole")
+        self.assertNotEqual(self.read("whole/encoder/model.safetensors"), self.read("r1/encoder/model.safetensors"))
         _, err = self.ranks(2, *args, "--run", "none", status=2)
         self.assertEqual(len(err), 1, err)
         self.assertIn("--micro-batch", err[0])
