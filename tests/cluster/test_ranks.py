@@ -43,6 +43,19 @@ class Ranks(Case):
             self.assertEqual(p.returncode, status, "stdout: %s\nstderr: %s" % (out, err))
         return out, [l for l in err.splitlines() if l.startswith("ser: ")]
 
+    def start_unlike(self, before, *args, program=SER, rank=1):
+        """Two ranks, of which one does something first."""
+        script = f"cd {self.dir}; p={SER}; [ $OMPI_COMM_WORLD_RANK != {rank} ] || {{ {before}; p={program}; }}; exec $p \"$@\""
+        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c", script, "sh", *args], env=self.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.started.append(p)
+        return p
+
+    def unlike(self, before, *args, status=1, program=SER, rank=1):
+        _, err = self.end(self.start_unlike(before, *args, program=program, rank=rank), status)
+        self.assertEqual(len(err), 1, err)
+        return err[0]
+
     def ranks(self, n, *args, status=0):
         return self.end(self.start(n, *args), status)
 
@@ -185,14 +198,34 @@ class Predict(Ranks):
         self.make_recordings()
         os.makedirs(self.path("here/r"))
         shutil.copy(self.path("r/voice1.wav"), self.path("here/r/a.wav"))
-        script = f"cd {self.dir}; [ $OMPI_COMM_WORLD_RANK = 0 ] || cd here; exec {SER} predict -o x r"
-        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c", script], env=self.env,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        self.started.append(p)
-        _, err = self.end(p, 1)
-        self.assertEqual(len(err), 1, err)
-        self.assertIn("rank 1", err[0])
-        self.assertIn("sees other recordings than rank 0", err[0])
+        said = self.unlike("cd here", "predict", "-o", "x", "r")
+        self.assertIn("rank 1", said)
+        self.assertIn("sees other recordings than rank 0", said)
+        shutil.rmtree(self.path("here/r"))
+        shutil.copytree(self.path("r"), self.path("here/r"))
+        with open(self.path("here/r/voice2.wav"), "r+b") as f:  # as long, and something else
+            f.seek(-100, os.SEEK_END)
+            f.write(b"another".ljust(100))
+        self.assertRegex(self.unlike("cd here", "predict", "-o", "x", "r"),
+                         r"rank 1 \(.*\) sees other recordings than rank 0 \(.*\), such as r/voice2.wav: all must see the same files")
+        self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_ranks_that_are_unlike(self):
+        self.make_recordings(1)
+        with open(SER, "rb") as f:
+            program = f.read()
+        version = self.ser("--version")[0].split()[1].encode()
+        with open(self.path("other"), "wb") as f:
+            f.write(program.replace(version + b"\0", b"9" * len(version) + b"\0"))
+        os.chmod(self.path("other"), 0o755)
+        self.assertRegex(self.unlike("true", "predict", "r", program=self.path("other")), "rank 1 .* is ser 9+, and rank 0 .* install one version")
+        self.assertIn("another processor", self.unlike("export SER_MAX_ISA=sse41", "predict", "-q", "r/voice0.wav", status=0))
+        for folder in ("m", "here/m"):
+            os.makedirs(self.path(folder))
+            with open(self.path(folder + "/model.safetensors"), "w") as f:
+                f.write(folder.rjust(20))
+        os.symlink(self.path("r"), self.path("here/r"))
+        self.assertIn("sees other models than rank 0", self.unlike("cd here", "predict", "--model", "m", "r"))
 
     def test_shards_are_on_their_own(self):
         self.make_recordings()
@@ -338,15 +371,41 @@ class Jobs(Ranks):
         self.make_corpus(per_class=4)
         os.makedirs(self.path("here"))
         # A rank that sees the corpus, and not the folder that rank 0 writes into.
-        script = (f"cd {self.dir}; [ $OMPI_COMM_WORLD_RANK = 0 ] || cd here; exec {SER} "
-                  f"extract --data {self.path('corpus')} --feature-type LOGMEL --features-dir f -j 1")
-        p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c", script], env=self.env,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        self.started.append(p)
-        _, err = self.end(p, 1)
-        self.assertEqual(len(err), 1, err)
-        self.assertIn("rank 1", err[0])
-        self.assertIn("a folder that all ranks share", err[0])
+        said = self.unlike("cd here", "extract", "--data", self.path("corpus"), "--feature-type", "LOGMEL", "--features-dir", "f", "-j", "1")
+        self.assertIn("rank 1", said)
+        self.assertIn("a folder that all ranks share", said)
+
+    def test_run_folder_that_is_not_shared(self):
+        self.make_corpus(per_class=4)
+        os.makedirs(self.path("here"))
+        said = self.unlike("cd here", "train", "--split-fold", "2", "--model-type", "timnet", *self.LEARN[2:], "--data", self.path("corpus"),
+                           "--run", "run", "-j", "1")
+        self.assertIn("a folder that all ranks share", said)
+
+    def test_failure_within_a_step(self):
+        """Rank 0 cannot write a state, and rank 1 waits inside MPI for its gradients."""
+        self.make_corpus(per_class=4)
+        args = ("train", "--split-fold", "0", "--model-type", "timnet", *self.LEARN, "--epoch", "40", "--micro-batch", "2", "-j", "1")
+        said = self.unlike("trap '' XFSZ; ulimit -f 8", *args, "--run", "run", rank=0)
+        self.assertIn("run/state-1.safetensors", said)
+        self.assertIn("File too large", said)
+        self.ranks(2, "train", "--resume", "run", "-j", "1")
+        self.ser(*args, "--run", "one")
+        self.assertEqual(self.read("run/model.safetensors"), self.read("one/model.safetensors"))
+
+    @unittest.skipUnless(os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode == 0, "no root")
+    def test_full_disk_on_a_node(self):
+        """A small disk of rank 1 alone: what is only kept for later is done without, and whatever else does not fit is told by its name."""
+        self.make_corpus(per_class=4)
+        os.makedirs(self.path("small"))
+        full = f"unshare -m sh -c 'mount -t tmpfs -o size=16k none {self.path('small')}; exec {SER} \"$@\"' sh \"$@\"; exit $?"
+        args = ("train", "--split-fold", "2", "--model-type", "linear", "--data", "corpus", "--feature-type", "LOGMEL", "--inner-folds", "2", "-j", "1")
+        self.ser(*args, "--run", "one")
+        self.end(self.start_unlike(f"export XDG_CACHE_HOME={self.path('small')}; {full}", *args, "--run", "two"))
+        self.assertEqual(self.read("one/model.safetensors"), self.read("two/model.safetensors"))
+        one = FineTune.make(self, "one1", ("angry", "sad", "neutral"), 0)
+        said = self.unlike(f"export XDG_CACHE_HOME={self.path('small')}; {full}", "train", "--data", one, *TUNE, "--micro-batch", "8", "--run", "none")
+        self.assertRegex(said, r"rank 1 \(.*\): .*No space left on device")
 
 
 if __name__ == "__main__":
