@@ -124,6 +124,19 @@ static ser_status take_in_dealt(void *context, size_t u, ser_sound *sound, int w
     return st;
 }
 
+static ser_status take_none(void *context, size_t u, const void *answer, size_t n, ser_error *err)
+{
+    (void)context, (void)u, (void)answer, (void)n, (void)err;
+    return SER_OK;
+}
+
+/* Learned from is all or nothing: a recording that is left out would change every figure. */
+static ser_status refuse_dealt(void *context, size_t u, const ser_error *why, ser_error *err)
+{
+    const intake *in = context;
+    return ser_fail(err, why->status, "%s: %s", in->corpus->utterances[u].path, why->text);
+}
+
 /* ---- all recordings ---- */
 
 static void free_workers(intake_worker *workers, int n)
@@ -161,12 +174,15 @@ static ser_status run(intake *in, ser_error *err)
     ser_status st = new_workers(&in->workers, n_threads, s->extractor, err);
     /* Each rank computes a part, which is kept; after that everybody has all of it, and where ranks share no
      * cache folder each computes what it does not find. */
-    if (st == SER_OK && s->team && s->folder && !s->without_audio) {
+    if (st == SER_OK && (s->team || s->watch) && s->folder && !s->without_audio) {
         if (!(in->done = ser_alloc(in->corpus->n_utterances, sizeof *in->done)))
             st = ser_fail_nomem(err);
         const ser_sound_deal deal = {.team = s->team,
                                      .n_threads = n_threads,
+                                     .watch = s->watch,
                                      .work = take_in_dealt,
+                                     .take = take_none,
+                                     .refuse = refuse_dealt,
                                      .context = in,
                                      .progress = &s->progress,
                                      .what = "features"};

@@ -22,7 +22,8 @@ typedef struct ser_intake_settings {
     bool without_audio;       /* the corpus is the tree's: there are no recordings to read */
     bool pool_encoder;        /* see ser_frame_buffer_pool_encoder */
     ser_progress progress;
-    const ser_team *team; /* whose ranks share what is to be computed, by folder; NULL: no others */
+    const ser_team *team;   /* whose ranks share what is to be computed, by folder; NULL: no others */
+    const ser_watch *watch; /* notes what is worked on; NULL: nobody does */
 } ser_intake_settings;
 
 /* Rows of a recording: itself, its copies, the one under the condition. */

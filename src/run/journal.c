@@ -1,4 +1,5 @@
 #include "run/journal.h"
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/memory.h"
 #include "io/file.h"
@@ -15,7 +16,7 @@
 
 enum { MAX_MARKS = 1 << 28 };
 static const char RANK[] = "rank-", IDENTITY[] = "identity", CRASHES[] = "crashes", ANSWERS[] = "answers",
-                  LOCK[] = ".lock", BEGIN[] = "begin ", END[] = "end ", STOP[] = "stop";
+                  RUN[] = "run", LOCK[] = ".lock", BEGIN[] = "begin ", END[] = "end ", STOP[] = "stop";
 
 /* A recording at which a run ended. */
 typedef struct crash {
@@ -75,17 +76,30 @@ static ser_status add_crash(ser_journal *j, int rank, const char *name, size_t n
     return SER_OK;
 }
 
+/* Whether the file of this name, n characters, was written after that time: it may have been repaired. */
+static bool is_newer(const char *name, size_t n, const struct timespec *than)
+{
+    struct stat info;
+    char *path = ser_strndup(name, n);
+    bool there = path && stat(path, &info) == 0;
+    ser_free(path);
+    return there && (info.st_mtim.tv_sec > than->tv_sec ||
+                     (info.st_mtim.tv_sec == than->tv_sec && info.st_mtim.tv_nsec > than->tv_nsec));
+}
+
 /* Lines "RANK NAME". */
 static ser_status read_crashes(ser_journal *j, ser_error *err)
 {
     ser_bytes bytes = {0};
+    struct stat info;
     char *path = ser_io_join(j->folder, CRASHES);
     ser_status st = path ? SER_OK : ser_fail_nomem(err);
-    if (st == SER_OK && access(path, F_OK) == 0)
+    if (st == SER_OK && stat(path, &info) == 0)
         st = ser_io_read(&bytes, path, MAX_MARKS, err);
     for (const char *line = (const char *)bytes.data; st == SER_OK && line && *line;) {
         size_t n = strcspn(line, "\n"), n_rank = strspn(line, "0123456789");
-        if (n_rank && n_rank < n && line[n_rank] == ' ')
+        if (n_rank && n_rank < n && line[n_rank] == ' ' &&
+            !is_newer(line + n_rank + 1, n - n_rank - 1, &info.st_mtim))
             st = add_crash(j, atoi(line), line + n_rank + 1, n - n_rank - 1, err);
         line += n + (line[n] == '\n');
     }
@@ -112,8 +126,9 @@ int ser_journal_crashes(const ser_journal *j, const char *name, ser_error *why)
     const crash *c = j ? find(j, name, strlen(name)) : NULL;
     if (c && c->n >= SER_JOURNAL_TOO_OFTEN)
         ser_fail(why, SER_E_FORMAT,
-                 "reading it ended the program %d times (the last time rank %d): it is set aside", c->n,
-                 c->rank);
+                 "reading it ended the program %d times (the last time rank %d): it is set aside until it is "
+                 "changed",
+                 c->n, c->rank);
     return c ? c->n : 0;
 }
 
@@ -255,7 +270,7 @@ const ser_watch *ser_journal_watch(const ser_journal *j)
     return j ? &j->watch : NULL;
 }
 
-/* ---- opening ---- */
+/* ---- closing ---- */
 
 static void remove_file(const ser_journal *j, const char *name)
 {
@@ -264,6 +279,58 @@ static void remove_file(const ser_journal *j, const char *name)
         unlink(path);
     ser_free(path);
 }
+
+static void remove_all(const ser_journal *j)
+{
+    char **files = NULL;
+    size_t n_files = 0;
+    if (ser_io_list_files(&files, &n_files, j->folder, NULL) == SER_OK)
+        for (size_t i = 0; i < n_files; i++)
+            if (strncmp(files[i], RANK, strlen(RANK)) == 0)
+                remove_file(j, files[i]);
+    ser_io_free_list(files, n_files);
+    remove_file(j, ANSWERS);
+    remove_file(j, CRASHES);
+    remove_file(j, IDENTITY);
+    remove_file(j, RUN);
+    remove_file(j, LOCK);
+    rmdir(j->folder);
+}
+
+void ser_journal_close(ser_journal **journal, bool done)
+{
+    ser_journal *j = *journal;
+    if (!j)
+        return;
+    if (!done)
+        ser_journal_stop(j);
+    if (j->marks >= 0)
+        close(j->marks);
+    if (j->answers)
+        fclose(j->answers);
+    /* Nobody's file is open any more when it goes. */
+    done = done && ser_team_meet(j->team, NULL) == SER_OK;
+    if (done && ser_team_is_first(j->team))
+        remove_all(j);
+    ser_lock_release(&j->lock, NULL);
+    for (size_t i = 0; i < j->n_crashes; i++)
+        ser_free(j->crashes[i].name);
+    ser_free(j->crashes);
+    ser_free(j->folder);
+    ser_free(j);
+    *journal = NULL;
+}
+
+/* It cannot be used; nor can it, as it is, be of use to another run. */
+static void leave(ser_journal **journal)
+{
+    const ser_journal *j = *journal;
+    if (ser_team_is_first(j->team) && j->locked)
+        remove_all(j);
+    ser_journal_close(journal, false);
+}
+
+/* ---- opening ---- */
 
 /* Answers of another job are of no use for this one. */
 static ser_status check_identity(const ser_journal *j, const ser_journal_settings *s, ser_error *err)
@@ -307,6 +374,37 @@ static ser_status open_first(ser_journal *j, const ser_journal_settings *s, ser_
     return st;
 }
 
+/* Whether the folder that this rank sees is that of rank 0, and not one that a run left here: rank 0 writes
+ * into it what no other run has. */
+static ser_status check_shared(const ser_journal *j, ser_status st, ser_error *err)
+{
+    char host[64] = "";
+    ser_text run = {0};
+    ser_bytes seen = {0};
+    char *path = ser_io_join(j->folder, RUN);
+    gethostname(host, sizeof host - 1);
+    if (st == SER_OK && !path)
+        st = ser_fail_nomem(err);
+    if (ser_team_is_first(j->team)) {
+        ser_text_appendf(&run, "%s %ld %.9f", host, (long)getpid(), ser_clock_s());
+        if (st == SER_OK)
+            st = run.failed ? ser_fail_nomem(err) : ser_io_write(path, run.s, run.n, err);
+        if (st != SER_OK)
+            ser_text_clear(&run); /* the others wait for it */
+    }
+    ser_status shared = ser_team_share(j->team, &run, err);
+    st = st == SER_OK ? shared : st;
+    if (st == SER_OK && (ser_io_read(&seen, path, 4096, NULL) != SER_OK ||
+                         strcmp((const char *)seen.data, run.n ? run.s : "") != 0))
+        st = ser_fail(err, SER_E_IO,
+                      "%s: it is not what rank 0 wrote: it must lie in a folder that all ranks share",
+                      j->folder);
+    ser_bytes_release(&seen);
+    ser_text_release(&run);
+    ser_free(path);
+    return st;
+}
+
 static ser_status open_marks(ser_journal *j, ser_error *err)
 {
     ser_text path = {0};
@@ -345,11 +443,18 @@ ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *s, se
     *j = (ser_journal){.team = s->team, .folder = folder.s, .marks = -1, .lock = {-1}};
     j->watch = (ser_watch){watch_begin, watch_end, watch_stop, watch_crashes, j};
     ser_status st = ser_team_is_first(s->team) ? open_first(j, s, err) : SER_OK;
-    if (st == SER_OK)
-        st = ser_team_meet(s->team, err);
+    st = check_shared(j, st, err);
     if (st == SER_OK)
         st = open_marks(j, err);
     *out = j;
+    if (s->optional && s->team) { /* all or none have one */
+        ser_status own = st;
+        st = s->team->compare(s->team->context, "journals", own == SER_OK ? "" : "none", NULL);
+        if (st == SER_E_FORMAT || (st == SER_OK && own != SER_OK)) {
+            leave(out);
+            return SER_OK;
+        }
+    }
     if (st != SER_OK)
         ser_journal_close(out, false);
     return st;
@@ -396,46 +501,4 @@ ser_status ser_journal_keep(ser_journal *j, size_t item, const void *answer, siz
         return SER_OK;
     return ser_fail(err, SER_E_IO, "%s: it cannot be written (%s): free some space", j->folder,
                     strerror(errno));
-}
-
-/* ---- closing ---- */
-
-static void remove_all(const ser_journal *j)
-{
-    char **files = NULL;
-    size_t n_files = 0;
-    if (ser_io_list_files(&files, &n_files, j->folder, NULL) == SER_OK)
-        for (size_t i = 0; i < n_files; i++)
-            if (strncmp(files[i], RANK, strlen(RANK)) == 0)
-                remove_file(j, files[i]);
-    ser_io_free_list(files, n_files);
-    remove_file(j, ANSWERS);
-    remove_file(j, CRASHES);
-    remove_file(j, IDENTITY);
-    remove_file(j, LOCK);
-    rmdir(j->folder);
-}
-
-void ser_journal_close(ser_journal **journal, bool done)
-{
-    ser_journal *j = *journal;
-    if (!j)
-        return;
-    if (!done)
-        ser_journal_stop(j);
-    if (j->marks >= 0)
-        close(j->marks);
-    if (j->answers)
-        fclose(j->answers);
-    /* Nobody's file is open any more when it goes. */
-    done = done && ser_team_meet(j->team, NULL) == SER_OK;
-    if (done && ser_team_is_first(j->team))
-        remove_all(j);
-    ser_lock_release(&j->lock, NULL);
-    for (size_t i = 0; i < j->n_crashes; i++)
-        ser_free(j->crashes[i].name);
-    ser_free(j->crashes);
-    ser_free(j->folder);
-    ser_free(j);
-    *journal = NULL;
 }

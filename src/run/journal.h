@@ -12,6 +12,7 @@ typedef struct ser_journal_settings {
     const char *output;   /* the folder is OUTPUT.journal */
     const char *identity; /* of the job: the answers of another one are of no use */
     const ser_team *team;
+    bool optional; /* where ranks do not share its folder, there is none */
     /* What happened in the run before; rank 0. */
     void (*tell)(void *context, const char *text);
     void *context;
@@ -19,12 +20,12 @@ typedef struct ser_journal_settings {
 
 /* Nobody needs one who is alone, unless the run before left one. */
 bool ser_journal_is_wanted(const ser_journal_settings *settings);
-/* All ranks call it. SER_E_IO:
- * another process is at work on the same output; a rank does not see the folder. */
+/* All ranks call it. SER_E_IO: another process is at work on the same output; a rank does not see the folder.
+ * *out may be NULL, if optional, and for no journal all that follows is fine. */
 ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *settings, ser_error *err);
 
-/* How often runs ended at a recording, as far as this folder knows; rank 0. From SER_JOURNAL_TOO_OFTEN on it
- * is not tried again: *why says so. */
+/* How often runs ended at a recording, as far as this folder knows, and since the recording last changed;
+ * rank 0. From SER_JOURNAL_TOO_OFTEN on it is not tried again: *why says so. */
 enum { SER_JOURNAL_TOO_OFTEN = 2 };
 int ser_journal_crashes(const ser_journal *j, const char *name, ser_error *why);
 

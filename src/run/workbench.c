@@ -3,6 +3,7 @@
 #include "base/threads.h"
 #include "corpus/known.h"
 #include "io/file.h"
+#include "run/journal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,15 +157,46 @@ static ser_status open_data(ser_workbench *w, const ser_workbench_settings *s, s
     return SER_OK;
 }
 
+static void tell_before(void *context, const char *text)
+{
+    ser_run_tell(context, SER_RUN_WARNING, "%s", text);
+}
+
+/* In the cache, where features are kept as well: of this corpus. */
+static ser_status open_journal(ser_journal **out, const ser_workbench *w, const ser_run_host *host,
+                               ser_error *err)
+{
+    char hex[65];
+    ser_text output = {0};
+    *out = NULL;
+    if (!w->cache_folder || w->without_audio)
+        return SER_OK;
+    ser_corpus_hash(hex, w->corpus);
+    ser_text_appendf(&output, "%s/recordings-%.16s", w->cache_folder, hex);
+    const ser_journal_settings settings = {.output = output.s,
+                                           .identity = "intake",
+                                           .team = host->team,
+                                           .optional = true,
+                                           .tell = tell_before,
+                                           .context = (void *)host};
+    ser_status st = output.failed                      ? ser_fail_nomem(err)
+                    : ser_journal_is_wanted(&settings) ? ser_journal_open(out, &settings, err)
+                                                       : SER_OK;
+    ser_text_release(&output);
+    return st;
+}
+
 static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
 {
     ser_text key = {0};
+    ser_journal *journal = NULL;
     ser_text_appendf(&key, "encoder %s precision %s engine %s", w->encoder_sha256,
                      ser_precision_name(w->precision), ser_engine_name(w->engine));
     w->features_key = key.s;
     w->cache_folder = ser_io_cache_folder("features");
-    if (key.failed)
-        return ser_fail_nomem(err);
+    ser_status st = key.failed ? ser_fail_nomem(err) : open_journal(&journal, w, s->host, err);
+    if (st != SER_OK)
+        return st;
     const ser_intake_settings settings = {.extractor = w->extractor,
                                           .features_key = w->features_key,
                                           .n_copies = w->n_copies,
@@ -176,8 +208,11 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, s
                                           .without_audio = w->without_audio,
                                           .pool_encoder = w->pool_encoder,
                                           .progress = s->host->progress,
-                                          .team = s->host->team};
-    return ser_intake(&w->store, &w->frames, w->corpus, &settings, s->frames, err);
+                                          .team = s->host->team,
+                                          .watch = ser_journal_watch(journal)};
+    st = ser_intake(&w->store, &w->frames, w->corpus, &settings, s->frames, err);
+    ser_journal_close(&journal, st == SER_OK);
+    return st;
 }
 
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)

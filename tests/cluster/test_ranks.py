@@ -309,6 +309,46 @@ class Jobs(Ranks):
             self.assertEqual(epochs("run2"), epochs("run1"))
         shutil.rmtree(self.path("run2"))
 
+    def test_a_killed_intake(self):
+        self.make_corpus(per_class=60)
+        args = ("train", "--data", "corpus", "--feature-type", "LOGMEL", "--split-fold", "0", "--model-type", "linear", "-j", "1", "--run")
+        journals = lambda: glob.glob(self.env["XDG_CACHE_HOME"] + "/ser/features/recordings-*.journal")
+        marks = lambda: b"".join(self.read(j + "/rank-1") for j in journals() if os.path.exists(j + "/rank-1"))
+        p = self.start(2, *args, "none")
+        self.wait(lambda: b"begin" in marks(), "work")
+        os.kill(self.pids(p)[1], signal.SIGKILL)
+        self.end(p, None)
+        last = marks().decode().splitlines()[-1]
+        _, err = self.ranks(3, *args, "run")
+        if last.startswith("begin "):
+            self.assertEqual(err, [f"ser: {last[6:]}: rank 1 of the run before ended at it: it is tried once more, alone"])
+        self.assertEqual(journals(), [])
+        self.ser(*args, "one")
+        self.assertEqual(self.read("run/model.safetensors"), self.read("one/model.safetensors"))
+
+    def test_an_intake_that_ends_the_program_again(self):
+        self.make_corpus(per_class=4)
+        args = ("evaluate", "--data", "corpus", "--feature-type", "LOGMEL", "--protocol", "kfold=2", "--inner-folds", "2", "-j", "1", "--run")
+        write_wav(self.path("corpus/anger/anger9.wav"), tone(900, 60))
+        p = self.start(2, *args, "none")  # only to learn what the journal is called
+        journals = lambda: glob.glob(self.env["XDG_CACHE_HOME"] + "/ser/features/recordings-*.journal")
+        self.wait(lambda: [j for j in journals() if os.path.exists(j + "/rank-1")], "a journal")
+        os.killpg(p.pid, signal.SIGKILL)
+        self.end(p, None)
+        folder = journals()[0]
+        for name in os.listdir(folder):
+            if name.startswith("rank-"):
+                os.remove(os.path.join(folder, name))
+        bad = "corpus/anger/anger1.wav"
+        with open(os.path.join(folder, "crashes"), "w") as f:
+            f.write(f"1 {bad}\n0 {bad}\n")
+        _, err = self.ranks(2, *args, "none", status=1)
+        self.assertEqual(err, [f"ser: {bad}: reading it ended the program 2 times (the last time rank 0): it is set aside until it is changed"])
+        self.assertFalse(os.path.exists(self.path("none")))
+        os.utime(self.path(bad))  # repaired
+        self.ranks(2, *args, "run")
+        self.assertEqual(journals(), [])
+
     def test_folds_seeds_candidates_and_networks(self):
         self.make_corpus(per_class=4)
         for ranks, args in (
