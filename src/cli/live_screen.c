@@ -7,7 +7,7 @@ void ser_live_screen_init(ser_live_screen *s, const ser_prediction_form *form)
 {
     *s = (ser_live_screen){.form = form, .label = -1};
     for (size_t i = 0; i < SER_SCREEN_MINUTE; i++)
-        s->minute[i] = -1;
+        s->minute[i] = SER_SCREEN_NO_VOICE;
 }
 
 void ser_live_screen_hear(ser_live_screen *s, const float *samples, size_t n, double seconds)
@@ -18,7 +18,7 @@ void ser_live_screen_hear(ser_live_screen *s, const float *samples, size_t n, do
     for (size_t i = 0; i < n; i++)
         s->loudest = fmax(s->loudest, fabs((double)samples[i]));
     for (size_t i = before + 1; i <= (size_t)s->heard_s; i++)
-        s->minute[i % SER_SCREEN_MINUTE] = -1;
+        s->minute[i % SER_SCREEN_MINUTE] = SER_SCREEN_NO_VOICE;
 }
 
 /* What is known of the seconds from start to end. */
@@ -41,7 +41,8 @@ void ser_live_screen_event(ser_live_screen *s, const ser_event *e)
     s->label = e->label;
     memcpy(s->scores, e->scores, sizeof s->scores);
     if (e->kind == SER_EVENT_MEASUREMENT)
-        fill_minute(s, e->final ? e->start_s : fmax(e->start_s, e->end_s - 1), e->end_s, e->label);
+        fill_minute(s, e->final ? e->start_s : fmax(e->start_s, e->end_s - 1), e->end_s,
+                    (double)e->confidence < s->form->min_confidence[e->label] ? SER_SCREEN_UNSURE : e->label);
 }
 
 static void end_line(ser_text *t, ser_live_screen *s)
@@ -79,6 +80,18 @@ static void append_emotions(ser_text *t, ser_live_screen *s, ser_style style)
     }
 }
 
+/* One column, whatever the label is. */
+static void append_letter(ser_text *t, const char *label)
+{
+    size_t n = 1;
+    while (*label && ((unsigned char)label[n] & 0xc0) == 0x80)
+        n++;
+    if ((unsigned char)*label <= ' ' || *label == 0x7f)
+        ser_text_append(t, "?");
+    else
+        ser_text_append_n(t, label, n);
+}
+
 /* The first letter of each second's emotion, which two may share: their names stand above. */
 static void append_minute(ser_text *t, ser_live_screen *s, ser_style style)
 {
@@ -86,9 +99,11 @@ static void append_minute(ser_text *t, ser_live_screen *s, ser_style style)
     ser_text_append(t, "  last minute ");
     for (size_t i = 0; i < n; i++) {
         size_t back = n - 1 - i;
-        int label = back <= now ? s->minute[(now - back) % SER_SCREEN_MINUTE] : -1;
+        int label = back <= now ? s->minute[(now - back) % SER_SCREEN_MINUTE] : SER_SCREEN_NO_VOICE;
         if (label >= 0)
-            ser_append_left(t, s->form->labels[label], 1, (ser_style){.width = style.width, .utf8 = false});
+            append_letter(t, s->form->labels[label]);
+        else if (label == SER_SCREEN_UNSURE)
+            ser_text_append(t, "?");
         else
             ser_text_append(t, style.utf8 ? "·" : ".");
     }

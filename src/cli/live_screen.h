@@ -5,7 +5,7 @@
 
 #include "report/prediction.h"
 
-enum { SER_SCREEN_MINUTE = 60 };
+enum { SER_SCREEN_MINUTE = 60, SER_SCREEN_NO_VOICE = -1, SER_SCREEN_UNSURE = -2 };
 
 typedef struct ser_live_screen {
     const ser_prediction_form *form;
@@ -13,7 +13,7 @@ typedef struct ser_live_screen {
     bool speaking;
     int label;                                           /* of the latest measurement; -1: none yet */
     float scores[SER_MAX_LABELS], shown[SER_MAX_LABELS]; /* shown follows scores */
-    int minute[SER_SCREEN_MINUTE];                       /* the label of second i modulo 60; -1: no voice */
+    int minute[SER_SCREEN_MINUTE];                       /* the label of second i modulo 60, or none */
     size_t n_lines;                                      /* that stand on the terminal */
 } ser_live_screen;
 

@@ -3,7 +3,7 @@
 
 Usage: test_listen.py PATH_OF_SER        Needs nothing but Python's own library, and the speech of Debian's alsa-utils.
 """
-import array, json, os, pty, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, wave
+import array, fcntl, json, os, pty, re, shutil, signal, struct, subprocess, sys, tempfile, termios, time, unittest, wave
 
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"
@@ -142,6 +142,7 @@ class Listen(unittest.TestCase):
             f.write(sound)
         pid, fd = pty.fork()
         if pid == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
             os.dup2(os.open(self.path("a.pcm"), os.O_RDONLY), 0)
             os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
             os.execv(SER, [SER, "listen", "-"])
@@ -157,8 +158,12 @@ class Listen(unittest.TestCase):
         for words in ("last minute", "neutral", "%", "voice"):
             self.assertIn(words, text)
         self.assertNotIn('"event"', text)
-        for line in text.replace("\x1b[K", "").split("\r\n"):
-            self.assertLess(len([c for c in line.replace("\x1b[1m", "").replace("\x1b[0m", "") if c.isprintable()]), 90, line)
+        lines = [re.sub("\x1b\\[[0-9]*[A-Za-z]", "", line).replace("\r", "") for line in text.split("\r\n")]
+        for line in lines:  # a line that is wider would leave its rest on the screen
+            self.assertLess(len(line), 80, line)
+        strips = [line.split("last minute ")[1] for line in lines if "last minute" in line]
+        self.assertEqual({len(s) for s in strips}, {60})
+        self.assertRegex(strips[-1], "[a-z?]")
 
     def test_without_a_microphone(self):
         with open(self.path("none.conf"), "w") as f:
