@@ -213,6 +213,7 @@ static ser_status read_feature_settings(ser_feature_spec *spec, const ser_featur
     if (f->hop_samples)
         spec->hop_samples = f->hop_samples;
     spec->pad_s = f->pad_s;
+    spec->pool_encoder = f->pool_encoder;
     bool named = f->layers && strcmp(f->layers, ALL_LAYERS) != 0;
     return st == SER_OK && named ? ser_feature_spec_set_layers(spec, f->layers, err) : st;
 }
@@ -438,7 +439,7 @@ static ser_status pool_all(ser_judge *j, const ser_pcm_source *source, ser_featu
     if (st == SER_OK && !values)
         st = ser_fail_nomem(err);
     if (st == SER_OK) {
-        ser_pooling_finish(j->extractor, &pooled, values, j->scratch);
+        ser_judge_pool(j, &pooled, values);
         *out = (ser_feature_array){.values = values, .n_rows = 1, .n_dims = n};
     }
     ser_pooling_release(&pooled);
@@ -454,6 +455,8 @@ static ser_status features(ser_session *s, ser_pcm_source source, int pooled, se
     gathering g = {.array = {.n_dims = ser_extractor_dims(j->extractor),
                              .frames_per_s = ser_extractor_frames_per_s(j->extractor)}};
     ser_status st = ser_listen_frames(j, &source, gather, &g, err);
+    if (st == SER_OK && ser_extractor_spec(j->extractor)->pool_encoder)
+        ser_extractor_pool_encoder(j->extractor, g.array.values, g.array.n_rows);
     if (st == SER_OK)
         *out = g.array;
     else
@@ -575,7 +578,7 @@ static ser_status pool_file(ser_session *s, const char *path, ser_error *err)
         st = ser_listen_pooled(j, &source, &whole, err);
     }
     if (st == SER_OK)
-        ser_pooling_finish(j->extractor, &whole, j->pooled, j->scratch);
+        ser_judge_pool(j, &whole, j->pooled);
     ser_audio_close(&audio);
     ser_pooling_release(&whole);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);

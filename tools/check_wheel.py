@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Installs a wheel into a fresh environment of this Python and tries it there: tools/check_wheel.py WHEEL [FOLDER].
 
-Needs nothing but Python with venv, and NumPy from a package index, or a wheel of it in FOLDER, and no network then. Prints what
-an import costs and how large the wheel is.
+Needs nothing but Python with venv, and NumPy from a package index, or a wheel of it in FOLDER, and no network then. Where QEMU's
+qemu-x86_64 is, tries it on a processor without AVX2, too. Prints what an import costs and how large the wheel is.
 """
-import glob, os, subprocess, sys, tempfile, zipfile
+import glob, os, shutil, subprocess, sys, tempfile, zipfile
 
 TRY = r'''
 import io, json, math, os, statistics, struct, subprocess, sys, time, wave
@@ -34,6 +34,11 @@ for program in ([sys.executable, "-m", "ser"], [os.path.join(os.path.dirname(sys
     assert said["note"] == "no voice", said
 print(f"import beyond NumPy's: {1000 * t:.1f} ms")
 '''
+OLD = r"""
+import numpy as np, ser
+x = np.random.default_rng(0).standard_normal(8000).astype(np.float32) / 10
+assert ser.predict(x, rate=16000, jobs=1).duration == 0.5 and np.isfinite(ser.Model().features_of(x, 16000, jobs=1)).all()
+"""
 
 
 def main():
@@ -54,6 +59,9 @@ def main():
         subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *source, wheel], check=True, cwd=folder)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SER_", "LD_"))}
         subprocess.run([python, "-W", "error::ImportWarning", "-c", TRY], check=True, cwd=folder, env=env)
+        old = shutil.which("qemu-x86_64")
+        if old:
+            subprocess.run([old, "-cpu", "Nehalem", python, "-c", OLD], check=True, cwd=folder, env=env)
         # What the loader takes from outside: C's and C++'s own.
         package = glob.glob(os.path.join(folder, "env", "lib", "python3*", "site-packages"))[0]
         outside = set()
@@ -62,7 +70,8 @@ def main():
             assert "not found" not in said, f"{file}: {said}"
             outside |= {line.split()[0] for line in said.splitlines() if "=> /" in line and package not in line}
     print(f"{os.path.basename(wheel)}: {os.path.getsize(wheel) / 1e6:.1f} MB, {len(grafted)} libraries of {len(licences)} packages inside; "
-          f"from outside {', '.join(sorted(outside))}; Python {sys.version.split()[0]}: works")
+          f"from outside {', '.join(sorted(outside))}; Python {sys.version.split()[0]}: works"
+          + (", without AVX2, too" if old else ""))
 
 
 main()

@@ -201,8 +201,10 @@ typedef struct ser_feature_settings {
     /* Hidden states: "1,2,3", of several encoders "HUBERT=6+WHISPER=2,3"; 0 is what the first layer reads.
      * "all": every one. NULL: WHISPER's third, the others' last. */
     const char *layers;
-    int hop_samples; /* from one frame of LOGMEL or MFCC to the next, 16 to 16000; 0: 320 */
-    int pad_s;       /* pad with silence for encoders to so many seconds, up to 30; 0: not at all */
+    int hop_samples;  /* from one frame of LOGMEL or MFCC to the next, 16 to 16000; 0: 320 */
+    int pad_s;        /* pad with silence for encoders to so many seconds, up to 30; 0: not at all */
+    int pool_encoder; /* not 0: the encoder's mean over time in every frame, as 'ser extract --pool-encoder'
+                       */
 } ser_feature_settings;
 
 /* A model without labels, whose sessions read features (ser_features...) and answer nothing: the frames are

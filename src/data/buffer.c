@@ -31,28 +31,3 @@ void ser_frame_buffer_release(ser_frame_buffer *b)
     ser_free(b->active);
     *b = (ser_frame_buffer){.dims = b->dims};
 }
-
-static void pool_column(ser_frame_buffer *b, size_t column)
-{
-    double sum = 0;
-    for (size_t t = 0; t < b->n; t++)
-        sum += b->x[t * b->dims + column];
-    float mean = (float)(sum / (double)b->n);
-    for (size_t t = 0; t < b->n; t++)
-        b->x[t * b->dims + column] = mean;
-}
-
-void ser_frame_buffer_pool_encoder(ser_frame_buffer *b, const ser_extractor *e)
-{
-    const ser_feature_spec *spec = ser_extractor_spec(e);
-    for (size_t p = 0, block = 0; p < spec->n_parts; p++) {
-        bool is_encoder = ser_feature_kind_is_encoder(spec->parts[p].kind);
-        size_t n_blocks = is_encoder ? spec->parts[p].n_layers : 1;
-        for (size_t end = block + n_blocks; block < end; block++) {
-            size_t offset, dims;
-            ser_extractor_block(e, block, &offset, &dims);
-            for (size_t i = 0; is_encoder && i < dims; i++)
-                pool_column(b, offset + i);
-        }
-    }
-}

@@ -23,7 +23,4 @@ static inline ser_frames ser_frame_buffer_frames(const ser_frame_buffer *b)
     return (ser_frames){.x = b->x, .active = b->active, .n = b->n};
 }
 
-/* Where the frames come from an encoder: its mean over time in all of them, as the original system had it. */
-void ser_frame_buffer_pool_encoder(ser_frame_buffer *b, const ser_extractor *e);
-
 #endif

@@ -232,7 +232,7 @@ static ser_status make_entry(entries *all, filling *f, size_t tree, int worker, 
     ser_status st =
         f->joined ? join(e, all->e, f->recipe->spec->n_parts, err) : compute(e, all, f, worker, err);
     if (st == SER_OK && f->recipe->pool_encoder)
-        ser_frame_buffer_pool_encoder(&e->frames, f->extractor);
+        ser_extractor_pool_encoder(f->extractor, e->frames.x, e->frames.n);
     return st;
 }
 

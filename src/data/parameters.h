@@ -12,7 +12,7 @@ typedef struct ser_tree_recipe {
     const ser_feature_spec *spec;
     const char *encoder_sha256;     /* "" without an encoder */
     const char *precision, *engine; /* of the encoder */
-    bool pool_encoder;              /* see ser_frame_buffer_pool_encoder */
+    bool pool_encoder;              /* see ser_feature_spec */
 } ser_tree_recipe;
 
 /* A JSON object for the caller to release; what does not matter without an encoder is left out. */

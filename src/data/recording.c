@@ -144,7 +144,7 @@ static ser_status extract(const ser_intake_settings *s, ser_extractor_work *work
     ser_frame_buffer all = {.dims = ser_extractor_dims(s->extractor)};
     ser_status st = ser_extract(s->extractor, work, &source, ser_frame_buffer_add, &all, err);
     if (st == SER_OK) {
-        ser_frame_buffer_pool_encoder(&all, s->extractor);
+        ser_extractor_pool_encoder(s->extractor, all.x, all.n);
         ser_frames frames = ser_frame_buffer_frames(&all);
         st = receive(context, &frames, err);
     }

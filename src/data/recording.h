@@ -20,7 +20,7 @@ typedef struct ser_intake_settings {
     const char *folder;       /* where to keep what was computed; NULL: nowhere */
     const ser_tree *tree;     /* features on disk, or NULL */
     bool without_audio;       /* the corpus is the tree's: there are no recordings to read */
-    bool pool_encoder;        /* see ser_frame_buffer_pool_encoder */
+    bool pool_encoder;        /* see ser_feature_spec */
     ser_progress progress;
     const ser_team *team;   /* whose ranks share what is to be computed, by folder; NULL: no others */
     const ser_watch *watch; /* notes what is worked on; NULL: nobody does */

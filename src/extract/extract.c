@@ -152,6 +152,34 @@ void ser_extractor_block(const ser_extractor *e, size_t block, size_t *offset, s
     }
 }
 
+bool ser_extractor_block_is_encoder(const ser_extractor *e, size_t block)
+{
+    size_t part = 0;
+    for (; block >= n_blocks_of(&e->spec.parts[part]); part++)
+        block -= n_blocks_of(&e->spec.parts[part]);
+    return ser_feature_kind_is_encoder(e->spec.parts[part].kind);
+}
+
+static void pool_column(float *column, size_t n, size_t stride)
+{
+    double sum = 0;
+    for (size_t t = 0; t < n; t++)
+        sum += column[t * stride];
+    float mean = (float)(sum / (double)n);
+    for (size_t t = 0; t < n; t++)
+        column[t * stride] = mean;
+}
+
+void ser_extractor_pool_encoder(const ser_extractor *e, float *x, size_t n)
+{
+    for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
+        size_t offset, dims = 0;
+        ser_extractor_block(e, b, &offset, &dims);
+        for (size_t i = 0; ser_extractor_block_is_encoder(e, b) && i < dims; i++)
+            pool_column(x + offset + i, n, ser_extractor_dims(e));
+    }
+}
+
 /* ---- what belongs to one thread ---- */
 
 ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor *e, int n_threads,

@@ -34,6 +34,10 @@ double ser_extractor_frames_per_s(const ser_extractor *e);
  * block. */
 size_t ser_extractor_n_blocks(const ser_extractor *e);
 void ser_extractor_block(const ser_extractor *e, size_t block, size_t *offset, size_t *dims);
+bool ser_extractor_block_is_encoder(const ser_extractor *e, size_t block);
+/* x (n, dims): all frames of a recording. Where they come from an encoder, its mean over time in all of them.
+ */
+void ser_extractor_pool_encoder(const ser_extractor *e, float *x, size_t n);
 
 /* Where samples come from: fills pcm with up to n_max, *n_read < n_max only at the end. rewind goes back to
  * the start; it is called at most once, and only for recordings of more than one window. */

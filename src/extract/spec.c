@@ -246,6 +246,8 @@ void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out)
             ser_text_appendf(out, "hop=%d)", spec->hop_samples);
         }
     }
+    if (spec->pool_encoder)
+        ser_text_append(out, " mean over time");
 }
 
 void ser_feature_spec_block_key(const ser_feature_spec *spec, size_t block, ser_text *out)

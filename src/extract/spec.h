@@ -30,6 +30,9 @@ typedef struct ser_feature_spec {
     size_t n_parts;
     int hop_samples; /* of LOGMEL and MFCC */
     int pad_s;       /* encoders: pad with silence to so many seconds, as the reference does; 0: not at all */
+    /* An encoder's mean over time stands in every frame, as the original system had it. Extractors give
+     * frames as they come: who has all of a recording's does that, see ser_extractor_pool_encoder. */
+    bool pool_encoder;
 } ser_feature_spec;
 
 /* "LOGMEL", "MFCC", "WHISPER", "HUBERT", ..., joined with '+'. Each type once. FUSION is LOGMEL+HUBERT.
@@ -45,7 +48,7 @@ bool ser_feature_kind_is_encoder(ser_feature_kind kind);
 /* "LOGMEL+WHISPER", as the user spells it. */
 void ser_feature_spec_type(const ser_feature_spec *spec, ser_text *out);
 /* Everything that decides the frames' values, in a fixed spelling:
- * "LOGMEL(hop=320)+WHISPER(layers=2,3;pad=0)". */
+ * "LOGMEL(hop=320)+WHISPER(layers=2,3;pad=0)", and " mean over time" behind it with pool_encoder. */
 void ser_feature_spec_key(const ser_feature_spec *spec, ser_text *out);
 /* What decides the values of one block (a hidden state, LOGMEL, MFCC): "WHISPER(layer=3;pad=0) of
  * LOGMEL+WHISPER", because the parts of a specification are cut to the same length. */

@@ -1,6 +1,8 @@
 #include "model/judge.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 static ser_status open_scorer(ser_judge *j, const ser_nn_ops *ops, int n_threads, ser_error *err)
 {
     const ser_timnet_layout layout = ser_timnet_layout_of(j->extractor);
@@ -47,6 +49,31 @@ void ser_judge_release(ser_judge *j)
     *j = (ser_judge){0};
 }
 
+void ser_judge_pool(ser_judge *j, const ser_pooling *frames, float *pooled)
+{
+    const ser_extractor *e = j->extractor;
+    ser_pooling_finish(e, frames, pooled, j->scratch);
+    for (size_t b = 0; ser_extractor_spec(e)->pool_encoder && b < ser_extractor_n_blocks(e); b++) {
+        size_t offset, dims = 0;
+        ser_extractor_block(e, b, &offset, &dims);
+        float *mean = pooled + SER_N_STATISTICS * offset;
+        for (size_t s = 1; ser_extractor_block_is_encoder(e, b) && s < SER_N_STATISTICS; s++)
+            for (size_t i = 0; i < dims; i++)
+                mean[s * dims + i] = ser_statistic_is_spread(s) ? 0 : mean[i];
+    }
+}
+
+/* The encoder's mean over time in every frame: the one in pooled. */
+static void pool_encoder(const ser_extractor *e, const float *pooled, float *frames, size_t n)
+{
+    for (size_t b = 0; b < ser_extractor_n_blocks(e); b++) {
+        size_t offset, dims = 0, row = ser_extractor_dims(e);
+        ser_extractor_block(e, b, &offset, &dims);
+        for (size_t t = 0; ser_extractor_block_is_encoder(e, b) && t < n; t++)
+            memcpy(frames + t * row + offset, pooled + SER_N_STATISTICS * offset, dims * sizeof *frames);
+    }
+}
+
 static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *scores, ser_error *err)
 {
     const ser_model_data *m = j->model;
@@ -55,6 +82,8 @@ static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *
     if (!ser_grow(&j->condensed, &j->condensed_capacity, stretch->frames.n * dims, sizeof *j->condensed))
         return ser_fail_nomem(err);
     size_t n_frames = ser_condense_frames(j->condensed, &m->networks[0].condense, &stretch->frames, dims);
+    if (m->spec.pool_encoder)
+        pool_encoder(j->extractor, j->pooled, j->condensed, n_frames);
     const float *frames = j->condensed;
     const ser_timnet_batch batch = {1, &frames, &n_frames};
     ser_status st = ser_timnet_score(j->scorer, &batch, from_networks, err);
@@ -80,7 +109,7 @@ static ser_status answer(ser_judge *j, const ser_stretch *stretch, float *scores
 ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scores, int *label,
                            ser_error *err)
 {
-    ser_pooling_finish(j->extractor, stretch->pooled, j->pooled, j->scratch);
+    ser_judge_pool(j, stretch->pooled, j->pooled);
     return answer(j, stretch, scores, label, err);
 }
 
@@ -88,6 +117,6 @@ void ser_judge_hear(ser_judge *j, const ser_pooling *recording)
 {
     if (!ser_judge_follows(j) || !recording->active.n_frames)
         return;
-    ser_pooling_finish(j->extractor, recording, j->pooled, j->scratch);
+    ser_judge_pool(j, recording, j->pooled);
     ser_baseline_hear(&j->baseline, j->model, j->pooled);
 }

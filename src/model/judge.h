@@ -30,6 +30,8 @@ ser_status ser_judge_init(ser_judge *j, const ser_model_data *model, const ser_e
                           ser_error *err);
 void ser_judge_release(ser_judge *j);
 
+/* What the linear part reads of frames: pooled (ser_pooled_dims). There must be an active one. */
+void ser_judge_pool(ser_judge *j, const ser_pooling *frames, float *pooled);
 /* A stretch in which somebody speaks: changes nothing that later answers depend on. */
 ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scores, int *label,
                            ser_error *err);

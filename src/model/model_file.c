@@ -130,12 +130,12 @@ static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file,
 {
     json_t *json = NULL, *layers = NULL;
     const char *type = NULL;
-    int hop = 0, pad = 0;
+    int hop = 0, pad = 0, pool_encoder = 0;
     ser_status st = load_json(&json, file, "ser.features", err);
     if (st != SER_OK)
         return st;
-    if (json_unpack(json, "{s:s, s:o, s:i, s:i}", "type", &type, "layers", &layers, "hop_length", &hop, "pad",
-                    &pad) != 0 ||
+    if (json_unpack(json, "{s:s, s:o, s:i, s:i, s?b}", "type", &type, "layers", &layers, "hop_length", &hop,
+                    "pad", &pad, "pool_encoder", &pool_encoder) != 0 ||
         hop < 16 || hop > 16000 || pad < 0 || pad > 30) {
         st = ser_fail(err, SER_E_FORMAT,
                       "metadata ser.features does not describe features: train the model again");
@@ -145,6 +145,7 @@ static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file,
         goto done;
     spec->hop_samples = hop;
     spec->pad_s = pad;
+    spec->pool_encoder = pool_encoder;
     if (!json_is_object(layers)) {
         st = read_layers(spec, NULL, layers, err);
     } else {
@@ -500,6 +501,8 @@ static char *features_json(const ser_feature_spec *spec)
     }
     json_t *json = json_pack("{s:s, s:o, s:i, s:i}", "type", type.s ? type.s : "", "layers", layers,
                              "hop_length", spec->hop_samples, "pad", spec->pad_s);
+    if (spec->pool_encoder)
+        ser_json_set(&json, "pool_encoder", json_true());
     char *text = json ? ser_json_dump(json, 0) : NULL;
     json_decref(json);
     ser_text_release(&type);
@@ -562,7 +565,7 @@ ser_status ser_model_data_write(const ser_model_data *m, const char *path, const
     size_t n_tensors = list_tensors(m, tensors, names);
     for (size_t i = 0; i < n_encoder_tensors; i++)
         tensors[n_tensors++] = encoder_tensors[i];
-    snprintf(version, sizeof version, "%d", SER_MODEL_FORMAT_VERSION);
+    snprintf(version, sizeof version, "%d", m->spec.pool_encoder ? SER_MODEL_FORMAT_VERSION : 1);
     char config_keys[SER_MAX_PARTS][48], min_confidence[32], plain[32];
     const char *metadata[10 + SER_MAX_PARTS][2] = {{"ser.format_version", version},
                                                    {"ser.model_type", ser_model_data_type(m)},

@@ -8,7 +8,8 @@
 #include "model/linear.h"
 #include "model/timnet_model.h"
 
-enum { SER_MODEL_FORMAT_VERSION = 1 };
+/* Written where a file says what readers of version 1 would overlook: that the encoder is pooled (2). */
+enum { SER_MODEL_FORMAT_VERSION = 2 };
 
 enum { SER_MODEL_MAX_NETWORKS = 64 };
 

@@ -84,8 +84,8 @@ static ser_status extract_recording(extract_job *k, ser_error *err)
     }
     if (st == SER_OK && *ser_audio_warning(audio))
         ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s: %s", path, ser_audio_warning(audio));
-    if (st == SER_OK && k->s.data.pool_encoder)
-        ser_frame_buffer_pool_encoder(&l.all, e);
+    if (st == SER_OK && k->spec.pool_encoder)
+        ser_extractor_pool_encoder(e, l.all.x, l.all.n);
     if (st == SER_OK &&
         (st = ser_npy_write(output, l.all.x, 2, (size_t[]){l.all.n, l.all.dims}, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", output);
@@ -120,6 +120,7 @@ static ser_status add_tree(trees *all, const extract_job *k, const ser_feature_p
     if (part) {
         spec->parts[0] = *part;
         spec->n_parts = 1;
+        spec->pool_encoder = false;
     }
     /* FUSION's parts have its one encoder or none. */
     size_t n_encoders = ser_feature_spec_n_encoders(spec);
@@ -129,7 +130,7 @@ static ser_status add_tree(trees *all, const extract_job *k, const ser_feature_p
                           .precision = ser_precision_name(
                               n_encoders ? ser_encoder_precision(k->encoders.items[0]) : SER_PRECISION_FP32),
                           .engine = ser_engine_name(k->s.data.engine),
-                          .pool_encoder = k->s.data.pool_encoder && !part};
+                          .pool_encoder = spec->pool_encoder};
     ser_status st = ser_extractor_new_joined(&all->extractors[i], spec,
                                              (const ser_encoder *const *)k->encoders.items, n_encoders, err);
     all->contents[i] = (ser_tree_content){all->extractors[i], &all->recipes[i], joined};

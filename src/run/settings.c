@@ -272,6 +272,7 @@ ser_status ser_run_features_parse(ser_run_features *out, const ser_run_data *dat
     ser_status st = ser_feature_spec_parse(&out->spec, type, err);
     out->spec.hop_samples = data->hop_samples;
     out->spec.pad_s = data->pad_s;
+    out->spec.pool_encoder = data->pool_encoder;
     if (!data->layers || strcmp(data->layers, "auto") == 0)
         out->layers = SER_LAYERS_AUTO;
     else if (strcmp(data->layers, "weighted") == 0)

@@ -232,7 +232,7 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s,
                          .engine = s->data->engine,
                          .n_copies = s->n_copies,
                          .seed = s->seed,
-                         .pool_encoder = s->data->pool_encoder,
+                         .pool_encoder = s->features.spec.pool_encoder,
                          .n_threads = s->data->n_threads ? s->data->n_threads : ser_n_cores()};
     ser_status st = open_data(w, s, err);
     if (st == SER_OK)

@@ -448,7 +448,7 @@ class Models(Case):
         self.check(b"", "m.safetensors")
         self.check(b"\xff" * 100, "m.safetensors")
         self.check(safetensors({"format": "pt"}), "no model of ser")
-        self.check(safetensors(dict(good, **{"ser.format_version": "2"})), "newer")
+        self.check(safetensors(dict(good, **{"ser.format_version": "3"})), "newer")
         self.check(safetensors(dict(good, **{"ser.features": "{"})), "JSON")
         self.check(safetensors(dict(good, **{"ser.labels": '["b", "a"]'})), "alphabetical")
         self.check(safetensors(good), "plain.weight")

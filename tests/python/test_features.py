@@ -41,6 +41,48 @@ class Values(Case):
                 np.testing.assert_array_equal(x, extracted(*theirs))
             self.assertEqual(len(ours.get_feature_names_out()), frames[0].shape[1])
 
+    def test_an_encoder_that_is_pooled(self):
+        """Its mean over time in every frame, as --pool-encoder; the pooled values are those of these frames."""
+        asked = dict(layers=[0, 1], encoder=TINY, pool_encoder=True)
+        frames = ser.Features("LOGMEL+WHISPER", **asked, pooling=None).fit_transform(["short.wav"])[0]
+        np.testing.assert_array_equal(frames, extracted("--feature-type", "LOGMEL+WHISPER", "--encoder", TINY, "--layers", "0,1", "--pool-encoder"))
+        self.assertEqual([len({row.tobytes() for row in x}) for x in (frames[:, :128], frames[:, 128:])], [len(frames), 1])
+        f = ser.Features("LOGMEL+WHISPER", **asked)
+        whole = dict(zip(f.get_feature_names_out(), f.fit_transform(["short.wav"])[0]))
+        plain = ser.Features("LOGMEL+WHISPER", layers=[0, 1], encoder=TINY)
+        self.assertEqual({n: v for n, v in zip(plain.get_feature_names_out(), plain.fit_transform(["short.wav"])[0]) if n.startswith("LOGMEL")},
+                         {n: v for n, v in whole.items() if n.startswith("LOGMEL")})
+        for name, value in whole.items():
+            layer, statistic, i = name.split("_")[0], name.split("_", 1)[1].rsplit("_", 1)[0], int(name.rsplit("_", 1)[1])
+            if layer != "LOGMEL":
+                dims = (frames.shape[1] - 128) // 2
+                self.assertEqual(value, frames[0, 128 + int(layer[-1]) * dims + i] if "mean" in statistic else 0, name)
+        f.set_params(pool_encoder=False)
+        np.testing.assert_array_equal(f.transform(["short.wav"]), plain.transform(["short.wav"]))
+
+    def test_a_model_of_a_pooled_encoder(self):
+        """What `test` says of a recording, whose frames it has all, is what the file answers to it, and what a classifier does."""
+        corpus, paths, y, speakers = self.corpus(per_class=4)
+        settings = dict(layers=[1], encoder=TINY, pool_encoder=True)
+        network = dict(epoch=1, filter_size=8, stack_size=1, dilation_size=4, augment="none")
+        c = ser.Classifier("LOGMEL+WHISPER", "linear+timnet", "original", **settings, **network).fit(paths, y, groups=speakers)
+        c.save("model.safetensors")
+        x, rate = samples(SPEECH)
+        for name in ["voice", *c.classes_]:
+            write_wav(f"{name}.wav", x[:int(0.95 * rate), 0] / np.float32(32767), rate)
+        with open("voice.csv", "w") as f:
+            f.write("file,emotion\n" + "".join(f"{e}.wav,{e}\n" for e in c.classes_))
+        with ser.Model("model.safetensors", encoder=TINY, precision="fp32") as m:
+            self.assertEqual(m.features, "LOGMEL(hop=320)+WHISPER(layers=1;pad=0) mean over time")
+            np.testing.assert_array_equal(m.features_of("voice.wav", pooled=True), ser.Features("LOGMEL+WHISPER", **settings).transform(["voice.wav"])[0])
+            answer = m.predict("voice.wav", min_confidence=0).scores
+        self.assertEqual([answer[k] for k in c.classes_], [*c.predict_proba(["voice.wav"])[0]])
+        tested = ser.test("model.safetensors", "voice.csv", encoder=TINY, jobs=1, on_message=lambda text: None).predictions[0]["scores"]
+        for label, want in tested.items():
+            self.assertAlmostEqual(answer[label], want, 5)
+        for kind in ("onnx", "c"):
+            run("export", "--format", kind, "--encoder", TINY, "-o", "out", "model.safetensors", status=1)
+
     def test_hidden_states(self):
         for place, kind in ((TINY, "WHISPER"), (FAMILY, "HUBERT")):
             with ser.encoders.Encoder(place) as e:
@@ -81,7 +123,7 @@ class Values(Case):
                 (ser.ArgumentTypeError, "layers", dict(layers=object())), (ser.ArgumentTypeError, "layers", dict(layers=[])),
                 (ser.Error, "layer|hidden", dict(encoder=TINY, layers=[99])), (ser.ArgumentError, "twice", dict(encoder=TINY, layers=[1, 1])),
                 (ser.ArgumentError, "hop", dict(feature_type="LOGMEL", hop_length=3)), (ser.ArgumentError, "padding", dict(encoder=TINY, pad=99)),
-                (ser.ArgumentTypeError, "pad", dict(pad="x")), (ser.ArgumentError, "precision", dict(precision="fp64")),
+                (ser.ArgumentTypeError, "pad", dict(pad="x")), (ser.ArgumentTypeError, "pool_encoder", dict(pool_encoder="yes")), (ser.ArgumentError, "precision", dict(precision="fp64")),
                 (ser.ArgumentError, "no features", dict(feature_type=None)), (ser.ArgumentTypeError, "encoder", dict(encoder=7)),
                 (ser.Error, "", dict(encoder=self.dir))):
             with self.assertRaisesRegex(kind, words, msg=made):

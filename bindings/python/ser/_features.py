@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _library as lib
 from ._errors import ArgumentError, ArgumentTypeError
-from ._model_parts import Opened, settings_of
+from ._model_parts import Opened, flag, settings_of
 from ._sound import Path, is_path, is_whole
 
 Layers = Union[None, int, str, Sequence[int], "dict[str, Any]"]
@@ -70,12 +70,12 @@ class Reader(Opened):
     """Reads features of recordings; may be used by several threads at once."""
 
     def __init__(self, feature_type: Optional[str], layers: Layers, encoder: Union[None, Path, Sequence[Path]], *, pad: int,
-                 hop_length: int, precision: str, engine: str) -> None:
+                 hop_length: int, pool_encoder: bool, precision: str, engine: str) -> None:
         self._handle = None
         settings = settings_of(precision, engine, encoder)
         named = layers_text(layers)
         wanted = lib.FeatureSettings(c.sizeof(lib.FeatureSettings), _text(feature_type, "feature_type"), _text(named, "layers"),
-                                     _number(hop_length, "hop_length"), _number(pad, "pad"))
+                                     _number(hop_length, "hop_length"), _number(pad, "pad"), int(flag(pool_encoder, "pool_encoder")))
         about = encoder if isinstance(encoder, str) and is_path(encoder) else ""
         self._open(lambda model, err: lib.ser().ser_model_open_features(model, c.byref(wanted), c.byref(settings), err), about)
         #: What decides the values, in a fixed spelling: "WHISPER(layers=2,3;pad=0)".

@@ -63,7 +63,8 @@ class FeatureArray(c.Structure):
 
 
 class FeatureSettings(c.Structure):
-    _fields_ = [("size", c.c_size_t), ("type", c.c_char_p), ("layers", c.c_char_p), ("hop_samples", c.c_int), ("pad_s", c.c_int)]
+    _fields_ = [("size", c.c_size_t), ("type", c.c_char_p), ("layers", c.c_char_p), ("hop_samples", c.c_int), ("pad_s", c.c_int),
+                ("pool_encoder", c.c_int)]
 
 
 class Samples(c.Structure):

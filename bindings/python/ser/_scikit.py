@@ -114,7 +114,8 @@ class Features(_Estimator):
     ``feature_type``: what ``ser extract`` knows, such as ``"LOGMEL"``, ``"WHISPER"``, ``"LOGMEL+HUBERT"``; None: what the
     encoder gives. ``layers``: hidden states, such as ``[1, 2, 3, 4]``, of several encoders ``{"HUBERT": 6, "WHISPER": [2, 3]}``;
     ``"all"``; None: WHISPER's third, the others' last. ``encoder``: the checkpoint's folder or its name in the model hub's
-    cache, a list where several are needed. ``pad``, ``hop_length``, ``precision``, ``engine``: as the command's options.
+    cache, a list where several are needed. ``pad``, ``hop_length``, ``pool_encoder`` (the encoder's mean over time in
+    every frame), ``precision``, ``engine``: as the command's options.
 
     ``pooling`` over time, one row of float32 per recording: ``"both"``, for each hidden state (or LOGMEL, ...) mean and
     deviation of all frames, then of the active ones, which are within 35 dB of the loudest; ``"all"`` and ``"active"``: one
@@ -124,10 +125,10 @@ class Features(_Estimator):
     """
 
     def __init__(self, feature_type: Optional[str] = "WHISPER", *, layers: Layers = None, pooling: Optional[str] = "both",
-                 encoder: Union[None, Path, Sequence[Path]] = None, pad: int = 0, hop_length: int = 320, precision: str = "fp32",
-                 engine: str = "onednn", rate: int = 16000, jobs: int = 0) -> None:
+                 encoder: Union[None, Path, Sequence[Path]] = None, pad: int = 0, hop_length: int = 320, pool_encoder: bool = False,
+                 precision: str = "fp32", engine: str = "onednn", rate: int = 16000, jobs: int = 0) -> None:
         self.feature_type, self.layers, self.pooling, self.encoder = feature_type, layers, pooling, encoder
-        self.pad, self.hop_length, self.precision, self.engine = pad, hop_length, precision, engine
+        self.pad, self.hop_length, self.pool_encoder, self.precision, self.engine = pad, hop_length, pool_encoder, precision, engine
         self.rate, self.jobs = rate, jobs
 
     def fit(self, X: Any = None, y: Any = None) -> "Features":
@@ -177,11 +178,12 @@ class Features(_Estimator):
 
     def _opened(self) -> Reader:
         """Open as long as the parameters that decide it stay the same."""
-        asked = repr((self.feature_type, self.layers, self.encoder, self.pad, self.hop_length, self.precision, self.engine))
+        asked = repr((self.feature_type, self.layers, self.encoder, self.pad, self.hop_length, self.pool_encoder, self.precision,
+                      self.engine))
         kept = self.__dict__.get("_reader")
         if kept is None or kept[0] != asked:
             kept = asked, Reader(self.feature_type, self.layers, self.encoder, pad=self.pad, hop_length=self.hop_length,
-                                 precision=self.precision, engine=self.engine)
+                                 pool_encoder=self.pool_encoder, precision=self.precision, engine=self.engine)
             self._reader = kept
         reader: Reader = kept[1]
         return reader

@@ -37,7 +37,8 @@ class Encoder:
     def __init__(self, place: Path, *, layers: Union[None, int, str, Sequence[int]] = None, type: Optional[str] = None, pad: int = 0,
                  precision: str = "fp32", engine: str = "onednn") -> None:
         path_bytes(place, "place")
-        self._reader = Reader(type, "all" if layers is None else layers, place, pad=pad, hop_length=0, precision=precision, engine=engine)
+        self._reader = Reader(type, "all" if layers is None else layers, place, pad=pad, hop_length=0, pool_encoder=False, precision=precision,
+                              engine=engine)
         if any(b.layer is None for b in self._reader.blocks) or len({b.name for b in self._reader.blocks}) != 1:
             raise UnsupportedError("type: one encoder is wanted: ser.Features joins several")
 
