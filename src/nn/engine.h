@@ -67,5 +67,8 @@ void *ser_nn_buffer_reserve(ser_nn_buffer *b, size_t n_bytes);
 /* Row i of the weights w (n_out, n_in) as floats, times its scale. */
 ser_status ser_nn_weight_row(float *row, const ser_tensor *w, const float *scales, size_t i, size_t n_in,
                              ser_error *err);
+/* The same in bf16: y (n_in). row (n_in): to work in. */
+ser_status ser_nn_weight_row_bf16(uint16_t *y, float *row, const ser_tensor *w, const float *scales, size_t i,
+                                  size_t n_in, ser_error *err);
 
 #endif

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "nn/engine.h"
+#include "nn/layers.h"
+#include "nn/rows.h"
 
 #include <string.h>
 
@@ -128,6 +130,28 @@ ser_status ser_nn_weight_row(float *row, const ser_tensor *w, const float *scale
     ser_status status = ser_tensor_to_f32(row, w, i * n_in, n_in, err);
     for (size_t k = 0; scales && k < n_in; k++)
         row[k] *= scales[i];
+    return status;
+}
+
+SER_FAST_STATIC(void, bytes_to_bf16,
+                (uint16_t *restrict y, const signed char *restrict x, float scale, size_t n),
+                (y, x, scale, n))
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = ser_bf16_of((float)x[i] * scale);
+}
+
+ser_status ser_nn_weight_row_bf16(uint16_t *y, float *row, const ser_tensor *w, const float *scales, size_t i,
+                                  size_t n_in, ser_error *err)
+{
+    if (w->dtype ==
+        SER_I8) { /* at once: a model of 8 bits is read while somebody waits for the first answer */
+        bytes_to_bf16(y, (const signed char *)w->data + i * n_in, scales[i], n_in);
+        return SER_OK;
+    }
+    ser_status status = ser_nn_weight_row(row, w, scales, i, n_in, err);
+    if (status == SER_OK)
+        ser_nn_to_bf16(y, row, n_in);
     return status;
 }
 

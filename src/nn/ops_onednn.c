@@ -493,10 +493,11 @@ static ser_status read_rows(panel *p, packed_weights *packed, const ser_nn_linea
     ser_status status = SER_OK;
     for (size_t o = 0; o < n && status == SER_OK; o++) {
         void *to = (unsigned char *)p->rows + o * p->ld * ser_dtype_size(type);
-        status = ser_nn_weight_row(type == SER_F32 ? to : p->row, w, scales, first + o, l->n_in, err);
-        if (status == SER_OK && type == SER_BF16)
-            ser_nn_to_bf16(to, p->row, l->n_in);
-        else if (status == SER_OK && type == SER_I8)
+        if (type == SER_BF16)
+            status = ser_nn_weight_row_bf16(to, p->row, w, scales, first + o, l->n_in, err);
+        else
+            status = ser_nn_weight_row(type == SER_F32 ? to : p->row, w, scales, first + o, l->n_in, err);
+        if (status == SER_OK && type == SER_I8)
             packed->scales[first + o] =
                 ser_nn_quantise_weights(to, &packed->sums[first + o], p->row, l->n_in);
     }
