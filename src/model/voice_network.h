@@ -13,7 +13,7 @@ enum {
     SER_VOICE_WINDOW = 512, /* samples per probability */
     SER_VOICE_CONTEXT = 64, /* samples before it that are read too */
     SER_VOICE_READ = SER_VOICE_CONTEXT + SER_VOICE_WINDOW,
-    SER_VOICE_BATCH = 4, /* windows at a time: each weight is read once for all of them */
+    SER_VOICE_BATCH = 8, /* windows at a time: each weight is read once for all of them */
     SER_VOICE_FFT = 256,
     SER_VOICE_HOP = 128,
     SER_VOICE_BINS = SER_VOICE_FFT / 2 + 1,

@@ -1,6 +1,7 @@
 /* The products of voice_products.c for vectors of BYTES bytes, compiled once for each size that processors
- * have: vectors that are wider than the processor's go through memory, which is thirty times slower. TARGET:
- * the attribute that lets the compiler use them. NAME(x): x with a suffix of its own. */
+ * have: vectors that are wider than the processor's go through memory, which is thirty times slower.
+ * MANY_ROWS: rows that are computed together, where there are so many. TARGET: the attribute that lets the
+ * compiler use them. NAME(x): x with a suffix of its own. */
 
 typedef float NAME(floats) __attribute__((vector_size(BYTES)));
 typedef float NAME(half_floats) __attribute__((vector_size(BYTES / 2)));
@@ -17,9 +18,14 @@ TARGET SER_INLINE NAME(floats) NAME(load)(const float *x)
 
 TARGET SER_INLINE NAME(doubles) NAME(load_exact)(const float *x)
 {
+#if BYTES == 64
+    return (NAME(doubles))_mm512_cvtps_pd(
+        _mm256_loadu_ps(x)); /* gcc 12 makes four instructions of what follows */
+#else
     NAME(half_floats) v;
     memcpy(&v, x, sizeof v);
     return __builtin_convertvector(v, NAME(doubles));
+#endif
 }
 
 /* n_rows by n_vectors of sums, from that output on; constants, so that the sums stay in registers. Each sum
@@ -28,7 +34,7 @@ TARGET SER_INLINE void NAME(tile)(const ser_voice_affine *a, float *const *y, co
                                   size_t output, size_t n_rows, size_t n_vectors)
 {
     enum { N = NAME(N_FLOATS) };
-    NAME(floats) sums[TILE_ROWS][N_SUMS];
+    NAME(floats) sums[MANY_ROWS][ROW_VECTORS];
     for (size_t v = 0; v < n_vectors; v++)
         for (size_t r = 0; r < n_rows; r++)
             sums[r][v] = NAME(load)(a->bias + output + v * N);
@@ -47,7 +53,7 @@ TARGET SER_INLINE void NAME(exact_tile)(const ser_voice_affine *a, double *const
                                         size_t output, size_t n_rows, size_t n_vectors)
 {
     enum { N = NAME(N_DOUBLES) };
-    NAME(doubles) sums[TILE_ROWS][N_SUMS];
+    NAME(doubles) sums[MANY_ROWS][ROW_VECTORS];
     for (size_t v = 0; v < n_vectors; v++)
         for (size_t r = 0; r < n_rows; r++)
             sums[r][v] = NAME(load_exact)(a->bias + output + v * N);
@@ -69,25 +75,29 @@ TARGET SER_INLINE void NAME(exact_tile)(const ser_voice_affine *a, double *const
 TARGET static void NAME(rows)(const ser_voice_affine *a, float *const *y, const float *const *x,
                               size_t n_rows)
 {
-    enum { WIDE = N_SUMS, NARROW = N_SUMS / TILE_ROWS };
     size_t r = 0;
-    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
-        for (size_t o = 0; o < a->n_out; o += NARROW * NAME(N_FLOATS))
-            NAME(tile)(a, y + r, x + r, o, TILE_ROWS, NARROW);
+    for (; r + MANY_ROWS <= n_rows; r += MANY_ROWS)
+        for (size_t o = 0; o < a->n_out; o += TILE_VECTORS * NAME(N_FLOATS))
+            NAME(tile)(a, y + r, x + r, o, MANY_ROWS, TILE_VECTORS);
+    for (; r + FEW_ROWS <= n_rows; r += FEW_ROWS)
+        for (size_t o = 0; o < a->n_out; o += TILE_VECTORS * NAME(N_FLOATS))
+            NAME(tile)(a, y + r, x + r, o, FEW_ROWS, TILE_VECTORS);
     for (; r < n_rows; r++)
-        for (size_t o = 0; o < a->n_out; o += WIDE * NAME(N_FLOATS))
-            NAME(tile)(a, y + r, x + r, o, 1, WIDE);
+        for (size_t o = 0; o < a->n_out; o += ROW_VECTORS * NAME(N_FLOATS))
+            NAME(tile)(a, y + r, x + r, o, 1, ROW_VECTORS);
 }
 
 TARGET static void NAME(exact_rows)(const ser_voice_affine *a, double *const *y, const double *const *x,
                                     size_t n_rows)
 {
-    enum { WIDE = N_SUMS, NARROW = N_SUMS / TILE_ROWS };
     size_t r = 0;
-    for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
-        for (size_t o = 0; o < a->n_out; o += NARROW * NAME(N_DOUBLES))
-            NAME(exact_tile)(a, y + r, x + r, o, TILE_ROWS, NARROW);
+    for (; r + MANY_ROWS <= n_rows; r += MANY_ROWS)
+        for (size_t o = 0; o < a->n_out; o += TILE_VECTORS * NAME(N_DOUBLES))
+            NAME(exact_tile)(a, y + r, x + r, o, MANY_ROWS, TILE_VECTORS);
+    for (; r + FEW_ROWS <= n_rows; r += FEW_ROWS)
+        for (size_t o = 0; o < a->n_out; o += TILE_VECTORS * NAME(N_DOUBLES))
+            NAME(exact_tile)(a, y + r, x + r, o, FEW_ROWS, TILE_VECTORS);
     for (; r < n_rows; r++)
-        for (size_t o = 0; o < a->n_out; o += WIDE * NAME(N_DOUBLES))
-            NAME(exact_tile)(a, y + r, x + r, o, 1, WIDE);
+        for (size_t o = 0; o < a->n_out; o += ROW_VECTORS * NAME(N_DOUBLES))
+            NAME(exact_tile)(a, y + r, x + r, o, 1, ROW_VECTORS);
 }
