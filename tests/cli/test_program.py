@@ -473,6 +473,19 @@ class Models(Case):
             self.assertIn(words, out)
 
 
+class CommercialModel(Case):
+    MODEL = os.path.join(os.environ.get("SER_TEST_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")), "../models/cremad.safetensors")
+
+    def test_it_answers_and_says_what_it_is_made_of(self):
+        out, _ = self.ser("predict", "--format", "json", "--model", self.MODEL, SPEECH)
+        self.assertEqual(sorted(json.loads(out)["scores"]), ["angry", "disgust", "fear", "happy", "neutral", "sad"])
+        out, _ = self.ser("info", self.MODEL)
+        said = json.loads(out.split("provenance", 1)[1])
+        self.assertEqual((said["corpus"], said["trained_on"]), ("CREMAD", 7442))
+        with open(os.path.join(os.path.dirname(self.MODEL), "../NOTICE")) as f:
+            self.assertIn("models/cremad.safetensors", f.read())
+
+
 class Extract(Case):
     def read_npy(self, path):
         with open(path, "rb") as f:
