@@ -85,28 +85,12 @@ static ser_status fail_answers_nothing(ser_error *err)
                     "this model reads features and answers nothing: open another one");
 }
 
-static ser_status open_carried(ser_model *m, const ser_safetensors *file, ser_error *err)
-{
-    const ser_feature_part *part;
-    ser_status st = SER_OK;
-    for (size_t i = 0; st == SER_OK && (part = ser_feature_spec_encoder_at(&m->data.spec, i)); i++) {
-        char prefix[SER_MODEL_PREFIX_BYTES];
-        ser_model_encoder_prefix(prefix, i);
-        if (!m->data.encoder_configs[i])
-            return ser_fail(err, SER_E_FORMAT, "carries only some of its encoders: the file is damaged");
-        m->encoders.n = i + 1;
-        st = ser_encoder_open_tensors(&m->encoders.items[i], file, prefix, m->data.encoder_configs[i],
-                                      ser_feature_part_last_layer(part), m->settings.engine,
-                                      m->settings.precision, err);
-    }
-    return st;
-}
-
 static ser_status open_encoders(ser_model *m, const ser_safetensors *file, ser_error *err)
 {
     char sha256[SER_ENCODERS_SHA256];
     if (m->data.encoder_configs[0])
-        return open_carried(m, file, err);
+        return ser_model_encoders_open(&m->encoders, &m->data, file, m->settings.engine,
+                                       m->settings.precision, err);
     ser_status st = ser_encoders_open(&m->encoders, &m->data.spec, m->settings.encoders,
                                       m->settings.n_encoders, m->settings.engine, m->settings.precision, err);
     if (st == SER_OK)

@@ -353,6 +353,26 @@ static ser_status read_optional_text(char **out, const ser_safetensors *file, co
     return SER_OK;
 }
 
+ser_status ser_model_encoders_open(ser_encoders *out, const ser_model_data *m, const ser_safetensors *file,
+                                   ser_engine engine, ser_precision precision, ser_error *err)
+{
+    const ser_feature_part *part;
+    ser_status st = SER_OK;
+    *out = (ser_encoders){0};
+    for (size_t i = 0; st == SER_OK && (part = ser_feature_spec_encoder_at(&m->spec, i)); i++) {
+        char prefix[SER_MODEL_PREFIX_BYTES];
+        ser_model_encoder_prefix(prefix, i);
+        if (m->encoder_configs[i])
+            st = ser_encoder_open_tensors(&out->items[out->n++], file, prefix, m->encoder_configs[i],
+                                          ser_feature_part_last_layer(part), engine, precision, err);
+        else
+            st = ser_fail(err, SER_E_FORMAT, "carries only some of its encoders: the file is damaged");
+    }
+    if (st != SER_OK)
+        ser_encoders_close(out);
+    return st;
+}
+
 bool ser_emotion_is_plain(const char *emotion)
 {
     return strcmp(emotion, "neutral") == 0 || strcmp(emotion, "calm") == 0;

@@ -42,6 +42,9 @@ enum { SER_MODEL_PREFIX_BYTES = 32 };
 void ser_model_encoder_prefix(char prefix[SER_MODEL_PREFIX_BYTES], size_t i);
 
 ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, ser_error *err);
+/* Of a file that carries its encoders: encoder_configs[0] is there. It may be closed afterwards. */
+ser_status ser_model_encoders_open(ser_encoders *out, const ser_model_data *m, const ser_safetensors *file,
+                                   ser_engine engine, ser_precision precision, ser_error *err);
 /* encoder_tensors: from ser_encoder_export with ser_model_encoder_prefix, or none. */
 ser_status ser_model_data_write(const ser_model_data *m, const char *path, const ser_tensor *encoder_tensors,
                                 size_t n_encoder_tensors, ser_error *err);

@@ -1,5 +1,6 @@
 #include "run/trained.h"
 #include "base/memory.h"
+#include "base/sha256.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "keras/weights.h"
@@ -46,14 +47,32 @@ static ser_status read_origin(ser_trained *t, ser_error *err)
     return st;
 }
 
+/* Of what lies in the file: names, shapes and bytes are all that tells one tuned encoder from another. */
+static void hash_carried(char hex[65], const ser_safetensors *file)
+{
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    for (size_t i = 0; i < ser_safetensors_n(file); i++) {
+        const ser_tensor *t = ser_safetensors_at(file, i);
+        if (strncmp(t->name, "encoder", strlen("encoder")) != 0)
+            continue;
+        ser_sha256_add(&h, t->name, strlen(t->name) + 1);
+        ser_sha256_add(&h, t->data, t->n_bytes);
+    }
+    ser_sha256_finish(&h, hex);
+}
+
 static ser_status open_model(ser_trained *t, const char *path, const char *name, ser_error *err)
 {
     ser_safetensors *file = NULL;
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
     t->name = ser_strndup(base, dot > base ? (size_t)(dot - base) : strlen(base));
-    ser_status st = t->name ? ser_safetensors_open(&file, path, err) : ser_fail_nomem(err);
+    t->path = ser_strdup(path);
+    ser_status st = t->name && t->path ? ser_safetensors_open(&file, path, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_model_data_read(&t->data, file, err);
+    if (st == SER_OK && t->data.encoder_configs[0])
+        hash_carried(t->carried, file);
     ser_safetensors_close(&file);
     if (st == SER_OK)
         st = read_origin(t, err);
@@ -230,6 +249,7 @@ void ser_trained_close(ser_trained_list *list)
             ser_free(t->heard[k]);
         ser_free(t->heard);
         ser_free(t->name);
+        ser_free(t->path);
         ser_free(t->corpus);
         ser_free(t->misfit);
         ser_model_data_release(&t->data);
@@ -252,7 +272,8 @@ bool ser_trained_reads_the_same(const ser_trained *a, const ser_trained *b)
     ser_feature_spec_key(&a->data.spec, &x);
     ser_feature_spec_key(&b->data.spec, &y);
     const ser_condense *c = condense_of(a), *d = condense_of(b);
-    bool same = x.s && y.s && strcmp(x.s, y.s) == 0 && c->n_averaged == d->n_averaged && c->trim == d->trim;
+    bool same = x.s && y.s && strcmp(x.s, y.s) == 0 && c->n_averaged == d->n_averaged && c->trim == d->trim &&
+                strcmp(a->carried, b->carried) == 0;
     ser_text_release(&x);
     ser_text_release(&y);
     return same;
@@ -327,6 +348,11 @@ ser_status ser_trained_workbench(ser_workbench *out, const ser_trained *model,
     ser_workbench_settings own = *s;
     own.features = (ser_run_features){.spec = model->data.spec, .layers = SER_LAYERS_NAMED};
     own.encoder_sha256 = model->data.encoder_sha256;
+    if (model->carried[0] && !s->data->n_encoders) {
+        own.encoder_sha256 = model->carried;
+        own.carrier = &model->data;
+        own.carrier_path = model->path;
+    }
     own.frames = condense_of(model);
     ser_status st = check_features(model, s->data, err);
     return st == SER_OK ? ser_workbench_open(out, &own, err) : st;

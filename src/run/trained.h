@@ -11,6 +11,8 @@ typedef struct ser_trained {
     char *misfit; /* of Keras weights: which layers were not loaded, and why; NULL: none */
     ser_model_data data;
     ser_learned learned; /* its parts, borrowed from data, or owned where they are Keras weights */
+    char *path;          /* of the file; NULL: Keras weights */
+    char carried[65];    /* sha256 of the encoders that the file carries; empty: none */
     char **heard;        /* first halves of the hashes of what it was trained on, sorted */
     size_t n_heard;
 } ser_trained;

@@ -78,16 +78,31 @@ static ser_status check_blocks(const ser_extractor *e, bool weighted, ser_error 
                           SER_MAX_BLOCKS);
 }
 
-static ser_status open_features(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+/* Its sha256, too. */
+static ser_status open_encoders(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
 {
     const ser_run_data *data = s->data;
+    if (!s->carrier) {
+        ser_status st = ser_encoders_open(&w->encoders, &w->spec, data->encoders, data->n_encoders,
+                                          data->engine, data->precision, err);
+        return st == SER_OK ? ser_encoders_sha256(&w->encoders, w->encoder_sha256, err) : st;
+    }
+    ser_safetensors *file = NULL;
+    ser_status st = ser_safetensors_open(&file, s->carrier_path, err);
+    if (st == SER_OK)
+        st = ser_model_encoders_open(&w->encoders, s->carrier, file, data->engine, data->precision, err);
+    ser_safetensors_close(&file);
+    snprintf(w->encoder_sha256, sizeof w->encoder_sha256, "%s", s->encoder_sha256);
+    return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", s->carrier_path);
+}
+
+static ser_status open_features(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
+{
     bool weighted = w->layers == SER_LAYERS_WEIGHTED;
-    ser_status st = ser_encoders_open(&w->encoders, &w->spec, data->encoders, data->n_encoders, data->engine,
-                                      data->precision, err);
+    ser_status st = open_encoders(w, s, err);
     w->precision = SER_PRECISION_FP32;
     if (st == SER_OK && w->encoders.n) {
         w->precision = ser_encoder_precision(w->encoders.items[0]);
-        st = ser_encoders_sha256(&w->encoders, w->encoder_sha256, err);
         choose_free_layers(&w->spec, &w->encoders, weighted);
     }
     if (st == SER_OK)

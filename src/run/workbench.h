@@ -7,6 +7,7 @@
 #include "data/normalize.h"
 #include "extract/encoders.h"
 #include "learn/learn.h"
+#include "model/model_file.h"
 #include "run/host.h"
 #include "run/report_json.h"
 #include "run/settings.h"
@@ -17,8 +18,11 @@ typedef struct ser_workbench_settings {
     const ser_run_data *data; /* but for corpus, feature_type and layers, in whose place stand: */
     const char *corpus;
     ser_run_features features;
-    const char *encoder_sha256; /* of the encoder that a model reads; NULL or empty: of any */
-    bool is_target;             /* corpus may be without emotions: see ser_corpus_open_target */
+    const char *encoder_sha256;    /* of the encoder that a model reads; NULL or empty: of any */
+    const ser_model_data *carrier; /* the encoders are those inside this model, whose file is carrier_path and
+                                      whose encoders' sha256 stands above; NULL: those of data */
+    const char *carrier_path;
+    bool is_target; /* corpus may be without emotions: see ser_corpus_open_target */
     size_t n_copies;
     uint64_t seed;
     ser_condition condition;
