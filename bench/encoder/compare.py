@@ -2,12 +2,13 @@
 in turns, in one run.
 
 Usage: python bench/encoder/compare.py BENCH_ENCODER [--rounds N] [--seconds 3.7,10,30] [--only WORD,...]
-       [--picture OUT.svg] [--processor]
+       [--picture OUT.svg] [--processor] [--models FOLDER]
 BENCH_ENCODER is build/bench/encoder/bench-encoder. Packages: bench/requirements.txt; a peer whose package is missing
 is left out, and a precision that this processor has not. OpenVINO int8 is what NNCF makes of it (model type transformer,
 mixed preset, eight calibration clips). The last column is the cosine between a peer's frames and PyTorch's in fp32. Times are the fastest of all rounds: on a machine with other work, the rest measures that. With
 --processor, everybody has one thread and its time on the processor counts, which other work disturbs little. Peers
-are warmed up with each length.
+are warmed up with each length. With --models, the checkpoint and what is exported and quantised stay in FOLDER for
+further runs.
 """
 import argparse
 import importlib.util
@@ -121,10 +122,12 @@ class OnlyLast(torch.nn.Module):
 
 def export(model, folder):
     path = str(folder / "fp32.onnx")
+    if pathlib.Path(path).exists():
+        return path
     sound = torch.randn(1, RATE)
     axes = {"x": {1: "samples"}, "y": {1: "frames"}}
     torch.onnx.export(
-        OnlyLast(model), (sound,), path, input_names=["x"], output_names=["y"], dynamic_axes=axes, dynamo=False
+        OnlyLast(model).eval(), (sound,), path, input_names=["x"], output_names=["y"], dynamic_axes=axes, dynamo=False
     )
     return path
 
@@ -152,9 +155,10 @@ def make_peers(program, model, folder, wanted):
         def quantised():
             from onnxruntime.quantization import quantize_dynamic
 
-            small = str(folder / "int8.onnx")
-            quantize_dynamic(path, small, op_types_to_quantize=["MatMul"], per_channel=True)
-            return Onnx(small)
+            small = folder / "int8.onnx"
+            if not small.exists():
+                quantize_dynamic(path, str(small), op_types_to_quantize=["MatMul"], per_channel=True)
+            return Onnx(str(small))
 
         add("ONNX Runtime int8", quantised)
     if path and has["openvino"]:
@@ -163,6 +167,9 @@ def make_peers(program, model, folder, wanted):
     if path and has["openvino"] and has["nncf"]:
 
         def by_nncf():
+            kept = folder / "nncf.xml"
+            if kept.exists():
+                return OpenVino(str(kept), "f32")
             import nncf
             import openvino
 
@@ -171,6 +178,7 @@ def make_peers(program, model, folder, wanted):
                 openvino.Core().read_model(path), clips, model_type=nncf.ModelType.TRANSFORMER,
                 preset=nncf.QuantizationPreset.MIXED, subset_size=N_CALIBRATION,
             )  # fmt: skip
+            openvino.save_model(small, str(kept), compress_to_fp16=False)
             return OpenVino(small, "f32")
 
         add("OpenVINO int8", by_nncf)
@@ -250,13 +258,14 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--picture")
     parser.add_argument("--processor", action="store_true")
+    parser.add_argument("--models", type=pathlib.Path)
     options = parser.parse_args()
     lengths = [float(s) for s in options.seconds.split(",")]
     torch.set_num_threads(N_THREADS)
     torch.manual_seed(46)
     model = HubertModel(HubertConfig()).eval()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        folder = pathlib.Path(folder)
+        folder = options.models or pathlib.Path(folder)
         model.save_pretrained(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
         peers = make_peers(options.program, model, folder, [w for w in options.only.split(",") if w])

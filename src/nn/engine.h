@@ -23,7 +23,7 @@ typedef struct ser_nn_engine {
                        ser_error *err);
 } ser_nn_engine;
 
-extern const ser_nn_engine ser_nn_engine_ref, ser_nn_engine_onednn, ser_nn_engine_packed;
+extern const ser_nn_engine ser_nn_engine_ref, ser_nn_engine_onednn, ser_nn_engine_packed, ser_nn_engine_amx;
 
 struct ser_nn_ops {
     const ser_nn_engine *engine;

@@ -2,15 +2,17 @@
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "base/threads.h"
+#include "nn/amx.h"
 #include "nn/engine.h"
 #include "nn/layers.h"
 #include "nn/rows.h"
 
 #include <string.h>
 
-/* Where there is no AVX-512, own kernels: GELU within the product, weights packed once, nothing compiled at
- * run time; but not those that clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN 2.6
- * has nothing below AVX-512's VNNI. */
+/* With AMX, own kernels, which finish one block while they multiply the next. Where there is no AVX-512, own
+ * kernels: GELU within the product, weights packed once, nothing compiled at run time; but not those that
+ * clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN 2.6 has nothing below AVX-512's
+ * VNNI. */
 static const ser_nn_engine *find_engine(ser_engine engine, ser_precision precision)
 {
     unsigned cpu = ser_cpu(), enough = precision == SER_PRECISION_INT8 ? SER_CPU_AVX512VNNI : SER_CPU_AVX512;
@@ -19,6 +21,8 @@ static const ser_nn_engine *find_engine(ser_engine engine, ser_precision precisi
 #endif
     if (engine == SER_ENGINE_REF)
         return &ser_nn_engine_ref;
+    if (cpu & SER_CPU_AMX && ser_amx_ready())
+        return &ser_nn_engine_amx;
     return cpu & enough ? &ser_nn_engine_onednn : &ser_nn_engine_packed;
 }
 
