@@ -1,6 +1,6 @@
 /* Times an encoder on noise, of 3.7, 10 and 30 s unless lengths are given.
  * Usage: bench-encoder FOLDER auto|fp32|bf16|int8|ref LAST_LAYER N_THREADS N_ROUNDS [SECONDS...]
- *    or: bench-encoder FOLDER PRECISION LAST_LAYER --hear PCM HIDDEN
+ *    or: bench-encoder FOLDER PRECISION LAST_LAYER --hear PCM HIDDEN [N_THREADS]
  * which reads 32-bit floats at 16 kHz from a file and writes the layer's hidden state to another.
  * Prints what opening and the first 3 s cost in this process, then for each length the fastest round of one
  * recording on N_THREADS threads, and of N_THREADS recordings side by side, one thread each, as RTF (seconds
@@ -167,12 +167,12 @@ static ser_status hear(bench *b, const char *from, const char *to, ser_error *er
     ser_encoder_get_info(b->encoder, &info);
     ser_status status = read_sound(b, from, err);
     size_t n = status == SER_OK ? ser_encoder_n_frames(b->encoder, b->n_samples) * info.dims : 0;
-    if (status == SER_OK && !(b->hidden[0] = ser_alloc(n, sizeof(float))))
+    if (status == SER_OK && !(b->hidden[b->n_threads] = ser_alloc(n, sizeof(float))))
         status = ser_fail_nomem(err);
     if (status == SER_OK)
-        status = run(b, 0, 0, err);
+        status = run(b, 0, b->n_threads, err);
     FILE *f = status == SER_OK ? fopen(to, "wb") : NULL;
-    bool written = f && fwrite(b->hidden[0], sizeof(float), n, f) == n;
+    bool written = f && fwrite(b->hidden[b->n_threads], sizeof(float), n, f) == n;
     if (f && fclose(f) != 0)
         written = false;
     return status != SER_OK || written ? status : ser_fail(err, SER_E_IO, "%s: it cannot be written", to);
@@ -188,8 +188,11 @@ int main(int argc, char **argv)
         return 2;
     }
     ser_error err = {0};
-    bool hears = argc == 7 && strcmp(argv[4], "--hear") == 0;
-    bench b = {.last_layer = atoi(argv[3]), .n_threads = hears ? 1 : atoi(argv[4])};
+    bool hears = (argc == 7 || argc == 8) && strcmp(argv[4], "--hear") == 0;
+    bench b = {.last_layer = atoi(argv[3]),
+               .n_threads = !hears      ? atoi(argv[4])
+                            : argc == 8 ? atoi(argv[7])
+                                        : 1};
     double start = now_s(CLOCK_MONOTONIC);
     ser_status status = init(&b, argv[1], argv[2], &err);
     if (hears) {

@@ -83,7 +83,8 @@ INLINE_TILES void finish_some(pending *d, size_t n)
         finish_vector(d);
 }
 
-INLINE_TILES __mmask16 mask_of(size_t n)
+/* Of 16 columns, those that are there. */
+static __mmask16 mask_of(size_t n)
 {
     return n >= TILE_SIDE ? 0xffff : (__mmask16)((1u << n) - 1);
 }
@@ -97,10 +98,7 @@ static pending begin_finish(const ser_amx_finish *f, const float *sums, size_t r
         .sums = sums,
         .row = row,
         .column = column,
-        .masks = {n >= TILE_SIDE ? 0xffff : (__mmask16)((1u << n) - 1),
-                  n >= 2 * TILE_SIDE ? 0xffff
-                  : n > TILE_SIDE    ? (__mmask16)((1u << (n - TILE_SIDE)) - 1)
-                                     : 0},
+        .masks = {mask_of(n), mask_of(n > TILE_SIDE ? n - TILE_SIDE : 0)},
         .end = 2 * n_rows,
     };
 }

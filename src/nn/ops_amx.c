@@ -12,15 +12,12 @@ enum { MAX_LEFT = 1 << 20, MAX_TERMS = 1024, LEFT_SLOT = 0, OTHER_SLOT = 1 };
 
 static ser_status amx_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {
-    (void)err;
-    ops->precision = wanted == SER_PRECISION_AUTO ? SER_PRECISION_BF16 : wanted;
-    ops->type = wanted == SER_PRECISION_FP32 ? SER_F32 : SER_BF16;
-    return SER_OK;
+    return ser_nn_engine_onednn.ops_init(ops, wanted, err);
 }
 
 static void amx_ops_release(ser_nn_ops *ops)
 {
-    (void)ops;
+    ser_nn_engine_onednn.ops_release(ops);
 }
 
 static ser_status amx_work_init(ser_nn_work *work, ser_error *err)
@@ -32,15 +29,15 @@ static ser_status amx_work_init(ser_nn_work *work, ser_error *err)
 
 static void amx_work_release(ser_nn_work *work)
 {
-    (void)work;
+    ser_nn_engine_onednn.work_release(work);
 }
 
+/* Who asks for many shapes comes back with the same ones, again and again: trainings. For their products, of
+ * which neither side is packed before and many are smaller than blocks, it is worth to compile kernels. */
 static ser_status amx_work_reserve(ser_nn_work *work, size_t n_shapes, ser_error *err)
 {
-    (void)work;
-    (void)n_shapes;
-    (void)err;
-    return SER_OK;
+    ser_status status = work->engine_data ? SER_OK : ser_nn_engine_onednn.work_init(work, err);
+    return status == SER_OK ? ser_nn_engine_onednn.work_reserve(work, n_shapes, err) : status;
 }
 
 typedef struct packed_weights {
@@ -252,6 +249,8 @@ static ser_status multiply_terms(ser_nn_work *work, float *c, const unsigned cha
 static ser_status amx_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                            ser_error *err)
 {
+    if (work->engine_data)
+        return ser_nn_engine_onednn.gemm(work, c, a, b, g, err);
     size_t size = ser_dtype_size(g->ab_type);
     ser_status status = SER_OK;
     for (size_t i = 0; i < g->n_batch; i++)

@@ -129,7 +129,7 @@ static void test_long(void)
         CHECK_OK(ser_encoder_run(e, w[i], hidden[i], pcm, N_SAMPLES, 0, wanted, 2, &err), &err);
         ser_encoder_work_free(&w[i]);
     }
-    check_close("threads", hidden[0], hidden[1], N_FRAMES * 2 * DIMS, 1e-5, 1e-5);
+    CHECK(memcmp(hidden[0], hidden[1], sizeof hidden[0]) == 0);
     ser_encoder_close(&e);
     ser_free(pcm);
 }
