@@ -5,6 +5,7 @@
 #include "serve/stream.h"
 #include "serve/visit.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -122,6 +123,31 @@ static int on_stream(struct lws *wsi, enum lws_callback_reasons reason, ser_visi
     }
 }
 
+/* What is no HTTP, or of a method that HTTP has not: libwebsockets gives it to us as it came, without its
+ * head. */
+static int refuse_no_http(struct lws *wsi)
+{
+    unsigned char room[LWS_PRE + 1024];
+    char *head = (char *)room + LWS_PRE;
+    ser_visit here = {0};
+    ser_request *r = ser_visit_request(wsi, &here, -1);
+    if (!r)
+        return -1;
+    ser_request_fail(r, 400, "invalid_request",
+                     "this is no request of HTTP/1.1, or of a method that there is not: GET, HEAD, POST and "
+                     "OPTIONS are answered");
+    int n = snprintf(head, sizeof room - LWS_PRE,
+                     "HTTP/1.1 400 Bad Request\r\ncontent-type: %s\r\ncontent-length: %zu\r\n"
+                     "x-request-id: %s\r\nconnection: close\r\n\r\n%s",
+                     r->type, r->text.n, r->id, r->text.s ? r->text.s : "");
+    if (n > 0 && (size_t)n < sizeof room - LWS_PRE)
+        lws_write(wsi, room + LWS_PRE, (size_t)n, LWS_WRITE_RAW);
+    ser_visit_count(r);
+    ser_visit_forget(&here);
+    ser_visit_set_busy(ser_visit_service(wsi), &here, false);
+    return -1;
+}
+
 /* ---- connections ---- */
 
 static bool may_connect(ser_service *s)
@@ -226,9 +252,8 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLOSED:
         return on_stream(wsi, reason, v, in, n);
-    case LWS_CALLBACK_RAW_ADOPT: /* CONNECT */
-    case LWS_CALLBACK_RAW_RX:
-        return -1;
+    case LWS_CALLBACK_RAW_RX: /* CONNECT, too */
+        return refuse_no_http(wsi);
     default:
         return 0;
     }

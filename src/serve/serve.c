@@ -143,7 +143,9 @@ static ser_status new_context(ser_service *s, ser_error *err)
                                              .keepalive_timeout = (int)set->limits.idle_s,
                                              .max_http_header_pool2 = (unsigned)set->limits.connections,
                                              .alpn = "http/1.1",
-                                             .options = LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME};
+                                             .options =
+                                                 LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
+                                                 LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG};
     if (set->certificate_path) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = set->certificate_path;
@@ -216,7 +218,9 @@ static ser_status open_service(ser_service *s, ser_error *err)
     return st == SER_OK ? new_workers(s, err) : st;
 }
 
-static const double LEAVE_S = 0.1, TELL_S = 1;
+/* For what is written to leave; for those whose time is over to be told, where a worker first has to notice.
+ */
+static const double LEAVE_S = 0.1, TELL_S = 5;
 
 /* What still runs, or waits, ends without an answer. */
 static void give_up(ser_service *s)
@@ -286,7 +290,7 @@ static void begin_to_stop(ser_service *s, double *until_s)
 static ser_status serve(ser_service *s, const loading *l, ser_error *err)
 {
     double until_s = 0;
-    bool told = false, is_leaving = false;
+    bool told = false, is_telling = false, is_leaving = false;
     while (lws_service(s->context, 0) >= 0) {
         int state = atomic_load(&s->state);
         if (state == SER_SERVE_BROKEN) {
@@ -313,9 +317,9 @@ static ser_status serve(ser_service *s, const loading *l, ser_error *err)
         }
         if (until_s == 0 || ser_clock_s() <= until_s)
             continue;
-        if (is_leaving)
+        if (is_leaving || is_telling)
             return SER_OK;
-        is_leaving = true; /* the grace is over: the rest is told that it is not answered */
+        is_telling = true; /* the grace is over: the rest is told that it is not answered */
         give_up(s);
         until_s = ser_clock_s() + TELL_S;
         wake_at_the_latest(s, TELL_S);

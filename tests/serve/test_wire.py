@@ -93,7 +93,12 @@ def test_upgrades(s):
     check("no stream", upgrade("websocket", "/health") == 404)
     check("HTTP/2", upgrade("h2c", "/health", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA") == 400)
     check("unknown", upgrade("telnet", "/health") in (0, 403))
-    check("CONNECT", status(s, b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n") in (0, 404, 405))
+    check("CONNECT", status(s, b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n") == 400)
+    for other in (b"BREW /v1/predict HTTP/1.1\r\nHost: a\r\n\r\n", b"SSH-2.0-x\r\n", bytes(2000), b"\x16\x03\x01\x02\x00\x01"):
+        with s.connect(20) as c:
+            c.sendall(other)
+            code, head, body = read_answer(c)
+        check("no HTTP", code == 400 and json.loads(body)["error"]["code"] == 400 and head["connection"] == "close", other[:10], code, body)
     check("others are answered", s.request("GET", "/health")[0] == 200)
 
 
