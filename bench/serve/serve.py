@@ -94,15 +94,24 @@ def predict_all(program, folder):
     return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def flac(sound):
+    return subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "-", "-f", "flac", "-"], input=sound, check=True, capture_output=True).stdout
+
+
 def throughput(program, pcm, rounds, n_clips):
+    """Of WAVs that are plain already, and of FLACs, each of which a process of its own decodes."""
     size = 2 * RATE * CLIP_S
     clips = [wav(pcm[i:i + size]) for i in range(0, min(len(pcm), n_clips * size) - size + 1, size)]
+    return {"wav": throughput_of(program, clips, rounds), "flac": throughput_of(program, list(map(flac, clips)), rounds)}
+
+
+def throughput_of(program, clips, rounds):
     walls, processors = [], []
     service = Service(program, "--log", "/dev/null")
     n_workers = int(service.metrics()["ser_workers"])
     with tempfile.TemporaryDirectory() as folder:
         for i, clip in enumerate(clips):
-            open(os.path.join(folder, f"{i:04d}.wav"), "wb").write(clip)
+            open(os.path.join(folder, f"{i:04d}"), "wb").write(clip)
         post_all(service.port, clips[:8], n_workers), predict_all(program, folder)  # warm
         for _ in range(rounds):
             predicted, predicted_cpu = predict_all(program, folder)
@@ -206,7 +215,7 @@ def speak_at_once(program, pcm, n, seconds):
     for i, s in enumerate(speakers):
         selector.register(s.w.s, selectors.EVENT_READ, s)
     began = time.perf_counter()
-    order = [(0.1 * k + 0.1 * i / n, s) for k in range(int(seconds * 10)) for i, s in enumerate(speakers)]  # not all in step
+    order = [(0.1 * k + i / n, s) for k in range(int(seconds * 10)) for i, s in enumerate(speakers)]  # within a second, not all in step
     order.sort(key=lambda o: o[0])
     own_delay = 0
     for due, s in order:
