@@ -75,14 +75,14 @@ class FineTune(Case):
         both = self.one + "+" + self.two
         self.train(both, "a")
         for more, figures in ((), "t"), (("--encoder", self.path("a/encoder")), "u"):
-            _, err = self.ser("test", "--data", both, "--test-path", self.path("a/model.safetensors"), *more, "--json", self.path(figures + ".json"))
+            _, err = self.ser("test", "--data", both, "--test-path", self.path("a/model.safetensors"), *more, "--precision", "fp32", "--json", self.path(figures + ".json"))
             self.assertIn("1 of 1 models were trained on recordings of this test", err)
         with open(self.path("t.json")) as f, open(self.path("u.json")) as g:
             carried, whole = json.load(f), json.load(g)
         self.assertNotEqual(carried["encoder_sha256"], whole["encoder_sha256"])  # one has weights of 8 bits
         self.assertAlmostEqual(carried["ua"], whole["ua"], delta=15)
         files = [p["file"].split("/", 1)[1] for p in carried["predictions"]]  # joined corpora stand in front
-        out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", *(self.path(f) for f in files))
+        out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", "--precision", "fp32", *(self.path(f) for f in files))
         heard = [(a["scores"], p["scores"]) for a, p in zip(map(json.loads, out.splitlines()), carried["predictions"]) if a["scores"]]
         self.assertGreater(len(heard), 3)  # the others have no voice in them by the voice detector
         for answer, tested in heard:
