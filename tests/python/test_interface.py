@@ -36,6 +36,7 @@ class Tables(Case):
         self.assertEqual(t.iloc[0]["label"], want.label)
         self.assertAlmostEqual(t.index[0][2].total_seconds(), want.duration, 6)
         self.assertIn("missing.wav", t.iloc[1]["error"])
+        self.assertIn("\\udcff.wav", self.s.process_file(b"\xff.wav").iloc[0]["error"])  # no UTF-8, which tables of text cannot hold
         self.assertEqual(self.s.process_file("twice.wav", root=self.dir).index[0][0], "twice.wav")
 
     def test_folder_signal_and_what_is_wrong(self):

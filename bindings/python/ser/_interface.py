@@ -37,6 +37,11 @@ def _key(file: Any, start: Any, end: Any) -> tuple[str, float, Optional[float]]:
         return name, 0.0, None
 
 
+def _told(error: Exception) -> str:
+    """Its text, for tables that hold no bytes of a name that is no UTF-8."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
+
+
 class Interface:
     """Answers as a pandas DataFrame with a MultiIndex ``file``, ``start``, ``end`` (timedelta64), as audformat's segmented
     tables have it.
@@ -145,7 +150,7 @@ class Interface:
                 of: Any = a if s is None else s
                 scores = of.scores or {}
                 rows.append([of.label, of.confidence, *(scores.get(k, np.nan) for k in self.model.labels), a.note,
-                             None if a.error is None else str(a.error)])
+                             None if a.error is None else _told(a.error)])
         index = pd.MultiIndex.from_arrays([pd.Index([k[0] for k in keys], dtype=object), *(
             pd.to_timedelta([round(k[i] * 1e9) for k in keys], unit="ns").astype("timedelta64[ns]") for i in (1, 2))],
             names=["file", "start", "end"])
