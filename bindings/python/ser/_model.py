@@ -182,6 +182,7 @@ class Model(Opened):
         return _reopen, self._args
 
     def _limits(self, min_confidence: Any) -> list[float]:
+        self._live()
         if isinstance(min_confidence, str) and min_confidence == "auto":
             return self._rule
         if not is_number(min_confidence):
