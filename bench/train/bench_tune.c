@@ -52,7 +52,7 @@ static ser_status step(bench *b, double times[3], ser_error *err)
                                        N_LABELS, &how, 1 / (double)b->n);
     }
     if (status == SER_OK)
-        status = ser_tune_backward(b->work, b->dlogits, false, b->pooled, NULL, b->gradients, err);
+        status = ser_tune_backward(b->work, b->dlogits, b->pooled, NULL, b->gradients, err);
     times[1] = seconds(CLOCK_MONOTONIC);
     ser_adamw adam = {.rate = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 0.01};
     adam.gradient_scale = 1;
