@@ -1,29 +1,46 @@
 #!/usr/bin/env python3
-"""Kills a rank of a job at a random moment, runs the same command again, and compares with one process: nothing is lost or there
-twice. Each time another job, rank and moment.
+"""Kills a rank of a job at a random moment, lets the job go on with another number of ranks, and compares with one process: nothing
+is lost or there twice. Each time another job, rank and moment.
 
-Usage: kill_ranks.py PATH_OF_SER FOLDER_OF_RECORDINGS [TIMES [SEED]]       (Open MPI; TIMES: 100)
+Usage: kill_ranks.py PATH_OF_SER CORPUS [TIMES [SEED]]       (Open MPI; CORPUS: a folder with one of recordings for each emotion,
+some ten each; TIMES: 100)
 """
-import os, random, shutil, signal, subprocess, sys, tempfile, time
+import json, os, random, shutil, signal, subprocess, sys, tempfile, time
 
-ser, recordings = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+ser, corpus = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 times, seed = int(sys.argv[3]) if len(sys.argv) > 3 else 100, int(sys.argv[4]) if len(sys.argv) > 4 else 1
-JOBS = {"predict": ("predict", "-q", "--format", "csv", recordings, "-o"),
-        "extract": ("extract", "--data", recordings, "--feature-type", "LOGMEL", "--features-dir")}
+LEARN = ("--data", corpus, "--feature-type", "LOGMEL", "--inner-folds", "2", "--epoch", "3", "--filter-size", "6", "--dilation-size", "2",
+         "--stack-size", "1", "--batch-size", "8")
+JOBS = {"predict": ("predict", "-q", "--format", "csv", corpus, "-o"),
+        "extract": ("extract", "--data", corpus, "--feature-type", "LOGMEL", "--features-dir"),
+        "train": ("train", *LEARN, "--model-type", "linear+timnet", "--networks", "2", "--split-fold", "2", "--run"),
+        "train --micro-batch": ("train", *LEARN, "--model-type", "timnet", "--micro-batch", "2", "--split-fold", "0", "--run"),
+        "evaluate": ("evaluate", *LEARN, "--model-type", "linear+timnet", "--protocol", "kfold=3", "--run")}
+
+
+def without_times(x):
+    if isinstance(x, dict):
+        return {k: without_times(v) for k, v in x.items() if k not in ("seconds", "jobs", "ranks", "run")}
+    return [without_times(v) for v in x] if isinstance(x, list) else x
 
 
 def contents(path):
+    """Of a file, of a feature tree; of a run its report and what was learned."""
     if not os.path.isdir(path):
         with open(path, "rb") as f:
             return f.read()
-    return {os.path.relpath(os.path.join(where, name), path): contents(os.path.join(where, name))
-            for where, _, names in os.walk(path) for name in names}
+    found = {os.path.relpath(os.path.join(where, name), path): contents(os.path.join(where, name))
+             for where, _, names in os.walk(path) for name in names}
+    if "report.json" not in found:
+        return found
+    learned = {name: found[name] for name in found if name.endswith((".safetensors", ".h5"))}
+    return dict(learned, report=without_times(json.loads(found["report.json"])), names=sorted(found))
 
 
 def start(folder, n, args):
     env = dict(os.environ, OMPI_MCA_mpi_yield_when_idle="1", XDG_CACHE_HOME=os.path.join(folder, "cache"))
-    return subprocess.Popen(["mpirun", "-n", str(n), "--oversubscribe", "--allow-run-as-root", ser, *args], cwd=folder, env=env,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(["mpirun", "-n", str(n), "--oversubscribe", "--allow-run-as-root", ser, *args, "-j", "1"], cwd=folder, env=env,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def rank_pid(parent, rank):
@@ -39,37 +56,48 @@ def rank_pid(parent, rank):
             pass
 
 
+def kill(folder, n, args, after, rank):
+    """Seconds from the kill to the end of the job; None: the rank was not there, or had done its work."""
+    p = start(folder, n, args)
+    time.sleep(after)
+    pid = rank_pid(p.pid, rank)
+    began = time.monotonic()
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+    p.communicate()
+    return time.monotonic() - began if pid and p.returncode else None
+
+
 def main():
-    rng, worst = random.Random(seed), 0
+    rng, ends, kills = random.Random(seed), [], dict.fromkeys(JOBS, 0)
     with tempfile.TemporaryDirectory() as folder:
-        whole, seconds = {}, {}
+        whole, seconds, out, cache = {}, {}, os.path.join(folder, "out"), os.path.join(folder, "cache")
         for job, args in JOBS.items():
+            shutil.rmtree(cache, ignore_errors=True)
             began = time.monotonic()
-            p = start(folder, 2, (*args, f"{job}-whole", "-j", "1"))
-            if p.wait() != 0:
-                sys.exit(f"{job} fails by itself")
+            p = start(folder, 1, (*args, "out"))
+            _, err = p.communicate()
+            if p.returncode != 0:
+                sys.exit(f"{job} fails by itself: {err.decode()}")
             seconds[job] = time.monotonic() - began
-            whole[job] = contents(os.path.join(folder, f"{job}-whole"))
-        n_killed = 0
-        for i in range(times):
-            job, n = rng.choice(list(JOBS)), rng.randint(2, 4)
-            out = os.path.join(folder, "out")
-            p = start(folder, n, (*JOBS[job], "out", "-j", "1"))
-            time.sleep(rng.uniform(0, seconds[job]))
-            pid = rank_pid(p.pid, rng.randrange(n))
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-                began = time.monotonic()
-                p.wait()
-                worst = max(worst, time.monotonic() - began)
-                n_killed += p.returncode != 0
-            else:
-                p.wait()
-            again = start(folder, rng.randint(2, 4), (*JOBS[job], "out", "-j", "1"))
-            if again.wait() != 0 or contents(out) != whole[job] or os.path.exists(out + ".journal"):
-                sys.exit(f"time {i + 1}: {job} is not what one run makes")
+            whole[job] = contents(out)
             shutil.rmtree(out) if os.path.isdir(out) else os.remove(out)
-        print(f"{times} times, {n_killed} of them a rank was killed at work: the same bytes. The job ended {worst:.1f} s after that at most")
+        for i in range(times):
+            job, n = list(JOBS)[i % len(JOBS)], rng.randint(2, 4)
+            shutil.rmtree(cache, ignore_errors=True)  # recordings are computed again
+            ended = kill(folder, n, (*JOBS[job], "out"), rng.uniform(0, 1.2 * seconds[job]), rng.randrange(n))
+            if ended is not None:
+                ends.append(ended)
+                kills[job] += 1
+            goes_on = os.path.exists(os.path.join(out, "config.json"))
+            again = start(folder, rng.randint(2, 4), (JOBS[job][0], "--resume", "out") if goes_on else (*JOBS[job], "out"))
+            _, err = again.communicate()
+            if again.returncode != 0 or contents(out) != whole[job] or os.path.exists(out + ".journal"):
+                sys.exit(f"time {i + 1}, seed {seed}: {job} is not what one run makes: exit status {again.returncode}, {err.decode()}")
+            shutil.rmtree(out) if os.path.isdir(out) else os.remove(out)
+        told = ", ".join(f"{job} {n}" for job, n in kills.items())
+        print(f"{times} times, {len(ends)} of them a rank was killed at work ({told}): the same bytes. "
+              f"The job ended {max(ends, default=0):.1f} s after that at most")
 
 
 if __name__ == "__main__":
