@@ -1,22 +1,28 @@
 /* What it costs that several ranks do one job.
  *
- *   mpirun -n 4 bench-ranks deal [ITEMS]          handing out recordings that take no time
- *   mpirun -n 2 bench-ranks add [VALUES [PARTS]]  adding up the gradients of a network's batch; the usual
- * one's without VALUES bench-ranks simulate [RANKS [RECORDINGS [COST [SERVICE_US [LATENCY_US]]]]] many ranks:
- * COST seconds of work for a second of sound, SERVICE_US of rank 0 for each recording (what deal measures),
- * LATENCY_US for a message there and back; lengths are log-normal around 3 s, as those of corpora
+ *   mpirun -n 4 bench-ranks deal [ITEMS]
+ *       handing out recordings that take no time; then a message to rank 0 and back
+ *   mpirun -n 2 bench-ranks add [VALUES [PARTS]]
+ *       adding up the gradients of a network's batch; the usual one's without VALUES
+ *   mpirun -n 2 bench-ranks step [MICRO_BATCH]
+ *       a training of the usual network, one thread a rank: what share of it gradients are added
+ *   bench-ranks simulate [RANKS [RECORDINGS [COST [SERVICE_US [LATENCY_US]]]]]
+ *       many ranks: COST seconds of work for a second of sound, SERVICE_US of rank 0 for each recording,
+ *       LATENCY_US for a message there and back (deal measures both); lengths are log-normal around 3 s
  */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/timnet.h"
 #include "run/ranks.h"
+#include "train/timnet_fit.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 static double argument(int argc, char **argv, int i, double usual)
 {
@@ -25,8 +31,11 @@ static double argument(int argc, char **argv, int i, double usual)
 
 static ser_status do_nothing(void *context, size_t item, int worker, ser_text *answer, ser_error *err)
 {
-    (void)context, (void)item, (void)worker, (void)err;
     static const char as_long_as_an_answer[100];
+    const ser_team *team = context;
+    (void)item, (void)worker, (void)err;
+    if (team && !team->rank) /* so that all others go by messages */
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     ser_text_append_n(answer, as_long_as_an_answer, sizeof as_long_as_an_answer);
     return SER_OK;
 }
@@ -39,13 +48,21 @@ static ser_status take_nothing(void *context, size_t item, const void *answer, s
 
 static ser_status measure_deal(const ser_team *team, size_t n, ser_error *err)
 {
-    const ser_deal deal = {.n_items = n, .n_threads = 1, .work = do_nothing, .take = take_nothing};
+    enum { N_MEETINGS = 1000 };
+    const ser_deal deal = {
+        .n_items = n, .n_threads = 1, .work = do_nothing, .take = take_nothing, .context = (void *)team};
     double start = ser_clock_s();
     ser_status st = ser_team_deal(team, &deal, err);
     double seconds = ser_clock_s() - start;
     if (st == SER_OK && ser_team_is_first(team))
         printf("%zu recordings over %d ranks in %.3f s: %.4f ms a recording\n", n, team ? team->n : 1,
                seconds, 1000 * seconds / (double)n);
+    start = ser_clock_s();
+    for (int i = 0; i < N_MEETINGS && st == SER_OK; i++)
+        st = ser_team_meet(team, err);
+    seconds = ser_clock_s() - start;
+    if (st == SER_OK && ser_team_is_first(team))
+        printf("to rank 0 and back: %.3f ms\n", 1000 * seconds / N_MEETINGS);
     return st;
 }
 
@@ -92,6 +109,85 @@ static ser_status measure_add(const ser_team *team, size_t n, size_t n_parts, se
                n, n_parts, team->n, 1000 * seconds, 1000 * 2 * share * (double)n * 32 / 10e9);
     ser_sum_release(&sum);
     ser_free(out);
+    return st;
+}
+
+/* ---- a training ---- */
+
+/* Adds as the team does, and takes the time, that which a rank waits for another included. */
+typedef struct timed {
+    const ser_team *team;
+    double seconds;
+    size_t n;
+} timed;
+
+static ser_status add_timed(void *context, float *out, const ser_sum *sum, size_t n_leaves, ser_error *err)
+{
+    timed *t = context;
+    double start = ser_clock_s();
+    ser_status st = t->team->add(t->team->context, out, sum, n_leaves, err);
+    t->seconds += ser_clock_s() - start;
+    t->n++;
+    return st;
+}
+
+static ser_status train_timed(const ser_team *team, const ser_timnet_rows *rows, size_t micro_batch,
+                              ser_error *err)
+{
+    timed t = {team, 0, 0};
+    ser_team own = *team;
+    ser_timnet_settings s = ser_timnet_default_settings();
+    ser_timnet_fit fit = {0};
+    ser_nn_ops *ops = NULL;
+    own.context = &t;
+    own.add = add_timed;
+    s.team = &own;
+    s.micro_batch = micro_batch;
+    s.n_epochs = 3;
+    s.validation_share = 0;
+    s.patience = 0;
+    s.n_threads = 1;
+    ser_status st = ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, err);
+    s.ops = ops;
+    double start = ser_clock_s();
+    if (st == SER_OK)
+        st = ser_timnet_train(&fit, rows, &s, err);
+    double seconds = ser_clock_s() - start;
+    if (st == SER_OK && !team->rank)
+        printf(
+            "%zu steps of %zu recordings in parts of %zu on %d ranks: %.1f ms each, of which gradients are "
+            "added in %.1f ms: %.1f %%\n",
+            t.n, s.batch_size, micro_batch, team->n, 1000 * seconds / (double)t.n,
+            1000 * t.seconds / (double)t.n, 100 * t.seconds / seconds);
+    ser_timnet_fit_release(&fit);
+    ser_nn_ops_free(&ops);
+    return st;
+}
+
+static ser_status measure_step(const ser_team *team, size_t micro_batch, ser_error *err)
+{
+    enum { N = 160, N_FRAMES = 300, N_IN = 128, N_LABELS = 7 }; /* 3 s of sound each */
+    static size_t n_frames[N];
+    static const float *frames[N];
+    static int label[N];
+    float *values = ser_alloc((size_t)N * N_FRAMES * N_IN, sizeof *values);
+    ser_random random;
+    if (!team || !micro_batch || !values) {
+        ser_free(values);
+        return ser_fail(err, SER_E_ARG, "start it with mpirun, and parts of at least one recording");
+    }
+    ser_random_init(&random, 46);
+    for (size_t i = 0; i < (size_t)N * N_FRAMES * N_IN; i++)
+        values[i] = (float)ser_random_normal(&random);
+    for (size_t i = 0; i < N; i++) {
+        frames[i] = values + i * N_FRAMES * N_IN;
+        n_frames[i] = N_FRAMES;
+        label[i] = (int)(i % N_LABELS);
+    }
+    const ser_timnet_rows rows = {
+        .frames = frames, .n_frames = n_frames, .label = label, .n = N, .n_in = N_IN, .n_labels = N_LABELS};
+    ser_status st = train_timed(team, &rows, micro_batch, err);
+    ser_free(values);
     return st;
 }
 
@@ -178,17 +274,19 @@ int main(int argc, char **argv)
         st = simulate((size_t)argument(argc, argv, 2, 1000), (size_t)argument(argc, argv, 3, 1e6),
                       argument(argc, argv, 4, 0.05), 1e-6 * argument(argc, argv, 5, 50),
                       1e-6 * argument(argc, argv, 6, 200), &err);
-    } else if (strcmp(what, "deal") == 0 || strcmp(what, "add") == 0) {
+    } else if (strcmp(what, "deal") == 0 || strcmp(what, "add") == 0 || strcmp(what, "step") == 0) {
         st = ser_ranks_open(&ranks, &nobody, argc, argv, warning, &err);
         const ser_team *team = ser_ranks_team(ranks);
         if (st == SER_OK && *what == 'd')
             st = measure_deal(team, (size_t)argument(argc, argv, 2, 20000), &err);
+        else if (st == SER_OK && *what == 's')
+            st = measure_step(team, (size_t)argument(argc, argv, 2, 8), &err);
         else if (st == SER_OK)
             st = measure_add(team, (size_t)argument(argc, argv, 2, 0), (size_t)argument(argc, argv, 3, 4),
                              &err);
         ser_ranks_close(&ranks, &st, &err);
     } else
-        ser_fail(&err, st, "say deal, add or simulate");
+        ser_fail(&err, st, "say deal, add, step or simulate");
     if (st != SER_OK)
         fprintf(stderr, "%s\n", err.text);
     return st != SER_OK;
