@@ -6,6 +6,7 @@
 #include "cli/together.h"
 #include "corpus/known.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "report/pictures.h"
 #include "report/run_page.h"
 
@@ -204,18 +205,22 @@ static ser_status compare_reports(const json_t *old, const json_t *new, ser_erro
 static ser_status load_report(json_t **report, ser_error *err)
 {
     json_error_t at;
-    *report = json_load_file(reproduce_path, 0, &at);
-    if (!*report && at.line < 0) /* it was not even opened */
-        return ser_fail(err, SER_E_IO, "%s: there is no such file, or it cannot be read: check the path",
-                        reproduce_path);
-    if (!*report)
+    ser_bytes bytes = {0};
+    ser_status loaded, st = ser_io_read(&bytes, reproduce_path, 0, err);
+    if (st != SER_OK)
+        return ser_fail_within(err, st, "%s: ", reproduce_path);
+    loaded = ser_json_load(report, (const char *)bytes.data, bytes.n, 0, &at);
+    ser_bytes_release(&bytes);
+    if (loaded == SER_E_NOMEM)
+        return ser_fail_nomem(err);
+    if (loaded != SER_OK)
         return ser_fail(err, SER_E_FORMAT, "%s: line %d: %s: name a report that 'ser evaluate --json' wrote",
                         reproduce_path, at.line, at.text);
     json_t *config = json_object_get(*report, "config");
     if (!json_is_object(config) || !json_is_string(json_object_get(*report, "data_sha256")))
         return ser_fail(err, SER_E_FORMAT, "%s: is no report of 'ser evaluate'", reproduce_path);
     prepare();
-    ser_status st = ser_run_settings_from_json(&ser_job_evaluate, &settings, config, &kept.listed, NULL, err);
+    st = ser_run_settings_from_json(&ser_job_evaluate, &settings, config, &kept.listed, NULL, err);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", reproduce_path);
 }
 
@@ -237,7 +242,6 @@ static bool start_again(json_t **old, int argc, char **argv, int *status)
 
 static ser_status evaluate(const json_t *old, ser_error *err)
 {
-    json_error_t at;
     ser_run_result *r = NULL;
     ser_status st = ser_job_run(&r, &job, err);
     if (st == SER_OK)
@@ -245,8 +249,10 @@ static ser_status evaluate(const json_t *old, ser_error *err)
     if (st == SER_OK && ser_together_is_first())
         st = save(r, err);
     if (st == SER_OK && old && ser_together_is_first()) {
-        json_t *new = json_loads(ser_run_result_json(r), 0, &at);
-        st = new ? compare_reports(old, new, err) : ser_fail_nomem(err);
+        json_t *new = NULL;
+        const char *text = ser_run_result_json(r);
+        bool loaded = text && ser_json_load(&new, text, strlen(text), 0, NULL) == SER_OK;
+        st = loaded ? compare_reports(old, new, err) : ser_fail_nomem(err);
         json_decref(new);
     }
     ser_run_result_free(&r);

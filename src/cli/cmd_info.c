@@ -6,12 +6,12 @@
 #include "encoder/encoder.h"
 #include "io/file.h"
 #include "io/hub.h"
+#include "io/json.h"
 #include "io/npy.h"
 #include "keras/h5.h"
 #include "model/builtin.h"
 #include "model/model_file.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,19 +60,24 @@ static void print_network(const ser_timnet_member *m)
 }
 
 /* Lists of recordings, which are for programs, as their numbers. */
-static void print_provenance(const char *text)
+static ser_status print_provenance(const char *text, ser_error *err)
 {
-    json_t *object = json_loads(text, 0, NULL);
+    json_t *object = NULL;
+    ser_status st = ser_json_load(&object, text, strlen(text), 0, NULL);
     static const char *const lists[] = {"trained_on", "adapted_to"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         json_t *recordings = json_object_get(object, lists[i]);
         if (recordings)
-            json_object_set_new(object, lists[i], json_integer((json_int_t)json_array_size(recordings)));
+            ser_json_set(&object, lists[i], json_integer((json_int_t)json_array_size(recordings)));
     }
-    char *shorter = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    print_field("provenance", "%s", shorter ? shorter : text);
+    char *shorter = object ? ser_json_dump(object, JSON_COMPACT) : NULL;
+    if (st == SER_E_NOMEM || (st == SER_OK && !shorter))
+        st = ser_fail_nomem(err);
+    else
+        print_field("provenance", "%s", shorter ? shorter : text), st = SER_OK; /* which may be no JSON */
     free(shorter);
     json_decref(object);
+    return st;
 }
 
 static ser_status print_model(const ser_safetensors *file, ser_error *err)
@@ -108,11 +113,11 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
     else if (m.min_confidence > 0)
         print_field("uncertain", "below %.0f %% confidence (--min-confidence auto)", 100 * m.min_confidence);
     if (m.provenance)
-        print_provenance(m.provenance);
+        st = print_provenance(m.provenance, err);
     ser_text_release(&key);
     ser_text_release(&labels);
     ser_model_data_release(&m);
-    return SER_OK;
+    return st;
 }
 
 static ser_status print_safetensors(const char *path, ser_error *err)

@@ -1,6 +1,7 @@
 #include "cli/predict_share.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "model/builtin.h"
 #include "run/report_json.h"
 
@@ -170,8 +171,8 @@ static json_t *counts_json(const ser_prediction_counts *c, size_t n_labels)
 {
     json_t *list = json_pack("[I, I, I, I]", (json_int_t)c->n, (json_int_t)c->n_uncertain,
                              (json_int_t)c->n_without, (json_int_t)c->n_failed);
-    for (size_t k = 0; k < n_labels; k++)
-        json_array_append_new(list, json_integer((json_int_t)c->n_of[k]));
+    for (size_t k = 0; k < n_labels && list; k++)
+        ser_json_add(&list, json_integer((json_int_t)c->n_of[k]));
     return list;
 }
 

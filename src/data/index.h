@@ -3,7 +3,7 @@
 #define SER_DATA_INDEX_H
 
 #include "corpus/corpus.h"
-#include <jansson.h>
+#include "io/json.h"
 #include <stdbool.h>
 
 typedef struct ser_tree_recording {

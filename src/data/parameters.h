@@ -3,7 +3,7 @@
 #define SER_DATA_PARAMETERS_H
 
 #include "extract/spec.h"
-#include <jansson.h>
+#include "io/json.h"
 
 /* Raise it when values change without any parameter changing. */
 enum { SER_TREE_VALUES_VERSION = 1 };

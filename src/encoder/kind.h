@@ -4,8 +4,7 @@
 
 #include "encoder/encoder.h"
 #include "encoder/modules.h"
-
-#include <jansson.h>
+#include "io/json.h"
 
 enum { SER_MAX_CONVS = 16 };
 

@@ -9,7 +9,6 @@
 #include "io/json.h"
 #include "model/pooled.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,8 +247,8 @@ static ser_status add_metadata(graph *b, ser_error *err)
     ser_text features = {0}, licence = {0};
     json_t *list = json_array();
     for (size_t i = 0; i < b->m->n_labels; i++)
-        json_array_append_new(list, json_string(b->m->labels[i]));
-    char *labels = json_array_size(list) == b->m->n_labels ? ser_json_dump(list, JSON_COMPACT) : NULL;
+        ser_json_add(&list, json_string(b->m->labels[i]));
+    char *labels = list ? ser_json_dump(list, JSON_COMPACT) : NULL;
     ser_feature_spec_key(&b->m->spec, &features);
     add_licence(b, &licence);
     ser_status st = labels && !features.failed && !licence.failed ? SER_OK : ser_fail_nomem(err);

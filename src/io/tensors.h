@@ -3,9 +3,8 @@
 #ifndef SER_IO_TENSORS_H
 #define SER_IO_TENSORS_H
 
+#include "io/json.h"
 #include "io/safetensors.h"
-
-#include <jansson.h>
 
 struct ser_safetensors {
     ser_bytes file;      /* empty when the caller owns the bytes */

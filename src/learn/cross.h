@@ -5,8 +5,8 @@
 
 #include "corpus/corpus.h"
 #include "corpus/mapping.h"
+#include "io/json.h"
 #include "metrics/metrics.h"
-#include <jansson.h>
 
 /* Of the recordings whose truth is one of the target's emotions. */
 typedef struct ser_cross_class {

@@ -1,7 +1,7 @@
 #include "net/listing.h"
 #include "base/memory.h"
+#include "io/json.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,12 +14,10 @@ static ser_status fail_answer(ser_error *err, const char *what)
 
 static ser_status load(json_t **out, const void *json, size_t n, ser_error *err)
 {
-    json_error_t why;
-    *out = json_loadb(json, n, JSON_REJECT_DUPLICATES, &why);
-    if (*out)
-        return SER_OK;
-    return json_error_code(&why) == json_error_out_of_memory ? ser_fail_nomem(err)
-                                                             : fail_answer(err, "is not JSON");
+    ser_status st = ser_json_load(out, json, n, JSON_REJECT_DUPLICATES, NULL);
+    if (st == SER_E_NOMEM)
+        return ser_fail_nomem(err);
+    return st == SER_OK ? st : fail_answer(err, "is not JSON");
 }
 
 static bool read_size(uint64_t *size, const json_t *value)

@@ -4,9 +4,8 @@
 #define SER_REPORT_ACOUSTICS_H
 
 #include "base/text.h"
+#include "io/json.h"
 #include "ser/ser.h"
-
-#include <jansson.h>
 
 /* In the order in which they are told. */
 typedef enum ser_finding {

@@ -4,7 +4,6 @@
 #include "report/acoustics.h"
 #include "report/escape.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #include "run/ranks.h"
 #include "run/report_json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

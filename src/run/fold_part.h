@@ -2,9 +2,8 @@
 #ifndef SER_RUN_FOLD_PART_H
 #define SER_RUN_FOLD_PART_H
 
+#include "io/json.h"
 #include "learn/evaluate.h"
-
-#include <jansson.h>
 
 typedef struct ser_fold_part {
     const char *folder;

@@ -2,9 +2,9 @@
 #ifndef SER_RUN_MODEL_OUTPUT_H
 #define SER_RUN_MODEL_OUTPUT_H
 
+#include "io/json.h"
 #include "model/model_file.h"
 #include "run/workbench.h"
-#include <jansson.h>
 
 /* First halves of the hashes of a store's recordings, so that 'ser test' knows them again: those for which
  * fold (NULL: all are in fold -1) is not test_fold. */

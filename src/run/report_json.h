@@ -4,9 +4,9 @@
 #define SER_RUN_REPORT_JSON_H
 
 #include "corpus/leaks.h"
+#include "io/json.h"
 #include "learn/cross.h"
 #include "learn/evaluate.h"
-#include <jansson.h>
 
 typedef struct ser_report_facts {
     const ser_corpus *corpus;

@@ -6,10 +6,9 @@
 #include "base/field.h"
 #include "corpus/folds.h"
 #include "extract/spec.h"
+#include "io/json.h"
 #include "learn/learn.h"
 #include "ser/run.h"
-
-#include <jansson.h>
 
 typedef struct ser_run_job {
     const char *name; /* of the command, and of its run folders */

@@ -100,7 +100,7 @@ ser_status ser_part_identity(const ser_part *p, char hex[65], ser_error *err)
 {
     static const char *const others[] = {"command", "version", "cpu"};
     ser_sha256 h, listing = p->listing;
-    char *options = json_dumps(p->options, JSON_COMPACT | JSON_SORT_KEYS);
+    char *options = ser_json_dump(p->options, JSON_COMPACT | JSON_SORT_KEYS);
     if (!options)
         return ser_fail_nomem(err);
     ser_sha256_finish(&listing, hex);

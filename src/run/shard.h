@@ -5,8 +5,7 @@
 
 #include "base/sha256.h"
 #include "base/status.h"
-
-#include <jansson.h>
+#include "io/json.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -3,12 +3,11 @@
 #ifndef SER_RUN_TUNING_H
 #define SER_RUN_TUNING_H
 
+#include "io/json.h"
 #include "learn/fine_tune.h"
 #include "run/folder.h"
 #include "run/host.h"
 #include "run/settings.h"
-
-#include <jansson.h>
 
 typedef struct ser_run_tuning {
     ser_tune_net *net; /* NULL: nothing was tuned */

@@ -1,7 +1,7 @@
 #include "serve/log.h"
+#include "io/json.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,7 +28,8 @@ void ser_log_close(ser_serve_log *l)
     *l = (ser_serve_log){0};
 }
 
-/* The line, and a flush, so that what was answered stands there even if the process is killed. */
+/* The line, and a flush, so that what was answered stands there even if the process is killed. Without memory
+ * for the line one says so: a log never has a line that lacks some of what it tells. */
 static void put(ser_serve_log *l, json_t *object)
 {
     char now[32];
@@ -36,15 +37,15 @@ static void put(ser_serve_log *l, json_t *object)
     time_t t = time(NULL);
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &utc));
     json_t *line = json_pack("{s:s}", "time", now);
-    if (line && object && json_object_update(line, object) == 0) {
-        char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
-        if (text)
-            fprintf(l->file, "%s\n", text);
-        free(text);
-        fflush(l->file);
-    }
+    ser_json_update(&line, object);
+    char *text = line ? ser_json_dump(line, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    if (text)
+        fprintf(l->file, "%s\n", text);
+    else
+        fprintf(l->file, "{\"time\":\"%s\",\"event\":\"out_of_memory\"}\n", now);
+    free(text);
+    fflush(l->file);
     json_decref(line);
-    json_decref(object);
 }
 
 void ser_log_write(ser_serve_log *l, const ser_log_line *line)
@@ -54,7 +55,7 @@ void ser_log_write(ser_serve_log *l, const ser_log_line *line)
                   line->method, "route", line->route, "status", line->status, "ms", 1000 * line->seconds,
                   "audio_s", line->audio_s, "bytes", (json_int_t)line->n_bytes);
     if (object && line->address)
-        json_object_set_new(object, "address", json_string(line->address));
+        ser_json_set(&object, "address", json_string(line->address));
     put(l, object);
 }
 
@@ -62,6 +63,6 @@ void ser_log_note(ser_serve_log *l, const char *event, const char *detail)
 {
     json_t *object = json_pack("{s:s}", "event", event);
     if (object && detail)
-        json_object_set_new(object, "detail", json_string(detail));
+        ser_json_set(&object, "detail", json_string(detail));
     put(l, object);
 }

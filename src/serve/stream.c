@@ -1,10 +1,10 @@
 #include "serve/stream.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "io/json.h"
 #include "report/escape.h"
 #include "report/prediction.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -104,8 +104,10 @@ ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *
     double update = 1, pause = 0.5;
     int rate = SER_SAMPLE_RATE_HZ, channels = 1;
     const char *key;
-    json_t *value, *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    json_t *value, *o = NULL;
     *out = (ser_stream_wish){.min_confidence = serve->min_confidence};
+    if (ser_json_load(&o, text, n, JSON_REJECT_DUPLICATES, NULL) == SER_E_NOMEM)
+        return ser_fail_nomem(err);
     bool fits = json_is_object(o);
     if (!fits)
         ser_fail(err, SER_E_ARG,
@@ -164,6 +166,11 @@ static void refuse(ser_serve_stream *s, int code, const char *type, const char *
     pthread_mutex_unlock(&s->mutex);
     end_taking(s, CLOSE_S);
     lws_callback_on_writable(s->wsi);
+}
+
+static void refuse_for_memory(ser_serve_stream *s)
+{
+    refuse(s, 503, "overloaded", "out of memory: try again later");
 }
 
 /* ---- on a worker's thread ---- */
@@ -356,7 +363,9 @@ static void read_first(ser_serve_stream *s)
     const ser_keys *keys = &s->service->keys;
     ser_status st =
         ser_stream_wish_read(&s->wish, s->service->settings, s->first.s ? s->first.s : "", s->first.n, &err);
-    if (st != SER_OK)
+    if (st == SER_E_NOMEM)
+        refuse_for_memory(s);
+    else if (st != SER_OK)
         refuse(s, 400, "invalid_request", err.text);
     else if (keys->n && !s->has_key && !ser_keys_know(keys, s->wish.key))
         refuse(s, 401, "unauthorized",
@@ -370,14 +379,20 @@ static void read_first(ser_serve_stream *s)
 static void receive_text(ser_serve_stream *s, const char *bytes, size_t n, bool is_last)
 {
     ser_text_append_n(&s->first, bytes, n);
-    if (s->first.n > MAX_FIRST_MESSAGE || s->first.failed)
+    if (s->first.failed)
+        refuse_for_memory(s);
+    else if (s->first.n > MAX_FIRST_MESSAGE)
         refuse(s, 413, "too_large", "a message in JSON of more than 4096 bytes");
     else if (is_last && !s->is_set)
         read_first(s);
     else if (is_last) {
-        json_t *o = json_loadb(s->first.s, s->first.n, JSON_REJECT_DUPLICATES, NULL);
+        json_t *o = NULL;
+        ser_status st =
+            ser_json_load(&o, s->first.s ? s->first.s : "", s->first.n, JSON_REJECT_DUPLICATES, NULL);
         const char *type = json_string_value(json_object_get(o, "type"));
-        if (type && strcmp(type, "finish") == 0)
+        if (st == SER_E_NOMEM)
+            refuse_for_memory(s);
+        else if (type && strcmp(type, "finish") == 0)
             finish(s);
         else
             refuse(s, 400, "invalid_request",
