@@ -8,6 +8,7 @@
 #include "net/listing.h"
 #include "net/pull.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -132,21 +133,39 @@ static ser_status pull_blob(pulling *p, const ser_listed *f, ser_error *err)
     return st;
 }
 
+/* Links and refs get their names from temporary ones, one process at a time: so what a killed one left in
+ * that folder is nobody's, and goes. */
+static ser_status begin_naming(ser_lock *lock, const pulling *p, const char *folder, ser_error *err)
+{
+    char path[MAX_PATH];
+    ser_status st = path_in(path, err, "%s/names.lock", p->locks.s);
+    if (st == SER_OK)
+        st = ser_lock_take(lock, path, &p->s->progress, err);
+    DIR *dir = st == SER_OK && lock->fd >= 0 ? opendir(folder) : NULL;
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strncmp(entry->d_name, SER_TEMPORARY_PREFIX, strlen(SER_TEMPORARY_PREFIX)) == 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    return st;
+}
+
 /* snapshots/COMMIT/NAME -> ../../blobs/HASH, whatever was there before. */
 static ser_status link_blob(const pulling *p, const ser_listed *f, ser_error *err)
 {
     char path[MAX_PATH], temporary[MAX_PATH], target[128];
+    ser_lock lock = {-1};
     snprintf(target, sizeof target, "../../blobs/%s", f->hash.hex);
     ser_status st = path_in(path, err, "%s/%s", p->snapshot.s, f->name);
     if (st == SER_OK)
         st = path_in(temporary, err, "%s/" SER_TEMPORARY_PREFIX "%ld", p->snapshot.s, (long)getpid());
-    if (st != SER_OK)
-        return st;
-    unlink(temporary);
-    if (symlink(target, temporary) == 0 && rename(temporary, path) == 0)
-        return SER_OK;
-    return ser_fail(err, SER_E_IO, "%s cannot be linked (%s): set HF_HOME to another folder", path,
-                    strerror(errno));
+    if (st == SER_OK)
+        st = begin_naming(&lock, p, p->snapshot.s, err);
+    if (st == SER_OK && (symlink(target, temporary) != 0 || rename(temporary, path) != 0))
+        st = ser_fail(err, SER_E_IO, "%s cannot be linked (%s): set HF_HOME to another folder", path,
+                      strerror(errno));
+    ser_lock_release(&lock, NULL);
+    return st;
 }
 
 static ser_status pull_file(pulling *p, const char *name, ser_error *err)
@@ -219,11 +238,17 @@ static ser_status make_folders(pulling *p, ser_error *err)
 /* Last, because from now on the model is found. */
 static ser_status point_to_commit(const pulling *p, ser_error *err)
 {
-    char path[MAX_PATH];
-    ser_status st = path_in(path, err, "%s/refs/main", p->root.s);
+    char folder[MAX_PATH], path[MAX_PATH];
+    ser_lock lock = {-1};
+    ser_status st = path_in(folder, err, "%s/refs", p->root.s);
+    if (st == SER_OK)
+        st = path_in(path, err, "%s/refs/main", p->root.s);
+    if (st == SER_OK)
+        st = begin_naming(&lock, p, folder, err);
     if (st == SER_OK &&
         (st = ser_io_write(path, p->listing.commit, strlen(p->listing.commit), err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", path);
+    ser_lock_release(&lock, NULL);
     return st;
 }
 

@@ -1,10 +1,12 @@
-/* Memory that runs out at a chosen allocation, once. The allocator's own allocations (base/memory.c) reach us
- * by the linker's --wrap=aligned_alloc (failing_dep in meson), those of libraries because a program's malloc
- * takes the place of libc's: only in programs that are built with FAILING_INTERPOSE. */
+/* Memory that runs out at a chosen allocation, once, and what is not given back. The allocator's own
+ * allocations (base/memory.c) reach us by the linker's --wrap=aligned_alloc (failing_dep in meson), those of
+ * libraries because a program's malloc takes the place of libc's: only in programs that are built with
+ * FAILING_INTERPOSE. */
 #ifndef SER_TESTS_FAILING_H
 #define SER_TESTS_FAILING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef enum failing_kind { FAILING_OURS, FAILING_LIBRARIES } failing_kind;
 
@@ -21,5 +23,16 @@ bool failing_hit(void);
 /* For a single call: the n-th allocation of ours from now on this thread (0: the next one) fails. Negative:
  * none. */
 void failing_at(long n);
+
+/* From now on each allocation is kept in mind, up to its free. trace: each with who asked for it, to be shown
+ * in the end. Nothing is watched in a program that is built without FAILING_INTERPOSE. */
+void failing_watch(bool trace);
+/* Those that are not free yet, by who called malloc. */
+typedef struct failing_kept {
+    size_t n;
+    char name[FAILING_NAME]; /* of the library's file; "" is this program */
+} failing_kept;
+/* Ends that. How many of kept (room for n_most) are filled. */
+size_t failing_unwatch(failing_kept *kept, size_t n_most);
 
 #endif

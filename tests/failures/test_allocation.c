@@ -2,9 +2,10 @@
  * "out of memory", or does without what it did not get; outputs are untouched, nothing is half-written, and
  * what a run folder holds is gone on with.
  *
- * Usage: test-allocation [--long] [--call NAME] [--one ours|libraries N] GOLDEN
+ * Usage: test-allocation [--long] [--call NAME] [--one ours|first|later N] GOLDEN
  *   Without --long a sample of n. --one shows who asked for that allocation.
- * Each n runs in a process of its own, or some of ours in one. What is leaked is not looked at. */
+ * ours: our allocator's. first: of libraries in a process's first call, while they set themselves up; later:
+ * when they have done that. Each n runs in a process of its own, or some of ours in one. */
 #include "failures/calls.h"
 #include "failures/failing.h"
 #include "failures/folders.h"
@@ -19,24 +20,28 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-enum { MAX_N = 1 << 17, FIRST = 500, AT_RANDOM = 500, IN_ONE_PROCESS = 32, LONGEST_S = 120 };
-static const char *const kinds[] = {"ours", "libraries"};
+enum { MAX_KEPT = 64, MAX_N = 1 << 17, FIRST = 500, AT_RANDOM = 250, IN_ONE_PROCESS = 32, LONGEST_S = 120 };
+typedef enum turn { OURS, FIRST_CALL, LATER_CALL, N_TURNS } turn;
+static const char *const turns[] = {"ours", "first", "later"};
 
 typedef struct shared {
-    char answer[ANSWER_BYTES];                            /* where nothing fails */
-    long count;                                           /* of allocations, where nothing fails */
-    size_t at;                                            /* the one under way */
-    char by[FAILING_NAME];                                /* who asked for it */
+    char answer[ANSWER_BYTES];   /* where nothing fails */
+    long count;                  /* of allocations, where nothing fails */
+    size_t at;                   /* the one under way */
+    char by[FAILING_NAME];       /* who asked for it */
+    failing_kept kept[MAX_KEPT]; /* by libraries, where nothing fails */
+    size_t n_kept;
     size_t n_done, n_bad, n_without, n_resumed, n_theirs; /* n_without: it did without that memory */
 } shared;
 static shared *all;
 
 typedef struct plan {
     const call *call;
+    turn turn;
     failing_kind kind;
     const long *ns;
     size_t n;
-    bool trace;
+    bool longer, trace;
 } plan;
 
 /* ---- in the child ---- */
@@ -105,6 +110,37 @@ static bool is_as_promised(const call *c, ser_status st, const char *answer, con
     return good;
 }
 
+static size_t kept_by(const failing_kept *kept, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(kept[i].name, name) == 0)
+            return kept[i].n;
+    return 0;
+}
+
+/* After the call: all that it asked for is free again. Of what libraries got that keep caches, or that lose
+ * some of their own where memory runs out, as much as ever. */
+static bool is_all_free(void)
+{
+    failing_kept kept[MAX_KEPT];
+    size_t n = failing_unwatch(kept, MAX_KEPT);
+    bool good = true;
+    for (size_t i = 0; i < n; i++) {
+        size_t usual = kept_by(all->kept, all->n_kept, kept[i].name);
+        if (kept[i].n <= usual)
+            continue;
+        fprintf(stderr, "leaked: %zu blocks of '%s', else %zu\n", kept[i].n, kept[i].name, usual);
+        good = false;
+    }
+    return good;
+}
+
+static void tell_failed(const plan *p, long n)
+{
+    fprintf(stderr, "FAILED: --call %s --one %s %ld\n", p->call->name, turns[p->turn], n);
+    all->n_bad++;
+}
+
 /* False: there are no n allocations. */
 static bool fail_one(const plan *p, long n, bool again)
 {
@@ -113,23 +149,23 @@ static bool fail_one(const plan *p, long n, bool again)
     start_afresh();
     answer[0] = 0;
     int n_files = count_open_files();
+    failing_watch(p->trace);
     failing_arm(p->kind, n, all->by, p->trace);
     ser_status st = p->call->run(p->call, answer, &err);
     failing_disarm();
+    bool good = is_all_free();
     if (!failing_hit())
         return false;
-    bool good = is_as_promised(p->call, st, answer, &err, again);
+    good = is_as_promised(p->call, st, answer, &err, again) && good;
     if (p->kind == FAILING_OURS && count_open_files() > n_files + 2) { /* 2: what libraries keep */
         fprintf(stderr, "%d open files, %d before\n", count_open_files(), n_files);
         good = false;
     }
     all->n_done++;
-    if (!good) {
-        all->n_bad++;
-        fprintf(stderr, "FAILED: --call %s --one %s %ld\n", p->call->name, kinds[p->kind], n);
-    } else if (p->trace) {
+    if (!good)
+        tell_failed(p, n);
+    else if (p->trace)
         fprintf(stderr, "status %d, '%s'\n", (int)st, err.text);
-    }
     return true;
 }
 
@@ -160,15 +196,21 @@ static void run_undisturbed(const plan *p, size_t from, size_t to)
     start_afresh();
     folder_clear("reference");
     folder_clear("reference.npy");
+    failing_watch(false);
     failing_arm(p->kind, LONG_MAX, all->by, false);
     ser_status st = p->call->run(p->call, all->answer, &err);
     all->count = failing_disarm();
+    all->n_kept = failing_unwatch(all->kept, MAX_KEPT);
+    size_t n_ours = kept_by(all->kept, all->n_kept, "");
     rename("out", "reference");
     rename("out.npy", "reference.npy");
-    if (st != SER_OK) {
+    if (st == SER_OK && n_ours == 0)
+        return;
+    if (st != SER_OK)
         fprintf(stderr, "%s: %s\n", p->call->name, err.text);
-        exit(EXIT_FAILURE);
-    }
+    else
+        fprintf(stderr, "%s: %zu blocks are never freed\n", p->call->name, n_ours);
+    exit(EXIT_FAILURE);
 }
 
 /* ---- in the parent ---- */
@@ -182,7 +224,8 @@ static void describe_end(int status)
         fprintf(stderr, "ended with exit status %d\n", WEXITSTATUS(status));
 }
 
-/* Some libraries do not look at what malloc gives them everywhere. Nobody who calls them can mend that. */
+/* Some libraries do not look at what malloc gives them everywhere. Nobody who calls them can mend that.
+ */
 static bool is_their_fault(const plan *p, int status)
 {
     static const char *const known[] = {"libfontconfig.", "libsndfile.", "libxlsxwriter."};
@@ -216,8 +259,8 @@ static bool in_child(void (*work)(const plan *, size_t, size_t), const plan *p, 
     return status == 0;
 }
 
-/* A process that died is that allocation's fault; one that leaked says so at its end, and its allocations are
- * tried one by one. */
+/* A process that died is that allocation's fault; one that leaked says so at its end, and its allocations
+ * are tried one by one. */
 static void run_plan(const plan *p)
 {
     size_t at_once = p->kind == FAILING_OURS ? IN_ONE_PROCESS : 1;
@@ -226,33 +269,29 @@ static void run_plan(const plan *p)
         if (in_child(run_some, p, from, to)) {
             from = to;
         } else if (all->at + 1 < to || at_once == 1) {
-            fprintf(stderr, "FAILED: --call %s --one %s %ld\n", p->call->name, kinds[p->kind],
-                    p->ns[all->at]);
-            all->n_bad++;
+            tell_failed(p, p->ns[all->at]);
             from = all->at + 1;
         } else {
             for (; from < to; from++)
-                if (!in_child(run_some, p, from, from + 1)) {
-                    fprintf(stderr, "FAILED: --call %s --one %s %ld\n", p->call->name, kinds[p->kind],
-                            p->ns[from]);
-                    all->n_bad++;
-                }
+                if (!in_child(run_some, p, from, from + 1))
+                    tell_failed(p, p->ns[from]);
         }
     }
 }
 
-/* Which are tried: all of ours or a sample; of the libraries' the first, and some of the others. */
-static size_t choose(long *ns, failing_kind kind, long count, bool longer)
+/* Which are tried: all of ours or a sample; of the libraries' first call the first, and some of the
+ * others; of a later one some. */
+static size_t choose(long *ns, const plan *p, long count)
 {
     size_t n = 0;
     uint64_t x = 88172645463325252u; /* xorshift: the same in every run */
-    if (kind == FAILING_OURS) {
-        long step = longer || count < 16 ? 1 : count / 16;
-        for (long i = longer ? 0 : count % step; i < count && n < MAX_N; i += step)
+    if (p->turn == OURS) {
+        long step = p->longer || count < 16 ? 1 : count / 16;
+        for (long i = p->longer ? 0 : count % step; i < count && n < MAX_N; i += step)
             ns[n++] = i;
         return n;
     }
-    long first = longer ? FIRST : 4, others = longer ? AT_RANDOM : 8;
+    long first = p->turn == LATER_CALL ? 0 : p->longer ? FIRST : 4, others = p->longer ? AT_RANDOM : 6;
     for (long i = 0; i < first && i < count; i++)
         ns[n++] = i;
     for (long i = 0; i < others && count > first; i++) {
@@ -262,21 +301,56 @@ static size_t choose(long *ns, failing_kind kind, long count, bool longer)
     return n;
 }
 
-static void try_call(const call *c, failing_kind kind, bool longer)
+static void run_chosen(const plan *p)
 {
     static long ns[MAX_N];
-    plan p = {c, kind, ns, 0, false};
-    all->n_theirs = all->n_done = all->n_without = all->n_resumed = 0;
-    if (!in_child(run_undisturbed, &p, 0, 0)) {
-        all->n_bad++;
-        return;
+    plan chosen = *p;
+    if (!p->n) {
+        chosen.n = choose(ns, p, all->count);
+        chosen.ns = ns;
     }
-    p.n = choose(ns, kind, all->count, longer);
-    run_plan(&p);
-    printf("%-18s %-10s %6ld allocations, %5zu failed, %5zu did without, %5zu gone on with, %3zu crashed in "
-           "a library\n",
-           c->name, kinds[kind], all->count, all->n_done, all->n_without, all->n_resumed, all->n_theirs);
-    fflush(stdout);
+    run_plan(&chosen);
+}
+
+/* In a process that has made the call before, so that each of its children begins where libraries are set
+ * up.
+ */
+static void run_later(const plan *p, size_t from, size_t to)
+{
+    run_undisturbed(p, from, to);
+    run_undisturbed(p, from, to);
+    run_chosen(p);
+}
+
+static bool try_turn(const plan *p)
+{
+    all->n_theirs = all->n_done = all->n_without = all->n_resumed = 0;
+    if (p->turn != FIRST_CALL)
+        return in_child(run_later, p, 0, 0);
+    if (!in_child(run_undisturbed, p, 0, 0))
+        return false;
+    run_chosen(p);
+    return true;
+}
+
+static bool try_call(const call *c, bool longer, turn only, const long *one, bool libraries)
+{
+    for (turn t = OURS; t < N_TURNS; t++) {
+        plan p = {
+            .call = c, .turn = t, .kind = t == OURS ? FAILING_OURS : FAILING_LIBRARIES, .longer = longer};
+        if (only != N_TURNS)
+            p.ns = one, p.n = 1, p.trace = true;
+        if ((t != OURS && !libraries) || (only != N_TURNS && only != t))
+            continue;
+        if (!try_turn(&p))
+            return false;
+        printf("%-18s %-6s %6ld allocations, %5zu failed, %5zu did without, %5zu gone on with, %3zu "
+               "crashed in "
+               "a library\n",
+               c->name, turns[t], all->count, all->n_done, all->n_without, all->n_resumed, all->n_theirs);
+        fflush(stdout);
+    }
+    return true;
 }
 
 static void prepare(const plan *p, size_t from, size_t to)
@@ -299,13 +373,15 @@ int main(int argc, char **argv)
     bool longer = false;
     const char *only = NULL;
     long one = -1;
-    failing_kind one_kind = FAILING_OURS;
+    turn turn_of_one = N_TURNS;
     for (int i = 1; i < argc - 1; i++) {
         longer = longer || strcmp(argv[i], "--long") == 0;
         if (strcmp(argv[i], "--call") == 0)
             only = argv[++i];
         else if (strcmp(argv[i], "--one") == 0 && i + 2 < argc) {
-            one_kind = strcmp(argv[i + 1], "ours") == 0 ? FAILING_OURS : FAILING_LIBRARIES;
+            for (turn_of_one = OURS;
+                 turn_of_one < LATER_CALL && strcmp(argv[i + 1], turns[turn_of_one]) != 0;)
+                turn_of_one++;
             one = atol(argv[i + 2]);
             i += 2;
         }
@@ -316,17 +392,11 @@ int main(int argc, char **argv)
     if (argc < 2 || all == MAP_FAILED || chdir(scratch_folder) != 0)
         return EXIT_FAILURE;
     setenv("XDG_CACHE_HOME", scratch("cache"), 1);
-    bool good = golden && in_child(prepare, (const plan *)(const void *)golden, 0, 0);
-    for (const call *c = calls; good && c->name; c++) {
-        if (only && strcmp(only, c->name) != 0)
-            continue;
-        const plan p = {c, one_kind, &one, 1, true};
-        for (int kind = FAILING_OURS; one < 0 && kind <= FAILING_LIBRARIES; kind++)
-            if (kind == FAILING_OURS || interposed())
-                try_call(c, (failing_kind)kind, longer);
-        if (one >= 0)
-            good = in_child(run_undisturbed, &p, 0, 0) && in_child(run_some, &p, 0, 1);
-    }
+    bool good = golden && in_child(prepare, (const plan *)(const void *)golden, 0, 0),
+         libraries = interposed();
+    for (const call *c = calls; good && c->name; c++)
+        if (!only || strcmp(only, c->name) == 0)
+            good = try_call(c, longer, turn_of_one, &one, libraries);
     if (chdir("/") == 0)
         scratch_remove();
     free(golden);
