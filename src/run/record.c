@@ -116,6 +116,24 @@ void ser_run_record_sweep(const ser_run_record *r, const char *folder)
         remove_temporaries(r, fd);
 }
 
+/* In the folders of folds, too, where models are written. */
+static void remove_all_temporaries(const ser_run_record *r, int folder)
+{
+    int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = again < 0 ? NULL : fdopendir(again);
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        int own = strcmp(entry->d_name, "..") == 0
+                      ? -1
+                      : openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (own >= 0)
+            remove_temporaries(r, own);
+    }
+    if (dir)
+        closedir(dir);
+    else if (again >= 0)
+        close(again);
+}
+
 void ser_run_record_clear(ser_run_record *r, const char *folder)
 {
     char file[512];
@@ -123,6 +141,7 @@ void ser_run_record_clear(ser_run_record *r, const char *folder)
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
+    remove_all_temporaries(r, fd);
     for (const char *line = r->lines.s; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
         size_t n = strcspn(line, "\n"), n_key = strlen(FILE_KEY);
         if (strncmp(line, FILE_KEY, n_key) != 0 || n - n_key >= sizeof file)
@@ -132,14 +151,14 @@ void ser_run_record_clear(ser_run_record *r, const char *folder)
         if (own < 0)
             continue;
         remove_file(own, name);
-        remove_temporaries(r, own);
+        close(own);
         if (name != file) { /* a folder for states alone is empty now */
             file[name - file - 1] = 0;
             unlinkat(fd, file, AT_REMOVEDIR);
         }
     }
     remove_file(fd, RECORD);
-    remove_temporaries(r, fd);
+    close(fd);
 }
 
 void ser_run_record_release(ser_run_record *r)

@@ -3,7 +3,8 @@
  * Usage: fail-call N WHAT FOLDER REPORT COMMAND...
  *   Of the calls that write below FOLDER, or on a path relative to the current folder, the N-th (from 0)
  *   ends with WHAT: ENOSPC, EIO, EDQUOT, EROFS; "short": of the writes alone the N-th takes half of its
- *   bytes; "kill": the program is killed before it. N -1: none.
+ *   bytes; "kill": the program is killed before it. N -1: none; N such as rename:refs/main: the first call
+ *   of this name on a path that ends so.
  *   REPORT gets one line for each such call: its name and path. The exit status is the command's, 99: it
  *   cannot be run so here.
  * By seccomp's notifications (man 2 seccomp_unotify): the kernel asks here before it does what the program
@@ -107,7 +108,8 @@ static int receive_file(int from)
 typedef struct watch {
     int listener;
     long n, fail_at;
-    int error; /* or SHORT, or KILL */
+    const char *name, *end; /* in place of fail_at, or NULL */
+    int error;              /* or SHORT, or KILL */
     const char *folder;
     FILE *report;
 } watch;
@@ -186,6 +188,17 @@ static const struct watched *watched_call(int number)
     return NULL;
 }
 
+static bool is_meant(watch *k, const struct watched *w, const char *path)
+{
+    size_t n = strlen(path), n_end = k->end ? strlen(k->end) : 0;
+    if (!k->name)
+        return k->n++ == k->fail_at;
+    if (strcmp(k->name, w->name) != 0 || n < n_end || strcmp(path + n - n_end, k->end) != 0)
+        return false;
+    k->name = ""; /* once */
+    return true;
+}
+
 static void answer(watch *k, const struct seccomp_notif *request)
 {
     char path[MAX_PATH];
@@ -193,11 +206,13 @@ static void answer(watch *k, const struct seccomp_notif *request)
     struct seccomp_notif_resp response = {.id = request->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
     if (w && path_of(path, w, request) && is_below(path, k->folder) &&
         (k->error != SHORT || w->number == __NR_write)) {
-        bool now = k->n++ == k->fail_at;
+        bool now = is_meant(k, w, path);
         fprintf(k->report, "%s %s\n", w->name, path);
         long half = now && k->error == SHORT ? write_half(request) : -1;
-        if (now && k->error == KILL) {
+        if (now && k->error == KILL) { /* and the call is not made on the way out */
             kill((pid_t)request->pid, SIGKILL);
+            response.flags = 0;
+            response.error = -EINTR;
         } else if (now && (k->error != SHORT || half > 0)) {
             response.flags = 0;
             response.error = -k->error;
@@ -250,6 +265,12 @@ int main(int argc, char **argv)
     }
     close(pair[1]);
     watch k = {.fail_at = atol(argv[1]), .error = error_named(argv[2]), .folder = argv[3]};
+    char *colon = strchr(argv[1], ':');
+    if (colon) {
+        *colon = 0;
+        k.name = argv[1];
+        k.end = colon + 1;
+    }
     k.report = fopen(argv[4], "we");
     k.listener = child > 0 && k.report ? receive_file(pair[0]) : -1;
     if (k.listener >= 0)

@@ -113,6 +113,15 @@ class Case(unittest.TestCase):
 
 @unittest.skipUnless(CAN_WATCH, "no seccomp notifications here")
 class Kills(Case):
+    def renames_of_each_folder(self, calls):
+        """The last one of each, in a form that is the same in every run."""
+        last = {}
+        for c in calls:
+            call, path = c.split(" ", 1)
+            if call == "rename":
+                last[os.path.dirname(path)] = "rename:" + os.path.join(os.path.basename(os.path.dirname(path)), os.path.basename(path))
+        return sorted(last.values())
+
     def try_command(self, name):
         r = random.Random(SEED)
         whole = self.tried(name)
@@ -124,11 +133,15 @@ class Kills(Case):
         self.assertEqual(timed.finish()[0], 0)
         seconds = time.monotonic() - begun
         timed.remove()
+        renames = self.renames_of_each_folder(calls)
         n_killed = 0
-        for k in range(N or SAMPLE):
+        for k in range(N or SAMPLE + len(renames)):
             t, at = self.tried(name), []
             for _ in range(1 if not N else r.choice((1, 1, 2, 3))):  # the one that goes on may be killed, too
-                if not N:
+                if not N and k >= SAMPLE:  # what it makes has all but its name
+                    moment = renames[k - SAMPLE]
+                    killed, _ = t.kill_before(moment)
+                elif not N:
                     moment = (2 * k + 1) * len(calls) // (2 * SAMPLE)
                     killed, _ = t.kill_before(moment)
                 elif r.random() < 0.5:
