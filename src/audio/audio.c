@@ -150,7 +150,7 @@ static ser_status fill(ser_audio *a, ser_error *err)
         soxr_error_t failed = soxr_process(a->resampler, at_end ? NULL : a->mono + a->mono_at, n_in, &n_used,
                                            a->out, N_BLOCK, &a->n_out);
         if (failed)
-            return ser_fail(err, SER_E_NOMEM, "it cannot be resampled (%s): convert it to 16 kHz", failed);
+            return ser_fail_nomem(err); /* nothing else can fail in it */
         if (count_finite(a->out, a->n_out) < a->n_out)
             return ser_fail(err, SER_E_FORMAT, "its samples are too large for a sound: repair the recording");
         if (at_end && a->n_out < N_BLOCK)
@@ -434,7 +434,7 @@ ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size
                                           : NULL;
     if (failed) {
         ser_free(y);
-        return ser_fail(err, SER_E_NOMEM, "it cannot be resampled (%s)", failed);
+        return ser_fail_nomem(err); /* nothing else can fail in it */
     }
     *out = y;
     *n_out = (size_t)length;

@@ -73,7 +73,7 @@ static ser_status resample(ser_rate *r, ser_error *err)
         soxr_error_t failed = soxr_process(r->resampler, at_end ? NULL : r->mono + used, r->n_mono - used,
                                            &n_used, r->out, ROOM, &n_out);
         if (failed)
-            return ser_fail(err, SER_E_NOMEM, "it cannot be resampled (%s)", failed);
+            return ser_fail_nomem(err); /* nothing else can fail in it */
         used += n_used;
         /* As many samples as the sound is long. */
         double n_most = round((double)r->n_in * SER_SAMPLE_RATE_HZ / r->rate_hz);

@@ -103,7 +103,8 @@ static bool is_as_promised(const call *c, ser_status st, const char *answer, con
         good = false;
     }
     good = is_whole(false) && good;
-    if (again) {
+    /* libhdf5 cannot be used any more in a process in which it did not get memory. */
+    if (again && strncmp(all->by, "libhdf5", 7) != 0) {
         all->n_resumed++;
         good = ends_the_same(c) && good;
     }
@@ -118,8 +119,18 @@ static size_t kept_by(const failing_kept *kept, size_t n, const char *name)
     return 0;
 }
 
-/* After the call: all that it asked for is free again. Of what libraries got that keep caches, or that lose
- * some of their own where memory runs out, as much as ever. */
+/* After the call: all that this program asked for is free again, and all of libraries that keep nothing of
+ * their own. Others have caches, or lose memory where they do not get more. */
+static bool is_watched(const char *name)
+{
+    static const char *const libraries[] = {"libjansson.", "libsndfile.", "libsoxr.", "libmpg123.",
+                                            "libzip."};
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+        if (strncmp(name, libraries[i], strlen(libraries[i])) == 0)
+            return true;
+    return !*name;
+}
+
 static bool is_all_free(void)
 {
     failing_kept kept[MAX_KEPT];
@@ -127,7 +138,7 @@ static bool is_all_free(void)
     bool good = true;
     for (size_t i = 0; i < n; i++) {
         size_t usual = kept_by(all->kept, all->n_kept, kept[i].name);
-        if (kept[i].n <= usual)
+        if (kept[i].n <= usual || !is_watched(kept[i].name))
             continue;
         fprintf(stderr, "leaked: %zu blocks of '%s', else %zu\n", kept[i].n, kept[i].name, usual);
         good = false;
