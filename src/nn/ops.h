@@ -1,5 +1,6 @@
 /* The seam between the numerics and the rest: matrix products, by plain C (ops_ref.c), by oneDNN
- * (ops_onednn.c) or, where that is asked for and the processor has no AVX-512, by own kernels (ops_packed.c).
+ * (ops_onednn.c) or, where that is asked for, by own kernels: on processors with AMX (ops_amx.c) and on those
+ * without AVX-512 (ops_packed.c).
  * Layers include this header and no engine's. Results depend neither on the number of threads nor on how many
  * rows are computed together (fp32: to 1e-6 of the magnitudes that are added up). */
 #ifndef SER_NN_OPS_H
@@ -30,7 +31,8 @@ ser_dtype ser_nn_ops_type(const ser_nn_ops *ops);
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err);
 void ser_nn_work_free(ser_nn_work **work);
 ser_dtype ser_nn_work_type(const ser_nn_work *work); /* ser_nn_ops_type of its engine */
-/* For callers with products of many shapes: what is compiled for each is kept for so many, or 64. */
+/* For callers whose products have many shapes and come again: what is compiled for each is kept for so many,
+ * or 64; with AMX, nothing is compiled for anybody else. */
 ser_status ser_nn_work_keep_shapes(ser_nn_work *work, size_t n_shapes, ser_error *err);
 
 /* Weights of y = act(x w^T + bias): w (n_out, n_in) as in the checkpoint (F32, F16, BF16, or I8 with one
