@@ -7,8 +7,8 @@
 #include "corpus/known.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "report/formats.h"
 #include "report/pictures.h"
-#include "report/run_page.h"
 
 #include <math.h>
 #include <string.h>

@@ -48,12 +48,16 @@ struct ser_model_kind {
     bool (*load)(ser_learned *l, void **own, const ser_model_data *m);
 };
 
-extern const ser_model_kind ser_kind_linear, ser_kind_timnet;
+/* The table: ser_kind_NAME, in NAME_kind.c, for each that a model_type can name. */
+#define SER_MODEL_KINDS(ROW) ROW(linear) ROW(timnet)
+
+#define SER_MODEL_KIND_DECLARE_(name) extern const ser_model_kind ser_kind_##name;
+SER_MODEL_KINDS(SER_MODEL_KIND_DECLARE_)
 
 /* For kinds that choose layers by a head of the linear model. */
 void ser_describe_choice(ser_fold_result *r, const ser_learned *l, const void *own);
 
-/* The table, ended by NULL. */
+/* All of the table, ended by NULL. */
 const ser_model_kind *const *ser_model_kinds(void);
 
 /* The parts of a model file, borrowed from m; to be asked, and not to be released. */

@@ -1,6 +1,8 @@
 #include "learn/kind.h"
 
-static const ser_model_kind *const kinds[] = {&ser_kind_linear, &ser_kind_timnet, NULL};
+#define ADDRESS(name) &ser_kind_##name,
+static const ser_model_kind *const kinds[] = {SER_MODEL_KINDS(ADDRESS) NULL};
+#undef ADDRESS
 
 const ser_model_kind *const *ser_model_kinds(void)
 {

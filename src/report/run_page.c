@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "report/escape.h"
+#include "report/formats.h"
 #include "report/html_parts.h"
 #include "report/pictures.h"
 

@@ -6,6 +6,5 @@
 #include "report/run_report.h"
 
 ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err); /* appends the page */
-ser_status ser_run_page_save(const char *path, const ser_run_report *r, ser_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-#include "report/spreadsheet.h"
 #include "io/file.h"
+#include "report/formats.h"
 #include "report/spreadsheet_cells.h"
 
 #include <errno.h>

@@ -2,8 +2,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/json.h"
-#include "report/run_page.h"
-#include "report/spreadsheet.h"
+#include "report/formats.h"
 #include "run/pictures.h"
 
 #include <ctype.h>
@@ -225,22 +224,34 @@ void ser_run_folder_close(ser_run_folder *f)
 
 /* ---- contents ---- */
 
+typedef struct run_format {
+    const char *file;
+    ser_status (*save)(const char *path, const ser_run_report *r, ser_error *err);
+} run_format;
+
+static ser_status save_format(const ser_run_folder *f, const run_format *format, const ser_run_report *r,
+                              ser_error *err)
+{
+    char *path = ser_io_join(f->path, format->file);
+    ser_status st = path ? format->save(path, r, err) : ser_fail_nomem(err);
+    if (st != SER_OK && path)
+        ser_fail_within(err, st, "%s: ", path);
+    ser_free(path);
+    return st;
+}
+
 ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
                         ser_error *err)
 {
+#define FORMAT(file, save) {file, save},
+    static const run_format formats[] = {SER_RUN_FORMATS(FORMAT)};
+#undef FORMAT
     if (!f->path)
         return SER_OK;
-    char *sheet = ser_io_join(f->path, "metrics.xlsx"), *page = ser_io_join(f->path, "report.html");
-    ser_status st = sheet && page ? ser_run_pictures_save(f->path, r, err) : ser_fail_nomem(err);
-    if (st == SER_OK && (st = ser_spreadsheet_save(sheet, r, err)) != SER_OK)
-        ser_fail_within(err, st, "%s: ", sheet);
-    if (st == SER_OK && (st = ser_run_page_save(page, r, err)) != SER_OK)
-        ser_fail_within(err, st, "%s: ", page);
-    if (st == SER_OK)
-        st = ser_run_save_json(f->path, "report.json", report, err);
-    ser_free(sheet);
-    ser_free(page);
-    return st;
+    ser_status st = ser_run_pictures_save(f->path, r, err);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats && st == SER_OK; i++)
+        st = save_format(f, &formats[i], r, err);
+    return st == SER_OK ? ser_run_save_json(f->path, "report.json", report, err) : st;
 }
 
 /* A path with a new line in it cannot be told: its file stays. */

@@ -1,9 +1,9 @@
 /* What a run folder shows, made from the example run, to be looked at:
  *   make-run-example FOLDER [N_FOLDS [hostile|bare]]
  * hostile: with names that mean something to other programs; bare: with no more than must be there. */
+#include "report/formats.h"
 #include "report/pictures.h"
 #include "report/run_page.h"
-#include "report/spreadsheet.h"
 #include "report/text.h"
 #include "run_example.h"
 

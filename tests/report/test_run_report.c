@@ -1,9 +1,9 @@
 /* What is made of a run: curves, page, spreadsheet (its contents: test_spreadsheet.py), per-class table. */
 #include "base/memory.h"
 #include "failures/failing.h"
+#include "report/formats.h"
 #include "report/pictures.h"
 #include "report/run_page.h"
-#include "report/spreadsheet.h"
 #include "report/summary.h"
 #include "report/text.h"
 #include "run_example.h"
