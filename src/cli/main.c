@@ -4,22 +4,9 @@
 
 #include <signal.h>
 
-static const ser_command *const commands[] = {
-    &ser_command_predict,
-    &ser_command_listen,
-    &ser_command_evaluate,
-    &ser_command_train,
-    &ser_command_train_lmmd,
-    &ser_command_test,
-    &ser_command_test_cross_corpus,
-    &ser_command_extract,
-    &ser_command_merge,
-    &ser_command_export,
-    &ser_command_pull,
-    &ser_command_serve,
-    &ser_command_info,
-    NULL,
-};
+#define ADDRESS(name) &ser_command_##name,
+static const ser_command *const commands[] = {SER_COMMANDS(ADDRESS) NULL};
+#undef ADDRESS
 
 static const ser_environment_variable environment[] = {
     {"SER_DATA_DIR", "where corpora known by name lie, when --data-dir is not given (default: data/raw)"},

@@ -1,5 +1,5 @@
-/* The files that tell of a run, besides its report.json and its pictures: each is one file of code, and one row
- * here. A file appears only when whole. */
+/* The files that tell of a run, besides its report.json and its pictures: each is one file of code, and one
+ * row here. A file appears only when whole. */
 #ifndef SER_REPORT_FORMATS_H
 #define SER_REPORT_FORMATS_H
 
