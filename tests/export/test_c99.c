@@ -31,6 +31,24 @@ static void test_model(const wanted *w)
     CHECK(shell("%s %s %s", scratch("check"), scratch(model), scratch(vectors)) == 0);
 }
 
+/* The vectors, where Node.js can. */
+static void test_in_node(const char *program, const char *folder)
+{
+    static const char script[] =
+        "import { WASI } from 'wasi';\n"
+        "import { readFile } from 'fs/promises';\n"
+        "const [program, folder] = process.argv.slice(2);\n"
+        "const wasi = new WASI({ version: 'preview1', returnOnExit: true, preopens: { '/model': folder },\n"
+        "                        args: ['check', '/model/weights.bin', '/model/vectors.bin'] });\n"
+        "const made = await WebAssembly.instantiate(await readFile(program),\n"
+        "                                           { wasi_snapshot_preview1: wasi.wasiImport });\n"
+        "process.exit(wasi.start(made.instance));\n";
+    if (shell("node -e \"require('wasi')\" >/dev/null 2>&1%s%s%s", "", "", "") != 0)
+        return;
+    scratch_put("run.mjs", script, sizeof script - 1);
+    CHECK(shell("node --no-warnings %s %s %s", scratch("run.mjs"), program, folder) == 0);
+}
+
 /* For WebAssembly, where clang can. */
 static void test_wasi(const char *folder)
 {
@@ -40,6 +58,7 @@ static void test_wasi(const char *folder)
     if (shell(compile, scratch("empty.wasm"), scratch("empty.c"), " 2>/dev/null") != 0)
         return;
     CHECK(shell(compile, scratch("emotion.wasm"), scratch(folder), "/emotion.c -DEMOTION_CHECK -lm") == 0);
+    test_in_node(scratch("emotion.wasm"), scratch(folder));
 }
 
 /* A check that sees a wrong score, and weights of another model. */
