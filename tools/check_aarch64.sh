@@ -6,7 +6,7 @@
 # unpacked into a folder.
 # BUILD=FOLDER: default build-aarch64. SYSROOT=FOLDER: where they are unpacked, once (default: sysroot in the build folder).
 # SER=FILE: this machine's program (default: build/ser). RECORDING=FILE: what both hear. JOBS=N: tests at a time (default: 1).
-# CC: the compiler; clang, by CC="clang --target=aarch64-linux-gnu".
+# CC: the compiler (default: aarch64-linux-gnu-gcc).
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build-aarch64} ser=${SER:-build/ser} recording=${RECORDING:-/usr/share/sounds/alsa/Front_Center.wav}
