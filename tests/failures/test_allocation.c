@@ -239,7 +239,7 @@ static void describe_end(int status)
  */
 static bool is_their_fault(const plan *p, int status)
 {
-    static const char *const known[] = {"libfontconfig.", "libsndfile.", "libxlsxwriter."};
+    static const char *const known[] = {"libfontconfig.", "libsndfile.", "libsoxr.", "libxlsxwriter."};
     if (p->kind != FAILING_LIBRARIES || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
         return false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
