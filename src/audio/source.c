@@ -16,6 +16,21 @@ static ser_status fail_open(ser_error *err)
                     strerror(errno));
 }
 
+/* A link whose content was not fetched looks like a file that is not there. */
+static ser_status fail_open_path(const char *path, ser_error *err)
+{
+    int reason = errno;
+    char target[4096];
+    ssize_t n = reason == ENOENT || reason == ELOOP ? readlink(path, target, sizeof target) : -1;
+    if (n > 0 && memmem(target, (size_t)n, "annex/objects/", 14))
+        return ser_fail(err, SER_E_IO,
+                        "its content is not here: fetch it with git annex get, or datalad get");
+    if (n > 0)
+        return ser_fail(err, SER_E_IO, "it is a link that leads nowhere: copy what it should lead to");
+    errno = reason;
+    return fail_open(err);
+}
+
 static int open_temporary(void)
 {
     const char *folder = getenv("TMPDIR");
@@ -130,7 +145,7 @@ ser_status ser_source_open(ser_source *out, const char *path, ser_error *err)
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_open(err);
+        return is_stdin ? fail_open(err) : fail_open_path(path, err);
     /* Somebody else may have read a part of standard input, when that is a file: what is left counts. */
     off_t start = is_stdin ? lseek(fd, 0, SEEK_CUR) : 0;
     struct stat st = {0};

@@ -38,6 +38,8 @@ static ser_status add_entry(ser_inputs *inputs, const char *root, const char *fi
                             ser_error *err)
 {
     const char *kind;
+    if (ser_io_is_hidden(file))
+        return SER_OK;
     char *path = ser_io_join(root, file);
     if (!path)
         return ser_fail_nomem(err);
@@ -72,7 +74,8 @@ static ser_status add_folder(ser_inputs *inputs, const char *folder, ser_error *
         st = add_entry(inputs, root, is_dangling ? listing.dangling[dangling++] : listing.files[file++],
                        is_dangling, err);
     }
-    inputs->n_folder_links += listing.n_folder_links;
+    for (size_t i = 0; st == SER_OK && i < listing.n_folder_links; i++)
+        inputs->n_folder_links += !ser_io_is_hidden(listing.folder_links[i]);
     ser_free(root);
     ser_io_listing_release(&listing);
     if (st == SER_OK && inputs->n == n_before)

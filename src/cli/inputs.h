@@ -20,9 +20,9 @@ typedef struct ser_inputs {
     size_t n_folder_links; /* links to folders, in folders: they are not followed */
 } ser_inputs;
 
-/* A folder is searched recursively, in byte order of the relative path. SER_E_FORMAT: a folder without any
- * audio. What is audio and cannot be read, a link that leads nowhere and is named as audio, is an input:
- * opening it tells the user why. */
+/* A folder is searched recursively, in byte order of the relative path, hidden files left alone.
+ * SER_E_FORMAT: a folder without any audio. What is audio and cannot be read, a link that leads nowhere and
+ * is named as audio, is an input: opening it tells the user why. */
 ser_status ser_inputs_add(ser_inputs *inputs, const char *argument, ser_error *err);
 void ser_inputs_release(ser_inputs *inputs);
 

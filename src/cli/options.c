@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int ser_exit_status(ser_status status)
 {
@@ -91,6 +92,9 @@ static ser_status fail_unknown(const ser_command *command, const char *argument,
     if (best)
         return ser_fail(err, SER_E_ARG, "%.*s: there is no such option: did you mean --%s?", (int)n, argument,
                         best);
+    if (access(argument, F_OK) == 0)
+        return ser_fail(err, SER_E_ARG, "%s: there is no such option: write ./%s for the file", argument,
+                        argument);
     return ser_fail(err, SER_E_ARG, "%.*s: there is no such option", (int)n, argument);
 }
 

@@ -27,12 +27,6 @@ static ser_status find_out_if_recording(bool *is_recording, const char *root, co
     return SER_OK;
 }
 
-/* Hidden files, and what archives made on other systems leave beside each recording ("._03a01Fa.wav"). */
-static bool is_hidden(const char *file)
-{
-    return file[0] == '.' || strstr(file, "/.");
-}
-
 /* ---- readers ---- */
 
 /* Recordings of one kind that are left out. */
@@ -170,7 +164,7 @@ static ser_status keep_recordings(ser_io_listing *l, const char *root, ser_error
     ser_status st = SER_OK;
     for (size_t i = 0; i < l->n_files; i++) {
         bool keep = false;
-        if (st == SER_OK && !is_hidden(l->files[i]))
+        if (st == SER_OK && !ser_io_is_hidden(l->files[i]))
             st = find_out_if_recording(&keep, root, l->files[i], err);
         if (keep)
             l->files[n_kept++] = l->files[i];
@@ -186,10 +180,10 @@ static ser_status warn_of_links(size_t *n_dangling, ser_draft *d, const ser_io_l
 {
     left_out dangling = {0}, folders = {0};
     for (size_t i = 0; i < l->n_dangling; i++)
-        if (!is_hidden(l->dangling[i]) && ser_audio_is_named_so(l->dangling[i]))
+        if (!ser_io_is_hidden(l->dangling[i]) && ser_audio_is_named_so(l->dangling[i]))
             leave_out(&dangling, l->dangling[i]);
     for (size_t i = 0; i < l->n_folder_links; i++)
-        if (!is_hidden(l->folder_links[i]))
+        if (!ser_io_is_hidden(l->folder_links[i]))
             leave_out(&folders, l->folder_links[i]);
     *n_dangling = dangling.n;
     ser_status st = warn_of(

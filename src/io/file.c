@@ -383,6 +383,11 @@ static void take_list(char ***paths, size_t *n_paths, path_list *list)
     *n_paths = list->n;
 }
 
+bool ser_io_is_hidden(const char *relative)
+{
+    return relative[0] == '.' || strstr(relative, "/.");
+}
+
 ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err)
 {
     path_lists lists = {0};

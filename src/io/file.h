@@ -63,6 +63,10 @@ typedef struct ser_io_listing {
     size_t n_files, n_dangling, n_folder_links;
 } ser_io_listing;
 
+/* It or a folder that it lies in begins with a dot: what systems and programs keep beside people's files
+ * (._1.wav, .git/annex/objects/...). */
+bool ser_io_is_hidden(const char *relative);
+
 ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err);
 void ser_io_listing_release(ser_io_listing *l);
 

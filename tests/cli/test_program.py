@@ -233,17 +233,28 @@ class Predict(Case):
         shutil.copy(SPEECH, self.path("in/b.wav"))
         os.symlink("../.git/annex/objects/x.wav", self.path("in/annex.wav"))
         os.symlink("nowhere", self.path("in/notes"))
+        os.makedirs(self.path("in/.git/annex/objects"))  # what links lead to is no recording of its own
+        shutil.copy(SPEECH, self.path("in/.git/annex/objects/y.wav"))
+        shutil.copy(SPEECH, self.path("in/._b.wav"))
         with open(self.path("in/copied.wav"), "w") as f:
             f.write("../../.git/annex/objects/x.wav")
         with open(self.path("in/lfs.wav"), "w") as f:
             f.write("version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 60822\n")
-        out, _ = self.ser("predict", "--format", "json", self.path("in"), status=1)
+        out, err = self.ser("predict", "--format", "json", self.path("in"), status=1)
+        self.assertIn("1 file in the folders is not audio and left out: " + self.path("in/notes"), err)
         rows = [json.loads(line) for line in out.splitlines()]
         self.assertEqual([os.path.basename(r["file"]) for r in rows], ["annex.wav", "b.wav", "copied.wav", "lfs.wav"])
-        self.assertIn("No such file", rows[0]["error"])
+        self.assertIn("git annex get", rows[0]["error"])
         self.assertIn("label", rows[1])
         self.assertIn("git annex get", rows[2]["error"])
         self.assertIn("git lfs pull", rows[3]["error"])
+        os.symlink("nowhere", self.path("gone.wav"))
+        self.assertIn("a link that leads nowhere", self.ser("predict", self.path("gone.wav"), status=1)[1])
+
+    def test_name_with_a_dash(self):
+        shutil.copy(SPEECH, self.path("-x.wav"))
+        p = subprocess.run([SER, "predict", "-x.wav"], env=self.env, cwd=self.dir, capture_output=True, text=True)
+        self.assertEqual((p.returncode, p.stderr.splitlines()[0]), (2, "ser: -x.wav: there is no such option: write ./-x.wav for the file"))
 
     def test_csv(self):
         out, _ = self.ser("predict", "--format", "csv", SPEECH, NOISE, self.path("missing.wav"), status=1)
