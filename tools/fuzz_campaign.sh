@@ -61,9 +61,13 @@ run_slice() { # TARGET
   mkdir -p "$here/corpus"
   known=$(find "$here/corpus" "$top/fuzz/seeds/$1" -type f | wc -l)
   began=$(date +%s)
-  (cd "$here" && UBSAN_OPTIONS=halt_on_error=1 ASAN_OPTIONS=quarantine_size_mb=16 "$top/build-fuzz/fuzz/fuzz-$1" \
+  (cd "$here" && UBSAN_OPTIONS=halt_on_error=1 ASAN_OPTIONS=quarantine_size_mb=16 LSAN_OPTIONS=suppressions="$top/tests/lsan.supp" \
+    "$top/build-fuzz/fuzz/fuzz-$1" \
     -runs=$((n - $(number "$1" inputs) + known)) -max_total_time="${SLICE:-60}" -timeout=20 -rss_limit_mb=512 \
     -print_final_stats=1 corpus "$top/fuzz/seeds/$1" >log 2>&1) || cp "$here/log" "$here/failure"
+  for f in "$here"/timeout-*; do # a machine that is busy, or slept: it counts if it is too slow alone
+    [ ! -e "$f" ] || ! "$top/build-fuzz/fuzz/fuzz-$1" -timeout=20 "$f" >/dev/null 2>&1 || rm "$f"
+  done
   ran=$(($(sed -n 's/^stat::number_of_executed_units: *//p' "$here/log" | grep . || echo 0) - known))
   echo $(($(number "$1" seconds) + $(date +%s) - began)) >"$here/seconds"
   [ $ran -le 0 ] || echo $(($(number "$1" inputs) + ran)) >"$here/inputs"
