@@ -49,9 +49,14 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends gcc libc6-dev pkg-config python3 >log 2>&1 || { cat log; exit 1; }
 list >before
 apt-get install -y -qq --no-install-recommends ./*.deb >log 2>&1 || { cat log; exit 1; }
-echo "== shell" && sh -e example.sh
-echo "== C" && cc example.c $(pkg-config --cflags --libs ser) -o example && ./example recording.*
-echo "== Python" && python3 example.python && python3 -m ser --version
+echo "== shell"
+sh -e example.sh
+echo "== C"
+cc example.c $(pkg-config --cflags --libs ser) -o example
+./example recording.*
+echo "== Python"
+python3 example.python
+python3 -m ser --version
 cat /usr/share/doc/ser/copyright | grep -q builtin-model
 apt-get purge -y -qq ser libser0 libser-dev python3-ser >log 2>&1
 apt-get autoremove --purge -y -qq >log 2>&1
