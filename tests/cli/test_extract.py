@@ -161,12 +161,25 @@ class Layout(Trees):
 
     def test_usage(self):
         corpus = self.make_corpus(per_class=1)
-        self.check_error(self.extract("--data", corpus, "-o", "x.npy", status=2)[1].splitlines()[0], "-o is for one")
+        self.check_error(self.extract("--data", corpus, "-o", "x.npy", status=2)[1].splitlines()[0], "-o is for recordings")
         self.extract("--data", corpus, "a.wav", status=2)
         self.extract("--data", corpus, "--feature-type", "CHROMA", status=2)
         self.extract("--data", self.path("nowhere"), "--feature-type", "LOGMEL", status=1)
         self.extract("--data", corpus, "--feature-type", "LOGMEL", "--layers", "3", status=2)
         self.extract("--data-dir", self.path("nowhere"), "--feature-type", "LOGMEL", status=1)
+
+    def test_several_recordings(self):
+        corpus = self.make_corpus(per_class=2)
+        first, second = (os.path.join(corpus, "anger", "anger%d.wav" % i) for i in (0, 1))
+        lines = self.extract("--feature-type", "MFCC", "-o", self.path("x.npy"), first, second, status=2)[1].splitlines()
+        self.check_error(lines[0], "2 recordings are named: name a folder for their features")
+        self.extract("--feature-type", "MFCC", "-o", self.path("one.npy"), second)
+        self.extract("--feature-type", "MFCC", "-o", self.path("out/"), first, self.path("nowhere.wav"), second, status=1)
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["anger0.npy", "anger1.npy"])
+        with open(self.path("one.npy"), "rb") as a, open(self.path("out/anger1.npy"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        self.check_error(self.extract("--feature-type", "MFCC", "-o", self.path("out"), first, first, status=2)[1].splitlines()[0],
+                         "would both be written to")
 
 
 class Use(Trees):
