@@ -3,7 +3,7 @@
  * what a run folder holds is gone on with.
  *
  * Usage: test-allocation [--long] [--call NAME] [--one ours|first|later N] GOLDEN
- *   Without --long a sample of n. --one shows who asked for that allocation.
+ *   Without --long a sample of n, and none of later. --one shows who asked for that allocation.
  * ours: our allocator's. first: of libraries in a process's first call, while they set themselves up; later:
  * when they have done that. Each n runs in a process of its own, or some of ours in one. */
 #include "failures/calls.h"
@@ -351,6 +351,8 @@ static bool try_call(const call *c, bool longer, turn only, const long *one, boo
             .call = c, .turn = t, .kind = t == OURS ? FAILING_OURS : FAILING_LIBRARIES, .longer = longer};
         if (only != N_TURNS)
             p.ns = one, p.n = 1, p.trace = true;
+        if (t == LATER_CALL && !longer && only == N_TURNS)
+            continue;
         if ((t != OURS && !libraries) || (only != N_TURNS && only != t))
             continue;
         if (!try_turn(&p))
