@@ -3,12 +3,13 @@
 #include "report/prediction.h"
 #include "test.h"
 
-static const char *const labels[] = {"angry", "happy", "sad"};
-
 static ser_prediction_form form(void)
 {
-    return (ser_prediction_form){
-        .labels = labels, .n_labels = 3, .bars = true, .warns = true, .style = {.width = 80, .utf8 = true}};
+    return (ser_prediction_form){.labels = {"angry", "happy", "sad"},
+                                 .n_labels = 3,
+                                 .bars = true,
+                                 .warns = true,
+                                 .style = {.width = 80, .utf8 = true}};
 }
 
 /* As from a studio. */
