@@ -561,7 +561,7 @@ class Evaluate(Case):
         self.assertIn("data_sha256", self.ser("evaluate", "--reproduce", self.path("r.json"), status=1)[1])
         self.ser("evaluate", "--reproduce", self.path("r.html"), status=1)
         _, err = self.ser("evaluate", "--reproduce", self.path("nosuch.json"), status=1)
-        self.assertIn("no such file", err)
+        self.assertIn("No such file", err)
         self.assertNotIn("line -1", err)
 
     def test_run_folder(self):
