@@ -117,9 +117,10 @@ static void fill(ser_book *b)
 
 static ser_status fail(const ser_book *b, ser_error *err)
 {
-    /* Where its table of texts cannot grow, it does not say why. */
+    /* Where its table of texts cannot grow, it does not say why; nor do libminizip and zlib below it, and the
+     * C library's tmpfile: errno does. */
     if (b->no_memory || b->error == LXW_ERROR_MEMORY_MALLOC_FAILED ||
-        b->error == LXW_ERROR_SHARED_STRING_INDEX_NOT_FOUND)
+        b->error == LXW_ERROR_SHARED_STRING_INDEX_NOT_FOUND || b->error_number == ENOMEM)
         return ser_fail_nomem(err);
     return ser_fail(
         err, SER_E_IO,
@@ -135,8 +136,10 @@ static ser_status make(int fd, const ser_run_report *r, ser_error *err)
     ser_book b = {.report = r, .workbook = workbook_new(name)};
     if (!b.workbook)
         return ser_fail_nomem(err);
+    errno = 0;
     fill(&b);
     ser_book_check(&b, workbook_close(b.workbook)); /* also frees it */
+    b.error_number = errno;
     ser_text_release(&b.text);
     return b.no_memory || b.error != LXW_NO_ERROR ? fail(&b, err) : SER_OK;
 }

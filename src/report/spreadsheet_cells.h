@@ -36,8 +36,9 @@ typedef struct ser_book {
     lxw_workbook *workbook;
     lxw_format *looks[SER_N_CELL_LOOKS];
     const ser_run_report *report;
-    ser_text text;   /* the last cell's */
-    lxw_error error; /* the first */
+    ser_text text;    /* the last cell's */
+    lxw_error error;  /* the first */
+    int error_number; /* errno, where there is one */
     bool no_memory;
 } ser_book;
 
