@@ -474,8 +474,10 @@ static ser_status learn(adapt_job *k, ser_error *err)
         st = score(k, err);
     if (st == SER_OK)
         st = save(k, err);
-    if (st == SER_OK)
+    if (st == SER_OK) {
+        ser_epochs_finish(&k->epochs);
         ser_run_folder_tidy(&k->job.folder);
+    }
     return st;
 }
 

@@ -10,24 +10,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Written anew also when a run goes on, because what was made before is told again. A log is worth no
- * failure: NULL where it cannot be written. */
+/* Written anew also when a run goes on, because what was made before is told again. Not buffered, so that it
+ * is known how much of what waits was written. */
 static FILE *open_history(const char *folder)
 {
     char *path = ser_io_join(folder, "history.jsonl");
     FILE *file = path ? fopen(path, "we") : NULL;
+    if (file)
+        setvbuf(file, NULL, _IONBF, 0);
     ser_free(path);
     return file;
+}
+
+/* A log is worth no failure: what cannot be written now waits for the next line. */
+static void write_waiting(ser_epochs *k)
+{
+    ser_text *t = &k->waiting;
+    if (!t->n || (!k->history && !(k->history = open_history(k->folder))))
+        return;
+    size_t n = fwrite(t->s, 1, t->n, k->history);
+    memmove(t->s, t->s + n, t->n - n + 1); /* and its 0 */
+    t->n -= n;
 }
 
 /* Takes the line. */
 static void write_history(ser_epochs *k, json_t *line)
 {
     char *text = line && k->folder ? ser_json_dump(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    if (text && (k->history || (k->history = open_history(k->folder)))) {
-        fprintf(k->history, "%s\n", text);
-        fflush(k->history);
-    }
+    if (text)
+        ser_text_appendf(&k->waiting, "%s\n", text);
+    k->lost = k->lost || (k->folder && !text) || k->waiting.failed;
+    k->waiting.failed = false;
+    if (k->folder)
+        write_waiting(k);
     free(text);
     json_decref(line);
 }
@@ -128,9 +143,19 @@ void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoc
                                   .seconds = NAN});
 }
 
+void ser_epochs_finish(ser_epochs *k)
+{
+    if (k->folder)
+        write_waiting(k);
+    if (k->lost || k->waiting.n)
+        ser_run_tell(k->host, SER_RUN_WARNING,
+                     "%s/history.jsonl could not be written: epochs are missing in it", k->folder);
+}
+
 void ser_epochs_close(ser_epochs *k)
 {
     if (k->history)
         fclose(k->history);
     k->history = NULL;
+    ser_text_release(&k->waiting);
 }

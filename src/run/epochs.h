@@ -2,6 +2,7 @@
 #ifndef SER_RUN_EPOCHS_H
 #define SER_RUN_EPOCHS_H
 
+#include "base/text.h"
 #include "run/host.h"
 #include "train/adapt.h"
 #include "train/timnet_fit.h"
@@ -13,6 +14,8 @@ typedef struct ser_epochs {
     const char *folder; /* NULL: there is no history */
     size_t n_networks;
     FILE *history;
+    ser_text waiting; /* lines that could not be written yet */
+    bool lost;        /* there was no memory for one */
 } ser_epochs;
 
 /* For ser_learn_settings.on_epoch and on_adapt; context: a ser_epochs. */
@@ -20,6 +23,8 @@ void ser_epochs_tell(void *context, const char *what, size_t network, const ser_
 void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e);
 /* On several ranks, before networks are dealt: rank 0 tells the epochs of all. */
 void ser_epochs_gather(ser_epochs *k);
+/* When all are told: what still waits is written, or the listener warned. */
+void ser_epochs_finish(ser_epochs *k);
 void ser_epochs_close(ser_epochs *k);
 
 #endif

@@ -339,8 +339,10 @@ static ser_status evaluate_all(evaluate_job *k, ser_error *err)
     bool first = ser_team_is_first(k->job.host.team);
     ser_status st = learn(k, k->w.seed, true, err);
     if (k->s.fold) {
-        if (st == SER_OK)
+        if (st == SER_OK) {
+            ser_epochs_finish(&k->epochs);
             ser_run_folder_tidy(&k->job.folder);
+        }
         return st;
     }
     if (st == SER_OK && first)
@@ -352,8 +354,10 @@ static ser_status evaluate_all(evaluate_job *k, ser_error *err)
         st = evaluate_seeds(k, err);
     if (st == SER_OK && first)
         st = ser_run_save(&k->job.folder, &k->job.material.report, k->job.report, err);
-    if (st == SER_OK && first)
+    if (st == SER_OK && first) {
+        ser_epochs_finish(&k->epochs);
         ser_run_folder_tidy(&k->job.folder);
+    }
     return st;
 }
 

@@ -256,8 +256,10 @@ static ser_status train_all(train_job *k, ser_error *err)
     bool first = ser_team_is_first(k->job.host.team);
     if (st == SER_OK && k->folds && first)
         st = save_report(k, err);
-    if (st == SER_OK && first)
+    if (st == SER_OK && first) {
+        ser_epochs_finish(&k->epochs);
         ser_run_folder_tidy(&k->job.folder);
+    }
     return st;
 }
 

@@ -121,6 +121,26 @@ class Writes(unittest.TestCase):
                 t.remove()
         print(f"{name}: {len(calls)} calls that write; {n_failed} failures told, {n_borne} done without", flush=True)
 
+    def test_history(self):
+        """The log of the epochs is worth no failure: what it misses is written with the next line, or a warning says so."""
+        whole = Tried("train")
+        self.assertEqual(whole.run(-1, "EIO").returncode, 0)
+        lines = contents(whole.path("run"))["history.jsonl"]
+        whole.remove()
+        for call in ("create:run/history.jsonl", "write:run/history.jsonl"):
+            t = Tried("train")
+            p = t.run(call, "ENOSPC")
+            self.assertEqual((p.returncode, p.stderr), (0, ""), call)
+            self.assertEqual(comparable("history.jsonl", contents(t.path("run"))["history.jsonl"]), comparable("history.jsonl", lines), call)
+            t.remove()
+        t = Tried("train")
+        t.run("create:run/history.jsonl", "kill")
+        os.mkdir(t.path("run/history.jsonl"))  # where nothing can be written
+        p = t.go_on()
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertRegex(p.stderr, "run/history.jsonl could not be written: epochs are missing")
+        t.remove()
+
     def assert_same(self, reference, t, at):
         done = {f"{m}/{n}" if n else m: data for (m, n), data in t.made().items()}
         for name in reference:
