@@ -82,6 +82,8 @@ ser_status ser_todo_share(ser_todo *out, const ser_team *team, ser_todo_item *al
             ser_text_append_n(&block, (const char *)&all[i].item, sizeof all[i].item);
     }
     ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && block.n < sizeof out->n_alone)
+        st = ser_fail(err, SER_E_FORMAT, "rank 0 sent no list of what is to be done");
     if (st == SER_OK && !(out->items = ser_alloc(block.n / sizeof *out->items, sizeof *out->items)))
         st = ser_fail_nomem(err);
     if (st == SER_OK) {

@@ -11,9 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The next message of this tag. */
+/* The next message of this tag. After a failure there is none to wait for: what may still come answers an
+ * earlier question, and whoever let that failure pass would take it for the answer to this one. */
 static ser_status wait_for(ser_ranks *r, int tag, ser_ranks_message *m, ser_error *err)
 {
+    if (r->failed)
+        return ser_ranks_failure(r, err);
     for (long pause_us = 20; !ser_ranks_receive(r, tag, m); ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
         ser_ranks_look_for_urgent(r);
         if (r->failed)

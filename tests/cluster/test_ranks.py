@@ -334,6 +334,8 @@ class Jobs(Ranks):
         p = self.start(2, *args, "none")  # only to learn what the journal is called
         journals = lambda: glob.glob(self.env["XDG_CACHE_HOME"] + "/ser/features/recordings-*.journal")
         self.wait(lambda: [j for j in journals() if os.path.exists(j + "/rank-1")], "a journal")
+        for pid in self.pids(p).values():  # they are no part of mpirun's process group, and would go on without it
+            os.kill(pid, signal.SIGKILL)
         os.killpg(p.pid, signal.SIGKILL)
         self.end(p, None)
         folder = journals()[0]
