@@ -18,7 +18,7 @@ typedef struct ser_decode_limits {
 typedef struct ser_decoded {
     float *pcm;
     size_t n_samples, n_mapped; /* n_mapped: bytes shared with the process that made it; 0: of ser_alloc */
-    double clipped; /* see ser_audio_clipped */
+    double clipped;             /* see ser_audio_clipped */
     char warning[256];
     bool is_late; /* after a failure: it took longer than it may */
 } ser_decoded;
