@@ -45,6 +45,28 @@ ser_status ser_team_deal(const ser_team *team, const ser_deal *deal, ser_error *
     return st;
 }
 
+ser_status ser_team_sum(const ser_team *team, float *out, ser_sum *sum, size_t n_leaves, ser_team_leaf write,
+                        void *context, ser_error *err)
+{
+    size_t first = 0, end = n_leaves;
+    ser_status st = SER_OK;
+    if (team)
+        ser_team_leaves(&first, &end, n_leaves, team->rank, team->n);
+    ser_sum_clear(sum);
+    for (size_t m = first; m < end && st == SER_OK; m++) {
+        float *leaf;
+        if ((st = ser_sum_vector(sum, &leaf, err)) != SER_OK)
+            break;
+        st = write(context, leaf, m, err);
+        ser_sum_push(sum, leaf, m, 1);
+    }
+    if (st == SER_OK && team)
+        st = team->add(team->context, out, sum, n_leaves, err);
+    else if (st == SER_OK)
+        ser_sum_total(sum, out);
+    return st;
+}
+
 ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err)
 {
     if (block->failed)

@@ -344,11 +344,21 @@ static size_t n_frames_of(const training *t, const size_t *row, size_t n)
     return all;
 }
 
+/* A batch of n recordings that is learned part by part. */
+typedef struct parts {
+    training *training;
+    const size_t *row; /* (n) */
+    size_t n, epoch;
+} parts;
+
 /* Part m of a batch of n recordings, row (n), into leaf: gradients of its share of the batch's loss, its
  * share of what the batch adds to normalisation's averages, and what it tells. */
-static ser_status learn_part(training *t, float *leaf, const size_t *row, size_t n, size_t m, size_t epoch,
-                             ser_error *err)
+static ser_status learn_part(void *context, float *leaf, size_t m, ser_error *err)
 {
+    const parts *whole = context;
+    training *t = whole->training;
+    const size_t *row = whole->row;
+    size_t n = whole->n, epoch = whole->epoch;
     const ser_timnet_settings *s = t->settings;
     ser_timnet *net = t->progress.net;
     size_t first = m * s->micro_batch, left = n - first,
@@ -373,29 +383,6 @@ static ser_status learn_part(training *t, float *leaf, const size_t *row, size_t
     return ser_timnet_backward(net, t->work, t->dlogits, NULL, leaf, err);
 }
 
-/* This rank's parts of the batch, and then all of them, into t->gradients. */
-static ser_status learn_parts(training *t, const size_t *row, size_t n, size_t epoch, ser_error *err)
-{
-    const ser_timnet_settings *s = t->settings;
-    size_t n_parts = (n + s->micro_batch - 1) / s->micro_batch, first = 0, end = n_parts;
-    ser_status st = SER_OK;
-    if (s->team)
-        ser_team_leaves(&first, &end, n_parts, s->team->rank, s->team->n);
-    ser_sum_clear(&t->sum);
-    for (size_t m = first; m < end && st == SER_OK; m++) {
-        float *leaf;
-        if ((st = ser_sum_vector(&t->sum, &leaf, err)) != SER_OK)
-            break;
-        st = learn_part(t, leaf, row, n, m, epoch, err);
-        ser_sum_push(&t->sum, leaf, m, 1);
-    }
-    if (st == SER_OK && s->team)
-        st = s->team->add(s->team->context, t->gradients, &t->sum, n_parts, err);
-    else if (st == SER_OK)
-        ser_sum_total(&t->sum, t->gradients);
-    return st;
-}
-
 static ser_status cancelled(const training *t, const ser_timnet_epoch *e, ser_error *err)
 {
     return ser_fail(err, SER_E_CANCELLED, "interrupted in epoch %zu of %zu%s", e->epoch,
@@ -413,7 +400,9 @@ static ser_status step_in_parts(training *t, size_t b, size_t n, ser_timnet_epoc
     float *running = net->values + net->n_trained;
     const float *sums = t->gradients + net->n_trained, *told = t->gradients + net->n_values;
     memcpy(t->running, running, n_running * sizeof *running);
-    ser_status st = learn_parts(t, t->order + b * s->batch_size, n, e->epoch, err);
+    parts batch = {t, t->order + b * s->batch_size, n, e->epoch};
+    ser_status st = ser_team_sum(s->team, t->gradients, &t->sum, (n + s->micro_batch - 1) / s->micro_batch,
+                                 learn_part, &batch, err);
     for (size_t i = 0; i < n_running; i++)
         running[i] = st == SER_OK ? momentum * t->running[i] + sums[i] : t->running[i];
     if (st != SER_OK)

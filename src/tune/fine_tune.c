@@ -339,11 +339,21 @@ static ser_status learn_whole(training *t, const tune_draw *draws, size_t n, ser
 
 /* ---- a batch in parts ---- */
 
+/* A batch of n recordings that is learned part by part. */
+typedef struct parts {
+    training *training;
+    const tune_draw *draws; /* (n) */
+    size_t n;
+} parts;
+
 /* Part m of a batch of n recordings, into leaf: gradients, what it tells, and a mark for each recording whose
  * loss is not finite, so that all ranks know of it. */
-static ser_status learn_part(training *t, float *leaf, const tune_draw *draws, size_t n, size_t m,
-                             ser_error *err)
+static ser_status learn_part(void *context, float *leaf, size_t m, ser_error *err)
 {
+    const parts *batch = context;
+    training *t = batch->training;
+    const tune_draw *draws = batch->draws;
+    size_t n = batch->n;
     size_t size = t->settings->micro_batch, first = m * size, n_part = n - first < size ? n - first : size,
            bad;
     float *told = leaf + t->sum.n_values - N_TOLD - t->settings->batch_size, *marks = told + N_TOLD;
@@ -361,35 +371,15 @@ static ser_status learn_part(training *t, float *leaf, const tune_draw *draws, s
     return st;
 }
 
-/* This rank's parts of the batch, and then all of them, into t->total. */
-static ser_status add_parts(training *t, const tune_draw *draws, size_t n, ser_error *err)
-{
-    const ser_tune_settings *s = t->settings;
-    size_t n_parts = (n + s->micro_batch - 1) / s->micro_batch, first = 0, end = n_parts;
-    ser_status st = SER_OK;
-    if (s->team)
-        ser_team_leaves(&first, &end, n_parts, s->team->rank, s->team->n);
-    ser_sum_clear(&t->sum);
-    for (size_t m = first; m < end && st == SER_OK; m++) {
-        float *leaf;
-        if ((st = ser_sum_vector(&t->sum, &leaf, err)) != SER_OK)
-            break;
-        st = learn_part(t, leaf, draws, n, m, err);
-        ser_sum_push(&t->sum, leaf, m, 1);
-    }
-    if (st == SER_OK && s->team)
-        st = s->team->add(s->team->context, t->total, &t->sum, n_parts, err);
-    else if (st == SER_OK)
-        ser_sum_total(&t->sum, t->total);
-    return st;
-}
-
 static ser_status learn_in_parts(training *t, const tune_draw *draws, size_t n, ser_tune_step *told,
                                  ser_error *err)
 {
     size_t n_gradients = t->net->n_values - t->net->n_frozen;
     const float *heard = t->total + n_gradients, *marks = heard + N_TOLD;
-    ser_status st = add_parts(t, draws, n, err);
+    size_t size = t->settings->micro_batch;
+    parts batch = {t, draws, n};
+    ser_status st =
+        ser_team_sum(t->settings->team, t->total, &t->sum, (n + size - 1) / size, learn_part, &batch, err);
     for (size_t i = 0; i < n && st == SER_OK; i++)
         if (marks[i] > 0)
             st = fail_loss(t, draws[i].row, err);
