@@ -22,16 +22,8 @@ static void choose_layers(ser_feature_part *part, const ser_encoder *encoder)
     }
 }
 
-static void choose_all_layers(ser_feature_part *part, const ser_encoder *encoder)
-{
-    ser_encoder_info info;
-    ser_encoder_get_info(encoder, &info);
-    for (int layer = 0; layer <= info.n_layers && layer < SER_ENCODER_MAX_LAYERS; layer++)
-        part->layers[part->n_layers++] = layer;
-}
-
 /* Of the encoders whose layers nobody named. */
-static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders, bool all)
+static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encoders)
 {
     size_t n = 0;
     for (size_t p = 0; p < spec->n_parts; p++) {
@@ -39,7 +31,7 @@ static void choose_free_layers(ser_feature_spec *spec, const ser_encoders *encod
         if (!ser_feature_kind_is_encoder(part->kind))
             continue;
         if (!part->n_layers)
-            (all ? choose_all_layers : choose_layers)(part, encoders->items[n]);
+            choose_layers(part, encoders->items[n]);
         n++;
     }
 }
@@ -103,7 +95,10 @@ static ser_status open_features(ser_workbench *w, const ser_workbench_settings *
     w->precision = SER_PRECISION_FP32;
     if (st == SER_OK && w->encoders.n) {
         w->precision = ser_encoder_precision(w->encoders.items[0]);
-        choose_free_layers(&w->spec, &w->encoders, weighted);
+        if (weighted)
+            ser_encoders_choose_layers(&w->encoders, &w->spec, true);
+        else
+            choose_free_layers(&w->spec, &w->encoders);
     }
     if (st == SER_OK)
         st = check_encoder(w, s->encoder_sha256, err);
