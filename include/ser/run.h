@@ -207,6 +207,9 @@ typedef struct ser_run_train_settings {
     int fine_tune;
     int fine_tune_from;  /* layers that learn, counted from 0, 0 ... 31; 0: the convolutions too */
     int fine_tune_steps; /* of 16 crops of 3 s: 1 ... 1000000 */
+    /* not 0: the tuned checkpoints that calibrate the confidence are kept, too: "encoder-without-CORPUS", for
+     * figures on a corpus that its encoder has not heard */
+    int keep_encoders;
 } ser_run_train_settings;
 SER_API void ser_run_train_settings_init(ser_run_train_settings *s, size_t size);
 SER_API ser_status ser_run_train_check(const ser_run_train_settings *s, ser_error *err);

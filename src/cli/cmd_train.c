@@ -19,6 +19,9 @@ static const ser_option options[] = {
         ser_job_train, settings, 0, "embed-encoder", NULL,
         "put the encoder's needed layers into the model, in 8 bits, so that it needs no checkpoint"),
     SER_JOB_TUNING(ser_job_train, settings),
+    SER_JOB_OPTION(ser_job_train, settings, 0, "keep-encoders", NULL,
+                   "with --fine-tune: keep each encoder that did not hear one of the corpora, in "
+                   "RUN/encoder-without-CORPUS, for --encoder"),
     SER_JOB_DATA(ser_job_train, settings),
     SER_JOB_TRAINING(ser_job_train, settings),
     SER_JOB_LINEAR(ser_job_train, settings),

@@ -91,7 +91,7 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
 static const ser_field train_fields[] = {
     DATA_FIELDS, LEARNING_FIELDS, LINEAR_FIELDS, NETWORK_FIELDS, INT("micro_batch", network.micro_batch, 0, 4096), INT("split_fold", n_folds, 0, 1000),
     TEXT("protocol", protocol), TEXT("folds", folds), FLAG("embed_encoder", embed_encoder),
-    TUNING_FIELDS, END};
+    TUNING_FIELDS, FLAG("keep_encoders", keep_encoders), END};
 static const ser_field train_places[] = {PLACE_FIELDS};
 #undef SETTINGS
 #define SETTINGS ser_run_evaluate_settings
@@ -417,6 +417,8 @@ static ser_status check_train(const void *settings, ser_error *err)
     else if (st == SER_OK && s->n_folds == 1)
         st =
             ser_fail(err, SER_E_ARG, "split_fold: one fold leaves nothing to train on: give 0, or 2 or more");
+    if (st == SER_OK && s->keep_encoders && !s->fine_tune)
+        st = ser_fail(err, SER_E_ARG, "keep_encoders: it is for --fine-tune, whose encoders learn");
     return st == SER_OK && s->fine_tune ? check_fine_tuning(s, err) : st;
 }
 

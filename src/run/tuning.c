@@ -172,6 +172,18 @@ static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
     return st;
 }
 
+/* FOLDER/encoder-without-NAME, by one rank. */
+static ser_status keep_encoder(const work *k, const ser_tune_net *net, const char *name, ser_error *err)
+{
+    ser_text path = {0};
+    if (!k->s->keep_encoders || !ser_team_is_first(k->tuned.host->team))
+        return SER_OK;
+    ser_text_appendf(&path, "%s/encoder-without-%s", k->folder, name);
+    ser_status st = path.failed ? ser_fail_nomem(err) : ser_tune_save_encoder(net, NULL, path.s, err);
+    ser_text_release(&path);
+    return st;
+}
+
 static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
 {
     ser_status st = SER_OK;
@@ -180,6 +192,8 @@ static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
         st = train(k, &net, (int)f, err);
         if (st == SER_OK)
             st = ask(k, net, (int)f, out->figures, err);
+        if (st == SER_OK)
+            st = keep_encoder(k, net, k->folds->names[f], err);
         ser_tune_net_free(&net);
     }
     return st;

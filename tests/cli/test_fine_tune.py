@@ -71,6 +71,19 @@ class FineTune(Case):
         with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
             self.assertNotEqual(a.read(), c.read())
 
+    def test_encoders_that_did_not_hear_a_corpus_are_kept(self):
+        both = self.one + "+" + self.two
+        self.train(both, "a", "--keep-encoders")
+        weights = []
+        for name in ("encoder", "encoder-without-one", "encoder-without-two"):
+            with open(self.path(f"a/{name}/model.safetensors"), "rb") as f:
+                weights.append(f.read())
+        self.assertEqual(len(set(weights)), 3)
+        self.ser("extract", "--data", self.one, "--feature-type", "WHISPER", "--layers", "1,2", "--encoder", self.path("a/encoder-without-one"), "--features-dir",
+                 self.path("features"))
+        _, err = self.ser("train", "--data", both, "--keep-encoders", "--run", self.path("b"), status=2)
+        self.assertIn("it is for --fine-tune", err)
+
     def test_a_model_with_its_encoder_inside_is_tested_without_another(self):
         both = self.one + "+" + self.two
         self.train(both, "a")
