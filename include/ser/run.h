@@ -162,6 +162,25 @@ typedef struct ser_run_network {
     uint64_t reserved[8];
 } ser_run_network;
 
+/* How an encoder's layers learn together with the linear model's head: train, evaluate. docs/strangers.md. */
+typedef struct ser_run_fine_tuning {
+    int on;        /* not 0: Whisper's layers learn, up to the last of data.layers, which are named */
+    int from;      /* layers that learn, counted from 0, 0 ... 31; 0: the convolutions too */
+    int n_steps;   /* of 16 crops of 3 s: 1 ... 1000000; 0: the head alone, on the encoder as it is */
+    double rate;   /* AdamW's at its highest, of the topmost layer: 0 ... 1 */
+    double blend;  /* the weights are so much of those at the end, the rest of those at the start: 0 ... 1 */
+    double pull;   /* towards the weights at the start: by rate * pull of the way each step, 0 ... 1e6 */
+    int lora_rank; /* matrices learn as sums with products of this rank, without pull: 1 ... 1024; 0: whole */
+    double lora_alpha; /* a product counts alpha / rank: 1e-3 ... 1e6 */
+    double mixup;   /* a crop is mixed with another by a share from beta(mixup, mixup): 0 ... 10; 0: none */
+    int no_variety; /* not 0: crops are as they were recorded */
+    double balance; /* corpora are drawn by their number of recordings to this power: 0 alike ... 1 as they
+                       are */
+    double neutral; /* how often neutral recordings are drawn, beside another emotion's: 0.01 ... 100 */
+    double votes;   /* share of the listeners' votes in a target, where there are some: 0 ... 1 */
+    uint64_t reserved[8];
+} ser_run_fine_tuning;
+
 /* Where a job leaves what it finds. */
 typedef struct ser_run_place {
     const char *folder; /* new or empty; NULL: runs/JOB-CORPUS-FEATURES-DATE-TIME below the current folder */
@@ -201,12 +220,9 @@ typedef struct ser_run_train_settings {
     const char *protocol; /* other folds: "loso", "group-kfold=5", ...; NULL: kfold=n_folds */
     const char *folds;    /* CSV with utterance,test_fold, for "emobox"; NULL: the corpus's own column */
     int embed_encoder;    /* not 0: the model file holds the encoder's needed layers, in 8 bits */
-    /* not 0: Whisper's layers learn together with the linear model's head, up to the last of data.layers,
-     * which are named; n_folds 0, no protocol. Confidence is calibrated on each joined corpus left out in
-     * turn (of one alone, on speakers); the tuned checkpoint lies in the run folder's "encoder". */
-    int fine_tune;
-    int fine_tune_from;  /* layers that learn, counted from 0, 0 ... 31; 0: the convolutions too */
-    int fine_tune_steps; /* of 16 crops of 3 s: 1 ... 1000000 */
+    /* With n_folds 0 and no protocol. Confidence is calibrated on each joined corpus left out in turn (of one
+     * alone, on speakers); the tuned checkpoint lies in the run folder's "encoder". */
+    ser_run_fine_tuning fine_tuning;
     /* not 0: the tuned checkpoints that calibrate the confidence are kept, too: "encoder-without-CORPUS", for
      * figures on a corpus that its encoder has not heard */
     int keep_encoders;
@@ -231,8 +247,7 @@ typedef struct ser_run_evaluate_settings {
     int n_seeds; /* seed, seed + 1, ...: 1 ... 100; mean and spread join the first one's report */
     int honest;  /* not 0: random folds, speakers, sentences and corpora left out besides, as "honest" in the
                     report;  protocol NULL: "group-kfold=5" */
-    /* as in ser_run_train_settings, within each training part; no normalize */
-    int fine_tune, fine_tune_from, fine_tune_steps;
+    ser_run_fine_tuning fine_tuning; /* within each training part; no normalize */
     /* 1 ...: only this fold of the protocol, of the one seed; the run folder is a part then. 0: all folds. */
     int fold;
     const char *const

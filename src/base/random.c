@@ -77,6 +77,17 @@ size_t ser_random_below(ser_random *r, size_t n)
     return (size_t)(x % n);
 }
 
+double ser_random_share(ser_random *r, double alpha)
+{
+    double a, b;
+    do {
+        a = pow(ser_random_uniform(r), 1 / alpha);
+        b = pow(ser_random_uniform(r), 1 / alpha);
+    } while (a + b > 1);
+    double share = a + b > 0 ? a / (a + b) : 1; /* both powers 0: they are as unequal as can be */
+    return fmax(share, 1 - share);
+}
+
 void ser_random_shuffle(ser_random *r, size_t *items, size_t n)
 {
     for (size_t i = n; i > 1; i--) {

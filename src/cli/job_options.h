@@ -48,7 +48,23 @@
                    "Whisper's layers learn with the linear model's head, from many corpora joined with +"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-from", "LAYER", \
                        "the lowest layer that learns; 0: the convolutions too"), \
-        SER_JOB_OPTION(job, s, 0, "fine-tune-steps", "N", "batches of 16 crops of 3 s")
+        SER_JOB_OPTION(job, s, 0, "fine-tune-steps", "N", \
+                       "batches of 16 crops of 3 s; 0: the head alone, on the encoder as it is"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-rate", "RATE", "learning rate of the topmost layer"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-blend", "SHARE", \
+                       "of the weights at the end, beside those at the start"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-pull", "STRENGTH", "towards the weights at the start"), \
+        SER_JOB_OPTION(job, s, 0, "lora", "RANK", \
+                       "matrices learn as sums with products of this rank; 0: all weights learn"), \
+        SER_JOB_OPTION(job, s, 0, "lora-alpha", "ALPHA", "a product counts ALPHA / RANK"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-mixup", "ALPHA", "mix pairs of crops and their emotions"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-plain", NULL, "crops as they were recorded, not altered"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-balance", "EXPONENT", \
+                       "of a corpus's size, for how often it is drawn: 0 alike, 1 as they are"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-neutral", "TIMES", \
+                       "how often neutral recordings are drawn, beside another emotion's"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-votes", "SHARE", \
+                       "of listeners' votes in what is learned, where a corpus has some")
 #define SER_JOB_LINEAR(j, s) \
     {SER_OPTION_GROUP, .help = "Linear model"}, \
     SER_JOB_OPTION(j, s, 0, "inner-folds", "N", "folds of the choices made inside each training part"), \

@@ -3,15 +3,10 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "data/sound.h"
-#include "io/file.h"
 
-#include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 ser_crops_settings ser_crops_default_settings(void)
 {
@@ -26,27 +21,10 @@ ser_crops_settings ser_crops_default_settings(void)
 
 /* ---- the sound of all recordings ---- */
 
-/* A file without a name, so that nothing is left behind, whatever happens. */
-static ser_status open_nameless(int *fd, ser_error *err)
-{
-    char *folder = ser_io_cache_folder("sound");
-    char *path = folder ? ser_io_join(folder, SER_TEMPORARY_PREFIX "XXXXXX") : NULL;
-    ser_status st =
-        path ? ser_io_make_folder(folder, err)
-             : ser_fail(err, SER_E_IO, "there is no cache folder for the sound: set XDG_CACHE_HOME");
-    *fd = st == SER_OK ? mkostemp(path, 02000000 /* O_CLOEXEC */) : -1;
-    if (st == SER_OK && *fd < 0)
-        st = ser_fail(err, SER_E_IO, "%s: no file can be made there: %s", folder, strerror(errno));
-    if (*fd >= 0)
-        unlink(path);
-    ser_free(path);
-    ser_free(folder);
-    return st;
-}
+static const char WHAT[] = "the sound of the recordings";
 
 typedef struct intake {
     ser_crops *crops;
-    int fd;
     size_t n_done, n_samples; /* so far */
     pthread_mutex_t mutex;
     bool cancelled;
@@ -72,45 +50,28 @@ static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker,
     ser_status st = ser_sound_decode(sound, err);
     if (st != SER_OK)
         return st;
-    size_t n = in->crops->n_samples[u] = sound->n_samples, done = 0, n_bytes = n * sizeof(int16_t);
+    size_t n = in->crops->n_samples[u] = sound->n_samples;
     int16_t *rounded = ser_alloc(n, sizeof *rounded);
     if (!rounded)
         return ser_fail_nomem(err);
     for (size_t i = 0; i < n; i++)
         rounded[i] = (int16_t)lrintf(fminf(fmaxf(sound->pcm[i] * 32768, -32768), 32767));
-    off_t at = (off_t)(reserve(in, u, n) * sizeof *rounded);
-    while (done < n_bytes) {
-        ssize_t written = pwrite(in->fd, (char *)rounded + done, n_bytes - done, at + (off_t)done);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0) {
-            st = ser_fail(err, SER_E_IO, "the sound of the recordings cannot be kept in the cache folder: %s",
-                          strerror(errno));
-            break;
-        }
-        done += (size_t)written;
-    }
+    st = ser_scratch_write(&in->crops->scratch, WHAT, rounded, n * sizeof *rounded,
+                           reserve(in, u, n) * sizeof *rounded, err);
     ser_free(rounded);
     return st == SER_OK && in->cancelled ? ser_fail(err, SER_E_CANCELLED, "interrupted") : st;
 }
 
 static ser_status decode_all(ser_crops *c, ser_error *err)
 {
-    intake in = {.crops = c, .fd = -1};
+    intake in = {.crops = c};
     pthread_mutex_init(&in.mutex, NULL);
-    ser_status st = open_nameless(&in.fd, err);
+    ser_status st = ser_scratch_open(&c->scratch, WHAT, err);
     if (st == SER_OK)
         st = ser_sound_for_each(c->corpus, c->settings.n_threads, take_in, &in, err);
-    if (st == SER_OK) {
-        c->n_bytes = in.n_samples * sizeof *c->sound;
-        void *mapped = mmap(NULL, c->n_bytes, PROT_READ, MAP_SHARED, in.fd, 0);
-        if (mapped == MAP_FAILED)
-            st = ser_fail_nomem(err);
-        else
-            c->sound = mapped;
-    }
-    if (in.fd >= 0)
-        close(in.fd);
+    if (st == SER_OK)
+        st = ser_scratch_map(&c->scratch, in.n_samples * sizeof *c->sound, err);
+    c->sound = c->scratch.data;
     pthread_mutex_destroy(&in.mutex);
     return st;
 }
@@ -238,17 +199,49 @@ static ser_recorded recorded(const ser_crops *c, size_t row)
     return (ser_recorded){c->sound + c->first[row], c->n_samples[row]};
 }
 
+static size_t draw_crop(const ser_crops *c, float *pcm, size_t row, int worker, ser_random *r)
+{
+    enum { N_OTHERS = 3 };
+    ser_recorded others[N_OTHERS];
+    for (int i = 0; i < N_OTHERS; i++)
+        others[i] = recorded(c, c->learned[ser_random_below(r, c->n_learned)]);
+    return ser_vary(c->workers[worker], pcm, recorded(c, row), others, N_OTHERS, &c->settings.variety, r);
+}
+
+static double level_of(const float *pcm, size_t n)
+{
+    double squares = 0;
+    for (size_t i = 0; i < n; i++)
+        squares += (double)(pcm[i] * pcm[i]);
+    return sqrt(squares / (double)n);
+}
+
+/* The partner is read round and round, and as loud as the crop, so that its share is what is heard of it.
+ * What either's corpus could have said is possible. */
+static void mix(const ser_crops *c, float *pcm, size_t n, float *target, bool *mask, int worker,
+                ser_random *r)
+{
+    size_t n_labels = c->rows.n_labels, row = c->learned[ser_random_below(r, c->n_learned)];
+    float *partner = c->partners + (size_t)worker * c->settings.max_samples;
+    float share = (float)ser_random_share(r, c->settings.mixup);
+    size_t n_partner = draw_crop(c, partner, row, worker, r);
+    double own = level_of(pcm, n), other = level_of(partner, n_partner);
+    float gain = other > 0 ? (1 - share) * (float)(own / other) : 0;
+    for (size_t i = 0; i < n; i++)
+        pcm[i] = share * pcm[i] + gain * partner[i % n_partner];
+    for (size_t l = 0; l < n_labels; l++) {
+        target[l] = share * target[l] + (1 - share) * c->target[row * n_labels + l];
+        mask[l] = mask[l] || c->mask[row * n_labels + l];
+    }
+}
+
 /* ser_tune_read */
 static ser_status read_crop(void *context, size_t row, uint64_t draw, int worker, float *pcm, size_t capacity,
                             size_t *n_samples, float *target, bool *mask, ser_error *err)
 {
-    enum { N_OTHERS = 3 };
     const ser_crops *c = context;
-    ser_recorded others[N_OTHERS];
     ser_random r;
     char stream[64];
-    (void)target;
-    (void)mask;
     if (!draw) { /* as it is */
         size_t n = c->n_samples[row] < capacity ? c->n_samples[row] : capacity;
         const int16_t *from = c->sound + c->first[row];
@@ -264,10 +257,9 @@ static ser_status read_crop(void *context, size_t row, uint64_t draw, int worker
                         capacity);
     snprintf(stream, sizeof stream, "crop/%llu/%zu", (unsigned long long)draw, row);
     ser_random_init(&r, ser_random_derive(c->settings.seed, stream));
-    for (int i = 0; i < N_OTHERS; i++)
-        others[i] = recorded(c, c->learned[ser_random_below(&r, c->n_learned)]);
-    *n_samples =
-        ser_vary(c->workers[worker], pcm, recorded(c, row), others, N_OTHERS, &c->settings.variety, &r);
+    *n_samples = draw_crop(c, pcm, row, worker, &r);
+    if (c->settings.mixup > 0)
+        mix(c, pcm, *n_samples, target, mask, worker, &r);
     return SER_OK;
 }
 
@@ -285,6 +277,11 @@ static ser_status reserve_rows(ser_crops *c, ser_error *err)
     c->learned = ser_alloc(n, sizeof *c->learned);
     c->names = ser_alloc(n, sizeof *c->names);
     c->workers = ser_alloc((size_t)c->n_workers, sizeof *c->workers);
+    if (c->settings.mixup > 0) {
+        c->partners = ser_alloc((size_t)c->n_workers, c->settings.max_samples * sizeof *c->partners);
+        if (!c->partners)
+            return ser_fail_nomem(err);
+    }
     if (!c->first || !c->n_samples || !c->target || !c->mask || !c->weight || !c->learned || !c->names ||
         !c->workers)
         return ser_fail_nomem(err);
@@ -305,6 +302,7 @@ ser_status ser_crops_new(ser_crops **out, const ser_corpus *corpus, const ser_cr
     if (!c)
         return ser_fail_nomem(err);
     c->corpus = corpus;
+    c->scratch.fd = -1;
     c->settings = *settings;
     c->rows.n = corpus->n_utterances;
     c->rows.n_labels = corpus->n_labels;
@@ -329,12 +327,12 @@ void ser_crops_free(ser_crops **crops)
     ser_crops *c = crops ? *crops : NULL;
     if (!c)
         return;
-    if (c->sound)
-        munmap((void *)c->sound, c->n_bytes);
+    ser_scratch_close(&c->scratch);
     for (int i = 0; c->workers && i < c->n_workers; i++)
         ser_vary_work_free(&c->workers[i]);
     ser_rooms_free(&c->rooms);
     ser_free(c->workers);
+    ser_free(c->partners);
     ser_free(c->first);
     ser_free(c->n_samples);
     ser_free(c->target);

@@ -7,6 +7,7 @@
 #include "audio/vary.h"
 #include "corpus/corpus.h"
 #include "data/condition.h"
+#include "io/scratch.h"
 #include "tune/fine_tune.h"
 
 typedef struct ser_crops_settings {
@@ -18,6 +19,8 @@ typedef struct ser_crops_settings {
                        speech is not taken for something */
     double votes_share; /* 0 ... 1: of the target, where listeners were asked; the rest is what the speaker
                            meant */
+    double mixup; /* a crop is mixed with another, by a share from beta(mixup, mixup) (Zhang et al. 2018,
+                     arXiv:1710.09412); 0: none is */
     size_t max_samples; /* of a crop */
     size_t n_rooms;
     uint64_t seed;
@@ -33,21 +36,21 @@ typedef struct ser_crops {
     ser_tune_rows rows; /* one per utterance of the corpus, in its order; read by ser_tune_train */
     const ser_corpus *corpus;
     ser_crops_settings settings;
-    /* the sound of all recordings, 16 bits, in a file that has no name any more */
-    const int16_t *sound;
-    size_t n_bytes;
-    size_t *first;     /* (n): of each recording in sound */
-    size_t *n_samples; /* (n) */
-    float *target;     /* (n, n_labels) */
-    bool *mask;        /* (n, n_labels) */
-    double *weight;    /* (n): 0 for those that are not to be learned from */
-    size_t *learned;   /* those with a weight, n_learned: behind a voice others may speak, but only these */
+    ser_scratch scratch;
+    const int16_t *sound; /* of all recordings, in scratch */
+    size_t *first;        /* (n): of each recording in sound */
+    size_t *n_samples;    /* (n) */
+    float *target;        /* (n, n_labels) */
+    bool *mask;           /* (n, n_labels) */
+    double *weight;       /* (n): 0 for those that are not to be learned from */
+    size_t *learned; /* those with a weight, n_learned: behind a voice others may speak, but only these */
     size_t n_learned;
     ser_condition
         condition; /* what recordings that are read as they are are altered by: of those that are asked */
     const char **names; /* (n) */
     ser_rooms *rooms;
     ser_vary_work **workers; /* one a thread */
+    float *partners;         /* (n_workers, max_samples): what crops are mixed with */
     int n_workers;
 } ser_crops;
 

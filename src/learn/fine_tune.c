@@ -1,5 +1,6 @@
 #include "learn/fine_tune.h"
 #include "base/memory.h"
+#include "learn/copies.h"
 #include "model/pooled.h"
 
 #include <math.h>
@@ -144,7 +145,11 @@ static ser_status train(ser_tune_net *net, ser_tune_fit *fit, const ser_crops *c
     if (!before)
         return ser_fail_nomem(err);
     memcpy(before, net->values, net->n_values * sizeof *before);
-    ser_status st = ser_tune_train(fit, net, &crops->rows, &tune, err);
+    ser_copies *copies = NULL;
+    ser_status st = s->n_copies ? ser_copies_new(&copies, net, crops, s->n_copies, &tune, err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_tune_train(fit, net, copies ? &copies->rows : &crops->rows, &tune, err);
+    ser_copies_free(&copies);
     for (size_t i = net->n_frozen; st == SER_OK && s->blend < 1 && i < net->n_values; i++)
         net->values[i] = before[i] + (float)s->blend * (net->values[i] - before[i]);
     ser_free(before);
@@ -182,7 +187,7 @@ ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops 
 {
     ser_tune_fit own = {0};
     ser_status st = ser_fine_tune_start(net, crops, settings, err);
-    if (st == SER_OK)
+    if (st == SER_OK && !settings->head_alone)
         st = train(*net, fit ? fit : &own, crops, settings, err);
     if (st == SER_OK)
         correct_bias(*net, crops);

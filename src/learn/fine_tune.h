@@ -11,6 +11,9 @@ typedef struct ser_fine_tune_settings {
     const char *encoder;    /* the checkpoint's folder */
     ser_tune_shape shape;   /* from, pooled, n_pooled; the rest is filled in */
     ser_tune_settings tune; /* seed, threads, state and listeners too */
+    bool head_alone;        /* the encoder stays as it is */
+    size_t n_copies;        /* with shape.from: altered copies of each recording, whose frozen layers are
+                               computed once; 0: each crop is altered anew */
     size_t n_start;         /* recordings that the head starts from, as they are and altered once */
     double start_l2;        /* its penalty */
     double blend;           /* of the weights at the end and those at the start (Wortsman et al. 2022,

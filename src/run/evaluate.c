@@ -102,8 +102,8 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
 {
     const ser_tuned_wish wish = {.data = &k->s.data,
                                  .features = &k->features,
-                                 .from = k->s.fine_tune_from,
-                                 .n_steps = k->s.fine_tune_steps,
+                                 .how = &k->s.fine_tuning,
+                                 .n_copies = k->s.learning.n_copies,
                                  .micro_batch = k->s.network.micro_batch,
                                  .seed = seed};
     k->models.linear = false;
@@ -120,11 +120,11 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     static const char *const no_states[] = {NULL};
     ser_run_learning learning = k->s.learning;
     learning.seed = (int64_t)seed;
-    ser_status st = k->s.fine_tune ? open_tuned(k, seed, err) : SER_OK;
+    ser_status st = k->s.fine_tuning.on ? open_tuned(k, seed, err) : SER_OK;
     if (st == SER_OK)
         st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
                                &k->job.host, err);
-    size_t n_trained = k->s.fine_tune ? 1 : k->learning.settings.n_networks;
+    size_t n_trained = k->s.fine_tuning.on ? 1 : k->learning.settings.n_networks;
     ser_learn_settings *s = &k->learning.settings;
     s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;

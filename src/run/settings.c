@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "data/condition.h"
 #include "data/normalize.h"
+#include "learn/fine_tune.h"
 #include "learn/kind.h"
 #include "model/condense.h"
 #include "nn/trainable.h"
@@ -82,8 +83,13 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
     MAY_DOUBLE("dropout", network.dropout, 0, 0.95), SHAPE_FIELDS
 
 #define TUNING_FIELDS \
-    FLAG("fine_tune", fine_tune), INT("fine_tune_from", fine_tune_from, 0, 31), \
-    INT("fine_tune_steps", fine_tune_steps, 1, 1000000)
+    FLAG("fine_tune", fine_tuning.on), INT("fine_tune_from", fine_tuning.from, 0, 31), \
+    INT("fine_tune_steps", fine_tuning.n_steps, 0, 1000000), DOUBLE("fine_tune_rate", fine_tuning.rate, 0, 1), \
+    DOUBLE("fine_tune_blend", fine_tuning.blend, 0, 1), DOUBLE("fine_tune_pull", fine_tuning.pull, 0, 1e6), \
+    INT("lora", fine_tuning.lora_rank, 0, 1024), DOUBLE("lora_alpha", fine_tuning.lora_alpha, 1e-3, 1e6), \
+    DOUBLE("fine_tune_mixup", fine_tuning.mixup, 0, 10), FLAG("fine_tune_plain", fine_tuning.no_variety), \
+    DOUBLE("fine_tune_balance", fine_tuning.balance, 0, 1), DOUBLE("fine_tune_neutral", fine_tuning.neutral, 0.01, 100), \
+    DOUBLE("fine_tune_votes", fine_tuning.votes, 0, 1)
 
 #define PLACE_FIELDS TEXT("run", place.folder), FLAG("resume", place.resume), FLAG("visualize", place.pictures), END
 
@@ -175,6 +181,21 @@ static ser_run_network default_network(void)
                              .activation = SER_RUN_ACTIVATION_USUAL};
 }
 
+static ser_run_fine_tuning default_fine_tuning(void)
+{
+    const ser_fine_tune_settings s = ser_fine_tune_default_settings();
+    const ser_crops_settings c = ser_crops_default_settings();
+    return (ser_run_fine_tuning){.n_steps = 500,
+                                 .rate = s.tune.rate,
+                                 .blend = s.blend,
+                                 .pull = s.tune.pull,
+                                 .lora_alpha = s.tune.lora_alpha,
+                                 .mixup = c.mixup,
+                                 .balance = c.corpus_exponent,
+                                 .neutral = c.neutral,
+                                 .votes = c.votes_share};
+}
+
 /* As much of the library's own defaults as the program has room for. */
 static void give(void *settings, size_t size, const void *own, size_t own_size)
 {
@@ -189,7 +210,7 @@ void ser_run_train_settings_init(ser_run_train_settings *s, size_t size)
                                         .learning = default_learning("timnet", SER_RUN_ORIGINAL),
                                         .network = default_network(),
                                         .n_folds = 2,
-                                        .fine_tune_steps = 500};
+                                        .fine_tuning = default_fine_tuning()};
     give(s, size, &own, sizeof own);
 }
 
@@ -200,7 +221,7 @@ void ser_run_evaluate_settings_init(ser_run_evaluate_settings *s, size_t size)
                                            .learning = default_learning("linear", SER_RUN_BEST),
                                            .network = default_network(),
                                            .n_seeds = 1,
-                                           .fine_tune_steps = 500};
+                                           .fine_tuning = default_fine_tuning()};
     give(s, size, &own, sizeof own);
 }
 
@@ -376,7 +397,8 @@ static ser_status check_protocol(const char *text, ser_error *err)
     return ser_protocol_parse(&protocol, text, err);
 }
 
-static ser_status check_tunable(const ser_run_data *data, const ser_run_learning *learning, ser_error *err)
+static ser_status check_tunable(const ser_run_data *data, const ser_run_learning *learning,
+                                const ser_run_fine_tuning *t, ser_error *err)
 {
     ser_run_features f;
     ser_status st = ser_run_features_parse(&f, data, data->feature_type, err);
@@ -388,6 +410,14 @@ static ser_status check_tunable(const ser_run_data *data, const ser_run_learning
     if (f.layers != SER_LAYERS_NAMED)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune: name the layers whose statistics are read, such as --layers 1,2,3,4");
+    if (t->lora_rank && t->pull > 0)
+        return ser_fail(err, SER_E_ARG,
+                        "fine_tune_pull: with --lora the weights stay where they were: give one of the two");
+    if (t->mixup > 0 && t->from > 0 && learning->n_copies > 0)
+        return ser_fail(
+            err, SER_E_ARG,
+            "fine_tune_mixup: the altered copies of --augment are made once and not mixed: give one "
+            "of the two");
     return strcmp(learning->model_type, "linear") == 0
                ? SER_OK
                : ser_fail(err, SER_E_ARG, "fine_tune: it is for --model-type linear");
@@ -395,7 +425,7 @@ static ser_status check_tunable(const ser_run_data *data, const ser_run_learning
 
 static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *err)
 {
-    ser_status st = check_tunable(&s->data, &s->learning, err);
+    ser_status st = check_tunable(&s->data, &s->learning, &s->fine_tuning, err);
     if (st == SER_OK && (s->n_folds || s->protocol))
         st = ser_fail(err, SER_E_ARG,
                       "fine_tune: corpora are left out in turn anyway: give --split-fold 0 and no "
@@ -417,9 +447,9 @@ static ser_status check_train(const void *settings, ser_error *err)
     else if (st == SER_OK && s->n_folds == 1)
         st =
             ser_fail(err, SER_E_ARG, "split_fold: one fold leaves nothing to train on: give 0, or 2 or more");
-    if (st == SER_OK && s->keep_encoders && !s->fine_tune)
+    if (st == SER_OK && s->keep_encoders && !s->fine_tuning.on)
         st = ser_fail(err, SER_E_ARG, "keep_encoders: it is for --fine-tune, whose encoders learn");
-    return st == SER_OK && s->fine_tune ? check_fine_tuning(s, err) : st;
+    return st == SER_OK && s->fine_tuning.on ? check_fine_tuning(s, err) : st;
 }
 
 static ser_status check_evaluate(const void *settings, ser_error *err)
@@ -432,7 +462,7 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
         st = ser_fail(err, SER_E_ARG, "protocol: it is missing: name one");
     if (st == SER_OK && s->protocol)
         st = check_protocol(s->protocol, err);
-    if (st == SER_OK && s->fine_tune && s->normalize != SER_RUN_NORMALIZE_NONE)
+    if (st == SER_OK && s->fine_tuning.on && s->normalize != SER_RUN_NORMALIZE_NONE)
         st = ser_fail(err, SER_E_ARG,
                       "fine_tune: it hears the recordings themselves, not their features: no --normalize");
     if (st == SER_OK && s->fold && (s->n_seeds > 1 || s->honest || s->place.without))
@@ -440,7 +470,8 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
                       s->n_seeds > 1 ? "seeds asks for more than the folds of one protocol"
                       : s->honest    ? "honest asks for more than the folds of one protocol"
                                      : "without a folder it would be lost");
-    return st == SER_OK && s->fine_tune ? check_tunable(&s->data, &s->learning, err) : st;
+    return st == SER_OK && s->fine_tuning.on ? check_tunable(&s->data, &s->learning, &s->fine_tuning, err)
+                                             : st;
 }
 
 static ser_status check_models(const char *models, const ser_run_data *data, ser_error *err)

@@ -297,7 +297,7 @@ static ser_status check_ranks(const train_job *k, ser_error *err)
     if (!team)
         return SER_OK;
     ser_status st = ser_run_models_parse(&models, k->s.learning.model_type, err);
-    bool alone = k->s.fine_tune ||
+    bool alone = k->s.fine_tuning.on ||
                  (models.networks && !k->s.protocol && !k->s.n_folds && k->s.network.n_networks <= 1 &&
                   !(k->s.network.n_networks < 0 && k->s.learning.preset == SER_RUN_BEST));
     if (st == SER_OK && alone && !k->s.network.micro_batch)
@@ -315,14 +315,14 @@ static ser_status train(void *job, ser_error *err)
     ser_status st = check_ranks(k, err);
     if (st != SER_OK)
         return st;
-    st = k->s.fine_tune ? tune(k, err) : SER_OK;
+    st = k->s.fine_tuning.on ? tune(k, err) : SER_OK;
     if (st == SER_OK && k->job.was_complete)
         return st;
     if (st == SER_OK)
         st = open_bench(k, err);
     if (st == SER_OK)
         st = open_folds(k, err);
-    if (st == SER_OK && !k->s.fine_tune)
+    if (st == SER_OK && !k->s.fine_tuning.on)
         st = open_folder(k, k->w.corpus->name, &k->w.spec, err);
     if (st == SER_OK && !k->job.was_complete)
         st = train_all(k, err);

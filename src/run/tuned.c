@@ -32,14 +32,31 @@ static ser_status read_shape(ser_tune_shape *shape, const ser_tuned_wish *wish, 
     shape->n_pooled = part->n_layers;
     for (size_t i = 0; i < part->n_layers; i++)
         shape->pooled[i] = part->layers[i];
-    shape->from = wish->from;
+    shape->from = wish->how->from;
     return SER_OK;
+}
+
+static void take_over(ser_fine_tune_settings *s, ser_crops_settings *crops, const ser_run_fine_tuning *how)
+{
+    s->head_alone = how->n_steps == 0;
+    s->blend = how->blend;
+    s->tune.rate = how->rate;
+    s->tune.pull = how->pull;
+    s->tune.lora_rank = (size_t)how->lora_rank;
+    s->tune.lora_alpha = how->lora_alpha;
+    crops->mixup = how->mixup;
+    crops->corpus_exponent = how->balance;
+    crops->neutral = how->neutral;
+    crops->votes_share = how->votes;
+    if (how->no_variety)
+        crops->variety = (ser_variety){0};
 }
 
 static ser_status open_crops(ser_tuned *t, const ser_corpus *corpus, const ser_tuned_wish *wish,
                              ser_error *err)
 {
     enum { PER_EPOCH = 100 };
+    const ser_run_fine_tuning *how = wish->how;
     ser_encoder_info info;
     ser_fine_tune_settings *s = &t->source.settings;
     ser_encoder_get_info(t->encoders.items[0], &info);
@@ -49,8 +66,10 @@ static ser_status open_crops(ser_tuned *t, const ser_corpus *corpus, const ser_t
     crops.seed = wish->seed;
     crops.n_threads = wish->data->n_threads;
     crops.progress = &t->host->progress;
-    s->tune.n_epochs = wish->n_steps > PER_EPOCH ? (size_t)wish->n_steps / PER_EPOCH : 1;
-    s->tune.n_per_epoch = s->tune.batch_size * ((size_t)wish->n_steps / s->tune.n_epochs);
+    take_over(s, &crops, how);
+    s->n_copies = how->from > 0 && wish->n_copies > 0 ? (size_t)wish->n_copies : 0;
+    s->tune.n_epochs = how->n_steps > PER_EPOCH ? (size_t)how->n_steps / PER_EPOCH : 1;
+    s->tune.n_per_epoch = s->tune.batch_size * ((size_t)how->n_steps / s->tune.n_epochs);
     s->tune.seed = crops.seed;
     s->tune.micro_batch = (size_t)wish->micro_batch;
     s->tune.team = wish->team;

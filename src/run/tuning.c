@@ -319,8 +319,8 @@ static ser_status open_work(work *k, const ser_run_features *f, const ser_run_ho
     const ser_run_data *d = &k->s->data;
     const ser_tuned_wish wish = {.data = d,
                                  .features = f,
-                                 .from = k->s->fine_tune_from,
-                                 .n_steps = k->s->fine_tune_steps,
+                                 .how = &k->s->fine_tuning,
+                                 .n_copies = k->s->learning.n_copies,
                                  .micro_batch = k->s->network.micro_batch,
                                  .team = host->team,
                                  .seed = (uint64_t)k->s->learning.seed};

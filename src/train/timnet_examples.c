@@ -45,27 +45,13 @@ static void add_frames(float *x, const timnet_source *from, size_t row, size_t f
     }
 }
 
-/* From the beta distribution of these two equal parameters (Jöhnk 1964), the larger of it and 1 less it: the
- * recording whose length the mixture has is the stronger one. Both powers 0: they are as unequal as can be.
- */
-static float draw_share(ser_random *r, double alpha)
-{
-    double a, b;
-    do {
-        a = pow(ser_random_uniform(r), 1 / alpha);
-        b = pow(ser_random_uniform(r), 1 / alpha);
-    } while (a + b > 1);
-    double share = a + b > 0 ? a / (a + b) : 1;
-    return (float)fmax(share, 1 - share);
-}
-
 /* Recordings have no common length, so that the partner is read round and round from a random frame on: each
  * frame of the mixture has the shares that its target says. */
 static void mix(float *x, float *target, const timnet_source *from, size_t row, size_t first, size_t n,
                 ser_random *random)
 {
     size_t partner = from->split->train[ser_random_below(random, from->split->n_train)];
-    float share = draw_share(random, from->settings->mixup);
+    float share = (float)ser_random_share(random, from->settings->mixup);
     size_t start = ser_random_below(random, from->rows->n_frames[partner]);
     add_frames(x, from, row, first, n, share);
     add_frames(x, from, partner, start, n, 1 - share);

@@ -5,6 +5,8 @@ Usage: test_fine_tune.py PATH_OF_SER        (the environment: SER_TEST_DIR, the 
 """
 import json, math, os, unittest
 
+import numpy
+
 from test_program import Case, voice, write_wav
 
 TINY = os.path.join(os.environ.get("SER_TEST_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")), "golden/tune/tiny")
@@ -70,6 +72,65 @@ class FineTune(Case):
         self.train(self.one + "+" + self.two, "c", "--fine-tune-from", "1")  # another training
         with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
             self.assertNotEqual(a.read(), c.read())
+
+    def weights_of(self, folder):
+        """Of a checkpoint: {name: array}."""
+        with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+            n = int.from_bytes(f.read(8), "little")
+            header, data = json.loads(f.read(n)), f.read()
+        kinds = {"F32": numpy.float32, "F16": numpy.float16}
+        return {name: numpy.frombuffer(data[slice(*t["data_offsets"])], kinds[t["dtype"]]).reshape(t["shape"]).astype(float)
+                for name, t in header.items() if name != "__metadata__"}
+
+    def way(self, run, *options):
+        """What the encoder became, less what it was, and its numbers in a row."""
+        self.train(self.one + "+" + self.two, run, *options)
+        before, after = self.weights_of(TINY), self.weights_of(self.path(run + "/encoder"))
+        return {name: after[name] - w for name, w in before.items() if name in after}
+
+    def test_each_option_does_what_it_says(self):
+        def length(way):
+            return math.sqrt(sum(float((w ** 2).sum()) for w in way.values()))
+        usual = self.way("usual", "--fine-tune-blend", "1", "--fine-tune-steps", "6")
+        matrix = next(n for n in usual if n.endswith("layers.0.fc1.weight"))
+        stem = next(n for n in usual if n.endswith("conv1.weight"))
+        self.assertGreater(length(usual), 0)
+        self.assertGreater(abs(usual[stem]).max(), 0)
+        self.assertEqual(length(self.way("head", "--fine-tune-steps", "0")), 0)
+        self.assertEqual(length(self.way("start", "--fine-tune-blend", "0", "--fine-tune-steps", "6")), 0)
+        half = self.way("half", "--fine-tune-blend", "0.5", "--fine-tune-steps", "6")
+        self.assertAlmostEqual(length(half) / length(usual), 0.5, 3)
+        slow = self.way("slow", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--fine-tune-rate", "1e-6")
+        self.assertLess(length(slow), length(usual) / 20)
+        pulled = self.way("pulled", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--fine-tune-pull", "9000")
+        self.assertLess(length(pulled), length(usual) / 2)
+        low = self.way("low", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--lora", "2")
+        self.assertEqual(abs(low[stem]).max(), 0)
+        sizes = numpy.linalg.svd(low[matrix], compute_uv=False)
+        self.assertGreater(sizes[1], 0)
+        self.assertLess(sizes[2], sizes[1] / 100)
+        self.assertGreater(numpy.linalg.svd(usual[matrix], compute_uv=False)[2], 0)
+        for i, other in enumerate((("--fine-tune-mixup", "0.4"), ("--fine-tune-plain",), ("--fine-tune-balance", "1"), ("--fine-tune-neutral", "9"))):
+            changed = self.way(f"other{i}", "--fine-tune-blend", "1", "--fine-tune-steps", "6", *other)
+            self.assertGreater(abs(changed[matrix] - usual[matrix]).max(), 0, other)
+
+    def test_frozen_layers_are_heard_once(self):
+        options = ("--fine-tune-from", "1", "--augment", "2", "--fine-tune-blend", "1")
+        a, b = self.way("a", *options, "--jobs", "1"), self.way("b", *options)
+        frozen = [n for n in a if "layers.0." in n or "conv" in n]
+        self.assertTrue(frozen and all(abs(a[n]).max() == 0 for n in frozen))
+        learned = [n for n in a if "layers.1." in n]
+        self.assertTrue(any(abs(a[n]).max() > 0 for n in learned))
+        self.assertTrue(all((a[n] == b[n]).all() for n in learned))
+        anew = self.way("anew", "--fine-tune-from", "1", "--augment", "0", "--fine-tune-blend", "1")
+        self.assertTrue(any(abs(anew[n] - a[n]).max() > 0 for n in learned))
+
+    def test_options_that_do_not_go_together(self):
+        for options, said in ((("--lora", "2", "--fine-tune-pull", "1"), "give one of the two"),
+                              (("--fine-tune-from", "1", "--augment", "2", "--fine-tune-mixup", "0.4"), "give one of the two"),
+                              (("--fine-tune-blend", "1.5"), "from 0 to 1"), (("--lora", "9999"), "from 0 to 1024")):
+            _, err = self.train(self.one, "x", *options, status=2)
+            self.assertIn(said, err)
 
     def test_encoders_that_did_not_hear_a_corpus_are_kept(self):
         both = self.one + "+" + self.two
