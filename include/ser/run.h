@@ -224,7 +224,7 @@ typedef struct ser_run_train_settings {
      * alone, on speakers); the tuned checkpoint lies in the run folder's "encoder". */
     ser_run_fine_tuning fine_tuning;
     /* not 0: the tuned checkpoints that calibrate the confidence are kept, too: "encoder-without-CORPUS", for
-     * figures on a corpus that its encoder has not heard */
+     * figures on a corpus that its encoder has not heard; an encoder that heard what is tested is refused */
     int keep_encoders;
 } ser_run_train_settings;
 SER_API void ser_run_train_settings_init(ser_run_train_settings *s, size_t size);

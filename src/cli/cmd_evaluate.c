@@ -80,7 +80,7 @@ const ser_command ser_command_evaluate = {
         "each training part together with a softmax layer (Yang et al. 2021, SUPERB) and told for each "
         "fold.\n"
         "Before it begins, the program looks for what training and test parts share: speakers, "
-        "texts, recordings.",
+        "texts, recordings. A tuned encoder that learned from recordings which would be tested is refused.",
     .examples = "ser evaluate --data EMODB --feature-type WHISPER --protocol loso\n"
                 "ser evaluate --data EMODB --feature-type WHISPER --protocol emobox --folds "
                 "emodb_test_folds.csv --html report.html\n"

@@ -1,6 +1,7 @@
 #include "learn/crops.h"
 #include "audio/audio.h"
 #include "base/memory.h"
+#include "base/sha256.h"
 #include "base/threads.h"
 #include "data/sound.h"
 
@@ -56,6 +57,10 @@ static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker,
         return ser_fail_nomem(err);
     for (size_t i = 0; i < n; i++)
         rounded[i] = (int16_t)lrintf(fminf(fmaxf(sound->pcm[i] * 32768, -32768), 32767));
+    ser_sha256 hash;
+    ser_sha256_init(&hash);
+    ser_sha256_add(&hash, sound->pcm, n * sizeof *sound->pcm);
+    ser_sha256_finish(&hash, in->crops->sha256[u]);
     st = ser_scratch_write(&in->crops->scratch, WHAT, rounded, n * sizeof *rounded,
                            reserve(in, u, n) * sizeof *rounded, err);
     ser_free(rounded);
@@ -271,6 +276,7 @@ static ser_status reserve_rows(ser_crops *c, ser_error *err)
     c->n_workers = c->settings.n_threads ? c->settings.n_threads : ser_n_cores();
     c->first = ser_alloc(n, sizeof *c->first);
     c->n_samples = ser_alloc(n, sizeof *c->n_samples);
+    c->sha256 = ser_alloc(n, sizeof *c->sha256);
     c->target = ser_alloc(n, n_labels * sizeof *c->target);
     c->mask = ser_alloc(n, n_labels * sizeof *c->mask);
     c->weight = ser_alloc(n, sizeof *c->weight);
@@ -282,8 +288,8 @@ static ser_status reserve_rows(ser_crops *c, ser_error *err)
         if (!c->partners)
             return ser_fail_nomem(err);
     }
-    if (!c->first || !c->n_samples || !c->target || !c->mask || !c->weight || !c->learned || !c->names ||
-        !c->workers)
+    if (!c->first || !c->n_samples || !c->sha256 || !c->target || !c->mask || !c->weight || !c->learned ||
+        !c->names || !c->workers)
         return ser_fail_nomem(err);
     c->rows.n_samples = c->n_samples;
     c->rows.target = c->target;
@@ -335,6 +341,7 @@ void ser_crops_free(ser_crops **crops)
     ser_free(c->partners);
     ser_free(c->first);
     ser_free(c->n_samples);
+    ser_free(c->sha256);
     ser_free(c->target);
     ser_free(c->mask);
     ser_free(c->weight);

@@ -40,6 +40,7 @@ typedef struct ser_crops {
     const int16_t *sound; /* of all recordings, in scratch */
     size_t *first;        /* (n): of each recording in sound */
     size_t *n_samples;    /* (n) */
+    char (*sha256)[65];   /* (n): of the decoded samples, as a store knows them */
     float *target;        /* (n, n_labels) */
     bool *mask;           /* (n, n_labels) */
     double *weight;       /* (n): 0 for those that are not to be learned from */

@@ -169,7 +169,7 @@ static ser_status open_corpora(adapt_job *k, ser_error *err)
                                   .frames = k->models.networks ? &condense : NULL},
                            of_target = own;
     of_target.n_copies = 0;
-    of_target.is_target = true;
+    of_target.is_target = of_target.is_tested = true;
     ser_status st = ser_corpus_name(&name, k->s.data.corpus, err);
     if (st == SER_OK)
         st = ser_choose_target(&of_target.corpus, k->s.target, name, err);
@@ -380,12 +380,12 @@ static ser_status save_model(adapt_job *k, ser_error *err)
     ser_learned *kept = a->kept_adapted ? &a->adapted : &a->source;
     ser_model_data m = {0};
     char *path = ser_io_join(k->job.folder.path, "model.safetensors");
-    json_t *origin =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "corpus", k->source.corpus->name, "target",
-                  k->target.corpus->name, "kept", a->kept_adapted ? "adapted" : "source", "normalize",
-                  ser_normalize_name(k->normalize), "encoder_sha256", k->source.encoder_sha256, "seed",
-                  (json_int_t)k->source.seed, "trained_on", ser_model_output_heard(k->source.store, NULL, -2),
-                  "adapted_to", ser_model_output_heard(k->target.store, NULL, -2));
+    json_t *origin = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "corpus", k->source.corpus->name, "target",
+                               k->target.corpus->name, "kept", a->kept_adapted ? "adapted" : "source",
+                               "normalize", ser_normalize_name(k->normalize), "encoder_sha256",
+                               k->source.encoder_sha256, "seed", (json_int_t)k->source.seed);
+    ser_model_output_origin(&origin, &k->source, NULL, -2);
+    ser_json_set(&origin, "adapted_to", ser_model_output_heard(k->target.store, NULL, -2));
     ser_status st =
         path && origin ? ser_model_of_transfer(&m, kept, &k->learning.data, k->normalize, &k->statistics, err)
                        : ser_fail_nomem(err);

@@ -113,7 +113,8 @@ static ser_status answer(ser_answers *a, size_t m, const ser_answers_settings *s
         st = ser_learned_score(&model->learned, a->scores + m * a->n * a->n_labels, &data, all, 0,
                                &(ser_asking){ops, a->w.n_threads, &s->host->progress}, err);
     for (size_t u = 0; st == SER_OK && u < a->n; u++)
-        a->heard[m * a->n + u] = ser_trained_has_heard(model, a->w.store->recordings[u].sha256);
+        a->heard[m * a->n + u] = ser_heard_has(&model->heard, a->w.store->recordings[u].sha256) ||
+                                 ser_heard_has(&a->w.heard, a->w.store->recordings[u].sha256);
     ser_free(all);
     ser_nn_ops_free(&ops);
     return st;

@@ -25,7 +25,7 @@ typedef struct ser_answers {
     char *const *labels;     /* n_labels: what the models tell apart */
     size_t n, n_labels;      /* n: recordings of the corpus */
     float *scores;           /* (models.n, n, n_labels) */
-    bool *heard;             /* (models.n, n): the model was trained on the recording */
+    bool *heard;             /* (models.n, n): the model or its encoder learned from the recording */
     ser_folds folds;         /* a "fold" is a model here, and the last one their average */
     ser_leaks leaks;         /* likewise, without the last */
 } ser_answers;

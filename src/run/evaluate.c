@@ -61,6 +61,7 @@ static ser_status open_bench(evaluate_job *k, uint64_t seed, ser_error *err)
                                              .n_copies = (size_t)k->s.learning.n_copies,
                                              .seed = seed,
                                              .condition = (ser_condition)k->s.condition,
+                                             .is_tested = true,
                                              .frames = k->models.networks ? &condense : NULL};
     ser_status st = ser_workbench_open(&k->w, &settings, err);
     if (st == SER_OK)

@@ -348,6 +348,15 @@ static ser_status set_cross(ser_run_material *m, const ser_mapping *mapping, con
     return note_unscored(m, mapping, c, err);
 }
 
+static ser_status note_encoder(ser_run_material *m, const char *learned_from, ser_error *err)
+{
+    ser_text t = {0};
+    ser_text_appendf(&t, "The encoder has learned from %s", learned_from);
+    ser_status st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
+    ser_text_release(&t);
+    return st;
+}
+
 ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *f, ser_error *err)
 {
     ser_text type = {0};
@@ -369,6 +378,8 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     m->report.intervals_over = ser_corpus_has_speakers(f->corpus) ? "speakers" : "recordings";
     fill_folds(m, f);
     ser_status st = list_facts(m, f->config, err);
+    if (st == SER_OK && f->encoder_learned_from)
+        st = note_encoder(m, f->encoder_learned_from, err);
     if (st == SER_OK && !f->cross)
         st = list_choices(m, f, err);
     if (st == SER_OK)

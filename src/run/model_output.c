@@ -14,8 +14,31 @@ json_t *ser_model_output_heard(const ser_store *store, const int *fold, int test
     json_t *list = json_array();
     for (size_t u = 0; u < store->n; u++)
         if ((fold ? fold[u] : -1) != test_fold)
-            ser_json_add(&list, json_stringn(store->recordings[u].sha256, 16));
+            ser_json_add(&list, json_stringn(store->recordings[u].sha256, SER_HALF_HASH));
     return list;
+}
+
+void ser_model_output_origin(json_t **origin, const ser_workbench *w, const int *fold, int test_fold)
+{
+    json_t *list = ser_model_output_heard(w->store, fold, test_fold);
+    ser_heard own = {0};
+    size_t n_own = json_array_size(list);
+    bool complete = true;
+    for (size_t u = 0; u < w->store->n && w->heard.n && complete; u++)
+        complete = ser_heard_add(&own, w->store->recordings[u].sha256, NULL) == SER_OK;
+    ser_heard_sort(&own);
+    for (size_t i = 0; i < w->heard.n && complete; i++)
+        if (!ser_heard_has(&own, w->heard.hashes[i]))
+            ser_json_add(&list, json_string(w->heard.hashes[i]));
+    ser_heard_release(&own);
+    if (!complete) {
+        json_decref(list);
+        list = NULL;
+    }
+    bool besides = json_array_size(list) > n_own;
+    ser_json_set(origin, "trained_on", list);
+    if (besides)
+        ser_json_set(origin, "encoder_learned_from", ser_text_json(w->heard.corpora.s));
 }
 
 json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit)

@@ -9,6 +9,9 @@
 /* First halves of the hashes of a store's recordings, so that 'ser test' knows them again: those for which
  * fold (NULL: all are in fold -1) is not test_fold. */
 json_t *ser_model_output_heard(const ser_store *store, const int *fold, int test_fold);
+/* Into origin, a model's provenance: "trained_on", those of w's store and behind them what a tuned encoder
+ * learned from besides; where there is such, "encoder_learned_from", its corpora, too. */
+void ser_model_output_origin(json_t **origin, const ser_workbench *w, const int *fold, int test_fold);
 /* What was chosen for a head. */
 json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit);
 

@@ -291,6 +291,8 @@ ser_status ser_report_json(json_t **out, const ser_report_facts *f, ser_error *e
                   f->encoder_sha256, "normalize", f->normalize, "seed", (json_int_t)f->seed, "jobs", f->jobs,
                   "cpu", cpu, "version", SER_VERSION, "data_sha256", data_sha256, "split_sha256",
                   split_sha256, "leaks", leaks_json(f->leaks));
+    if (rest && f->encoder_learned_from)
+        ser_json_set(&rest, "encoder_learned_from", ser_text_json(f->encoder_learned_from));
     if (rest && f->evaluation->across)
         ser_json_update(&rest, json_pack("{s:o, s:o, s:o}", "ua_restricted",
                                          ser_number_json(f->evaluation->ua_restricted), "ua_open",

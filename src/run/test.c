@@ -68,7 +68,7 @@ static ser_status compute_figures(test_job *k, ser_error *err)
     for (size_t m = 0; m < n_models && st == SER_OK; m++) {
         ser_figures own = {0};
         st = average(&own, &n_scored, NULL, a, m, m + 1, false, 0, seed, err);
-        k->e.folds[m] = (ser_fold_result){.n_train = a->models.items[m].n_heard,
+        k->e.folds[m] = (ser_fold_result){.n_train = a->models.items[m].heard.n,
                                           .n_test = a->n,
                                           .ua = own.ua,
                                           .wa = own.wa,

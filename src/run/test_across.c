@@ -67,7 +67,7 @@ static ser_status compute_figures(cross_job *k, ser_error *err)
     for (size_t m = 0; m < n_models && st == SER_OK; m++) {
         ser_cross *own = &k->of_model[m];
         st = judge(own, k->e.scores, k, m, m + 1, false, 0, err);
-        k->e.folds[m] = (ser_fold_result){.n_train = k->a.models.items[m].n_heard,
+        k->e.folds[m] = (ser_fold_result){.n_train = k->a.models.items[m].heard.n,
                                           .n_test = k->a.n,
                                           .ua = own->figures.ua,
                                           .wa = own->figures.wa,

@@ -55,12 +55,12 @@ static ser_status provenance(json_t **out, const train_job *k, int fold, const s
     ser_free(no_fold);
     if (st != SER_OK)
         return st;
-    *out = json_pack(
-        "{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:o}", "corpus", w->corpus->name, "fold",
-        fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256", data_sha256,
-        "encoder_sha256", w->encoder_sha256, "precision", ser_precision_name(w->precision), "augment",
-        (json_int_t)w->n_copies, "seed", (json_int_t)w->seed, "trained_on",
-        ser_model_output_heard(w->store, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2));
+    *out = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "corpus", w->corpus->name, "fold",
+                     fold < 0 ? "all" : k->folds->names[fold], "n", (json_int_t)w->store->n, "data_sha256",
+                     data_sha256, "encoder_sha256", w->encoder_sha256, "precision",
+                     ser_precision_name(w->precision), "augment", (json_int_t)w->n_copies, "seed",
+                     (json_int_t)w->seed);
+    ser_model_output_origin(out, w, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2);
     if (*out && learned->has_linear)
         ser_json_set(out, "plain", ser_model_output_head(w, &learned->linear));
     return *out ? SER_OK : ser_fail_nomem(err);
@@ -210,6 +210,7 @@ static ser_status open_bench(train_job *k, ser_error *err)
                                              .features = k->features,
                                              .n_copies = (size_t)k->s.learning.n_copies,
                                              .seed = (uint64_t)k->s.learning.seed,
+                                             .is_tested = k->s.protocol || k->s.n_folds,
                                              .frames = k->models.networks ? &condense : NULL};
     return ser_workbench_open(&k->w, &settings, err);
 }

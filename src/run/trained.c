@@ -11,14 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { HALF_HASH = 16, MAX_MODELS = 1000 };
+enum { MAX_MODELS = 1000 };
 
 /* ---- opening ---- */
-
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 /* Corpus and recordings that it was trained on. */
 static ser_status read_origin(ser_trained *t, ser_error *err)
@@ -29,20 +24,13 @@ static ser_status read_origin(ser_trained *t, ser_error *err)
         return ser_fail_nomem(err);
     json_t *list = json_object_get(origin, "trained_on"), *corpus = json_object_get(origin, "corpus");
     ser_status st = SER_OK;
-    size_t n = json_array_size(list);
     if (json_is_string(corpus) && !(t->corpus = ser_strdup(json_string_value(corpus))))
         st = ser_fail_nomem(err);
-    if (st == SER_OK && n && !(t->heard = ser_alloc(n, sizeof *t->heard)))
-        st = ser_fail_nomem(err);
-    for (size_t i = 0; i < n && st == SER_OK; i++) {
+    for (size_t i = 0; i < json_array_size(list) && st == SER_OK; i++) {
         const char *hash = json_string_value(json_array_get(list, i));
-        if (!(t->heard[i] = ser_strdup(hash ? hash : "")))
-            st = ser_fail_nomem(err);
-        else
-            t->n_heard++;
+        st = ser_heard_add(&t->heard, hash ? hash : "", err);
     }
-    if (t->n_heard)
-        qsort(t->heard, t->n_heard, sizeof *t->heard, compare_texts);
+    ser_heard_sort(&t->heard);
     json_decref(origin);
     return st;
 }
@@ -245,9 +233,7 @@ void ser_trained_close(ser_trained_list *list)
 {
     for (size_t i = 0; i < list->n; i++) {
         ser_trained *t = &list->items[i];
-        for (size_t k = 0; k < t->n_heard; k++)
-            ser_free(t->heard[k]);
-        ser_free(t->heard);
+        ser_heard_release(&t->heard);
         ser_free(t->name);
         ser_free(t->path);
         ser_free(t->corpus);
@@ -384,12 +370,4 @@ ser_status ser_trained_read_standardised(ser_trained *model, const ser_extractor
     if (by_speaker && m->baseline.n_in)
         model->learned.linear.head = m->baseline;
     return SER_OK;
-}
-
-bool ser_trained_has_heard(const ser_trained *model, const char *sha256)
-{
-    char half[HALF_HASH + 1] = {0};
-    char *key = half;
-    strncpy(half, sha256, HALF_HASH);
-    return model->n_heard && bsearch(&key, model->heard, model->n_heard, sizeof *model->heard, compare_texts);
 }

@@ -3,6 +3,7 @@
 #define SER_RUN_TRAINED_H
 
 #include "model/model_file.h"
+#include "run/heard.h"
 #include "run/learning.h"
 
 typedef struct ser_trained {
@@ -13,8 +14,7 @@ typedef struct ser_trained {
     ser_learned learned; /* its parts, borrowed from data, or owned where they are Keras weights */
     char *path;          /* of the file; NULL: Keras weights */
     char carried[65];    /* sha256 of the encoders that the file carries; empty: none */
-    char **heard;        /* first halves of the hashes of what it was trained on, sorted */
-    size_t n_heard;
+    ser_heard heard;     /* what it was trained on, its encoder too where that was tuned */
 } ser_trained;
 
 typedef struct ser_trained_list {
@@ -45,6 +45,5 @@ ser_status ser_trained_check_labels(const ser_trained *model, char *const *label
  * voice's own baseline where it has one, else without its own mean and deviation. */
 ser_status ser_trained_read_standardised(ser_trained *model, const ser_extractor *e, bool by_speaker,
                                          ser_error *err);
-bool ser_trained_has_heard(const ser_trained *model, const char *sha256);
 
 #endif

@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "metrics/metrics.h"
 #include "report/escape.h"
+#include "run/heard.h"
 #include "run/tuned.h"
 #include "train/softmax_regression.h"
 
@@ -172,14 +173,38 @@ static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
     return st;
 }
 
-/* FOLDER/encoder-without-NAME, by one rank. */
-static ser_status keep_encoder(const work *k, const ser_tune_net *net, const char *name, ser_error *err)
+/* By one rank: a checkpoint that says what it learned from, which is all that the encoder it began from had
+ * learned from, and the recordings but those of the fold (-1: all). */
+static ser_status save_encoder(const work *k, const ser_tune_net *net, int fold, const char *folder,
+                               ser_error *err)
+{
+    ser_heard heard = {0};
+    if (!ser_team_is_first(k->tuned.host->team))
+        return SER_OK;
+    ser_status st = ser_heard_read(&heard, k->tuned.encoders.folders[0], err);
+    for (size_t u = 0; u < k->corpus->n_utterances && st == SER_OK; u++) {
+        if (k->folds->test_fold[u] == fold)
+            continue;
+        st = ser_heard_add(&heard, k->tuned.source.crops->sha256[u], err);
+        ser_heard_add_corpus(&heard, k->corpus->parts[k->corpus->utterances[u].part].name);
+    }
+    if (st == SER_OK)
+        st = ser_io_make_folder(folder, err);
+    if (st == SER_OK) /* first: never is there a checkpoint that does not say it */
+        st = ser_heard_write(&heard, folder, err);
+    if (st == SER_OK)
+        st = ser_tune_save_encoder(net, NULL, folder, err);
+    ser_heard_release(&heard);
+    return st;
+}
+
+static ser_status keep_encoder(const work *k, const ser_tune_net *net, int fold, ser_error *err)
 {
     ser_text path = {0};
-    if (!k->s->keep_encoders || !ser_team_is_first(k->tuned.host->team))
+    if (!k->s->keep_encoders)
         return SER_OK;
-    ser_text_appendf(&path, "%s/encoder-without-%s", k->folder, name);
-    ser_status st = path.failed ? ser_fail_nomem(err) : ser_tune_save_encoder(net, NULL, path.s, err);
+    ser_text_appendf(&path, "%s/encoder-without-%s", k->folder, k->folds->names[fold]);
+    ser_status st = path.failed ? ser_fail_nomem(err) : save_encoder(k, net, fold, path.s, err);
     ser_text_release(&path);
     return st;
 }
@@ -193,7 +218,7 @@ static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
         if (st == SER_OK)
             st = ask(k, net, (int)f, out->figures, err);
         if (st == SER_OK)
-            st = keep_encoder(k, net, k->folds->names[f], err);
+            st = keep_encoder(k, net, (int)f, err);
         ser_tune_net_free(&net);
     }
     return st;
@@ -314,6 +339,19 @@ static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 
 /* ---- beginning and end ---- */
 
+/* All are asked in turn. */
+static ser_status check_unheard(const work *k, ser_error *err)
+{
+    const char *encoder = k->tuned.encoders.folders[0], (*sha256)[65] = k->tuned.source.crops->sha256;
+    ser_heard heard = {0};
+    ser_status st = ser_heard_read(&heard, encoder, err);
+    if (st == SER_OK)
+        st = ser_heard_check(&heard, encoder, k->corpus->name, sha256[0], sizeof *sha256,
+                             k->corpus->n_utterances, err);
+    ser_heard_release(&heard);
+    return st;
+}
+
 static ser_status open_work(work *k, const ser_run_features *f, const ser_run_host *host, ser_error *err)
 {
     const ser_run_data *d = &k->s->data;
@@ -327,7 +365,9 @@ static ser_status open_work(work *k, const ser_run_features *f, const ser_run_ho
     ser_status st = ser_corpus_open(&k->corpus, d->corpus, d->data_dir, err);
     if (st == SER_OK)
         st = ser_run_compare(host, k->corpus, NULL, err);
-    return st == SER_OK ? ser_tuned_open(&k->tuned, k->corpus, &wish, host, err) : st;
+    if (st == SER_OK)
+        st = ser_tuned_open(&k->tuned, k->corpus, &wish, host, err);
+    return st == SER_OK ? check_unheard(k, err) : st;
 }
 
 static ser_status open_folds(work *k, ser_error *err)
@@ -381,10 +421,8 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
         st = measure(&k, out, err);
     if (st == SER_OK)
         st = train(&k, &out->net, -1, err);
-    if (st == SER_OK && first)
-        st = ser_io_make_folder(out->encoder, err);
-    if (st == SER_OK && first)
-        st = ser_tune_save_encoder(out->net, NULL, out->encoder, err);
+    if (st == SER_OK)
+        st = save_encoder(&k, out->net, -1, out->encoder, err);
     if (st == SER_OK)
         st = ser_team_meet(host->team, err); /* it is read by all */
     close_work(&k);

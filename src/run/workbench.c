@@ -77,6 +77,8 @@ static ser_status open_encoders(ser_workbench *w, const ser_workbench_settings *
     if (!s->carrier) {
         ser_status st = ser_encoders_open(&w->encoders, &w->spec, data->encoders, data->n_encoders,
                                           data->engine, data->precision, err);
+        for (size_t i = 0; i < w->encoders.n && st == SER_OK; i++)
+            st = ser_heard_read(&w->heard, w->encoders.folders[i], err);
         return st == SER_OK ? ser_encoders_sha256(&w->encoders, w->encoder_sha256, err) : st;
     }
     ser_safetensors *file = NULL;
@@ -225,6 +227,15 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, s
     return st;
 }
 
+/* What an encoder learned with the label of a recording, any head on top of it knows. */
+static ser_status check_unheard(const ser_workbench *w, ser_error *err)
+{
+    const ser_recording *recordings = w->store->recordings;
+    return w->heard.n ? ser_heard_check(&w->heard, w->encoders.folders[0], w->corpus->name,
+                                        recordings->sha256, sizeof *recordings, w->store->n, err)
+                      : SER_OK;
+}
+
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
 {
     *out = named ? named : ser_known_counterpart(source);
@@ -249,6 +260,8 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s,
         st = ser_run_compare(s->host, w->corpus, w->encoder_sha256, err);
     if (st == SER_OK)
         st = open_rows(w, s, err);
+    if (st == SER_OK && s->is_tested)
+        st = check_unheard(w, err);
     if (st != SER_OK)
         ser_workbench_close(w);
     return st;
@@ -267,6 +280,7 @@ ser_report_facts ser_workbench_facts(const ser_workbench *w, ser_normalize how)
                               .normalize = ser_normalize_name(how),
                               .precision = ser_precision_name(w->precision),
                               .encoder_sha256 = w->encoder_sha256,
+                              .encoder_learned_from = w->heard.corpora.s,
                               .seed = w->seed,
                               .jobs = w->n_threads};
 }
@@ -296,6 +310,7 @@ void ser_workbench_thin(ser_workbench *w)
 void ser_workbench_close(ser_workbench *w)
 {
     ser_workbench_thin(w);
+    ser_heard_release(&w->heard);
     ser_free(w->features_key);
     ser_free(w->cache_folder);
     ser_corpus_free(&w->corpus);

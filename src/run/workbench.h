@@ -8,6 +8,7 @@
 #include "extract/encoders.h"
 #include "learn/learn.h"
 #include "model/model_file.h"
+#include "run/heard.h"
 #include "run/host.h"
 #include "run/report_json.h"
 #include "run/settings.h"
@@ -22,6 +23,7 @@ typedef struct ser_workbench_settings {
     const ser_model_data *carrier; /* the encoders are those inside this model, whose file is carrier_path and
                                       whose encoders' sha256 stands above; NULL: those of data */
     const char *carrier_path;
+    bool is_tested; /* figures come of its recordings: SER_E_ARG where an encoder learned from some of them */
     bool is_target; /* corpus may be without emotions: see ser_corpus_open_target */
     size_t n_copies;
     uint64_t seed;
@@ -38,6 +40,7 @@ typedef struct ser_workbench {
     ser_frame_set *frames; /* NULL: not asked for */
     ser_feature_spec spec;
     char encoder_sha256[SER_ENCODERS_SHA256]; /* empty without an encoder */
+    ser_heard heard;                          /* what encoders that were tuned learned from */
     ser_layer_choice layers;
     ser_precision precision; /* in force, never AUTO */
     ser_engine engine;

@@ -3,7 +3,7 @@
 
 Usage: test_fine_tune.py PATH_OF_SER        (the environment: SER_TEST_DIR, the folder tests/)
 """
-import json, math, os, unittest
+import json, math, os, shutil, unittest
 
 import numpy
 
@@ -61,7 +61,7 @@ class FineTune(Case):
         self.assertEqual([p["left_out"] for p in report["parts_left_out"]], ["one", "two"])
         self.assertEqual([p["n"] for p in report["parts_left_out"]], [12, 12])  # of each, two emotions were heard elsewhere
         self.check_rule(report, self.path("a/left-out.jsonl"))
-        self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "model.safetensors", "preprocessor_config.json"])
+        self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "learned-from.json", "model.safetensors", "preprocessor_config.json"])
         self.assertFalse([n for n in os.listdir(self.path("a")) if n.startswith("tuning")])
         out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", "--min-confidence", "0", self.path("one/angry0.wav"))
         answer = json.loads(out)
@@ -132,18 +132,58 @@ class FineTune(Case):
             _, err = self.train(self.one, "x", *options, status=2)
             self.assertIn(said, err)
 
+    def learned_from(self, folder):
+        with open(self.path(folder + "/learned-from.json")) as f:
+            said = json.load(f)
+        return said["corpora"], len(set(said["recordings"]))
+
     def test_encoders_that_did_not_hear_a_corpus_are_kept(self):
         both = self.one + "+" + self.two
         self.train(both, "a", "--keep-encoders")
         weights = []
-        for name in ("encoder", "encoder-without-one", "encoder-without-two"):
+        for name, corpora in (("encoder", ["one", "two"]), ("encoder-without-one", ["two"]), ("encoder-without-two", ["one"])):
             with open(self.path(f"a/{name}/model.safetensors"), "rb") as f:
                 weights.append(f.read())
+            self.assertEqual(self.learned_from("a/" + name), (corpora, 18 * len(corpora)))
         self.assertEqual(len(set(weights)), 3)
-        self.ser("extract", "--data", self.one, "--feature-type", "WHISPER", "--layers", "1,2", "--encoder", self.path("a/encoder-without-one"), "--features-dir",
-                 self.path("features"))
         _, err = self.ser("train", "--data", both, "--keep-encoders", "--run", self.path("b"), status=2)
         self.assertIn("it is for --fine-tune", err)
+
+        # an encoder's own recordings test nothing that is built on it
+        reads = ("--feature-type", "WHISPER", "--layers", "1,2", "--augment", "none", "--model-type", "linear", "--jobs", "2")
+        heard, unheard = ("--encoder", self.path("a/encoder")), ("--encoder", self.path("a/encoder-without-one"))
+        again = [o for o in TUNE if o not in ("--encoder", TINY, "--embed-encoder")]
+        for command in (("evaluate", "--data", self.one, *reads, "--protocol", "group-kfold=3"), ("train", "--data", self.one, *reads, "--split-fold", "3"),
+                        ("train-lmmd", "--data", self.two, "--target", self.one, *reads), ("train", "--data", self.one, *again),
+                        ("evaluate", "--data", self.one, *(o for o in again if o not in ("--split-fold", "0")), "--protocol", "group-kfold=3")):
+            _, err = self.ser(*command, *heard, "--run", self.path("c"), status=2)
+            self.assertIn(f"{self.path('a/encoder')} learned from 18 of the 18 recordings of one, which would be tested", err)
+        out, _ = self.ser("evaluate", "--data", self.one, *reads, *unheard, "--protocol", "group-kfold=3", "--json", self.path("e.json"), "--run", self.path("e"))
+        self.assertIn("The encoder has learned from two\n", out)
+        with open(self.path("e.json")) as f:
+            self.assertEqual(json.load(f)["encoder_learned_from"], "two")
+
+        # what is built on it knows what it knew
+        self.ser("train", "--data", self.one, *reads, *unheard, "--split-fold", "0", "--run", self.path("d"))
+        out, _ = self.ser("info", self.path("d/model.safetensors"))
+        self.assertIn('"trained_on":36', out)
+        self.assertIn('"encoder_learned_from":"two"', out)
+        _, err = self.ser("test-cross-corpus", "--data", self.one, "--target", self.two, "--test-path", self.path("d/model.safetensors"), *unheard, "--run", self.path("t"))
+        self.assertIn("1 of 1 models were trained on recordings of this test, up to 18 of 18", err)
+        self.ser("train", "--data", self.one, *again, *unheard, "--run", self.path("f"))
+        self.assertEqual(self.learned_from("f/encoder"), (["two", "one"], 36))
+
+    def test_an_encoder_that_says_nonsense_of_what_it_learned_from(self):
+        hashes = ["0123456789abcdef"]
+        shutil.copytree(TINY, self.path("tuned"))
+        for said, words in (("{", "learned-from.json: line 1"), ("[]", "no lists"), ({"corpora": ["a"]}, "no lists"), ({"corpora": [1], "recordings": hashes}, "corpora[0]"),
+                            ({"corpora": ["a" * 1001], "recordings": hashes}, "corpora[0]"), ({"corpora": ["a"], "recordings": [*hashes, "0123456789abcdeg"]}, "recordings[1]"),
+                            ({"corpora": ["a"], "recordings": hashes[0]}, "no lists"), ({"corpora": ["a"], "recordings": [None]}, "recordings[0]")):
+            with open(self.path("tuned/learned-from.json"), "w") as f:
+                f.write(said if isinstance(said, str) else json.dumps(said))
+            _, err = self.ser("evaluate", "--data", self.one, "--encoder", self.path("tuned"), "--protocol", "group-kfold=3", "--run", self.path("e"), status=1)
+            self.assertIn(words, err)
+            self.assertEqual(err.count("\n"), 1, err)
 
     def test_a_model_with_its_encoder_inside_is_tested_without_another(self):
         both = self.one + "+" + self.two
