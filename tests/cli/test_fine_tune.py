@@ -114,6 +114,16 @@ class FineTune(Case):
             changed = self.way(f"other{i}", "--fine-tune-blend", "1", "--fine-tune-steps", "6", *other)
             self.assertGreater(abs(changed[matrix] - usual[matrix]).max(), 0, other)
 
+    def test_listeners_votes_are_learned_from(self):
+        with open(self.path("one.votes.csv"), "w") as f:
+            f.write("utterance,angry,sad,neutral\nangry0,0,9,1\nsad1,1,3,6\n")
+        matrix, ways = "layers.0.fc1.weight", []
+        for share in ("0", "0.5", "1"):
+            way = self.way("votes" + share, "--fine-tune-votes", share)
+            ways.append(next(w for n, w in way.items() if n.endswith(matrix)))
+        self.assertGreater(abs(ways[0] - ways[1]).max(), 0)
+        self.assertGreater(abs(ways[2] - ways[1]).max(), 0)
+
     def test_frozen_layers_are_heard_once(self):
         options = ("--fine-tune-from", "1", "--augment", "2", "--fine-tune-blend", "1")
         a, b = self.way("a", *options, "--jobs", "1"), self.way("b", *options)
