@@ -34,7 +34,8 @@ void ser_clipping_add(ser_clipping *c, const float *pcm, size_t n, size_t stride
         }
         end_run(c, x);
         ser_ceiling *side = &c->sides[x < 0];
-        side->peak = fmaxf(side->peak, fabsf(x));
+        if (fabsf(x) > side->peak) /* fmaxf is a call */
+            side->peak = fabsf(x);
         c->before = c->last;
         c->last = x;
         c->n_run = 1;

@@ -2,7 +2,6 @@
 #include "base/memory.h"
 #include "report/prediction.h"
 #include "serve/multipart.h"
-#include "serve/plain_wav.h"
 #include "serve/service.h"
 
 #include <string.h>
@@ -72,11 +71,7 @@ static ser_status put_aside(ser_error *err)
 static ser_status decode(ser_request *r, int worker, const ser_upload *u, ser_error *err)
 {
     ser_decoders *d = r->service->decoders;
-    const ser_serve_limits *limits = &r->service->settings->limits;
-    unsigned limit_s = (unsigned)limits->decode_s;
-    size_t n_plain = ser_plain_wav_samples(u->bytes, u->n);
-    if (n_plain && (double)n_plain <= limits->audio_s * SER_SAMPLE_RATE_HZ)
-        return ser_plain_wav_read(&r->sound, u->bytes, u->n, err);
+    unsigned limit_s = (unsigned)r->service->settings->limits.decode_s;
     if (!r->task.is_long && limit_s > QUICK_S) {
         ser_status st = ser_decoders_decode(d, &r->sound, u->bytes, u->n, QUICK_S, err);
         if (st == SER_OK || !r->sound.is_late)

@@ -15,9 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A decoder is replaced after so many uploads, or when they have left it larger by so much, so that one that
+ * a library's fault has changed does not stay, and each upload has its whole limit of memory. */
+enum { MAX_TURNS = 100, MAX_GROWTH_KB = 32 << 10 };
+
 struct ser_decoders {
-    int socket; /* to the process that forks */
-    pid_t pid;
+    int socket; /* to the decoders: whichever is free takes the next task */
+    pid_t pid;  /* of the process that forks them */
 };
 
 /* What comes with the three descriptors of a task. */
@@ -26,7 +30,7 @@ typedef struct order {
     uint32_t wall_s;
 } order;
 
-/* What a decoder says at its end, on the pipe that it was given; nothing at all where it died. */
+/* What a decoder says at a task's end, on the pipe that it was given; nothing at all where it died. */
 typedef struct verdict {
     ser_status status;
     uint64_t n_samples;
@@ -44,10 +48,9 @@ typedef struct verdict {
 #endif
 #endif
 
-static void limit_myself(const ser_decode_limits *l, unsigned wall_s)
+static void limit_myself(const ser_decode_limits *l)
 {
     signal(SIGALRM, SIG_DFL);
-    alarm(wall_s);
 #ifdef UNLIMITED_MEMORY
     (void)l;
 #else
@@ -85,7 +88,7 @@ static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_
                          ser_error *err)
 {
     enum { PIECE = 16384 };
-    static float piece[PIECE]; /* of a process that does this once */
+    static float piece[PIECE]; /* of a process with one thread */
     size_t n_read = PIECE;
     ser_audio *audio = NULL;
     ser_status st = ser_audio_open_memory(&audio, bytes, n, err);
@@ -107,22 +110,24 @@ static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_
     return st;
 }
 
-static _Noreturn void decode_and_exit(const int fds[3], const order *o, const ser_decode_limits *l)
+/* false: it was refused, or damaged. */
+static bool do_task(const int fds[3], const order *o, const ser_decode_limits *l)
 {
     size_t n = (size_t)o->n;
-    verdict v = {.status = SER_E_FORMAT};
+    verdict v = {.status = SER_OK};
     ser_error err = {0};
-    limit_myself(l, o->wall_s);
+    alarm(o->wall_s);
     void *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fds[0], 0) : NULL;
     v.status =
         bytes == MAP_FAILED ? ser_fail_nomem(&err) : decode(bytes ? bytes : "", n, fds[1], l, &v, &err);
     if (v.status != SER_OK)
         snprintf(v.text, sizeof v.text, "%s", err.text);
-    ser_error ignored;
-    _exit(write_all(fds[2], &v, sizeof v, &ignored) == SER_OK ? 0 : 1);
+    if (bytes && bytes != MAP_FAILED)
+        munmap(bytes, n);
+    bool is_told = write_all(fds[2], &v, sizeof v, &err) == SER_OK;
+    alarm(0);
+    return is_told && v.status == SER_OK;
 }
-
-/* ---- the process that forks them ---- */
 
 /* Three descriptors (sound in, samples out, verdict) and the order. */
 static bool receive_task(int socket, int fds[3], order *o)
@@ -145,34 +150,75 @@ static bool receive_task(int socket, int fds[3], order *o)
     return true;
 }
 
-static _Noreturn void fork_decoders(int socket, pid_t parent, const ser_decode_limits *l)
+/* Memory that has been used at once at most, kB. */
+static long peak_kb(void)
+{
+    struct rusage used;
+    return getrusage(RUSAGE_SELF, &used) == 0 ? used.ru_maxrss : 0;
+}
+
+static _Noreturn void do_tasks(int socket, const ser_decode_limits *l)
 {
     int fds[3];
     order o;
-    pid_t myself = getpid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN); /* requests under way end first: the socket's end is the sign */
-    signal(SIGHUP, SIG_IGN);
-    while (getppid() == parent && receive_task(socket, fds, &o)) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() != myself) /* which was ended meanwhile */
-                _exit(1);
-            close(socket);
-            decode_and_exit(fds, &o, l);
-        }
+    limit_myself(l);
+    long first_kb = peak_kb();
+    bool is_good = true;
+    for (int n = 0; is_good && n < MAX_TURNS && peak_kb() - first_kb <= MAX_GROWTH_KB; n++) {
+        if (!receive_task(socket, fds, &o))
+            break;
+        is_good = do_task(fds, &o, l);
         for (int i = 0; i < 3; i++)
-            close(fds[i]); /* where fork failed, the pipe's end tells */
-        /* Those that ended; their time counts as that of this process's children. */
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
+            close(fds[i]);
     }
     _exit(0);
 }
 
-ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits, ser_error *err)
+/* ---- the process that forks them ---- */
+
+static pid_t fork_decoder(int socket, const ser_decode_limits *l)
+{
+    pid_t myself = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != myself) /* which was ended meanwhile */
+        _exit(1);
+    do_tasks(socket, l);
+}
+
+/* Where not one could be forked: the pipe's end tells. false: nobody asks any more. */
+static bool refuse_task(int socket)
+{
+    int fds[3];
+    order o;
+    if (!receive_task(socket, fds, &o))
+        return false;
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    return true;
+}
+
+/* Keeps n at work until it is killed. The time of those that ended counts as that of its children. */
+static _Noreturn void keep_decoders(int socket, pid_t parent, int n, const ser_decode_limits *l)
+{
+    int n_alive = 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN); /* requests under way end first */
+    signal(SIGHUP, SIG_IGN);
+    while (getppid() == parent) {
+        while (n_alive < n && fork_decoder(socket, l) > 0)
+            n_alive++;
+        if (n_alive)
+            n_alive -= waitpid(-1, NULL, 0) > 0;
+        else if (!refuse_task(socket))
+            break;
+    }
+    _exit(0);
+}
+
+ser_status ser_decoders_new(ser_decoders **out, int n, const ser_decode_limits *limits, ser_error *err)
 {
     int ends[2];
     pid_t parent = getpid();
@@ -188,7 +234,7 @@ ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits,
     d->pid = fork();
     if (d->pid == 0) {
         close(ends[0]);
-        fork_decoders(ends[1], parent, limits);
+        keep_decoders(ends[1], parent, n, limits);
     }
     close(ends[1]);
     if (d->pid < 0) {
@@ -203,13 +249,14 @@ ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits,
 void ser_decoders_stop(ser_decoders *d)
 {
     if (d->pid > 0)
-        kill(d->pid, SIGKILL); /* those that it forked go with it: PR_SET_PDEATHSIG */
+        kill(d->pid, SIGKILL); /* the decoders go with it: PR_SET_PDEATHSIG */
 }
 
 void ser_decoders_free(ser_decoders **d)
 {
     if (!d || !*d)
         return;
+    ser_decoders_stop(*d);
     close((*d)->socket);
     if ((*d)->pid > 0)
         waitpid((*d)->pid, NULL, 0);
@@ -260,12 +307,13 @@ static ser_status read_verdict(verdict *v, int fd, ser_error *err)
 
 static ser_status map_samples(ser_decoded *out, int fd, uint64_t n_samples, ser_error *err)
 {
+    /* Reading what a decoder cuts off meanwhile would end this process. */
+    bool is_sealed = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
     off_t held = lseek(fd, 0, SEEK_END);
-    if (held < 0 || (uint64_t)held / sizeof(float) != n_samples)
+    if (!is_sealed || held < 0 || (uint64_t)held / sizeof(float) != n_samples)
         return ser_fail(err, SER_E_FORMAT, "cannot be decoded: its decoder contradicts itself");
     out->n_samples = n_samples;
-    out->n_mapped = (size_t)held;
-    out->pcm = held ? mmap(NULL, out->n_mapped, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+    out->pcm = held ? mmap(NULL, (size_t)held, PROT_READ, MAP_SHARED, fd, 0) : NULL;
     if (out->pcm != MAP_FAILED)
         return SER_OK;
     *out = (ser_decoded){0};
@@ -277,8 +325,8 @@ ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *by
 {
     verdict v = {0};
     double since_s = ser_clock_s();
-    int sound = memfd_create("upload", MFD_CLOEXEC), samples = memfd_create("samples", MFD_CLOEXEC),
-        ends[2] = {-1, -1};
+    int sound = memfd_create("upload", MFD_CLOEXEC),
+        samples = memfd_create("samples", MFD_CLOEXEC | MFD_ALLOW_SEALING), ends[2] = {-1, -1};
     *out = (ser_decoded){0};
     ser_status st = sound >= 0 && samples >= 0 && pipe2(ends, O_CLOEXEC) == 0
                         ? write_all(sound, bytes, n, err)
@@ -308,9 +356,7 @@ ser_status ser_decoders_decode(ser_decoders *d, ser_decoded *out, const void *by
 
 void ser_decoded_release(ser_decoded *d)
 {
-    if (d->pcm && d->n_mapped)
-        munmap(d->pcm, d->n_mapped);
-    else
-        ser_free(d->pcm);
+    if (d->pcm)
+        munmap(d->pcm, d->n_samples * sizeof *d->pcm);
     *d = (ser_decoded){0};
 }

@@ -1,5 +1,6 @@
-/* Uploads are decoded in processes of their own, so that a hostile file can neither hang nor take down the
- * service: each has its own limits of memory, time and length. */
+/* Uploads are decoded in other processes, so that a hostile file can neither hang nor take down the service:
+ * each has its own limits of memory, time and length. A process that failed decodes nothing more, nor does
+ * one that has decoded many. */
 #ifndef SER_SERVE_DECODERS_H
 #define SER_SERVE_DECODERS_H
 
@@ -16,16 +17,16 @@ typedef struct ser_decode_limits {
 
 /* 16 kHz mono. */
 typedef struct ser_decoded {
-    float *pcm;
-    size_t n_samples, n_mapped; /* n_mapped: bytes shared with the process that made it; 0: of ser_alloc */
-    double clipped;             /* see ser_audio_clipped */
+    float *pcm; /* in memory that the decoder has, too */
+    size_t n_samples;
+    double clipped; /* see ser_audio_clipped */
     char warning[256];
     bool is_late; /* after a failure: it took longer than it may */
 } ser_decoded;
 
-/* Starts the process that decoders are forked from. To be called while this process has one thread and little
- * memory. */
-ser_status ser_decoders_new(ser_decoders **out, const ser_decode_limits *limits, ser_error *err);
+/* Starts n decoders, one for each thread that asks, and the process that they are forked from. To be called
+ * while this process has one thread and little memory. */
+ser_status ser_decoders_new(ser_decoders **out, int n, const ser_decode_limits *limits, ser_error *err);
 void ser_decoders_free(ser_decoders **d);
 
 /* From any thread. Errors are the decoder's own; SER_E_FORMAT also where it crashed, wanted too much memory,

@@ -163,8 +163,6 @@ static ser_status new_context(ser_service *s, ser_error *err)
 
 static ser_status new_workers(ser_service *s, ser_error *err)
 {
-    int n_cores = ser_n_cores();
-    s->n_workers = s->settings->n_workers ? s->settings->n_workers : n_cores > 1 ? n_cores : 2;
     s->workers = ser_alloc((size_t)s->n_workers, sizeof *s->workers);
     s->models = ser_alloc(s->settings->n_models, sizeof(ser_model *));
     if (!s->workers || !s->models)
@@ -180,8 +178,7 @@ static ser_status allow_descriptors(ser_service *s, ser_error *err)
 {
     enum { OWN = 64, OF_WORKER = 8 };
     struct rlimit files;
-    int n_workers = s->settings->n_workers ? s->settings->n_workers : ser_n_cores() + 1,
-        n_own = OWN + OF_WORKER * n_workers;
+    int n_own = OWN + OF_WORKER * s->n_workers;
     rlim_t wanted = (rlim_t)s->settings->limits.connections + (rlim_t)n_own;
     s->most_connections = s->settings->limits.connections;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY || files.rlim_cur >= wanted)
@@ -201,6 +198,8 @@ static ser_status open_service(ser_service *s, ser_error *err)
 {
     const ser_serve_settings *set = s->settings;
     const ser_decode_limits decoding = {.audio_s = set->limits.audio_s, .memory_bytes = (uint64_t)512 << 20};
+    int n_cores = ser_n_cores();
+    s->n_workers = set->n_workers ? set->n_workers : n_cores > 1 ? n_cores : 2;
     ser_status st = set->key_path ? ser_keys_read(&s->keys, set->key_path, err) : SER_OK;
     ser_serve_page_policy(&s->page_policy);
     if (st == SER_OK && s->page_policy.failed)
@@ -210,7 +209,8 @@ static ser_status open_service(ser_service *s, ser_error *err)
     if (st == SER_OK)
         st = allow_descriptors(s, err);
     if (st == SER_OK)
-        st = ser_decoders_new(&s->decoders, &decoding, err); /* forks: before there are threads */
+        st = ser_decoders_new(&s->decoders, s->n_workers, &decoding,
+                              err); /* forks: before there are threads */
     if (st == SER_OK)
         st = ser_doors_open(&s->doors, set->host, set->port, err);
     if (st == SER_OK)

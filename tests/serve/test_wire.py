@@ -1,5 +1,5 @@
 """What clients put on the wire that is not as it should be, and how the service ends. Usage: test_wire.py SER"""
-import array, json, math, os, shutil, subprocess, sys, tempfile, threading, time, wave
+import json, math, os, shutil, signal, subprocess, sys, tempfile, threading, time
 from service import Service, read_answer, wav
 from websocket import WebSocket
 
@@ -198,27 +198,57 @@ def test_short_grace():
         c.close()
 
 
-def test_plain_sound(s):
-    """A WAV that needs no decoder is answered as one that does, to the last digit, and a head that lies is a decoder's."""
-    path = "/usr/share/sounds/alsa/Front_Center.wav"
-    if os.path.exists(path):
-        with wave.open(path) as f:
-            spoken = [x / 32768 for x in array.array("h", f.readframes(f.getnframes()))[::3]]
-    else:
-        spoken = SECOND
-    for samples in (spoken, [max(-0.5, min(0.5, 8 * x)) for x in spoken], [0.0] * 400, spoken[:200]):
-        plain = wav(samples)
-        decoded = plain[:4] + (len(plain) + 4).to_bytes(4, "little") + plain[8:] + b"LIST" + (4).to_bytes(4, "little") + b"INFO"
-        for query in ("?explain=1", "?timeline=1"):
-            seen = [s.predict(body, query) for body in (plain, decoded)]
-            [answer.pop("request_id", None) for _, answer in seen]
-            check("the same answer", seen[0] == seen[1] and seen[0][0] in (200, 422), query, seen)
-    plain = wav(spoken)
+def test_heads(s):
+    """WAVs whose heads lie, or that are cut, are no worse than damaged."""
+    plain = wav(SECOND)
     for at, what in ((4, "size"), (40, "size of the samples"), (24, "rate"), (22, "channels"), (34, "bits")):
         code, answer = s.predict(plain[:at] + b"\xff\xff" + plain[at + 2:])
         check("a lie about the " + what, code in (200, 422), code, answer)
     for cut in (10, 43, 44, 45, len(plain) - 1):
         check("cut", s.predict(plain[:cut])[0] in (200, 422), cut)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(child) for child in f.read().split()]
+
+
+def wait_until(condition):
+    until = time.time() + 60
+    while not (done := condition()) and time.time() < until:
+        time.sleep(0.02)
+    return done
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_decoders():
+    """One decodes upload after upload, but none after a failure, and not forever; they go with the service, however it ends."""
+    s = Service(program, "--log", "/dev/null", "--workers", "1")
+    parent, = children(s.process.pid)
+    decoder = lambda: (wait_until(lambda: children(parent)) or [None])[0]
+    first = decoder()
+    for _ in range(3):
+        check("answered", s.predict(silence)[0] == 200)
+    check("the same one", decoder() == first)
+    check("damaged", s.predict(b"RIFF" + bytes(1000))[0] == 422)
+    check("another after a failure", wait_until(lambda: decoder() not in (first, None)))
+    second = decoder()
+    os.kill(second, signal.SIGKILL)
+    check("another for one that ended", wait_until(lambda: decoder() not in (second, None)))
+    third = decoder()
+    for _ in range(101):
+        check("answered", s.predict(silence)[0] == 200)
+    check("another after many", wait_until(lambda: decoder() not in (third, None)))
+    last = decoder()
+    s.stop(signal.SIGKILL)
+    check("nothing is left", wait_until(lambda: not is_alive(parent) and not is_alive(last)), parent, last)
 
 
 def test_uploads_in_memory():
@@ -240,7 +270,7 @@ def test_uploads_in_memory():
 
 if __name__ == "__main__":
     s = Service(program, "--log", "/dev/null")
-    for test in (test_bodies, test_queries, test_upgrades, test_plain_sound):
+    for test in (test_bodies, test_queries, test_upgrades, test_heads):
         test(s)
     check("end", s.stop() == 0)
     test_slow_stream()
@@ -249,3 +279,4 @@ if __name__ == "__main__":
     test_end()
     test_short_grace()
     test_uploads_in_memory()
+    test_decoders()
