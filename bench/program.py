@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """Times the whole program on real recordings: cold start, a corpus, an hour, an evaluation from the audio.
 
-  bench/program.py PATH_OF_SER DATA_DIR WHISPER_FOLDER
+  bench/program.py PATH_OF_SER DATA_DIR WHISPER_FOLDER [--cpu WORD]
 
-DATA_DIR holds emodb/, ravdess/ and emobox/. Run it on a quiet machine; quote medians. Needs nothing but Python.
+--cpu avx2 (avxvnni, avx512, avx512vnni, avx512bf16) hides the rest of the processor: bench/mask_cpu.c. DATA_DIR holds emodb/, ravdess/ and emobox/. Run it on a quiet machine; quote medians. Needs nothing but Python.
 """
-import os, statistics, subprocess, sys, tempfile, time, wave
+import argparse, os, statistics, subprocess, tempfile, time, wave
 
-from processor import describe
+from processor import describe, limit
 
-SER, DATA, WHISPER = (os.path.abspath(p) for p in sys.argv[1:4])
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+for name in ("ser", "data", "whisper"):
+    parser.add_argument(name, type=os.path.abspath)
+parser.add_argument("--cpu", metavar="WORD")
+options = parser.parse_args()
+limit(options.cpu, options.ser)
+SER, DATA, WHISPER = options.ser, options.data, options.whisper
 
 
 def run(args, **kw):

@@ -2,13 +2,14 @@
 in turns, in one run.
 
 Usage: python bench/encoder/compare.py BENCH_ENCODER [--rounds N] [--seconds 3.7,10,30] [--only WORD,...]
-       [--picture OUT.svg] [--processor] [--models FOLDER]
+       [--picture OUT.svg] [--processor] [--models FOLDER] [--cpu WORD]
 BENCH_ENCODER is build/bench/encoder/bench-encoder. Packages: bench/requirements.txt; a peer whose package is missing
 is left out, and a precision that this processor has not. OpenVINO int8 is what NNCF makes of it (model type transformer,
 mixed preset, eight calibration clips). The last column is the cosine between a peer's frames and PyTorch's in fp32. Times are the fastest of all rounds: on a machine with other work, the rest measures that. With
 --processor, everybody has one thread and its time on the processor counts, which other work disturbs little. Peers
 are warmed up with each length. With --models, the checkpoint and what is exported and quantised stay in FOLDER for
-further runs.
+further runs. --cpu avx2 (avxvnni, avx512, avx512vnni, avx512bf16) hides the rest of the processor from everybody, as
+bench/mask_cpu.c says.
 """
 import argparse
 import importlib.util
@@ -26,7 +27,7 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from processor import describe  # noqa: E402
+from processor import describe, limit  # noqa: E402
 
 RATE, N_CALIBRATION = 16000, 8
 PROCESSOR = "--processor" in sys.argv
@@ -259,7 +260,9 @@ def main():
     parser.add_argument("--picture")
     parser.add_argument("--processor", action="store_true")
     parser.add_argument("--models", type=pathlib.Path)
+    parser.add_argument("--cpu", metavar="WORD")
     options = parser.parse_args()
+    limit(options.cpu, options.program)
     lengths = [float(s) for s in options.seconds.split(",")]
     torch.set_num_threads(N_THREADS)
     torch.manual_seed(46)

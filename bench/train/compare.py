@@ -1,6 +1,6 @@
 """One epoch of training the temporal network in ser, PyTorch and Keras, side by side in one run.
 
-Usage: python bench/train/compare.py build/bench/train/bench-train [--keras PYTHON] [--rounds N] [--threads N]
+Usage: python bench/train/compare.py build/bench/train/bench-train [--keras PYTHON] [--rounds N] [--threads N] [--cpu WORD]
 
 535 recordings of 96 frames of 128 numbers, batches of 32, the default network with dropout, Adam. PyTorch must be
 there for this Python (tools/requirements.txt), Keras for the one that --keras names
@@ -23,7 +23,7 @@ RATE, BETAS, EPSILON, SMOOTHING = 3e-4, (0.93, 0.98), 1e-7, 0.1
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from processor import describe  # noqa: E402
+from processor import describe, limit  # noqa: E402
 
 
 # ---- peers: each returns a function that trains one epoch ----
@@ -157,7 +157,9 @@ def main():
     p.add_argument("--recordings", type=int, default=535)
     p.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     p.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    p.add_argument("--cpu", metavar="WORD", help="avx2, avxvnni, avx512, ...: hide the rest of the processor (bench/mask_cpu.c)")
     args = p.parse_args()
+    limit(args.cpu, args.program)
     print(f"{describe()}; {args.threads} threads, {args.recordings} recordings, {args.rounds} rounds, in turns\n")
     print("| precision | program | fastest, s | median, s | processor, s | peak, MB | ser is faster: fastest | median | processor |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")

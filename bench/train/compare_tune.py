@@ -1,6 +1,6 @@
 """One step of fine-tuning Whisper's encoder in ser and PyTorch, side by side in one run.
 
-Usage: python bench/train/compare_tune.py build/bench/train/bench-tune WHISPER_FOLDER [--rounds N] [--threads N]
+Usage: python bench/train/compare_tune.py build/bench/train/bench-tune WHISPER_FOLDER [--rounds N] [--threads N] [--cpu WORD]
 
 The stem and the first layers learn, with a linear head on means and deviations over time, from batches of recordings of
 one length; AdamW. PyTorch must be there for this Python (tools/requirements.txt): its model is that of
@@ -22,7 +22,7 @@ N_STEPS = 3  # in each round, the fastest counts
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from processor import describe  # noqa: E402
+from processor import describe, limit  # noqa: E402
 
 
 def torch_step(precision, folder, n, seconds, last, n_threads):
@@ -139,7 +139,9 @@ def main():
     p.add_argument("--last", type=int, default=4)
     p.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     p.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    p.add_argument("--cpu", metavar="WORD", help="avx2, avxvnni, avx512, ...: hide the rest of the processor (bench/mask_cpu.c)")
     args = p.parse_args()
+    limit(args.cpu, args.program)
     print(f"{describe()}; {args.threads} threads, {args.recordings} recordings of {args.seconds:g} s, {args.last} layers, ", end="")
     print(f"{args.rounds} rounds, in turns\n")
     print("| precision | program | fastest, s | median, s | processor, s | peak, MB | ser is faster: fastest | processor |")
