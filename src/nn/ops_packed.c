@@ -50,11 +50,6 @@ typedef struct packed_weights {
     float *scales, *sums; /* (n_out), with them: see quantise.h */
 } packed_weights;
 
-static bool in_8_bits(const ser_nn_linear *l)
-{
-    return l->ops->precision == SER_PRECISION_INT8 && !l->exact;
-}
-
 static size_t byte_terms(size_t n_in)
 {
     return (n_in + SER_BYTE_TERMS - 1) / SER_BYTE_TERMS * SER_BYTE_TERMS;
@@ -77,7 +72,7 @@ static ser_status allocate_weights(packed_weights *p, const ser_nn_linear *l, se
     size_t n_columns = ser_tile_panels(l->n_out) * SER_TILE_COLUMNS, n;
     if (!ser_mul_size(&n, byte_terms(l->n_in), n_columns))
         return ser_fail_nomem(err);
-    if (in_8_bits(l)) {
+    if (ser_nn_in_8_bits(l)) {
         p->bytes = ser_alloc(n, 1);
         p->scales = ser_alloc(2 * l->n_out, sizeof *p->scales);
         p->sums = p->scales ? p->scales + l->n_out : NULL;
@@ -207,7 +202,7 @@ static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
         size_t n = n_rows - t < SER_TILE_BLOCK_ROWS ? n_rows - t : SER_TILE_BLOCK_ROWS;
         float *to = (float *)y + t * l->n_out;
         const float *from = (const float *)x + t * l->n_in;
-        if (in_8_bits(l))
+        if (ser_nn_in_8_bits(l))
             status = forward_bytes(l, work, to, from, n, add, err);
         else
             forward_numbers(l, to, from, n, add);
