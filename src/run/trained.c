@@ -356,7 +356,7 @@ ser_status ser_trained_check_labels(const ser_trained *model, char *const *label
     return same ? SER_OK
                 : ser_fail(err, SER_E_FORMAT,
                            "%s tells %zu emotions apart, %s has %zu, or others: test it on a corpus with the "
-                           "same emotions",
+                           "same emotions, or with 'ser test-cross-corpus', which maps them",
                            model->name, m->n_labels, whose, n_labels);
 }
 

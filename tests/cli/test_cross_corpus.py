@@ -68,6 +68,8 @@ class Reports(Cross):
         r = self.cross("--feature_type", "LOGMEL", "--visualize")
         self.assertEqual(self.out.splitlines()[-1], self.path("x"))
         self.assertEqual(self.err, "")
+        _, err = self.ser("test", "--data", "RAVDESS", "--test-path", self.path("run"), status=1)  # which has other emotions
+        self.assertIn("or with 'ser test-cross-corpus'", err)
         self.assertEqual((r["source"], r["target"], r["corpus"], r["n"]), ("EMODB", "RAVDESS", "RAVDESS", 30))
         self.assertEqual(r["shared_labels"], ["angry", "neutral", "sad"])
         self.assertEqual(r["excluded"], {"surprised": 6})
