@@ -44,10 +44,19 @@ static ser_status packed_work_reserve(ser_nn_work *work, size_t n_shapes, ser_er
     return SER_OK;
 }
 
+/* Further terms of a panel: ser_byte_split. */
+typedef struct rest {
+    int8_t *bytes; /* (n / 4, 16, 4) */
+    uint32_t *at;  /* (n) */
+    size_t n;
+} rest;
+
 typedef struct packed_weights {
     float *numbers;       /* (n_panels, n_in, 16) */
     int8_t *bytes;        /* instead, in 8 bits: (n_panels, n_in / 4 rounded up, 16, 4) */
     float *scales, *sums; /* (n_out), with them: see quantise.h */
+    rest *rests;          /* (n_panels), where the kernel needs them */
+    size_t n_rest_max;
 } packed_weights;
 
 static size_t byte_terms(size_t n_in)
@@ -82,6 +91,37 @@ static ser_status allocate_weights(packed_weights *p, const ser_nn_linear *l, se
     return p->numbers || (p->bytes && p->scales) ? SER_OK : ser_fail_nomem(err);
 }
 
+/* Panel j, when all its bytes are there; bytes (n_terms, 16) and at (n_terms): to work in. */
+static ser_status split_panel(packed_weights *p, size_t j, size_t n_terms, int8_t *bytes, uint32_t *at,
+                              ser_error *err)
+{
+    rest *r = &p->rests[j];
+    memset(bytes, 0, n_terms * SER_BYTE_COLUMNS);
+    memset(at, 0, n_terms * sizeof *at);
+    r->n = ser_byte_split(p->bytes + j * n_terms * SER_BYTE_COLUMNS, n_terms, bytes, at);
+    if (!r->n)
+        return SER_OK;
+    r->bytes = ser_alloc(r->n, SER_BYTE_COLUMNS);
+    r->at = ser_alloc(r->n, sizeof *r->at);
+    if (!r->bytes || !r->at)
+        return ser_fail_nomem(err);
+    memcpy(r->bytes, bytes, r->n * SER_BYTE_COLUMNS);
+    memcpy(r->at, at, r->n * sizeof *at);
+    p->n_rest_max = r->n > p->n_rest_max ? r->n : p->n_rest_max;
+    return SER_OK;
+}
+
+static ser_status split_panels(packed_weights *p, size_t n_panels, size_t n_terms, ser_error *err)
+{
+    uint32_t *at = ser_alloc(n_terms, sizeof *at + SER_BYTE_COLUMNS);
+    p->rests = ser_alloc(n_panels, sizeof *p->rests);
+    ser_status status = at && p->rests ? SER_OK : ser_fail_nomem(err);
+    for (size_t j = 0; j < n_panels && status == SER_OK; j++)
+        status = split_panel(p, j, n_terms, (int8_t *)(at + n_terms), at, err);
+    ser_free(at);
+    return status;
+}
+
 static ser_status packed_linear_init(ser_nn_linear *l, const ser_tensor *w, const float *scales,
                                      ser_error *err)
 {
@@ -102,6 +142,8 @@ static ser_status packed_linear_init(ser_nn_linear *l, const ser_tensor *w, cons
             ser_tile_pack_rows(p->numbers + o * l->n_in, rows, n_columns, l->n_in, ld);
     }
     ser_free(rows);
+    if (status == SER_OK && p->bytes && ser_byte_kernel_here().adds_pairs)
+        status = split_panels(p, ser_tile_panels(l->n_out), byte_terms(l->n_in), err);
     return status;
 }
 
@@ -110,6 +152,11 @@ static void packed_linear_release(ser_nn_linear *l)
     packed_weights *p = l->weights;
     if (!p)
         return;
+    for (size_t j = 0; p->rests && j < ser_tile_panels(l->n_out); j++) {
+        ser_free(p->rests[j].bytes);
+        ser_free(p->rests[j].at);
+    }
+    ser_free(p->rests);
     ser_free(p->numbers);
     ser_free(p->bytes);
     ser_free(p->scales);
@@ -150,6 +197,31 @@ static void forward_numbers(const ser_nn_linear *l, float *y, const float *x, si
         multiply_group(l, &block, j, n_panels - j < GROUP_PANELS ? n_panels : j + GROUP_PANELS);
 }
 
+/* sums += x w, of n_terms terms. */
+static void add_bytes(int32_t *sums, const uint8_t *x, size_t ld, const int8_t *w, size_t n_rows,
+                      size_t n_terms)
+{
+    ser_byte_kernel kernel = ser_byte_kernel_here();
+    for (size_t k = 0; k < n_terms; k += SER_BYTE_CHUNK)
+        kernel.multiply(
+            &(ser_byte_panel){.sums = sums,
+                              .x = x + k,
+                              .w = w + k * SER_BYTE_COLUMNS,
+                              .x_row = ld,
+                              .n_rows = n_rows,
+                              .n_terms = n_terms - k < SER_BYTE_CHUNK ? n_terms - k : SER_BYTE_CHUNK});
+}
+
+/* The further terms of a panel; gathered (n_rows, r->n): to work in. */
+static void add_rest(int32_t *sums, const uint8_t *x, size_t ld, const rest *r, size_t n_rows,
+                     uint8_t *gathered)
+{
+    for (size_t t = 0; t < n_rows; t++)
+        for (size_t i = 0; i < r->n; i++)
+            gathered[t * r->n + i] = x[t * ld + r->at[i]];
+    add_bytes(sums, gathered, r->n, r->bytes, n_rows, r->n);
+}
+
 /* A block of rows, quantised once; then panel by panel, so that its sums stay in the cache until they are
  * numbers again. */
 static ser_status forward_bytes(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
@@ -157,30 +229,19 @@ static ser_status forward_bytes(const ser_nn_linear *l, ser_nn_work *work, float
 {
     const packed_weights *w = l->weights;
     size_t ld = byte_terms(l->n_in), n_sums = n_rows * SER_BYTE_COLUMNS;
-    ser_byte_kernel kernel = ser_byte_kernel_here();
-    size_t n_wide = kernel.x_size > 1 ? n_rows * ld * kernel.x_size : 0;
-    int32_t *sums = ser_nn_buffer_reserve(&work->engine_slots[QUANTISED_SLOT],
-                                          n_sums * sizeof *sums + n_rows * (2 * sizeof(float) + ld) + n_wide);
+    int32_t *sums =
+        ser_nn_buffer_reserve(&work->engine_slots[QUANTISED_SLOT],
+                              n_sums * sizeof *sums + n_rows * (2 * sizeof(float) + ld + w->n_rest_max));
     if (!sums)
         return ser_fail_nomem(err);
     float *lows = (float *)(sums + n_sums), *steps = lows + n_rows;
-    uint16_t *wide = (uint16_t *)(steps + n_rows);
-    uint8_t *bytes = (uint8_t *)wide + n_wide;
+    uint8_t *bytes = (uint8_t *)(steps + n_rows);
     ser_nn_quantise_rows(bytes, ld, lows, steps, x, SER_F32, n_rows, l->n_in);
-    for (size_t i = 0; i < n_wide / sizeof *wide; i++)
-        wide[i] = bytes[i];
-    const uint8_t *from = n_wide ? (const uint8_t *)wide : bytes;
     for (size_t o = 0; o < l->n_out; o += SER_BYTE_COLUMNS) {
         memset(sums, 0, n_sums * sizeof *sums);
-        for (size_t k = 0; k < ld; k += SER_BYTE_CHUNK) {
-            size_t n_terms = ld - k < SER_BYTE_CHUNK ? ld - k : SER_BYTE_CHUNK;
-            kernel.multiply(&(ser_byte_panel){.sums = sums,
-                                              .x = from + k * kernel.x_size,
-                                              .w = w->bytes + o * ld + k * SER_BYTE_COLUMNS,
-                                              .x_row = ld,
-                                              .n_rows = n_rows,
-                                              .n_terms = n_terms});
-        }
+        add_bytes(sums, bytes, ld, w->bytes + o * ld, n_rows, ld);
+        if (w->rests)
+            add_rest(sums, bytes, ld, &w->rests[o / SER_BYTE_COLUMNS], n_rows, bytes + n_rows * ld);
         ser_nn_quantised q = {w->scales + o, w->sums + o, l->bias + o, lows, steps, n_rows};
         q.n_out = l->n_out - o < SER_BYTE_COLUMNS ? l->n_out - o : SER_BYTE_COLUMNS;
         q.sums_row = SER_BYTE_COLUMNS;

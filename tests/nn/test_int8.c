@@ -1,5 +1,6 @@
 /* Linear layers in 8 bits against what rounding may do to the exact result. */
 #include "engines.h"
+#include "nn/bytes.h"
 #include "nn/quantise.h"
 
 enum { N_IN = 200, N_OUT = 72, N_ROWS = 150 };
@@ -97,11 +98,45 @@ static void linear_case(const ser_nn_ops *ops, ser_activation act, ser_dtype x_t
     ser_free(typed);
 }
 
+/* Whatever the weights, the largest at the same end included: not one sum is off. */
+static void test_sums_are_exact(void)
+{
+    enum { TERMS = 52, COLUMNS = SER_BYTE_COLUMNS, HIGH = 7 };
+    int8_t w[TERMS * COLUMNS], kept[TERMS * COLUMNS], rest[TERMS * COLUMNS] = {0};
+    uint8_t x[HIGH * TERMS], gathered[HIGH * TERMS];
+    uint32_t at[TERMS] = {0}, state = 1;
+    int32_t sums[HIGH * COLUMNS] = {0};
+    for (size_t i = 0; i < sizeof w; i++) {
+        state = state * 1664525 + 1013904223;
+        w[i] = (int8_t)(i % COLUMNS == 0 ? 127 : i % COLUMNS == 1 ? -127 : (int)(state >> 24) % 255 - 127);
+    }
+    for (size_t i = 0; i < sizeof x; i++)
+        x[i] = i < TERMS ? 255 : (uint8_t)(i * 37);
+    memcpy(kept, w, sizeof w);
+    ser_byte_kernel kernel = ser_byte_kernel_here();
+    size_t n = kernel.adds_pairs ? ser_byte_split(w, TERMS, rest, at) : 0;
+    CHECK(n <= TERMS && n % SER_BYTE_TERMS == 0);
+    for (size_t i = 0; i < HIGH * n; i++)
+        gathered[i] = x[i / n * TERMS + at[i % n]];
+    kernel.multiply(&(ser_byte_panel){sums, x, w, TERMS, HIGH, TERMS});
+    kernel.multiply(&(ser_byte_panel){sums, gathered, rest, n, HIGH, n});
+    size_t n_wrong = 0;
+    for (size_t t = 0; t < HIGH; t++)
+        for (size_t o = 0; o < COLUMNS; o++) {
+            int32_t sum = 0;
+            for (size_t k = 0; k < TERMS; k++)
+                sum += x[t * TERMS + k] * kept[k / 4 * 4 * COLUMNS + o * 4 + k % 4];
+            n_wrong += sums[t * COLUMNS + o] != sum;
+        }
+    CHECK(n_wrong == 0);
+}
+
 int main(void)
 {
     ser_error err = {0};
     ser_nn_ops *ops;
     test_rows();
+    test_sums_are_exact();
     ser_status status = ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err);
     if (status == SER_E_UNSUPPORTED) /* an older processor */
         return test_summary();
