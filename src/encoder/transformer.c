@@ -172,13 +172,42 @@ static const void *input_of(const ser_pass *p, const ser_frame_block *b, const s
     return b->normed;
 }
 
-/* hidden (n_frames, n_wanted, dims) receives the block's rows of x wherever hidden state i is wanted. */
+/* hidden (n_frames, n_wanted, dims) receives those of the block's rows of x that are asked for, wherever
+ * hidden state i is wanted. */
 static void give(const ser_pass *p, const ser_frame_block *b, int i)
 {
-    size_t dims = p->e->plan.sizes.dims, end = b->first + b->n < p->n_frames ? b->first + b->n : p->n_frames;
+    size_t dims = p->e->plan.sizes.dims, end = b->first + b->n < p->end ? b->first + b->n : p->end;
+    size_t first = b->first > p->first ? b->first : p->first;
     for (size_t j = 0; j < p->n_wanted; j++)
-        for (size_t t = b->first; p->wanted[j] == i && t < end; t++)
+        for (size_t t = first; p->wanted[j] == i && t < end; t++)
             memcpy(p->hidden + (t * p->n_wanted + j) * dims, p->a->x + t * dims, dims * sizeof *p->hidden);
+}
+
+/* As many rows as blocks have at least: products of fewer may be summed in another order. */
+static void rows_of_last_layer(const ser_pass *p, size_t *first, size_t *end)
+{
+    *end = ser_nn_round_rows(p->end > MIN_BLOCK ? p->end : MIN_BLOCK);
+    *end = *end < p->n_rows ? *end : p->n_rows;
+    size_t most = *end > MIN_BLOCK ? *end - MIN_BLOCK : 0;
+    *first = p->first < most ? p->first : most;
+    *first -= *first % ser_nn_round_rows(1);
+}
+
+/* The rows of a block whose queries the next layer reads: the last one, those that it computes alone. */
+static ser_frame_block rows_that_ask(const ser_pass *p, const ser_frame_block *b, bool of_last_layer)
+{
+    ser_frame_block part = *b;
+    size_t first, end;
+    if (!of_last_layer || p->first >= p->end)
+        return part;
+    rows_of_last_layer(p, &first, &end);
+    first = first > b->first ? first : b->first;
+    end = end < b->first + b->n ? end : b->first + b->n;
+    if (end >= first + MIN_BLOCK) {
+        part.first = first;
+        part.n = end - first;
+    }
+    return part;
 }
 
 static const ser_module *layer_modules(const ser_pass *p, int i)
@@ -197,10 +226,13 @@ ser_status ser_pass_finish(const ser_pass *p, const ser_frame_block *b, ser_nn_w
         return SER_OK;
     const ser_module *m = layer_modules(p, i);
     const void *input = input_of(p, b, &m[SER_LAYER_ATTENTION_NORM]);
-    void *const to[] = {p->a->q, p->a->k[i % 2], p->a->v[i % 2]};
-    ser_status status = SER_OK;
-    for (int j = 0; j < 3 && status == SER_OK; j++)
-        status = ser_nn_linear_forward(m[SER_LAYER_Q + j].linear, work, rows_of(p, b, to[j]), p->type, input,
+    const ser_frame_block asking = rows_that_ask(p, b, i + 1 == p->last);
+    const unsigned char *asked = (const unsigned char *)input + (asking.first - b->first) * s->dims * p->size;
+    ser_status status = ser_nn_linear_forward(m[SER_LAYER_Q].linear, work, rows_of(p, &asking, p->a->q),
+                                              p->type, asked, p->type, asking.n, false, err);
+    void *const to[] = {p->a->k[i % 2], p->a->v[i % 2]};
+    for (int j = 0; j < 2 && status == SER_OK; j++)
+        status = ser_nn_linear_forward(m[SER_LAYER_K + j].linear, work, rows_of(p, b, to[j]), p->type, input,
                                        p->type, b->n, false, err);
     if (p->table)
         ser_nn_position_gates(gates_of(p, b), input, p->type, m[SER_LAYER_GATE].weight,
@@ -255,13 +287,11 @@ static ser_status run_layer(void *context, size_t item, ser_nn_work *work, ser_e
     return ser_pass_finish(p, &b, work, p->layer + 1, err);
 }
 
-/* As many rows as blocks have at least: products of fewer may be summed in another order. */
 static void cut_to_wanted(ser_pass *p)
 {
-    size_t end = ser_nn_round_rows(p->end > MIN_BLOCK ? p->end : MIN_BLOCK);
-    end = end < p->n_rows ? end : p->n_rows;
-    size_t most = end > MIN_BLOCK ? end - MIN_BLOCK : 0, first = p->first < most ? p->first : most;
-    cut_blocks(p, first - first % ser_nn_round_rows(1), end);
+    size_t first, end;
+    rows_of_last_layer(p, &first, &end);
+    cut_blocks(p, first, end);
 }
 
 ser_status ser_pass_layers(ser_pass *p, ser_nn_work *work, ser_error *err)

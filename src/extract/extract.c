@@ -1,5 +1,6 @@
 #include "extract/extract.h"
 #include "base/memory.h"
+#include "base/threads.h"
 #include "features/mel.h"
 
 #include <string.h>
@@ -22,6 +23,9 @@ struct ser_extractor_work {
     float *level;                                   /* (capacity): mean square around each frame */
     unsigned char *active;                          /* (capacity) */
     size_t capacity;
+    int n_threads;
+    ser_extractor_work
+        *beside[SER_MAX_CUTS]; /* of one thread each, from the first time that they are wanted */
 };
 
 /* ---- what is shared ---- */
@@ -190,6 +194,7 @@ ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor 
     ser_extractor_work *w = ser_alloc(1, sizeof *w);
     if (!w)
         return ser_fail_nomem(err);
+    w->n_threads = n_threads > 0 ? n_threads : ser_n_cores();
     if (e->mel)
         st = ser_mel_work_new(&w->mel_work, e->mel, err);
     for (size_t i = 0; i < e->spec.n_parts && st == SER_OK; i++)
@@ -215,6 +220,8 @@ void ser_extractor_work_free(ser_extractor_work **w)
         ser_encoder_work_free(&(*w)->encoder_works[i]);
     for (size_t i = 0; i < SER_MAX_PARTS; i++)
         ser_free((*w)->part[i]);
+    for (size_t i = 0; i < SER_MAX_CUTS; i++)
+        ser_extractor_work_free(&(*w)->beside[i]);
     ser_free((*w)->pcm);
     ser_free((*w)->log_mel);
     ser_free((*w)->frames);
@@ -458,19 +465,50 @@ static ser_status keep_frames(void *context, const ser_frames *frames, ser_error
     return SER_OK;
 }
 
-ser_status ser_extract_part(const ser_extractor *e, ser_extractor_work *w, const float *pcm, size_t n_samples,
-                            float log_mel_max, size_t from, size_t to, ser_frames *frames, ser_error *err)
+static ser_status extract_cut(const ser_extractor *e, ser_extractor_work *w, ser_cut *cut, ser_error *err)
 {
-    const window win = {.n_samples = n_samples, .from = from, .to = to, .log_mel_max = log_mel_max};
-    *frames = (ser_frames){0};
-    memcpy(w->pcm, pcm, n_samples * sizeof *pcm);
-    return emit_window(e, w, &win, keep_frames, frames, err);
+    const window win = {
+        .n_samples = cut->n_samples, .from = cut->from, .to = cut->to, .log_mel_max = cut->log_mel_max};
+    cut->frames = (ser_frames){0};
+    memcpy(w->pcm, cut->pcm, cut->n_samples * sizeof *cut->pcm);
+    return emit_window(e, w, &win, keep_frames, &cut->frames, err);
+}
+
+size_t ser_extract_at_once(const ser_extractor_work *w)
+{
+    return w->n_threads < SER_MAX_CUTS ? (size_t)w->n_threads : SER_MAX_CUTS;
+}
+
+typedef struct cuts_job {
+    const ser_extractor *e;
+    ser_extractor_work *w;
+    ser_cut *cuts;
+} cuts_job;
+
+/* ser_work. The frames of each lie in a work of its own. */
+static ser_status extract_beside(void *context, size_t item, int worker, ser_error *err)
+{
+    const cuts_job *j = context;
+    ser_extractor_work **own = &j->w->beside[item];
+    (void)worker;
+    ser_status st = *own ? SER_OK : ser_extractor_work_new(own, j->e, 1, err);
+    return st == SER_OK ? extract_cut(j->e, *own, &j->cuts[item], err) : st;
+}
+
+ser_status ser_extract_cuts(const ser_extractor *e, ser_extractor_work *w, ser_cut *cuts, size_t n,
+                            ser_error *err)
+{
+    cuts_job j = {e, w, cuts};
+    return n > 1 ? ser_parallel_for(w->n_threads, n, extract_beside, &j, err) : extract_cut(e, w, cuts, err);
 }
 
 ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
                               size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err)
 {
-    return ser_extract_part(e, w, pcm, n_samples, log_mel_max, 0, SIZE_MAX, frames, err);
+    ser_cut whole = {.pcm = pcm, .n_samples = n_samples, .log_mel_max = log_mel_max, .to = SIZE_MAX};
+    ser_status st = extract_cut(e, w, &whole, err);
+    *frames = whole.frames;
+    return st;
 }
 
 bool ser_extractor_has_log_mel(const ser_extractor *e)

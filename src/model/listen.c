@@ -339,7 +339,8 @@ static ser_status follow(listening *l, ser_error *err)
         &cells, ser_extractor_dims(j->extractor), ser_extractor_frames_per_s(j->extractor),
         j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge_cell, l, err);
     if (st == SER_OK)
-        st = ser_gliding_init(&windows, j->extractor, j->work, SER_LISTEN_OVERLAP, NULL, &cells, err);
+        st = ser_gliding_init(&windows, j->extractor, j->work, SER_LISTEN_OVERLAP,
+                              ser_extract_at_once(j->work), NULL, &cells, err);
     /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
     if (st == SER_OK && ser_extractor_has_log_mel(j->extractor))
         st = push_all(l, &windows, err);
@@ -396,7 +397,8 @@ static ser_status answer(listening *l, ser_result *r, ser_error *err)
     const ser_utterance_listener segments = {.context = l, .measured = receive_segment};
     st = hear_voices_in_opening(l, err);
     if (st == SER_OK && wants_timeline(l))
-        st = ser_utterances_init(&l->utterances, l->judge, &segments, err);
+        st = ser_utterances_init(&l->utterances, l->judge, &segments, ser_extract_at_once(l->judge->work),
+                                 err);
     if (st == SER_OK && !is_long(l)) {
         if (l->n_spans)
             st = judge_utterance(l, r, err);

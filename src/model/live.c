@@ -114,7 +114,7 @@ ser_status ser_live_new(ser_live **out, ser_judge *judge, const ser_voice_networ
     if (st == SER_OK)
         st = ser_voice_detector_new(&l->detector, network, err);
     if (st == SER_OK)
-        st = ser_utterances_init(&l->utterances, judge, &listener, err);
+        st = ser_utterances_init(&l->utterances, judge, &listener, 1, err);
     if (st != SER_OK) {
         ser_live_free(&l);
         return st;

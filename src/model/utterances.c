@@ -65,7 +65,7 @@ static ser_status receive_frames(void *context, const ser_frames *frames, ser_er
 /* ---- all of them ---- */
 
 ser_status ser_utterances_init(ser_utterances *u, ser_judge *judge, const ser_utterance_listener *listener,
-                               ser_error *err)
+                               size_t n_at_once, ser_error *err)
 {
     size_t dims = ser_extractor_dims(judge->extractor);
     *u = (ser_utterances){.judge = judge, .listener = *listener};
@@ -74,8 +74,8 @@ ser_status ser_utterances_init(ser_utterances *u, ser_judge *judge, const ser_ut
                                                                : ser_timeline_of_statistics(),
                                       judge_cell, u, err);
     if (st == SER_OK)
-        st = ser_gliding_init(&u->windows, judge->extractor, judge->work, OVERLAP_SAMPLES, receive_frames, u,
-                              err);
+        st = ser_gliding_init(&u->windows, judge->extractor, judge->work, OVERLAP_SAMPLES, n_at_once,
+                              receive_frames, u, err);
     if (st == SER_OK)
         st = ser_pooling_init(&u->whole, dims, err);
     if (st == SER_OK)

@@ -43,9 +43,9 @@ typedef struct ser_utterances {
     double score_sums[SER_MAX_LABELS];
 } ser_utterances;
 
-/* A zeroed struct can be released. */
+/* n_at_once: of windows, see ser_gliding_init. A zeroed struct can be released. */
 ser_status ser_utterances_init(ser_utterances *u, ser_judge *judge, const ser_utterance_listener *listener,
-                               ser_error *err);
+                               size_t n_at_once, ser_error *err);
 void ser_utterances_release(ser_utterances *u);
 
 /* The sound, one block after the other, before anything is told of what is in it. */

@@ -149,17 +149,18 @@ static void test_wanted(void)
 
 /* The last layer computes no other frames: those that are asked for are the same by any number of threads,
  * but for the rounding of products that oneDNN computes otherwise for another number of rows on some
- * processors, and the layers below are whole, to the bit. */
+ * processors, and those of the layers below to the bit. No other rows are written. */
 static void test_frames(void)
 {
     enum { N_SAMPLES = 16000, FRAMES = 50, LAST = N_LAYERS };
     static const size_t ranges[][2] = {{0, 20}, {17, 34}, {30, SIZE_MAX}, {49, 50}, {60, 70}};
-    static float all[2 * FRAMES * DIMS], part[2 * FRAMES * DIMS];
+    static float all[2 * FRAMES * DIMS], part[2 * FRAMES * DIMS], untouched[DIMS];
     static const int wanted[] = {1, LAST};
     static const double rounding[] = {[SER_PRECISION_FP32] = 1e-5, [SER_PRECISION_BF16] = 3e-2};
     ser_error err = {0};
     ser_encoder *e = NULL;
     float *pcm = make_signal(N_SAMPLES);
+    memset(untouched, 0xff, sizeof untouched);
     for (int precision = SER_PRECISION_FP32; precision <= SER_PRECISION_BF16; precision++)
         for (int n_threads = 1; n_threads <= 2; n_threads++) {
             ser_encoder_work *w = NULL;
@@ -178,8 +179,9 @@ static void test_frames(void)
                          &err);
                 for (size_t t = 0; t < FRAMES; t++) {
                     const float *whole = all + 2 * t * DIMS, *own = part + 2 * t * DIMS;
-                    CHECK(memcmp(own, whole, DIMS * sizeof *all) == 0);
-                    if (t >= first && t < end)
+                    const bool asked = t >= first && t < end;
+                    CHECK(memcmp(own, asked ? whole : untouched, DIMS * sizeof *all) == 0);
+                    if (asked)
                         check_close("frames", own + DIMS, whole + DIMS, DIMS, rounding[precision],
                                     rounding[precision]);
                 }
