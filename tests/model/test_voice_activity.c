@@ -168,6 +168,31 @@ static void test_levels(ser_voice_detector *d, const float *speech, size_t n)
     ser_free(pcm);
 }
 
+/* What is called a voice: where the published network hears one, and not noise. expected: its probabilities.
+ */
+static void test_labels(ser_voice_detector *d, const float *signal, size_t n, const float *expected)
+{
+    static heard h;
+    ser_error err = {0};
+    ser_random random;
+    float *noise = ser_alloc(n, sizeof *noise);
+    size_t n_voiced = 0, n_pauses = 0;
+    CHECK_OK(hear(&h, d, signal, n, n, &err), &err);
+    for (size_t i = 0; i < n / W; i++) {
+        CHECK(expected[i] < 0.8f || h.p[i] > 0.5f);
+        CHECK(expected[i] > 0.05f || h.p[i] < 0.3f);
+        n_voiced += expected[i] >= 0.8f;
+        n_pauses += expected[i] <= 0.05f;
+    }
+    CHECK(n_voiced >= 10 && n_pauses >= 10);
+    ser_random_init(&random, 5);
+    for (size_t k = 0; k < n; k++)
+        noise[k] = 0.1f * ((float)ser_random_below(&random, 2001) / 1000 - 1);
+    CHECK_OK(hear(&h, d, noise, n, n, &err), &err);
+    CHECK(h.n_ends == 0);
+    ser_free(noise);
+}
+
 /* Numbers that are none, endless and huge ones change nothing for long: what is finite afterwards is found.
  */
 static void test_hostile(ser_voice_detector *d, const float *speech, size_t n)
@@ -219,19 +244,22 @@ int main(void)
     ser_safetensors *f = open_golden("voice/network.safetensors");
     size_t n = 0;
     float *signal = f ? golden(f, "signal", &n, NULL) : NULL;
+    float *probabilities = f ? golden(f, "probabilities", NULL, NULL) : NULL;
     test_spans();
     CHECK_OK(ser_voice_network_new(&net, &err), &err);
     failing_at(0);
     CHECK_FAILS(ser_voice_detector_new(&d, net, &err), SER_E_NOMEM, &err, "memory");
     CHECK(!d);
     CHECK_OK(ser_voice_detector_new(&d, net, &err), &err);
-    if (signal && d) {
+    if (signal && probabilities && d) {
+        test_labels(d, signal, n, probabilities);
         test_portions(d, signal, n);
         test_levels(d, signal, 32000); /* where the voice is */
         test_hostile(d, signal, 32000);
         test_failures(d, signal, n);
     }
     ser_free(signal);
+    ser_free(probabilities);
     ser_voice_detector_free(&d);
     ser_voice_network_free(&net);
     ser_safetensors_close(&f);
