@@ -101,7 +101,7 @@ char *ser_tree_folder(const char *features_dir, const ser_feature_spec *spec, co
                         : spec->parts[0].kind == SER_FEATURE_LOGMEL ? "_128"
                         : spec->parts[0].kind == SER_FEATURE_MFCC   ? "_96"
                                                                     : "";
-    if (name)
+    if (!type.failed)
         ser_text_appendf(&path, "%s/%s/%s_%s%s", features_dir, name, corpus, name, width);
     ser_text_release(&type);
     if (path.failed)

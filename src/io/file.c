@@ -436,11 +436,24 @@ void ser_io_free_list(char **paths, size_t n_paths)
     ser_free(paths);
 }
 
+/* The specification ignores relative ones. */
+static const char *named_cache(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME");
+    return cache && cache[0] == '/' ? cache : NULL;
+}
+
+bool ser_io_has_cache(void)
+{
+    const char *home = getenv("HOME");
+    return named_cache() || (home && *home);
+}
+
 char *ser_io_cache_folder(const char *name)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *cache = named_cache(), *home = getenv("HOME");
     char *base = NULL, *ours = NULL, *folder = NULL;
-    if (cache && cache[0] == '/') /* the specification ignores relative ones */
+    if (cache)
         base = ser_strdup(cache);
     else if (home && *home)
         base = ser_io_join(home, ".cache");

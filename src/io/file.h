@@ -70,6 +70,9 @@ bool ser_io_is_hidden(const char *relative);
 ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err);
 void ser_io_listing_release(ser_io_listing *l);
 
+/* There is a variable or a home that names one. */
+bool ser_io_has_cache(void);
+
 /* ${XDG_CACHE_HOME:-~/.cache}/ser/NAME; NULL when there is neither variable nor home, or no memory. */
 char *ser_io_cache_folder(const char *name);
 

@@ -1,13 +1,34 @@
 #include "io/json.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+typedef struct source {
+    const char *text;
+    size_t left;
+    bool no_memory;
+} source;
+
+/* A byte at a time: a string that got no memory lacks letters without a word, and the next number sets errno
+ * to 0. */
+static size_t give_byte(void *buffer, size_t n_most, void *context)
+{
+    source *s = context;
+    s->no_memory |= errno == ENOMEM;
+    if (s->no_memory || !s->left || !n_most)
+        return 0;
+    *(char *)buffer = *s->text++;
+    s->left--;
+    return 1;
+}
 
 ser_status ser_json_load(json_t **out, const char *text, size_t n, size_t flags, json_error_t *why)
 {
+    source s = {.text = text, .left = n};
     errno = 0; /* which malloc sets */
-    *out = json_loadb(text, n, flags, why);
-    if (errno != ENOMEM)
+    *out = json_load_callback(give_byte, &s, flags, why);
+    if (errno != ENOMEM && !s.no_memory)
         return *out ? SER_OK : SER_E_FORMAT;
     json_decref(*out);
     *out = NULL;

@@ -14,7 +14,9 @@ ser_status ser_scratch_open(ser_scratch *out, const char *what, ser_error *err)
     char *path = folder ? ser_io_join(folder, SER_TEMPORARY_PREFIX "XXXXXX") : NULL;
     ser_status st =
         path ? ser_io_make_folder(folder, err)
-             : ser_fail(err, SER_E_IO, "there is no cache folder for %s: set XDG_CACHE_HOME", what);
+        : ser_io_has_cache()
+            ? ser_fail_nomem(err)
+            : ser_fail(err, SER_E_IO, "there is no cache folder for %s: set XDG_CACHE_HOME", what);
     *out = (ser_scratch){.fd = st == SER_OK ? mkostemp(path, 02000000 /* O_CLOEXEC */) : -1};
     if (st == SER_OK && out->fd < 0)
         st = ser_fail(err, SER_E_IO, "%s: no file can be made there: %s", folder, strerror(errno));

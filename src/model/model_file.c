@@ -523,7 +523,7 @@ static char *features_json(const ser_feature_spec *spec)
                              "hop_length", spec->hop_samples, "pad", spec->pad_s);
     if (spec->pool_encoder)
         ser_json_set(&json, "pool_encoder", json_true());
-    char *text = json ? ser_json_dump(json, 0) : NULL;
+    char *text = json && !type.failed ? ser_json_dump(json, 0) : NULL;
     json_decref(json);
     ser_text_release(&type);
     return text;

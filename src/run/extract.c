@@ -145,6 +145,8 @@ static ser_status list_trees(trees *all, const extract_job *k, ser_error *err)
     ser_status st = SER_OK;
     ser_feature_spec_type(&k->spec, &type);
     bool fusion = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0;
+    if (type.failed)
+        st = ser_fail_nomem(err);
     for (size_t p = 0; fusion && p < k->spec.n_parts && st == SER_OK; p++)
         st = add_tree(all, k, &k->spec.parts[p], false, err);
     ser_text_release(&type);

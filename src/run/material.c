@@ -109,6 +109,8 @@ static void append_setting(ser_text *t, const json_t *value)
                      : ser_json_dump(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
     if (text || json_is_string(value))
         ser_text_append(t, text ? text : json_string_value(value));
+    else if (!json_is_object(value))
+        t->failed = true;
     free(text);
     json_object_foreach((json_t *)value, key, part)
     {
@@ -364,7 +366,10 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     struct tm local;
     ser_feature_spec_type(f->spec, &type);
     snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
+    bool no_memory = type.failed;
     ser_text_release(&type);
+    if (no_memory)
+        return ser_fail_nomem(err);
     localtime_r(&now, &local);
     strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
     m->report.title = m->report.corpus = f->corpus->name;

@@ -228,9 +228,9 @@ static json_t *predictions_json(const ser_report_facts *f)
             ser_json_set(&object, json_string_value(json_array_get(answers, k)),
                          ser_number_json((double)scores[k]));
         size_t predicted = (size_t)ser_argmax(scores, e->n_labels);
-        json_t *truth = utterance->label < 0 ? NULL : json_array_get(truths, (size_t)utterance->label);
+        json_t *truth = utterance->label < 0 ? json_null() : json_array_get(truths, (size_t)utterance->label);
         json_t *prediction =
-            json_pack("{s:o, s:O?, s:O, s:o}", "file", ser_text_json(utterance->file), "label", truth,
+            json_pack("{s:o, s:O, s:O, s:o}", "file", ser_text_json(utterance->file), "label", truth,
                       "predicted", json_array_get(answers, predicted), "scores", object);
         if (prediction &&
             (utterance->start_s > 0 || utterance->end_s > 0)) { /* a stretch: the file has others */

@@ -141,8 +141,8 @@ static void note_missing(ser_text *note, const char *what, const size_t *count, 
 }
 
 /* Says which labels are missing where. */
-static void write_note(char *note, size_t n_note, const timnet_split *s, const ser_timnet_rows *rows,
-                       double validation_share)
+static ser_status write_note(char *note, size_t n_note, const timnet_split *s, const ser_timnet_rows *rows,
+                             double validation_share, ser_error *err)
 {
     size_t train[SER_MAX_LABELS], validation[SER_MAX_LABELS], all[SER_MAX_LABELS];
     ser_text text = {0};
@@ -156,7 +156,9 @@ static void write_note(char *note, size_t n_note, const timnet_split *s, const s
     if (s->n_validation)
         note_missing(&text, "the validation part is too small to have any of", validation, all, rows);
     snprintf(note, n_note, "%s", text.s ? text.s : "");
+    ser_status st = text.failed ? ser_fail_nomem(err) : SER_OK;
     ser_text_release(&text);
+    return st;
 }
 
 /* fold (n): 0 for recordings that validate. Without speakers to keep apart, the only recordings of a class
@@ -228,10 +230,10 @@ ser_status timnet_split_init(timnet_split *s, const ser_timnet_rows *rows,
     ser_free(fold);
     if (st == SER_OK) {
         weigh_classes(s, rows, settings->class_weights);
-        write_note(note, n_note, s, rows, settings->validation_share);
-    } else {
-        timnet_split_release(s);
+        st = write_note(note, n_note, s, rows, settings->validation_share, err);
     }
+    if (st != SER_OK)
+        timnet_split_release(s);
     return st;
 }
 
