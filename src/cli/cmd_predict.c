@@ -104,6 +104,18 @@ static bool is_format(const char *name)
 
 /* ---- one recording ---- */
 
+/* What is made for programs keeps whatever names and labels hold, which a terminal must not obey. */
+static void write_out(const printing *p, const ser_text *t)
+{
+    ser_text shown = {0};
+    if (p->on_terminal && !is_format("text") && t->n)
+        ser_append_shown(&shown, t->s);
+    const ser_text *out = shown.n ? &shown : t;
+    if (out->n)
+        fwrite(out->s, 1, out->n, p->out);
+    ser_text_release(&shown);
+}
+
 /* A file name must not move the cursor. */
 static void write_message(const printing *p, const char *name, const char *text)
 {
@@ -119,8 +131,7 @@ static void write_error(printing *p, const char *name, const char *text)
         ser_prediction_json_error(&t, name, text);
     else if (is_format("csv"))
         ser_prediction_csv_error(&t, &p->form, name, text);
-    if (t.n)
-        fwrite(t.s, 1, t.n, p->out);
+    write_out(p, &t);
     ser_text_release(&t);
     write_message(p, name, text);
     p->counts.n++;
@@ -155,8 +166,8 @@ static void write_annotation(printing *p, const ser_input *input, const ser_resu
         ser_annotation_begin(&t, annotation, &p->form);
     ser_annotation_append(&t, annotation, &p->form, input->name, r);
     ser_status st = p->apart ? write_apart(input, &t, &err) : SER_OK;
-    if (!p->apart && t.n)
-        fwrite(t.s, 1, t.n, p->out);
+    if (!p->apart)
+        write_out(p, &t);
     if (st != SER_OK)
         ser_say("%s", err.text);
     p->annotated = p->annotated == SER_OK ? st : p->annotated;
@@ -177,8 +188,7 @@ static void write_result(printing *p, const ser_input *input, const ser_result *
         ser_prediction_text(&t, &p->form, name, r);
     if (p->on_terminal)
         ser_progress_clear();
-    if (t.n)
-        fwrite(t.s, 1, t.n, p->out);
+    write_out(p, &t);
     ser_text_release(&t);
     if (r->warning[0] && !quiet)
         write_message(p, name, r->warning);
@@ -307,8 +317,7 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
             ser_annotation_begin(&header, annotation, &p->form);
         else
             ser_prediction_csv_header(&header, &p->form);
-        if (header.n)
-            fwrite(header.s, 1, header.n, p->out);
+        write_out(p, &header);
         ser_text_release(&header);
     }
     if (st == SER_OK && p->share)
@@ -326,8 +335,7 @@ static void write_summary(printing *p, double seconds)
     ser_text t = {0};
     if (is_format("text") && p->inputs->n > 1 && !p->share && ser_team_is_first(team)) {
         ser_prediction_counts_text(&t, &p->form, &p->counts);
-        if (t.n)
-            fwrite(t.s, 1, t.n, p->out);
+        write_out(p, &t);
     }
     ser_text_release(&t);
     if (verbose)

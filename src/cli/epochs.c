@@ -30,6 +30,19 @@ static void add_loss(ser_epoch_curve *k, const ser_run_epoch_info *e)
         (float)(isfinite(e->validation_loss) ? e->validation_loss : e->train_loss);
 }
 
+/* Where there is room for it on the line. */
+static void append_accuracy(ser_text *t, const ser_run_epoch_info *e, size_t width)
+{
+    ser_text accuracy = {0};
+    ser_text_appendf(&accuracy, "  accuracy %.1f %%", e->train_accuracy);
+    if (isfinite(e->validation_loss))
+        ser_text_appendf(&accuracy, " (val. %.1f %%)", e->validation_accuracy);
+    t->failed = t->failed || accuracy.failed;
+    if (!t->failed && ser_columns(t->s) + ser_columns(accuracy.s) <= width)
+        ser_text_append(t, accuracy.s);
+    ser_text_release(&accuracy);
+}
+
 void ser_epoch_show(ser_epoch_curve *k, const ser_run_epoch_info *e)
 {
     ser_style style = ser_style_of(stderr);
@@ -46,12 +59,12 @@ void ser_epoch_show(ser_epoch_curve *k, const ser_run_epoch_info *e)
         ser_text_appendf(&t, " (val. %.3f)", e->validation_loss);
     if (isfinite(e->lmmd))
         ser_text_appendf(&t, ", LMMD %.3f, entropy %.2f", e->lmmd, e->entropy);
-    ser_text_appendf(&t, "  accuracy %.1f %%", e->train_accuracy);
-    if (validated)
-        ser_text_appendf(&t, " (val. %.1f %%)", e->validation_accuracy);
-    ser_text_append(&t, "  ");
-    size_t n_columns = t.failed ? style.width : ser_columns(t.s);
-    append_curve(&t, k, n_columns < style.width ? style.width - n_columns : 0, style.utf8);
+    append_accuracy(&t, e, style.width);
+    size_t n_columns = t.failed ? style.width : ser_columns(t.s) + 2;
+    if (n_columns < style.width) {
+        ser_text_append(&t, "  ");
+        append_curve(&t, k, style.width - n_columns, style.utf8);
+    }
     if (!t.failed)
         ser_tell("%s", t.s);
     ser_text_release(&t);

@@ -86,6 +86,13 @@ void ser_append_json(ser_text *t, const char *s)
     ser_text_append(t, "\"");
 }
 
+/* Controls of ASCII and Latin-1, and the marks that turn the direction of what follows. */
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
+           (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
 void ser_append_xml(ser_text *t, const char *s)
 {
     uint32_t c;
@@ -100,8 +107,8 @@ void ser_append_xml(ser_text *t, const char *s)
             ser_text_append(t, "&quot;");
         else if (c == '\'')
             ser_text_append(t, "&#39;");
-        else if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F || c == 0xFFFE || c == 0xFFFF)
-            ser_utf8_append(t, REPLACEMENT); /* XML 1.0 has no way to write these */
+        else if ((is_control(c) && c != '\t' && c != '\n') || c == 0xFFFE || c == 0xFFFF)
+            ser_utf8_append(t, REPLACEMENT); /* XML 1.0 has no way to write some of these */
         else
             ser_utf8_append(t, c);
     }
@@ -130,13 +137,6 @@ size_t ser_columns(const char *s)
     return n;
 }
 
-/* Controls of ASCII and Latin-1, and the marks that turn the direction of what follows. */
-static bool is_control(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
-           (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-}
-
 void ser_append_line(ser_text *t, const char *s, size_t max_columns, bool utf8)
 {
     const char *ellipsis = utf8 ? "…" : "...";
@@ -157,4 +157,11 @@ void ser_append_line(ser_text *t, const char *s, size_t max_columns, bool utf8)
     }
     if (cut)
         ser_text_append(t, ellipsis);
+}
+
+void ser_append_shown(ser_text *t, const char *s)
+{
+    uint32_t c;
+    while ((c = ser_utf8_next(&s)) != 0)
+        ser_utf8_append(t, is_control(c) && c != '\n' && c != '\t' ? '?' : c);
 }

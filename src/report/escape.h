@@ -13,11 +13,15 @@ void ser_utf8_append(ser_text *t, uint32_t character);
 
 /* A JSON string (RFC 8259) with its quotes. */
 void ser_append_json(ser_text *t, const char *s);
-/* Text content or the value of a quoted attribute, in XML 1.0 and HTML. */
+/* Text content or the value of a quoted attribute, in XML 1.0 and HTML. Control characters, and those that
+ * turn the direction of a text, become U+FFFD. */
 void ser_append_xml(ser_text *t, const char *s);
 /* One line without control characters (a file name must not move the cursor or start a new message): each
  * becomes '?'. Longer than max_columns: cut, with "…" ("..." without utf8) at its end; 0: no limit. */
 void ser_append_line(ser_text *t, const char *s, size_t max_columns, bool utf8);
+
+/* Whole lines and their tabs, each other control character as '?'. */
+void ser_append_shown(ser_text *t, const char *s);
 
 /* Width on a terminal: 2 for East Asian wide characters, 0 for combining marks. */
 size_t ser_columns(const char *s);

@@ -9,6 +9,8 @@ void ser_html_begin(ser_text *t, const char *title)
 {
     ser_text_append(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                       "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
                        "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     ser_append_xml(t, title);
     ser_text_append(t, " – ser report</title>\n<style>\n");

@@ -427,7 +427,7 @@ const char *const ser_run_told_settings[] = {"augment",
 /* "epoch 12, lr 0.002, ..." in lines of 100 columns; what is null or false is left out. */
 static void append_settings(ser_text *t, const json_t *config, const char *const *keys)
 {
-    enum { WIDTH = 100 };
+    enum { WIDTH = 80 };
     size_t line = t->n;
     ser_text one = {0};
     for (; *keys; keys++) {

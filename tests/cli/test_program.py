@@ -340,13 +340,12 @@ class Predict(Case):
             mine = [r for r in rows if r["file"] == name]
             self.assertEqual((mine[0]["start"], mine[-1]["end"]), ("0.000", mine[0]["duration"]))
 
-    def test_a_terminal_is_left_clean(self):
-        """The progress line is gone before the answer is printed in its place."""
+    def on_terminal(self, *args):
         import pty
         pid, fd = pty.fork()
         if pid == 0:
             os.environ["TERM"] = "xterm"
-            os.execv(SER, [SER, "predict", SPEECH])
+            os.execv(SER, [SER, *args])
         seen = b""
         try:
             while chunk := os.read(fd, 4096):
@@ -355,6 +354,24 @@ class Predict(Case):
             pass
         os.waitpid(pid, 0)
         os.close(fd)
+        return seen
+
+    def test_a_name_does_not_steer_the_terminal(self):
+        """In a file it stays what it is, for programs."""
+        name = self.path("a\x1b]0;b\x07\u202e.wav")
+        shutil.copy(SPEECH, name)
+        for args in (("-f", "csv"), ("-f", "json"), ("-f", "rttm", "--timeline"), ("-f", "audformat", "--timeline"), ()):
+            seen = self.on_terminal("predict", "--quiet", *args, name)
+            self.assertIn(b".wav", seen, args)
+            for hostile in (b"\x1b]", b"\x07", "\u202e".encode()):
+                self.assertNotIn(hostile, seen, args)
+        self.ser("predict", "-f", "csv", "-o", self.path("names.csv"), name)
+        with open(self.path("names.csv"), newline="") as f:
+            self.assertEqual([row["file"] for row in csv.DictReader(f)], [name])
+
+    def test_a_terminal_is_left_clean(self):
+        """The progress line is gone before the answer is printed in its place."""
+        seen = self.on_terminal("predict", SPEECH)
         first = seen.decode().split("\r\n")[0]
         self.assertTrue("\x1b[K" not in first or first.rsplit("\x1b[K", 1)[1].strip("\x1b[01m").strip(), first)
         self.assertNotIn("seconds", first.rsplit("\x1b[K", 1)[-1])

@@ -59,6 +59,9 @@ static void test_xml(void)
     ser_text t = {0};
     ser_append_xml(&t, "<a href=\"x\">'&'\x01\xFF\n");
     CHECK(strcmp(t.s, "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;\xEF\xBF\xBD\xEF\xBF\xBD\n") == 0);
+    ser_text_clear(&t);
+    ser_append_xml(&t, "\xC2\x9B\xE2\x80\xAE\xE2\x81\xA6\tة"); /* CSI of 8 bits, two turns; U+0629 stays */
+    CHECK(strcmp(t.s, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\tة") == 0);
     ser_text_release(&t);
 }
 

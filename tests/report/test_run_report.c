@@ -163,7 +163,8 @@ static void test_leaks(void)
 static void test_hostile_page(void)
 {
     static const char *const labels[RUN_N_LABELS] = {
-        "<script>alert(1)</script>", "\"><img src=x>", "\xff\xfe", "", "a\nb", "\x1b[2J", "日本語"};
+        "<script>alert(1)</script>", "\"><img src=x>", "\xff\xfe", "", "a\nb", "\x1b[2J",
+        "\xE2\x80\xAE日本語"};
     ser_error err = {0};
     ser_text t = {0};
     ser_run_report r = example.report;
@@ -171,7 +172,11 @@ static void test_hostile_page(void)
     r.title = r.corpus = r.features = labels[0];
     CHECK_OK(ser_run_page(&t, &r, &err), &err);
     CHECK(!strstr(t.s, "<script") && !strstr(t.s, "<img") && !strchr(t.s, 0x1b) && !strchr(t.s, '\xff'));
-    CHECK(strstr(t.s, "&lt;script&gt;"));
+    CHECK(strstr(t.s, "&lt;script&gt;") && !strstr(t.s, "\xE2\x80\xAE") && strstr(t.s, "\xEF\xBF\xBD日本語"));
+    /* And if some of it did get through, nothing runs and nothing is fetched. */
+    CHECK(
+        strstr(t.s, "\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "));
+    CHECK(strstr(t.s, "Content-Security-Policy") < strstr(t.s, "<title>"));
     ser_text_release(&t);
 }
 
