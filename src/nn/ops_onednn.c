@@ -49,9 +49,10 @@ static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_err
     ops->type =
         wanted == SER_PRECISION_BF16 || (wanted == SER_PRECISION_INT8 && has_bf16) ? SER_BF16 : SER_F32;
     dnnl_engine_t engine = NULL;
-    dnnl_status_t status = (dnnl_status_t)ser_nn_try(make_engine, &engine, dnnl_out_of_memory);
+    int status = ser_onednn_has_room() ? ser_nn_try(make_engine, &engine, dnnl_out_of_memory)
+                                       : (int)dnnl_out_of_memory;
     if (status != dnnl_success)
-        return ser_onednn_fail(err, status);
+        return ser_onednn_fail(err, (dnnl_status_t)status);
     ops->engine_data = engine;
     return SER_OK;
 }

@@ -345,21 +345,25 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     append_head(&p);
     append_notes(&p, true);
     append_figures(&p);
-    if (!r->cross) /* there are no parts of one corpus; what both know is a note */
+    if (r->cross) { /* there are no parts of one corpus; what was kept, and why, is a note */
+        append_notes(&p, false);
+        append_models(&p);
+    } else {
         append_shared(&p);
+    }
     ser_status st = append_curves(&p, err);
     if (st == SER_OK)
         st = append_pictures(&p, err);
     if (r->cross) {
         append_cross_classes(&p);
-        append_models(&p);
     } else {
         ser_html_per_class(out, r->labels, r->figures->per_class, r->figures->n_labels);
         append_folds(&p);
     }
     if (st == SER_OK)
         st = append_mistakes(&p, err);
-    append_notes(&p, false);
+    if (!r->cross)
+        append_notes(&p, false);
     append_configuration(&p);
     ser_html_end(out);
     return st == SER_OK && out->failed ? ser_fail_nomem(err) : st;

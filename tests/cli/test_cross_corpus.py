@@ -88,7 +88,10 @@ class Reports(Cross):
             self.assertIsNone(book.testzip())
             self.assertIn(b"Models", book.read("xl/workbook.xml"))
         with open(self.path("x/report.html")) as f:
-            self.assertIn("EMODB to RAVDESS", f.read())
+            page = f.read()
+        self.assertIn("EMODB to RAVDESS", page)
+        order = [page.index(words) for words in ("<h2>Notes", "<h2>Models", "<svg", "Who is taken for whom", "<h2>The most confident mistakes")]
+        self.assertEqual(order, sorted(order))  # what was found stands before its pictures
         self.train("back", "RAVDESS", "--model-type", "linear")
         r = self.cross(data="RAVDESS", path="back")
         self.assertEqual((r["source"], r["target"], r["excluded"]), ("RAVDESS", "EMODB", {}))

@@ -240,8 +240,8 @@ static void describe_end(int status)
  * that. */
 static bool is_their_fault(const plan *p, int status)
 {
-    static const char *const known[] = {"libfontconfig.", "libminizip.", "libsndfile.", "libsoxr.",
-                                        "libxlsxwriter."};
+    static const char *const known[] = {"libdnnl.",    "libfontconfig.", "libhdf5",       "libminizip.",
+                                        "libsndfile.", "libsoxr.",       "libxlsxwriter."};
     if (p->kind == FAILING_LIBRARIES && WIFEXITED(status) && WEXITSTATUS(status) == 255)
         return strncmp(all->by, "libhdf5", strlen("libhdf5")) == 0;
     if (p->kind != FAILING_LIBRARIES || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
