@@ -1,15 +1,15 @@
 /* What it costs that several ranks do one job.
  *
  *   mpirun -n 4 bench-ranks deal [ITEMS]
- *       handing out recordings that take no time; then a message to rank 0 and back
+ *       handing out recordings that take no time, one by one and several at a time; a message there and back
  *   mpirun -n 2 bench-ranks add [VALUES [PARTS]]
  *       adding up the gradients of a network's batch; the usual one's without VALUES
  *   mpirun -n 2 bench-ranks step [MICRO_BATCH]
  *       a training of the usual network, one thread a rank: what share of it gradients are added
- *   bench-ranks simulate [RANKS [RECORDINGS [COST [SERVICE_US [LATENCY_US]]]]]
- *       many ranks: COST seconds of work for a second of sound, SERVICE_US that rank 0 computes for each
- *       recording, LATENCY_US for a message there and back (deal measures both); lengths are log-normal
- * around 3 s
+ *   bench-ranks simulate [RANKS [RECORDINGS [COST [ASK_US [ANSWER_US [LATENCY_US]]]]]]
+ *       many ranks: COST seconds of work for a second of sound; what rank 0 computes for each time that it
+ *       hands out, and for each recording's answer; a message there and back (deal measures the three);
+ *       lengths are log-normal around 3 s
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -56,22 +56,40 @@ static double processor_s(void)
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-static ser_status measure_deal(const ser_team *team, size_t n, ser_error *err)
+/* sizes: as of ser_deal. */
+static ser_status measure_hand_out(const ser_team *team, size_t n, const size_t *sizes, ser_error *err)
 {
-    enum { N_MEETINGS = 1000 };
-    const ser_deal deal = {
-        .n_items = n, .n_threads = 1, .work = do_nothing, .take = take_nothing, .context = (void *)team};
+    const ser_deal deal = {.n_items = n,
+                           .sizes = sizes,
+                           .n_threads = 1,
+                           .work = do_nothing,
+                           .take = take_nothing,
+                           .context = (void *)team};
     double start = ser_clock_s(), before_s = processor_s();
     ser_status st = ser_team_deal(team, &deal, err);
     double seconds = ser_clock_s() - start, cpu_s = processor_s() - before_s;
     if (st == SER_OK && ser_team_is_first(team))
-        printf(
-            "%zu recordings over %d ranks in %.3f s: %.4f ms a recording, of which rank 0 computes %.4f ms\n",
-            n, team ? team->n : 1, seconds, 1000 * seconds / (double)n, 1000 * cpu_s / (double)n);
-    start = ser_clock_s();
+        printf("%zu recordings over %d ranks, %s, in %.3f s: %.4f ms a recording, of which rank 0 computes "
+               "%.4f ms\n",
+               n, team ? team->n : 1, sizes ? "several at a time" : "one by one", seconds,
+               1000 * seconds / (double)n, 1000 * cpu_s / (double)n);
+    return st;
+}
+
+static ser_status measure_deal(const ser_team *team, size_t n, ser_error *err)
+{
+    enum { N_MEETINGS = 1000 };
+    size_t *sizes = ser_alloc(n, sizeof *sizes);
+    ser_status st = sizes ? measure_hand_out(team, n, NULL, err) : ser_fail_nomem(err);
+    for (size_t i = 0; i < n && sizes; i++)
+        sizes[i] = 100000;
+    if (st == SER_OK)
+        st = measure_hand_out(team, n, sizes, err);
+    ser_free(sizes);
+    double start = ser_clock_s();
     for (int i = 0; i < N_MEETINGS && st == SER_OK; i++)
         st = ser_team_meet(team, err);
-    seconds = ser_clock_s() - start;
+    double seconds = ser_clock_s() - start;
     if (st == SER_OK && ser_team_is_first(team))
         printf("to rank 0 and back: %.3f ms\n", 1000 * seconds / N_MEETINGS);
     return st;
@@ -204,20 +222,36 @@ static ser_status measure_step(const ser_team *team, size_t micro_batch, ser_err
 
 /* ---- many ranks ---- */
 
-/* A rank's next request at rank 0: a heap by time. */
-typedef struct request {
-    double at_s;
-    size_t rank;
-} request;
+/* A rank, and its next message to rank 0: it asks when it begins the last recording that it has, as
+ * ranks_deal.c does, and answers each. */
+typedef struct simulated {
+    double at_s, ready_s, done_s; /* of the message; when it has what it asked for; when it is free */
+    bool asks, works;
+    size_t at, end, next, next_end; /* which it has and has not begun; which it asked for */
+} simulated;
 
-static void sift(request *heap, size_t n)
+typedef struct simulation {
+    ser_deal deal;
+    int n_ranks;
+    double cost, ask_s, answer_s, latency_s;
+    uint64_t left;
+    size_t n_handed_out, n_asked, n_answers;
+    double server_s, busy_s; /* when rank 0 is free; of all ranks */
+    simulated *heap;         /* (n_heap): by at_s */
+    size_t n_heap;
+    char **answers; /* as rank 0 keeps them until their turn comes: here all of them */
+} simulation;
+
+enum { BYTES_A_SECOND = 32000 };
+
+static void sift(simulated *heap, size_t n)
 {
     for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && heap[child + 1].at_s < heap[child].at_s)
             child++;
         if (heap[i].at_s <= heap[child].at_s)
             return;
-        request r = heap[i];
+        simulated r = heap[i];
         heap[i] = heap[child];
         heap[child] = r;
     }
@@ -225,51 +259,84 @@ static void sift(request *heap, size_t n)
 
 static int longer_first(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? 1 : x > y ? -1 : 0;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x < y) - (x > y);
 }
 
-/* Each rank asks for the next recording when it begins one, as ranks_deal.c does. free_s: when a rank is done
- * with what it has. */
-static ser_status simulate(size_t n_ranks, size_t n, double cost, double service_s, double latency_s,
-                           ser_error *err)
+/* A rank that is free takes its next recording; false: there is none. */
+static bool begin(simulation *s, simulated *r)
 {
-    double *work_s = ser_alloc(n, sizeof *work_s), *free_s = ser_alloc(n_ranks, sizeof *free_s), server_s = 0,
-           busy_s = 0, end_s = 0;
-    request *heap = ser_alloc(n_ranks, sizeof *heap);
-    char **answers =
-        ser_alloc(n, sizeof *answers); /* as rank 0 keeps them until their turn comes: here all of them */
-    bool ok = work_s && free_s && heap && answers;
+    double begin_s = r->done_s;
+    if (r->at == r->end) {
+        begin_s = fmax(begin_s, r->ready_s);
+        r->at = r->next;
+        r->end = r->next_end;
+    }
+    if (!(r->works = r->at < r->end))
+        return false;
+    double work_s = s->cost * (double)s->deal.sizes[r->at++] / BYTES_A_SECOND;
+    r->done_s = begin_s + work_s;
+    s->busy_s += work_s;
+    r->asks = r->at == r->end;
+    r->at_s = r->asks ? begin_s : r->done_s;
+    return true;
+}
+
+/* Rank 0 sees to the earliest message. */
+static bool serve(simulation *s)
+{
+    simulated *r = s->heap;
+    bool asked = r->asks, more = true;
+    s->server_s = fmax(s->server_s, r->at_s + s->latency_s / 2) + (asked ? s->ask_s : s->answer_s);
+    if (asked) {
+        s->n_asked++;
+        r->next = s->n_handed_out;
+        if (r->next < s->deal.n_items)
+            s->n_handed_out += ser_deal_some(&s->deal, r->next, &s->left, s->n_ranks);
+        r->next_end = s->n_handed_out;
+        r->ready_s = s->server_s + s->latency_s / 2;
+        r->asks = false;
+        r->at_s = r->done_s;
+    } else if (!(s->answers[s->n_answers++] = ser_alloc(100, 1)))
+        return false;
+    if (!asked || !r->works)
+        more = begin(s, r);
+    if (!more)
+        s->heap[0] = s->heap[--s->n_heap];
+    sift(s->heap, s->n_heap);
+    return true;
+}
+
+static ser_status simulate(simulation *s, ser_error *err)
+{
+    size_t n = s->deal.n_items, *sizes = ser_alloc(n, sizeof *sizes);
     ser_random random;
+    s->n_heap = (size_t)s->n_ranks;
+    s->heap = ser_alloc(s->n_heap, sizeof *s->heap);
+    s->answers = ser_alloc(n, sizeof *s->answers);
+    bool ok = sizes && s->heap && s->answers;
     ser_random_init(&random, 46);
     for (size_t i = 0; i < n && ok; i++)
-        work_s[i] = cost * 3 * exp(0.6 * ser_random_normal(&random));
+        s->left += sizes[i] = (size_t)(BYTES_A_SECOND * 3 * exp(0.6 * ser_random_normal(&random)));
     if (ok)
-        qsort(work_s, n, sizeof *work_s, longer_first);
-    for (size_t k = 0; k < n_ranks && ok; k++)
-        heap[k] = (request){latency_s / 2, k};
-    for (size_t i = 0; i < n && ok; i++) {
-        size_t rank = heap[0].rank;
-        server_s = fmax(server_s, heap[0].at_s) + service_s;
-        double begin_s = fmax(free_s[rank], server_s + latency_s / 2);
-        free_s[rank] = begin_s + work_s[i];
-        busy_s += work_s[i];
-        end_s = fmax(end_s, free_s[rank]);
-        heap[0].at_s = begin_s + latency_s / 2;
-        sift(heap, n_ranks);
-        ok = (answers[i] = ser_alloc(100, 1)) != NULL;
-    }
+        qsort(sizes, n, sizeof *sizes, longer_first);
+    s->deal.sizes = sizes;
+    for (size_t k = 0; k < s->n_heap && ok; k++)
+        s->heap[k] = (simulated){.asks = true};
+    while (ok && s->n_heap)
+        ok = serve(s);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     if (ok)
-        printf("%zu recordings on %zu ranks: %.1f s, idle %.3f %%; rank 0 holds %ld MB\n", n, n_ranks, end_s,
-               100 * (1 - busy_s / (end_s * (double)n_ranks)), usage.ru_maxrss / 1024);
-    for (size_t i = 0; i < n && answers; i++)
-        ser_free(answers[i]);
-    ser_free(answers);
-    ser_free(work_s);
-    ser_free(free_s);
-    ser_free(heap);
+        printf(
+            "%zu recordings on %d ranks, which asked %zu times: %.1f s, idle %.3f %%; rank 0 holds %ld MB\n",
+            s->n_answers, s->n_ranks, s->n_asked, s->server_s,
+            100 * (1 - s->busy_s / (s->server_s * s->n_ranks)), usage.ru_maxrss / 1024);
+    for (size_t i = 0; s->answers && i < s->n_answers; i++)
+        ser_free(s->answers[i]);
+    ser_free(s->answers);
+    ser_free(sizes);
+    ser_free(s->heap);
     return ok ? SER_OK : ser_fail_nomem(err);
 }
 
@@ -282,9 +349,13 @@ int main(int argc, char **argv)
     ser_status st = SER_E_ARG;
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "simulate") == 0) {
-        st = simulate((size_t)argument(argc, argv, 2, 1000), (size_t)argument(argc, argv, 3, 1e6),
-                      argument(argc, argv, 4, 0.05), 1e-6 * argument(argc, argv, 5, 50),
-                      1e-6 * argument(argc, argv, 6, 200), &err);
+        simulation s = {.n_ranks = (int)argument(argc, argv, 2, 1000),
+                        .deal.n_items = (size_t)argument(argc, argv, 3, 1e6),
+                        .cost = argument(argc, argv, 4, 0.05),
+                        .ask_s = 1e-6 * argument(argc, argv, 5, 25),
+                        .answer_s = 1e-6 * argument(argc, argv, 6, 25),
+                        .latency_s = 1e-6 * argument(argc, argv, 7, 200)};
+        st = simulate(&s, &err);
     } else if (strcmp(what, "deal") == 0 || strcmp(what, "add") == 0 || strcmp(what, "step") == 0) {
         st = ser_ranks_open(&ranks, &nobody, argc, argv, warning, &err);
         const ser_team *team = ser_ranks_team(ranks);

@@ -12,11 +12,10 @@ typedef struct alone {
     size_t n_done;
 } alone;
 
-static ser_status work(void *context, size_t i, int worker, ser_error *err)
+static ser_status work(void *context, size_t item, int worker, ser_error *err)
 {
     alone *a = context;
     const ser_deal *d = a->deal;
-    size_t item = d->order ? d->order[i] : i;
     ser_text answer = {0};
     ser_status st = d->work(d->context, item, worker, &answer, err);
     if (st == SER_OK && answer.failed)
@@ -32,6 +31,20 @@ static ser_status work(void *context, size_t i, int worker, ser_error *err)
     pthread_mutex_unlock(&a->lock);
     ser_text_release(&answer);
     return st;
+}
+
+size_t ser_deal_some(const ser_deal *d, size_t at, uint64_t *left, int n_ranks)
+{
+    enum { SHARES = 4 }; /* what a rank is given is done when the others have this much still */
+    uint64_t most = n_ranks ? *left / SHARES / (uint64_t)n_ranks : 0, sum = 0;
+    size_t n = 0;
+    if (!d->sizes)
+        return 1;
+    do
+        sum += d->sizes[at + n++];
+    while (at + n < d->n_items && sum + d->sizes[at + n] < most);
+    *left -= sum;
+    return n;
 }
 
 ser_status ser_team_deal(const ser_team *team, const ser_deal *deal, ser_error *err)
@@ -96,9 +109,13 @@ ser_status ser_todo_share(ser_todo *out, const ser_team *team, ser_todo_item *al
     ser_text block = {0};
     *out = (ser_todo){0};
     if (ser_team_is_first(team)) {
+        if (!(out->sizes = ser_alloc(n, sizeof *out->sizes)))
+            block.failed = true;
         qsort(all, n, sizeof *all, compare);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n && out->sizes; i++) {
             out->n_alone += all[i].alone;
+            out->sizes[i] = all[i].size;
+        }
         ser_text_append_n(&block, (const char *)&out->n_alone, sizeof out->n_alone);
         for (size_t i = 0; i < n; i++)
             ser_text_append_n(&block, (const char *)&all[i].item, sizeof all[i].item);
@@ -120,5 +137,6 @@ ser_status ser_todo_share(ser_todo *out, const ser_team *team, ser_todo_item *al
 void ser_todo_release(ser_todo *t)
 {
     ser_free(t->items);
+    ser_free(t->sizes);
     *t = (ser_todo){0};
 }

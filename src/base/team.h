@@ -10,7 +10,8 @@
 /* Items that any rank may do, each handed to whoever asks next. */
 typedef struct ser_deal {
     size_t n_items;
-    const size_t *order; /* (n_items): in which they are handed out, the longest first; NULL: as they come */
+    const size_t *sizes; /* (n_items), of rank 0, the longest first: short ones are handed out several at a
+                          * time; NULL: one by one */
     int n_threads;       /* of this rank; 0: all cores */
     /* Does an item, on whichever rank, and appends what rank 0 is to know. worker as in ser_parallel_for. */
     ser_status (*work)(void *context, size_t item, int worker, ser_text *answer, ser_error *err);
@@ -45,6 +46,10 @@ static inline void ser_team_leaves(size_t *first, size_t *end, size_t n_leaves, 
     *end = n_leaves * ((size_t)rank + 1) / (size_t)n;
 }
 
+/* How many items from the at'th on go together to one of n_ranks: a small share of *left, the sizes of all
+ * that are not handed out, which these leave. n_ranks 0: one item. */
+size_t ser_deal_some(const ser_deal *deal, size_t at, uint64_t *left, int n_ranks);
+
 /* The same for whoever may be alone: team NULL. */
 /* Writes leaf m, a zeroed vector of the sum's n_values. */
 typedef ser_status (*ser_team_leaf)(void *context, float *leaf, size_t m, ser_error *err);
@@ -71,7 +76,7 @@ typedef struct ser_watch {
 /* Items in the order in which they are dealt; the first n_alone only by one rank each with nothing else at
  * work in it, because one of them may have ended the program. */
 typedef struct ser_todo {
-    size_t *items;
+    size_t *items, *sizes; /* sizes: rank 0's; NULL on the others */
     size_t n, n_alone;
 } ser_todo;
 typedef struct ser_todo_item {

@@ -291,6 +291,7 @@ static ser_status deal_files(dealt_files *d, size_t first, size_t n, int n_threa
 {
     const ser_watch *watch = d->deal->watch;
     const ser_deal deal = {.n_items = n,
+                           .sizes = d->todo.sizes ? d->todo.sizes + first : NULL,
                            .n_threads = n_threads,
                            .work = work_on_dealt,
                            .take = take_dealt,

@@ -259,6 +259,7 @@ static void stop_journal(void *context)
 static ser_status deal_answers(shared_job *s, size_t first, size_t n, int n_threads, ser_error *err)
 {
     const ser_deal deal = {.n_items = n,
+                           .sizes = s->todo.sizes ? s->todo.sizes + first : NULL,
                            .n_threads = n_threads,
                            .work = answer_packed,
                            .take = take_answer,

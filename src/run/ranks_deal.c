@@ -50,21 +50,21 @@ static void take(ser_ranks *r, size_t item, const void *answer, size_t n)
         fail_deal(r, st, item, error.text);
 }
 
-/* Rank 0: the next item for whoever asks; false: there is none. */
-static bool hand_out(ser_ranks *r, size_t *item)
+/* Rank 0: the next items for whoever asks, *item and those behind it; returns how many. n_ranks as in
+ * ser_deal_some. */
+static size_t hand_out(ser_ranks *r, size_t *item, int n_ranks)
 {
     ser_ranks_dealing *g = r->deal;
     pthread_mutex_lock(&r->lock);
     bool some = !g->stop && g->next < g->d->n_items;
-    if (some) {
-        *item = g->d->order ? g->d->order[g->next] : g->next;
-        g->next++;
-    }
+    size_t n = some ? ser_deal_some(g->d, g->next, &g->left, n_ranks) : 0;
+    *item = g->next;
+    g->next += n;
     pthread_mutex_unlock(&r->lock);
-    return some;
+    return n;
 }
 
-/* The others: asks rank 0, where there are many items already while the one before is worked on. */
+/* The others: asks rank 0, where there are many items already while the last one before is worked on. */
 static bool fetch(ser_ranks *r, size_t *item)
 {
     enum { MANY = 32 };
@@ -72,21 +72,24 @@ static bool fetch(ser_ranks *r, size_t *item)
     bool ask, many = g->d->n_items / (size_t)r->team.n > MANY;
     pthread_mutex_lock(&r->lock);
     for (bool got = false; !got;) {
-        ask = !g->asked && !g->no_more && !g->stop && !g->has_item;
+        ask = !g->asked && !g->no_more && !g->stop && g->item == g->end;
         g->asked = g->asked || ask;
         if (ask) {
             pthread_mutex_unlock(&r->lock);
             ser_ranks_tell(r, 0, SER_RANKS_UP, SER_RANKS_ASK, SER_OK, NULL);
             pthread_mutex_lock(&r->lock);
         }
-        while (!g->has_item && !g->no_more && !g->stop)
+        if (g->item == g->end && !g->no_more && !g->stop) {
+            g->n_waiting++;
             pthread_cond_wait(&r->wake, &r->lock);
-        got = g->has_item || g->no_more || g->stop;
+            g->n_waiting--;
+        }
+        got = g->item < g->end || g->no_more || g->stop; /* not so where another worker took the last one */
     }
-    bool some = g->has_item && !g->stop;
+    bool some = g->item < g->end && !g->stop;
     *item = g->item;
-    g->has_item = false;
-    ask = some && many && !g->asked && !g->no_more;
+    g->item += some;
+    ask = some && many && g->item == g->end && !g->asked && !g->no_more;
     g->asked = g->asked || ask;
     pthread_mutex_unlock(&r->lock);
     if (ask)
@@ -100,7 +103,7 @@ static ser_status work_along(void *context, size_t unused, int worker, ser_error
     ser_ranks *r = context;
     const ser_deal *d = r->deal->d;
     (void)unused, (void)err;
-    for (size_t item; r->team.rank ? fetch(r, &item) : hand_out(r, &item);) {
+    for (size_t item; r->team.rank ? fetch(r, &item) : hand_out(r, &item, 0) > 0;) {
         ser_text answer = {0};
         ser_error error = {0};
         ser_status st = d->work(d->context, item, worker, &answer, &error);
@@ -123,8 +126,10 @@ static void answer_ask(ser_ranks *r, int from)
 {
     ser_ranks_head h = {.kind = SER_RANKS_NO_ITEM};
     size_t item;
-    if (hand_out(r, &item))
-        h = (ser_ranks_head){.kind = SER_RANKS_ITEM, .item = item};
+    r->deal->n_asks++;
+    size_t n = hand_out(r, &item, r->team.n);
+    if (n)
+        h = (ser_ranks_head){.kind = SER_RANKS_ITEM, .item = item, .n = n};
     ser_ranks_send(r, from, SER_RANKS_DOWN, &h, NULL, 0, NULL);
 }
 
@@ -167,10 +172,11 @@ static void handle_down(ser_ranks *r, const ser_ranks_message *m)
     pthread_mutex_lock(&r->lock);
     if (m->h.kind == SER_RANKS_ITEM || m->h.kind == SER_RANKS_NO_ITEM)
         g->asked = false;
-    g->has_item = g->has_item || m->h.kind == SER_RANKS_ITEM;
     g->no_more = g->no_more || m->h.kind == SER_RANKS_NO_ITEM;
-    if (m->h.kind == SER_RANKS_ITEM)
+    if (m->h.kind == SER_RANKS_ITEM) {
         g->item = m->h.item;
+        g->end = m->h.item + m->h.n;
+    }
     if (m->h.kind == SER_RANKS_END) {
         g->ended = true;
         g->status = (ser_status)m->h.status;
@@ -234,14 +240,17 @@ static void look_after_other(ser_ranks *r)
     }
 }
 
-/* Sees to messages while workers work. */
+/* Sees to messages while workers work, and seldom where they have work: each look takes them the processor,
+ * and what its caches hold. Whoever waits for an item looks at once again, and rank 0 while others ask, or
+ * have so much to tell that they might have to wait until it listens. */
 static void *look_after(void *context)
 {
+    enum { BUSY_US = 4000, MANY = 8 };
     ser_ranks *r = context;
     ser_ranks_dealing *g = r->deal;
-    bool over = false;
-    for (long pause_us = 20; !over; ser_ranks_rest(&pause_us, SER_RANKS_REST_US)) {
-        size_t before = g->next + g->n_done + g->asked;
+    bool over = false, hurry, ready = false;
+    for (long pause_us = 20; !over; ser_ranks_rest(&pause_us, ready ? SER_RANKS_REST_US : BUSY_US)) {
+        size_t n_asks = g->n_asks, n_done = g->n_done;
         ser_ranks_look_for_urgent(r);
         if (r->failed && !g->stop)
             fail_deal(r, r->failure.status, 0, r->failure.text);
@@ -249,9 +258,11 @@ static void *look_after(void *context)
             look_after_other(r);
         else
             look_after_zero(r);
-        if (g->next + g->n_done + g->asked != before || (g->asked && g->d->n_items > 1))
-            pause_us = 20;
         pthread_mutex_lock(&r->lock);
+        hurry = g->n_asks != n_asks || g->n_done - n_done > MANY || (g->n_waiting && g->d->n_items > 1);
+        if (hurry || (g->ready && !ready))
+            pause_us = 20;
+        ready = g->ready;
         over = r->team.rank ? g->ended || (r->failed && g->ready) : all_are_finished(r);
         pthread_mutex_unlock(&r->lock);
     }
@@ -291,6 +302,8 @@ ser_status ser_ranks_deal(void *context, const ser_deal *d, ser_error *err)
     ser_ranks_dealing g = {.d = d};
     g.shares = ser_alloc((size_t)r->team.n, sizeof *g.shares);
     g.finished = ser_alloc((size_t)r->team.n, sizeof *g.finished);
+    for (size_t i = 0; i < d->n_items && d->sizes; i++)
+        g.left += d->sizes[i];
     r->deal = &g;
     ser_status st = g.shares && g.finished ? run_deal(r, err) : ser_fail_nomem(err);
     r->deal = NULL;

@@ -31,7 +31,7 @@ typedef enum ser_ranks_kind {
 
 typedef struct ser_ranks_head {
     int kind, status;
-    uint64_t item;
+    uint64_t item, n; /* n: items, the first of which is item */
     double share;
 } ser_ranks_head;
 
@@ -45,15 +45,17 @@ typedef struct ser_ranks_message {
 /* A deal under way. */
 typedef struct ser_ranks_dealing {
     const ser_deal *d;
-    size_t next, n_done;         /* rank 0: how many are handed out, and answered */
+    size_t next, n_done, n_asks; /* rank 0: how many are handed out, and answered; how often ranks asked */
+    uint64_t left;               /* rank 0: the sizes of those that are not handed out */
     double *shares;              /* rank 0: (n) of the item that each rank is at */
     bool *finished;              /* rank 0: (n) */
     bool stop, told_stop, ready; /* ready: this rank's own work is over */
     ser_status status;
     ser_error error;
     uint64_t failed_item;
-    bool asked, has_item, no_more, ended; /* the others */
-    size_t item;
+    bool asked, no_more, ended; /* the others */
+    size_t item, end;           /* which they have and have not begun */
+    int n_waiting;              /* workers that have none */
     double share;
 } ser_ranks_dealing;
 

@@ -108,6 +108,30 @@ static void test_threads(void)
     CHECK_OK(ser_parallel_for(0, 0, square, results, &err), &err);
 }
 
+/* Each goes to one rank, several at a time while there are many, and nobody gets so much that the others
+ * wait. */
+static void test_deal_some(void)
+{
+    enum { N = 5000, N_RANKS = 7 };
+    static size_t sizes[N];
+    const ser_deal deal = {.n_items = N, .sizes = sizes};
+    uint64_t left = 0;
+    size_t n_times = 0, at, some;
+    for (size_t i = 0; i < N; i++)
+        left += sizes[i] = i < 4990 ? 3 * (N - i) : 0; /* the last ones cannot be looked at */
+    for (at = 0; at < N; at += some, n_times++) {
+        uint64_t before = left, sum = 0;
+        some = ser_deal_some(&deal, at, &left, N_RANKS);
+        for (size_t i = at; i < at + some; i++)
+            sum += sizes[i];
+        CHECK(some >= 1 && at + some <= N && before - left == sum);
+        CHECK(some == 1 || sum < before / N_RANKS / 2);
+    }
+    CHECK(left == 0 && n_times < N / 10);
+    CHECK(ser_deal_some(&deal, 0, &left, 0) == 1 &&
+          ser_deal_some(&(ser_deal){.n_items = N}, 0, &left, N_RANKS) == 1);
+}
+
 /* The leaves of rank 0 ... n-1 of n ranks, added up by each, and then all of them. */
 static void add_over_ranks(float *out, float (*leaves)[3], size_t n_leaves, int n)
 {
@@ -166,6 +190,7 @@ int main(void)
     test_random();
     test_sha256();
     test_threads();
+    test_deal_some();
     test_sum();
     return test_summary();
 }

@@ -231,7 +231,7 @@ class Predict(Ranks):
     def test_shards_are_on_their_own(self):
         self.make_recordings()
         p = subprocess.Popen(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", "sh", "-c",
-                              f"exec {SER} predict -q --shard $((OMPI_COMM_WORLD_RANK+1))/2 -o part$OMPI_COMM_WORLD_RANK r || true"],
+                              f"{SER} predict -q --shard $((OMPI_COMM_WORLD_RANK+1))/2 -o part$OMPI_COMM_WORLD_RANK r || true"],
                              env=self.env, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              start_new_session=True)
         self.started.append(p)
