@@ -19,22 +19,47 @@ static bool ends_with(const char *s, const char *end)
     return n >= n_end && strcmp(s + n - n_end, end) == 0;
 }
 
+/* SER_E_ARG: it is not there. */
+static ser_status look_for(const char *folder, const char *name, ser_error *err)
+{
+    char *path = ser_io_join(folder, name);
+    if (!path)
+        return ser_fail_nomem(err);
+    bool is_there = access(path, F_OK) == 0;
+    ser_free(path);
+    return is_there ? SER_OK : SER_E_ARG;
+}
+
+/* What others keep weights in, where ours are missing. */
+static ser_status name_others(const char *folder, ser_error *err)
+{
+    static const char *const others[][2] = {
+        {"adapter_model.safetensors", "an adapter without its model: merge them (peft: merge_and_unload)"},
+        {"adapter_model.bin", "an adapter without its model: merge them (peft: merge_and_unload)"},
+        {"tf_model.h5", "of TensorFlow: save the model with PyTorch"},
+        {"flax_model.msgpack", "of Flax: save the model with PyTorch"},
+        {"model.onnx", "of ONNX: fetch the model that it was made of"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ser_status status = look_for(folder, others[i][0], err);
+        if (status == SER_OK)
+            return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are %s", others[i][0], others[i][1]);
+        if (status != SER_E_ARG)
+            return status;
+    }
+    return SER_OK;
+}
+
 /* The first of the usual files that is there; the first of all where none is. */
 static ser_status choose_file(const char **name, const char *folder, ser_error *err)
 {
-    *name = ser_checkpoint_forms[0];
     for (size_t i = 0; i < SER_CHECKPOINT_N_FORMS; i++) {
-        char *path = ser_io_join(folder, ser_checkpoint_forms[i]);
-        if (!path)
-            return ser_fail_nomem(err);
-        bool is_there = access(path, F_OK) == 0;
-        ser_free(path);
-        if (is_there) {
-            *name = ser_checkpoint_forms[i];
-            return SER_OK;
-        }
+        *name = ser_checkpoint_forms[i];
+        ser_status status = look_for(folder, *name, err);
+        if (status != SER_E_ARG)
+            return status;
     }
-    return SER_OK;
+    *name = ser_checkpoint_forms[0];
+    return name_others(folder, err);
 }
 
 static ser_status open_file(ser_safetensors **out, const char *folder, const char *name, ser_error *err)

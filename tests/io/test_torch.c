@@ -315,6 +315,8 @@ static void test_shards(void)
     char **names;
     size_t n_names;
     CHECK_FAILS(open_scratch(&f, &err), SER_E_IO, &err, "model.safetensors: ");
+    write_scratch("tf_model.h5", "\x89HDF");
+    CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err, "(tf_model.h5) are of TensorFlow");
     write_shard(all, "a.safetensors", 0);
     write_shard(all, "b.safetensors", 1);
     write_index(all, "b.safetensors");
@@ -372,7 +374,8 @@ static void test_out_of_memory(void)
 
 int main(void)
 {
-    static const char *const names[] = {"a.safetensors", "b.safetensors", "model.safetensors.index.json"};
+    static const char *const names[] = {"a.safetensors", "b.safetensors", "model.safetensors.index.json",
+                                        "tf_model.h5"};
     if (!mkdtemp(scratch))
         return EXIT_FAILURE;
     test_golden();
