@@ -1,6 +1,7 @@
 """A browser for tests: Debian's chromium through its driver, spoken to as the WebDriver standard says."""
 import base64, json, os, shutil, socket, subprocess, time, urllib.error, urllib.request
 
+TAB, ENTER, END, HOME, RIGHT = "\ue004", "\ue007", "\ue010", "\ue011", "\ue014"
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
@@ -55,6 +56,11 @@ class Browser:
 
     def type(self, selector, text):
         self.do("POST", f"/element/{self.element(selector)}/value", {"text": text})
+
+    def press(self, *keys):
+        for key in keys:
+            self.do("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": [
+                {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]}]})
 
     def text(self, selector):
         return self.run("return document.querySelector(arguments[0]).textContent", selector)

@@ -1,6 +1,6 @@
 """The page in a real browser. Skipped (77) where chromium and its driver are not. Usage: test_page.py SER"""
 import csv, json, os, shutil, subprocess, sys, tempfile, time
-from browser import Browser, found
+from browser import END, ENTER, HOME, RIGHT, TAB, Browser, found
 from service import Service, wav
 
 program = sys.argv[1]
@@ -54,6 +54,42 @@ def live(program, folder):
         service.stop()
 
 
+def keyboard(b):
+    """Everything without a mouse, where the focus is seen, and has a name that a screen reader can say."""
+    focus = "const e = document.activeElement; return [e.id || e.textContent, getComputedStyle(e).outlineStyle]"
+    upload(b, recordings, 2)
+    seen = []
+    while not seen or (seen[-1][0] != "sound" and len(seen) < 30):
+        b.press(TAB)
+        seen.append(b.run(focus))
+    check("order", [name for name, _ in seen] == ["choose", "live", "to-json", "to-csv", "clear", "Recording", "Length", "Emotion", "Confidence",
+                                                  "03a01Wa.flac", "03a01Nc.flac", "out", "in", "to-png", "wave", "sound"], seen)
+    check("seen", all(outline == "solid" for _, outline in seen), seen)
+    b.run("document.querySelector('#rows tr:nth-child(2) button').focus()")
+    b.press(ENTER)
+    check("chosen", b.text("#name") == "03a01Nc.flac" and "03a01Nc.flac: neutral" in b.text("#status"), b.text("#status"))
+    check("the focus stays", b.run(focus)[0] == "03a01Nc.flac", b.run(focus))
+    b.run("document.querySelector('th button').focus()")
+    b.press(" ")
+    check("sorted", [r[0] for r in rows(b)] == ["03a01Nc.flac", "03a01Wa.flac"] and b.run(focus)[0] == "Recording", rows(b))
+    b.run("document.querySelector('#wave').focus()")
+    at = lambda: b.run("return [Number(document.getElementById('wave').getAttribute('aria-valuenow')), view.from, view.to, chosen.answer.duration]")
+    b.press(RIGHT, RIGHT, "+")
+    now, start, end, whole = at()
+    check("moved and zoomed", 0 < now < whole and abs(end - start - whole / 2) < 1e-6, at())
+    b.press(END)
+    check("at the end, which is shown", abs(at()[0] - whole) < 0.2 and abs(at()[2] - whole) < 1e-6, at())
+    b.press(HOME)
+    said = b.run("return document.getElementById('wave').getAttribute('aria-valuetext')")
+    check("said", any(word in said for word in ("neutral", "pause")), said)
+    b.press(ENTER)
+    b.wait("sound.currentTime > 0 && (!sound.paused || sound.ended)", "playing")
+    tree = b.devtools("Accessibility.getFullAXTree")["nodes"]
+    unnamed = [n["role"]["value"] for n in tree if not n["ignored"] and n["role"]["value"] in
+               ("button", "slider", "table", "list", "region", "columnheader", "Audio", "group", "image") and not n["name"]["value"]]
+    check("names", not unnamed, unnamed)
+
+
 with tempfile.TemporaryDirectory() as folder:
     live(program, folder)
     silent = os.path.join(folder, "silence.wav")
@@ -63,6 +99,8 @@ with tempfile.TemporaryDirectory() as folder:
     service = Service(program, "--log", "/dev/null")
     b = Browser(downloads=folder)
     try:
+        b.open(f"http://127.0.0.1:{service.port}/")
+        keyboard(b)
         b.open(f"http://127.0.0.1:{service.port}/")
         upload(b, recordings + [silent], 3)
         seen = rows(b)
