@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,11 +135,14 @@ static ser_status read_spec(ser_feature_spec *spec, const ser_safetensors *file,
     ser_status st = load_json(&json, file, "ser.features", err);
     if (st != SER_OK)
         return st;
+    errno = 0; /* json_unpack keeps a list of keys, for which there may be no memory */
     if (json_unpack(json, "{s:s, s:o, s:i, s:i, s?b}", "type", &type, "layers", &layers, "hop_length", &hop,
                     "pad", &pad, "pool_encoder", &pool_encoder) != 0 ||
         hop < 16 || hop > 16000 || pad < 0 || pad > 30) {
-        st = ser_fail(err, SER_E_FORMAT,
-                      "metadata ser.features does not describe features: train the model again");
+        st = errno == ENOMEM
+                 ? ser_fail_nomem(err)
+                 : ser_fail(err, SER_E_FORMAT,
+                            "metadata ser.features does not describe features: train the model again");
         goto done;
     }
     if ((st = ser_feature_spec_parse(spec, type, err)) != SER_OK)
@@ -301,7 +305,11 @@ static ser_status read_network(ser_timnet_member *m, const ser_safetensors *file
     char name[32], prefix[40];
     snprintf(name, sizeof name, "timnet.%zu", i);
     snprintf(prefix, sizeof prefix, "%s.", name);
-    if (!parse_network(&shape, &condense, &blocks, json) || !is_large_enough(file, &shape))
+    errno = 0;
+    bool described = parse_network(&shape, &condense, &blocks, json);
+    if (!described && errno == ENOMEM)
+        return ser_fail_nomem(err);
+    if (!described || !is_large_enough(file, &shape))
         return ser_fail(err, SER_E_FORMAT,
                         "metadata ser.networks does not describe the networks: the model file is damaged");
     ser_status st = ser_timnet_member_init(m, &shape, err);
