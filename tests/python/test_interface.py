@@ -91,6 +91,10 @@ class Tables(Case):
             self.s.process_table("missing.csv")
         with self.assertRaises(ser.ArgumentTypeError):
             self.s.process_table(5)
+        with self.assertRaisesRegex(ser.ArgumentTypeError, "output is a list"):
+            self.s.process_table("files.csv", output=["out.csv"])
+        with self.assertRaisesRegex(ser.FileError, "nowhere/out.csv: "):
+            self.s.process_table("files.csv", output="nowhere/out.csv")
 
     @unittest.skipUnless(audformat, "needs audformat")
     def test_an_audformat_csv_goes_in_and_comes_out(self):

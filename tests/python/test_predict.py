@@ -154,6 +154,8 @@ class Wrong(Case):
         for rate in ("16000", True, [16000]):
             self.refused(ser.ArgumentTypeError, "rate", ser.predict, ok, rate=rate)
         self.refused(ser.ArgumentError, "rate is missing", ser.predict, ok)
+        for x in (None, 5, object()):
+            self.refused(ser.ArgumentTypeError, "is no recording", ser.predict, x)
 
     def test_paths_and_options(self):
         self.refused(ser.FileError, "missing.wav: ", ser.predict, "missing.wav")

@@ -96,7 +96,7 @@ class Interface:
         columns are left out. ``output``: where the answers go as such a CSV. Names are relative to ``root``, without to the
         table's folder."""
         pd = needed("pandas", "ser.Interface")
-        name = path_text(table)
+        name, to = path_text(table), None if output is None else path_text(output, "output")
         try:
             rows = pd.read_csv(name, dtype=str, keep_default_na=False)
         except OSError as e:
@@ -110,8 +110,11 @@ class Interface:
         items = [(f, _time(s, f"{name}: row {i + 1}: start"), _time(e, f"{name}: row {i + 1}: end"))
                  for i, (f, s, e) in enumerate(zip(rows["file"], starts, ends))]
         answered = self._answered(items, (os.path.dirname(name) or None) if root is None else root)
-        if output is not None:
-            answered.to_csv(output)
+        if to is not None:
+            try:
+                answered.to_csv(to)
+            except OSError as e:
+                raise FileError(f"{to}: {e.strerror or e}") from e
         return answered
 
     def process_signal(self, signal: Any, sampling_rate: int, *, file: Optional[str] = None) -> Any:

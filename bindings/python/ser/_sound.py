@@ -77,13 +77,16 @@ def check_rate(rate: Any) -> int:
 
 def wav_bytes(x: Any, rate: Any) -> bytes:
     """A WAV file of samples x, shape (n,) or (n, channels): uint8, int16, int32, or float of nominal range [-1, 1]."""
-    if rate is None:
-        raise ArgumentError("rate is missing: give the samples per second of the array, such as rate=16000")
-    rate = check_rate(rate)
+    no_recording = f"a {type(x).__name__} is no recording: give a path, or a NumPy array of samples"
     try:
         x = np.asarray(x)
     except Exception as e:  # whatever an object's own conversion raises
-        raise ArgumentTypeError(f"a {type(x).__name__} is no recording: give a path, or a NumPy array of samples") from e
+        raise ArgumentTypeError(no_recording) from e
+    if x.ndim == 0 and x.dtype.name not in _FORMATS:  # None, an object, a single int
+        raise ArgumentTypeError(no_recording)
+    if rate is None:
+        raise ArgumentError("rate is missing: give the samples per second of the array, such as rate=16000")
+    rate = check_rate(rate)
     if x.dtype.name not in _FORMATS:
         raise ArgumentTypeError(f"samples are of dtype {x.dtype}: give int16 or float32 (uint8, int32, float16, float64 as well)")
     if x.ndim not in (1, 2):
