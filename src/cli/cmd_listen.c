@@ -216,7 +216,7 @@ static void draw(output *o, const source *s, size_t n)
 {
     static const double draw_every_s = 0.1;
     ser_live_screen_hear(&o->screen, s->frames, n * (size_t)s->n_channels, (double)n / s->rate_hz);
-    if (!o->moves || ser_clock_s() - o->drawn_s < draw_every_s)
+    if (!o->moves || ser_interrupted() || ser_clock_s() - o->drawn_s < draw_every_s)
         return;
     ser_text t = {0};
     ser_live_screen_draw(&o->screen, &t, ser_style_of(stdout));
@@ -281,6 +281,8 @@ static ser_status listen_to(source *s, ser_session *session, output *o, ser_erro
         write_events(o, stream);
     if (o->moves) {
         ser_text t = {0};
+        if (ser_interrupted()) /* what is said of that stands below the last picture */
+            ser_live_screen_leave(&o->screen);
         ser_live_screen_draw(&o->screen, &t, ser_style_of(stdout));
         write_text(&t);
     }

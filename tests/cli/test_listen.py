@@ -165,6 +165,33 @@ class Listen(unittest.TestCase):
         self.assertEqual({len(s) for s in strips}, {60})
         self.assertRegex(strips[-1], "[a-z?]")
 
+    def test_what_is_said_at_ctrl_c_leaves_the_pictures_whole(self):
+        inner, outer = os.pipe()
+        pid, fd = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            os.dup2(inner, 0)
+            os.close(outer)
+            os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
+            os.execv(SER, [SER, "listen", "-"])
+        os.close(inner)
+        os.write(outer, bytes(32000))
+        seen, is_told = b"", False
+        try:
+            while chunk := os.read(fd, 4096):
+                seen += chunk
+                if not is_told and b"last minute" in seen:
+                    is_told = True
+                    os.kill(pid, signal.SIGINT)
+        except OSError:
+            pass
+        os.close(outer)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 130)
+        os.close(fd)
+        after = seen.decode().partition("ends at once")[2]
+        self.assertIn("last minute", after)
+        self.assertNotRegex(after, "\x1b\\[[0-9]+A")  # the cursor is not where the picture ended
+
     def test_without_a_microphone(self):
         with open(self.path("none.conf"), "w") as f:
             f.write("pcm.!default { type hw card 99 }\nctl.!default { type hw card 99 }\n")
