@@ -156,6 +156,9 @@ class Wrong(Case):
         self.refused(ser.ArgumentError, "rate is missing", ser.predict, ok)
         for x in (None, 5, object()):
             self.refused(ser.ArgumentTypeError, "is no recording", ser.predict, x)
+        closed = io.BytesIO(b"RIFF")
+        closed.close()
+        self.refused(ser.ArgumentError, "closed", ser.predict, closed)
 
     def test_paths_and_options(self):
         self.refused(ser.FileError, "missing.wav: ", ser.predict, "missing.wav")

@@ -123,6 +123,8 @@ def as_source(x: Any, rate: Any = None) -> Source:
         return Source("_file", (path_bytes(x),))
     read = getattr(x, "read", None)
     if callable(read):
+        if getattr(x, "closed", False) is True:
+            raise ArgumentError("the file is closed: open it with 'rb', and close it afterwards")
         data = read()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise ArgumentTypeError("the file is open as text: open it with 'rb'")
