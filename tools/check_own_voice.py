@@ -11,7 +11,7 @@ import csv, json, os, random, shutil, subprocess, sys
 
 SER, DATA, RUN, OUT = (os.path.abspath(p) for p in sys.argv[1:5])
 MOST_LEARNED, MOST_VOICES, MOST_ASKED, SIZES = 1500, 24, 480, (0, 3, 10, 30)
-# the folder, what a name says: (speaker, emotion); None: no recording of the corpus
+# the folder, what a name says: (speaker, emotion)
 CORPORA = {
     "EMODB": ("emodb/wav", dict(W="angry", L="boredom", E="disgust", A="fear", F="happy", N="neutral", T="sad"), lambda n: (n[:2], n[5])),
     "RAVDESS": ("ravdess", {"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust", "08": "surprised"},
@@ -28,7 +28,7 @@ def recordings(corpus):
     folder, emotions, read = CORPORA[corpus]
     found = []
     for place, _, names in os.walk(os.path.join(DATA, folder)):
-        for name in names:
+        for name in (n for n in names if n.lower().endswith((".wav", ".flac", ".opus"))):
             speaker, code = read(name)
             found.append((os.path.join(place, name), speaker, emotions[code]))
     found.sort()

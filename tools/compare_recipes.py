@@ -12,7 +12,7 @@ RECIPES = {"usual": (), "head": ("--fine-tune-steps", "0"), "end": ("--fine-tune
            "mixup": ("--fine-tune-mixup", "0.4"), "lora": ("--lora", "8", "--fine-tune-blend", "1", "--fine-tune-rate", "1e-3"),
            "intended": ("--fine-tune-votes", "0"), "sizes": ("--fine-tune-balance", "1"), "neutral": ("--fine-tune-neutral", "1"),
            "pull": ("--fine-tune-pull", "30", "--fine-tune-blend", "1"), "upper": ("--fine-tune-from", "2"),
-           "copies": ("--fine-tune-from", "2", "--augment", "2"), "six": ("--layers", "1,2,3,4,5,6"), "top": ("--layers", "4")}
+           "copies": ("--fine-tune-from", "2", "--fine-tune-copies", "2"), "six": ("--layers", "1,2,3,4,5,6"), "top": ("--layers", "4")}
 WORDS = {"usual": "as it is", "head": "no step: the head alone", "end": "the weights at the end, none of those at the start",
          "plain": "crops as they were recorded", "mixup": "pairs of crops mixed (0.4)", "lora": "LoRA of rank 8, at a rate of 1e-3, without going back",
          "intended": "what the actor meant, without the listeners' votes", "sizes": "corpora drawn by their size", "neutral": "neutral no oftener than other emotions",
@@ -79,6 +79,14 @@ def main():
     p.add_argument("ser"), p.add_argument("data"), p.add_argument("whisper"), p.add_argument("out"), p.add_argument("recipe", nargs="*")
     p.add_argument("--share", type=int, default=5), p.add_argument("--steps", type=int, default=200)
     a = p.parse_intermixed_args()
+    asked, path = f"--share {a.share} --steps {a.steps}", os.path.join(a.out, "asked.txt")
+    os.makedirs(a.out, exist_ok=True)
+    with open(path, "a+") as f:
+        f.seek(0)
+        before = f.read()
+        if before not in ("", asked):
+            p.error(f"{a.out} is of {before}: take another folder")
+        f.write("" if before else asked)
     link_share(a.data, os.path.join(a.out, "data"), a.share)
     for name in a.recipe or RECIPES:
         run(a, name)

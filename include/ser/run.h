@@ -172,7 +172,9 @@ typedef struct ser_run_fine_tuning {
     double pull;   /* towards the weights at the start: by rate * pull of the way each step, 0 ... 1e6 */
     int lora_rank; /* matrices learn as sums with products of this rank, without pull: 1 ... 1024; 0: whole */
     double lora_alpha; /* a product counts alpha / rank: 1e-3 ... 1e6 */
-    double mixup;   /* a crop is mixed with another by a share from beta(mixup, mixup): 0 ... 10; 0: none */
+    int n_copies;      /* with from: so many altered copies of each recording, kept on the disk as the frozen
+                          layers hear them, 0.3 MB each: 1 ... 100; 0: each crop is altered anew */
+    double mixup;   /* a crop is mixed with another; the larger share is from beta(mixup, mixup): 0 ... 2 */
     int no_variety; /* not 0: crops are as they were recorded */
     double balance; /* corpora are drawn by their number of recordings to this power: 0 alike ... 1 as they
                        are */

@@ -21,7 +21,8 @@ double ser_random_uniform(ser_random *r); /* [0, 1) */
 double ser_random_between(ser_random *r, double low, double high);
 double ser_random_normal(ser_random *r);          /* mean 0, deviation 1 */
 size_t ser_random_below(ser_random *r, size_t n); /* 0 ... n-1, unbiased; n > 0 */
-/* From the beta distribution of two equal parameters (Jöhnk 1964), the larger of it and 1 less it. */
+/* From the beta distribution of two equal parameters above 0 (Jöhnk 1964: quick up to 2), the larger of it
+ * and 1 less it. */
 double ser_random_share(ser_random *r, double alpha);
 void ser_random_shuffle(ser_random *r, size_t *items, size_t n);
 

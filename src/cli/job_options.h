@@ -57,6 +57,9 @@
         SER_JOB_OPTION(job, s, 0, "lora", "RANK", \
                        "matrices learn as sums with products of this rank; 0: all weights learn"), \
         SER_JOB_OPTION(job, s, 0, "lora-alpha", "ALPHA", "a product counts ALPHA / RANK"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-copies", "N", \
+                       "with --fine-tune-from: altered copies of each recording, which the frozen layers hear " \
+                       "once (0.3 MB each in the cache folder); 0: each crop is altered anew"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-mixup", "ALPHA", "mix pairs of crops and their emotions"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-plain", NULL, "crops as they were recorded, not altered"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-balance", "EXPONENT", \

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 ser_status ser_scratch_open(ser_scratch *out, const char *what, ser_error *err)
@@ -25,6 +26,20 @@ ser_status ser_scratch_open(ser_scratch *out, const char *what, ser_error *err)
     ser_free(path);
     ser_free(folder);
     return st;
+}
+
+ser_status ser_scratch_check_room(const ser_scratch *s, const char *what, double n_bytes, ser_error *err)
+{
+    struct statvfs disk;
+    if (fstatvfs(s->fd, &disk) != 0) /* then writing will tell */
+        return SER_OK;
+    double n_free = (double)disk.f_bavail * (double)disk.f_frsize;
+    return n_free >= n_bytes
+               ? SER_OK
+               : ser_fail(err, SER_E_IO,
+                          "%s take %.1f GB in the cache folder, whose disk has %.1f GB left: free "
+                          "some, or set XDG_CACHE_HOME",
+                          what, n_bytes / 1e9, n_free / 1e9);
 }
 
 ser_status ser_scratch_write(const ser_scratch *s, const char *what, const void *bytes, size_t n, size_t at,

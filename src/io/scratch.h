@@ -13,6 +13,8 @@ typedef struct ser_scratch {
 
 /* what: for messages, "the sound of the recordings". SER_E_IO: there is no cache folder. */
 ser_status ser_scratch_open(ser_scratch *out, const char *what, ser_error *err);
+/* SER_E_IO: the disk has not that much room now. */
+ser_status ser_scratch_check_room(const ser_scratch *s, const char *what, double n_bytes, ser_error *err);
 /* n bytes at a place of their own. SER_E_IO: the disk is full. */
 ser_status ser_scratch_write(const ser_scratch *s, const char *what, const void *bytes, size_t n, size_t at,
                              ser_error *err);

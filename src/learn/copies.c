@@ -1,10 +1,11 @@
 #include "learn/copies.h"
+#include "audio/audio.h"
 #include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char WHAT[] = "what the frozen layers give";
+static const char WHAT[] = "the frozen layers' frames";
 
 /* ser_tune_read_hidden: one of the recording's copies. */
 static ser_status read_copy(void *context, size_t row, uint64_t draw, int worker, float *hidden,
@@ -48,19 +49,26 @@ static ser_status keep(ser_copies *c, size_t *n_kept, const ser_tune_net *net, c
     return st;
 }
 
+/* At most: 50 frames a second. */
+static size_t bytes_of_copy(const ser_copies *c)
+{
+    return (c->crops->settings.max_samples / (SER_SAMPLE_RATE_HZ / 50) + 1) * c->dims * sizeof(float);
+}
+
 static ser_status make(ser_copies *c, const ser_tune_net *net, const ser_tune_settings *s, ser_error *err)
 {
-    const uint64_t apart = UINT64_C(1) << 62; /* streams that no step draws from */
     ser_tune_settings quiet = *s;
     size_t n = c->crops->n_learned * c->n_copies, n_kept = 0, row[AT_ONCE];
     uint64_t draw[AT_ONCE];
     quiet.progress = NULL;
     ser_status st = ser_scratch_open(&c->scratch, WHAT, err);
+    if (st == SER_OK)
+        st = ser_scratch_check_room(&c->scratch, WHAT, (double)n * (double)bytes_of_copy(c), err);
     for (size_t first = 0; first < n && st == SER_OK; first += AT_ONCE) {
         size_t n_now = n - first < AT_ONCE ? n - first : AT_ONCE;
         for (size_t i = 0; i < n_now; i++) {
             row[i] = c->crops->learned[(first + i) / c->n_copies];
-            draw[i] = apart + (first + i) % c->n_copies;
+            draw[i] = SER_CROPS_APART + (first + i) % c->n_copies;
         }
         st = keep(c, &n_kept, net, row, draw, first, n_now, &quiet, err);
         if (st == SER_OK && !ser_progress_report(s->progress, "frozen layers", first + n_now, n))
@@ -74,12 +82,14 @@ ser_status ser_copies_new(ser_copies **out, const ser_tune_net *net, const ser_c
 {
     size_t n;
     ser_copies *c = *out = ser_alloc(1, sizeof *c);
-    if (!c || !ser_mul_size(&n, crops->n_learned, n_copies))
+    if (!c)
+        return ser_fail_nomem(err);
+    c->scratch.fd = -1;
+    if (!ser_mul_size(&n, crops->n_learned, n_copies))
         return ser_fail_nomem(err);
     c->crops = crops;
     c->n_copies = n_copies;
     c->dims = net->shape.dims;
-    c->scratch.fd = -1;
     c->rows = crops->rows;
     c->rows.read_hidden = read_copy;
     c->rows.context = c;

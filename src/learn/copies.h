@@ -17,7 +17,8 @@ typedef struct ser_copies {
 } ser_copies;
 
 /* n_copies of each recording that crops has selected, as hidden state net->shape.from (above 0) of the net.
- * crops must outlive *out, without mixup. SER_E_IO: the disk is full; SER_E_CANCELLED. */
+ * crops must outlive *out. SER_E_IO: the disk has no room, told before anything is computed;
+ * SER_E_CANCELLED. */
 ser_status ser_copies_new(ser_copies **out, const ser_tune_net *net, const ser_crops *crops, size_t n_copies,
                           const ser_tune_settings *settings, ser_error *err);
 void ser_copies_free(ser_copies **copies);

@@ -263,7 +263,7 @@ static ser_status read_crop(void *context, size_t row, uint64_t draw, int worker
     snprintf(stream, sizeof stream, "crop/%llu/%zu", (unsigned long long)draw, row);
     ser_random_init(&r, ser_random_derive(c->settings.seed, stream));
     *n_samples = draw_crop(c, pcm, row, worker, &r);
-    if (c->settings.mixup > 0)
+    if (c->settings.mixup > 0 && draw < SER_CROPS_APART)
         mix(c, pcm, *n_samples, target, mask, worker, &r);
     return SER_OK;
 }

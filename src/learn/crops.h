@@ -19,8 +19,8 @@ typedef struct ser_crops_settings {
                        speech is not taken for something */
     double votes_share; /* 0 ... 1: of the target, where listeners were asked; the rest is what the speaker
                            meant */
-    double mixup; /* a crop is mixed with another, by a share from beta(mixup, mixup) (Zhang et al. 2018,
-                     arXiv:1710.09412); 0: none is */
+    double mixup;       /* a crop is mixed with another, whose share is the smaller one of beta(mixup, mixup)
+                           (Zhang et al. 2018, arXiv:1710.09412): up to 2; 0: none is */
     size_t max_samples; /* of a crop */
     size_t n_rooms;
     uint64_t seed;
@@ -31,6 +31,9 @@ typedef struct ser_crops_settings {
 /* What docs/strangers.md found: exponents 0, 0, 0.5, neutral 3 times, half votes, crops of 3 s, 64 rooms;
  * seed 46. */
 ser_crops_settings ser_crops_default_settings(void);
+
+/* Draws from here on are of no step: what they give is altered, but not mixed. */
+#define SER_CROPS_APART (UINT64_C(1) << 62)
 
 typedef struct ser_crops {
     ser_tune_rows rows; /* one per utterance of the corpus, in its order; read by ser_tune_train */

@@ -4,6 +4,7 @@
 #include "model/pooled.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 ser_fine_tune_settings ser_fine_tune_default_settings(void)
@@ -51,7 +52,7 @@ static ser_status start_features(float *pooled, double *weight, size_t *row, siz
     if (!draw)
         return ser_fail_nomem(err);
     for (size_t i = 0; i < n; i++) {
-        draw[i] = UINT64_MAX - i; /* streams that no step draws from */
+        draw[i] = UINT64_MAX - i; /* beyond SER_CROPS_APART */
         row[n + i] = row[i];
         weight[i] = weight[n + i] = c->weight[row[i]];
     }
@@ -140,7 +141,11 @@ static ser_status train(ser_tune_net *net, ser_tune_fit *fit, const ser_crops *c
                         const ser_fine_tune_settings *s, ser_error *err)
 {
     ser_tune_settings tune = s->tune;
+    char identity[96]; /* what else the crops depend on */
     float *before = ser_alloc(net->n_values, sizeof *before);
+    snprintf(identity, sizeof identity, "copies=%zu;mixup=%.9g;speed=%.9g;", s->n_copies,
+             crops->settings.mixup, crops->settings.variety.speed);
+    tune.identity = identity;
     tune.max_samples = crops->settings.max_samples;
     if (!before)
         return ser_fail_nomem(err);

@@ -74,7 +74,7 @@ void ser_adamw_step(const ser_adamw *s, const ser_adamw_arrays *a)
     double t = (double)s->step;
     double rate = s->rate / (1 - pow(s->beta1, t)), root = 1 / sqrt(1 - pow(s->beta2, t));
     if (a->origin && s->pull > 0)
-        move_towards(a->values, a->origin, a->n, (float)(s->rate * s->pull));
+        move_towards(a->values, a->origin, a->n, (float)fmin(1, s->rate * s->pull));
     update_decoupled(a, (float)rate, (float)s->beta1, (float)s->beta2, (float)s->epsilon, (float)root,
                      (float)(1 - s->rate * s->decay), (float)s->gradient_scale);
     if (a->average)

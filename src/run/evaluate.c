@@ -104,7 +104,6 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
     const ser_tuned_wish wish = {.data = &k->s.data,
                                  .features = &k->features,
                                  .how = &k->s.fine_tuning,
-                                 .n_copies = k->s.learning.n_copies,
                                  .micro_batch = k->s.network.micro_batch,
                                  .seed = seed};
     k->models.linear = false;

@@ -73,16 +73,18 @@ static bool has_corpus(const ser_heard *h, const char *name)
     return false;
 }
 
+/* Names stand in one text, with + between them, and terminals show it. */
 void ser_heard_add_corpus(ser_heard *h, const char *name)
 {
-    if (has_corpus(h, name))
-        return;
-    ser_text_append(&h->corpora, h->corpora.n ? "+" : "");
-    size_t first = h->corpora.n;
-    ser_text_append(&h->corpora, name);
-    for (size_t i = first; i < h->corpora.n && !h->corpora.failed; i++) /* terminals show it */
-        if ((unsigned char)h->corpora.s[i] < ' ' || h->corpora.s[i] == 0x7f)
-            h->corpora.s[i] = '_';
+    char *shown = ser_strdup(name);
+    for (char *c = shown; c && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f || *c == '+')
+            *c = '_';
+    if (!shown)
+        h->corpora.failed = true;
+    else if (!has_corpus(h, shown))
+        ser_text_appendf(&h->corpora, "%s%s", h->corpora.n ? "+" : "", shown);
+    ser_free(shown);
 }
 
 /* ---- an encoder's file ---- */

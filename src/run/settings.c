@@ -87,7 +87,7 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
     INT("fine_tune_steps", fine_tuning.n_steps, 0, 1000000), DOUBLE("fine_tune_rate", fine_tuning.rate, 0, 1), \
     DOUBLE("fine_tune_blend", fine_tuning.blend, 0, 1), DOUBLE("fine_tune_pull", fine_tuning.pull, 0, 1e6), \
     INT("lora", fine_tuning.lora_rank, 0, 1024), DOUBLE("lora_alpha", fine_tuning.lora_alpha, 1e-3, 1e6), \
-    DOUBLE("fine_tune_mixup", fine_tuning.mixup, 0, 10), FLAG("fine_tune_plain", fine_tuning.no_variety), \
+    INT("fine_tune_copies", fine_tuning.n_copies, 0, 100), DOUBLE("fine_tune_mixup", fine_tuning.mixup, 0, 2), FLAG("fine_tune_plain", fine_tuning.no_variety), \
     DOUBLE("fine_tune_balance", fine_tuning.balance, 0, 1), DOUBLE("fine_tune_neutral", fine_tuning.neutral, 0.01, 100), \
     DOUBLE("fine_tune_votes", fine_tuning.votes, 0, 1)
 
@@ -413,11 +413,12 @@ static ser_status check_tunable(const ser_run_data *data, const ser_run_learning
     if (t->lora_rank && t->pull > 0)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune_pull: with --lora the weights stay where they were: give one of the two");
-    if (t->mixup > 0 && t->from > 0 && learning->n_copies > 0)
+    if (t->n_copies && !t->from)
         return ser_fail(
             err, SER_E_ARG,
-            "fine_tune_mixup: the altered copies of --augment are made once and not mixed: give one "
-            "of the two");
+            "fine_tune_copies: all layers learn, so nothing can be kept: give --fine-tune-from, too");
+    if (t->n_copies && t->mixup > 0)
+        return ser_fail(err, SER_E_ARG, "fine_tune_mixup: copies are not mixed: give one of the two");
     return strcmp(learning->model_type, "linear") == 0
                ? SER_OK
                : ser_fail(err, SER_E_ARG, "fine_tune: it is for --model-type linear");

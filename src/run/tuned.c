@@ -39,6 +39,7 @@ static ser_status read_shape(ser_tune_shape *shape, const ser_tuned_wish *wish, 
 static void take_over(ser_fine_tune_settings *s, ser_crops_settings *crops, const ser_run_fine_tuning *how)
 {
     s->head_alone = how->n_steps == 0;
+    s->n_copies = (size_t)how->n_copies;
     s->blend = how->blend;
     s->tune.rate = how->rate;
     s->tune.pull = how->pull;
@@ -67,7 +68,6 @@ static ser_status open_crops(ser_tuned *t, const ser_corpus *corpus, const ser_t
     crops.n_threads = wish->data->n_threads;
     crops.progress = &t->host->progress;
     take_over(s, &crops, how);
-    s->n_copies = how->from > 0 && wish->n_copies > 0 ? (size_t)wish->n_copies : 0;
     s->tune.n_epochs = how->n_steps > PER_EPOCH ? (size_t)how->n_steps / PER_EPOCH : 1;
     s->tune.n_per_epoch = s->tune.batch_size * ((size_t)how->n_steps / s->tune.n_epochs);
     s->tune.seed = crops.seed;

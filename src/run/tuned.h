@@ -18,7 +18,6 @@ typedef struct ser_tuned_wish {
     const ser_run_data *data;
     const ser_run_features *features;
     const ser_run_fine_tuning *how;
-    int n_copies; /* altered ones of each recording, made once; 0 and below: each crop anew */
     int micro_batch;
     const ser_team *team; /* whose ranks share each training; NULL: no others */
     uint64_t seed;

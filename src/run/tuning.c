@@ -358,7 +358,6 @@ static ser_status open_work(work *k, const ser_run_features *f, const ser_run_ho
     const ser_tuned_wish wish = {.data = d,
                                  .features = f,
                                  .how = &k->s->fine_tuning,
-                                 .n_copies = k->s->learning.n_copies,
                                  .micro_batch = k->s->network.micro_batch,
                                  .team = host->team,
                                  .seed = (uint64_t)k->s->learning.seed};

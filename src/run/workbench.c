@@ -231,9 +231,16 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, s
 static ser_status check_unheard(const ser_workbench *w, ser_error *err)
 {
     const ser_recording *recordings = w->store->recordings;
-    return w->heard.n ? ser_heard_check(&w->heard, w->encoders.folders[0], w->corpus->name,
-                                        recordings->sha256, sizeof *recordings, w->store->n, err)
-                      : SER_OK;
+    ser_status st = SER_OK;
+    for (size_t i = 0; w->heard.n && i < w->encoders.n && st == SER_OK; i++) {
+        ser_heard own = {0};
+        st = ser_heard_read(&own, w->encoders.folders[i], err);
+        if (st == SER_OK)
+            st = ser_heard_check(&own, w->encoders.folders[i], w->corpus->name, recordings->sha256,
+                                 sizeof *recordings, w->store->n, err);
+        ser_heard_release(&own);
+    }
+    return st;
 }
 
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)

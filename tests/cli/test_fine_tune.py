@@ -97,6 +97,9 @@ class FineTune(Case):
         self.assertGreater(length(usual), 0)
         self.assertGreater(abs(usual[stem]).max(), 0)
         self.assertEqual(length(self.way("head", "--fine-tune-steps", "0")), 0)
+        self.way("head-mixed", "--fine-tune-steps", "0", "--fine-tune-mixup", "0.4")  # the head is fitted to what is not mixed
+        with open(self.path("head/left-out.jsonl")) as a, open(self.path("head-mixed/left-out.jsonl")) as b:
+            self.assertEqual(a.read(), b.read())
         self.assertEqual(length(self.way("start", "--fine-tune-blend", "0", "--fine-tune-steps", "6")), 0)
         half = self.way("half", "--fine-tune-blend", "0.5", "--fine-tune-steps", "6")
         self.assertAlmostEqual(length(half) / length(usual), 0.5, 3)
@@ -105,6 +108,8 @@ class FineTune(Case):
         pulled = self.way("pulled", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--fine-tune-pull", "9000")
         self.assertLess(length(pulled), length(usual) / 2)
         low = self.way("low", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--lora", "2")
+        little = self.way("little", "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--lora", "2", "--lora-alpha", "1")
+        self.assertLess(length(little), length(low) / 4)
         self.assertEqual(abs(low[stem]).max(), 0)
         sizes = numpy.linalg.svd(low[matrix], compute_uv=False)
         self.assertGreater(sizes[1], 0)
@@ -124,20 +129,26 @@ class FineTune(Case):
         self.assertGreater(abs(ways[0] - ways[1]).max(), 0)
         self.assertGreater(abs(ways[2] - ways[1]).max(), 0)
 
+    def test_a_corpus_of_any_name_is_remembered(self):
+        self.train(self.make("x+\x01y", ("angry", "sad"), 0), "a")
+        with open(self.path("a/encoder/learned-from.json")) as f:
+            self.assertEqual(json.load(f)["corpora"], ["x__y"])
+
     def test_frozen_layers_are_heard_once(self):
-        options = ("--fine-tune-from", "1", "--augment", "2", "--fine-tune-blend", "1")
+        options = ("--fine-tune-from", "1", "--fine-tune-copies", "2", "--fine-tune-blend", "1")
         a, b = self.way("a", *options, "--jobs", "1"), self.way("b", *options)
         frozen = [n for n in a if "layers.0." in n or "conv" in n]
         self.assertTrue(frozen and all(abs(a[n]).max() == 0 for n in frozen))
         learned = [n for n in a if "layers.1." in n]
         self.assertTrue(any(abs(a[n]).max() > 0 for n in learned))
         self.assertTrue(all((a[n] == b[n]).all() for n in learned))
-        anew = self.way("anew", "--fine-tune-from", "1", "--augment", "0", "--fine-tune-blend", "1")
+        anew = self.way("anew", "--fine-tune-from", "1", "--fine-tune-blend", "1")
         self.assertTrue(any(abs(anew[n] - a[n]).max() > 0 for n in learned))
 
     def test_options_that_do_not_go_together(self):
         for options, said in ((("--lora", "2", "--fine-tune-pull", "1"), "give one of the two"),
-                              (("--fine-tune-from", "1", "--augment", "2", "--fine-tune-mixup", "0.4"), "give one of the two"),
+                              (("--fine-tune-from", "1", "--fine-tune-copies", "2", "--fine-tune-mixup", "0.4"), "give one of the two"),
+                              (("--fine-tune-copies", "2"), "give --fine-tune-from, too"), (("--lora-alpha", "0"), "--lora-alpha"),
                               (("--fine-tune-blend", "1.5"), "from 0 to 1"), (("--lora", "9999"), "from 0 to 1024")):
             _, err = self.train(self.one, "x", *options, status=2)
             self.assertIn(said, err)

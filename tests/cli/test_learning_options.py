@@ -60,7 +60,7 @@ class Options(Case):
     def test_fine_tuning_is_refused(self):
         """What it does, tests/tune tests; here what people give it that does not fit."""
         for features, args, said in (("LOGMEL", (), "give --feature-type WHISPER"), ("WHISPER", ("--fine-tune-from", "99"), "from 0 to 31"),
-                                     ("WHISPER", ("--fine-tune-steps", "0"), "from 1 to")):
+                                     ("WHISPER", ("--fine-tune-steps", "-1"), "from 0 to")):
             _, err = self.ser("train", "--data", self.corpus, "--feature-type", features, "--fine-tune", *args, status=2)
             self.assertIn(said, err)
 
