@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +16,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A decoder is replaced after so many uploads, or when they have left it larger by so much, so that one that
- * a library's fault has changed does not stay, and each upload has its whole limit of memory. */
-enum { MAX_TURNS = 100, MAX_GROWTH_KB = 32 << 10 };
+ * a library's fault has changed does not stay, and each upload has its whole limit of memory. This is about
+ * accidents: code that an upload has run in it need not obey. */
+enum { MAX_TURNS = 100, MAX_GROWTH = 32 << 20 };
 
 struct ser_decoders {
     int socket; /* to the decoders: whichever is free takes the next task */
@@ -48,13 +53,9 @@ typedef struct verdict {
 #endif
 #endif
 
-static void limit_myself(const ser_decode_limits *l)
+/* The memory that this process has, in bytes. */
+static rlim_t held_memory(void)
 {
-    signal(SIGALRM, SIG_DFL);
-#ifdef UNLIMITED_MEMORY
-    (void)l;
-#else
-    struct rlimit memory;
     FILE *statm = fopen("/proc/self/statm", "r");
     unsigned long pages = 0;
     if (statm) {
@@ -62,7 +63,17 @@ static void limit_myself(const ser_decode_limits *l)
             pages = 0;
         fclose(statm);
     }
-    memory.rlim_cur = memory.rlim_max = pages * (rlim_t)sysconf(_SC_PAGESIZE) + l->memory_bytes;
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit_myself(const ser_decode_limits *l)
+{
+    signal(SIGALRM, SIG_DFL);
+#ifdef UNLIMITED_MEMORY
+    (void)l;
+#else
+    struct rlimit memory;
+    memory.rlim_cur = memory.rlim_max = held_memory() + l->memory_bytes;
     setrlimit(RLIMIT_AS, &memory);
 #endif
     const struct rlimit no_core = {0, 0};
@@ -107,6 +118,7 @@ static ser_status decode(const void *bytes, size_t n, int out, const ser_decode_
         v->clipped = ser_audio_clipped(audio);
     }
     ser_audio_close(&audio);
+    memset(piece, 0, sizeof piece); /* not for the next one to see */
     return st;
 }
 
@@ -129,8 +141,9 @@ static bool do_task(const int fds[3], const order *o, const ser_decode_limits *l
     return is_told && v.status == SER_OK;
 }
 
-/* Three descriptors (sound in, samples out, verdict) and the order. */
-static bool receive_task(int socket, int fds[3], order *o)
+/* Three descriptors (sound in, samples out, verdict) and the order. 0: nobody asks any more; -1: it did not
+ * come as a whole. */
+static int receive_task(int socket, int fds[3], order *o)
 {
     union {
         struct cmsghdr header;
@@ -143,18 +156,17 @@ static bool receive_task(int socket, int fds[3], order *o)
     do
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
-    const struct cmsghdr *c = got == (ssize_t)sizeof *o ? CMSG_FIRSTHDR(&message) : NULL;
-    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(3 * sizeof(int)))
-        return false;
-    memcpy(fds, CMSG_DATA(c), 3 * sizeof(int));
-    return true;
-}
-
-/* Memory that has been used at once at most, kB. */
-static long peak_kb(void)
-{
-    struct rusage used;
-    return getrusage(RUSAGE_SELF, &used) == 0 ? used.ru_maxrss : 0;
+    const struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (got == 0 || !c || c->cmsg_type != SCM_RIGHTS)
+        return got == 0 ? 0 : -1;
+    int n = 0;
+    for (; n < 3 && c->cmsg_len >= CMSG_LEN((size_t)(n + 1) * sizeof(int)); n++)
+        memcpy(&fds[n], CMSG_DATA(c) + (size_t)n * sizeof(int), sizeof(int));
+    if (n == 3 && got == (ssize_t)sizeof *o)
+        return 1;
+    while (n > 0) /* whoever asks waits for the end of the pipe */
+        close(fds[--n]);
+    return -1;
 }
 
 static _Noreturn void do_tasks(int socket, const ser_decode_limits *l)
@@ -162,10 +174,13 @@ static _Noreturn void do_tasks(int socket, const ser_decode_limits *l)
     int fds[3];
     order o;
     limit_myself(l);
-    long first_kb = peak_kb();
+#ifdef __GLIBC__
+    mallopt(M_PERTURB, 0x55); /* overwrites what is freed, but for pieces of about a kB and less */
+#endif
+    rlim_t most = held_memory() + MAX_GROWTH;
     bool is_good = true;
-    for (int n = 0; is_good && n < MAX_TURNS && peak_kb() - first_kb <= MAX_GROWTH_KB; n++) {
-        if (!receive_task(socket, fds, &o))
+    for (int n = 0; is_good && n < MAX_TURNS && held_memory() <= most; n++) {
+        if (receive_task(socket, fds, &o) <= 0)
             break;
         is_good = do_task(fds, &o, l);
         for (int i = 0; i < 3; i++)
@@ -187,31 +202,65 @@ static pid_t fork_decoder(int socket, const ser_decode_limits *l)
     do_tasks(socket, l);
 }
 
+/* Those that are missing among n; returns how many there are. */
+static int fork_missing(pid_t *pids, int n, int socket, const ser_decode_limits *l)
+{
+    int n_alive = 0;
+    for (int i = 0; i < n; i++) {
+        if (pids[i] <= 0)
+            pids[i] = fork_decoder(socket, l);
+        n_alive += pids[i] > 0;
+    }
+    return n_alive;
+}
+
+/* One that ended: a decoder, or an ffmpeg whose decoder was killed. false: there is none. */
+static bool reap(pid_t *pids, int n, int how)
+{
+    pid_t ended = waitpid(-1, NULL, how);
+    bool none = ended < 0 && errno == ECHILD;
+    for (int i = 0; i < n; i++)
+        if (none || pids[i] == ended)
+            pids[i] = 0;
+    return ended > 0;
+}
+
+static void rest(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+}
+
 /* Where not one could be forked: the pipe's end tells. false: nobody asks any more. */
 static bool refuse_task(int socket)
 {
     int fds[3];
     order o;
-    if (!receive_task(socket, fds, &o))
-        return false;
-    for (int i = 0; i < 3; i++)
+    int got = receive_task(socket, fds, &o);
+    for (int i = 0; i < 3 && got > 0; i++)
         close(fds[i]);
-    return true;
+    if (got < 0)
+        rest();
+    return got != 0;
 }
 
-/* Keeps n at work until it is killed. The time of those that ended counts as that of its children. */
-static _Noreturn void keep_decoders(int socket, pid_t parent, int n, const ser_decode_limits *l)
+/* Keeps n at work until it is killed. The time of those that ended counts as that of its children. pids: (n)
+ * of 0. */
+static _Noreturn void keep_decoders(int socket, pid_t parent, pid_t *pids, int n, const ser_decode_limits *l)
 {
-    int n_alive = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGCHLD, SIG_DFL); /* may have been inherited as ignored: nobody would be waited for */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* requests under way end first */
     signal(SIGHUP, SIG_IGN);
     while (getppid() == parent) {
-        while (n_alive < n && fork_decoder(socket, l) > 0)
-            n_alive++;
-        if (n_alive)
-            n_alive -= waitpid(-1, NULL, 0) > 0;
+        while (reap(pids, n, WNOHANG))
+            ;
+        int n_alive = fork_missing(pids, n, socket, l);
+        if (n_alive == n)
+            reap(pids, n, 0);
+        else if (n_alive)
+            rest(); /* and try again */
         else if (!refuse_task(socket))
             break;
     }
@@ -224,18 +273,22 @@ ser_status ser_decoders_new(ser_decoders **out, int n, const ser_decode_limits *
     pid_t parent = getpid();
     *out = NULL;
     ser_decoders *d = ser_alloc(1, sizeof *d);
-    if (!d)
-        return ser_fail_nomem(err);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    pid_t *pids = ser_alloc((size_t)n, sizeof *pids);
+    if (!d || !pids || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        bool had_memory = d && pids;
+        ser_free(pids);
         ser_free(d);
+        if (!had_memory)
+            return ser_fail_nomem(err);
         return ser_fail(err, SER_E_IO, "no socket for the decoders: %s", strerror(errno));
     }
     d->socket = ends[0];
     d->pid = fork();
     if (d->pid == 0) {
         close(ends[0]);
-        keep_decoders(ends[1], parent, n, limits);
+        keep_decoders(ends[1], parent, pids, n, limits);
     }
+    ser_free(pids);
     close(ends[1]);
     if (d->pid < 0) {
         ser_fail(err, SER_E_IO, "no process for the decoders: %s", strerror(errno));
@@ -307,13 +360,15 @@ static ser_status read_verdict(verdict *v, int fd, ser_error *err)
 
 static ser_status map_samples(ser_decoded *out, int fd, uint64_t n_samples, ser_error *err)
 {
-    /* Reading what a decoder cuts off meanwhile would end this process. */
-    bool is_sealed = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
+    /* Reading what a decoder cuts off meanwhile would end this process; nor may it change what is read. */
+    bool is_sealed = fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
     off_t held = lseek(fd, 0, SEEK_END);
-    if (!is_sealed || held < 0 || (uint64_t)held / sizeof(float) != n_samples)
+    if (!is_sealed || held < 0 || (uint64_t)held % sizeof(float) != 0 ||
+        (uint64_t)held / sizeof(float) != n_samples)
         return ser_fail(err, SER_E_FORMAT, "cannot be decoded: its decoder contradicts itself");
     out->n_samples = n_samples;
-    out->pcm = held ? mmap(NULL, (size_t)held, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+    /* Shared, older kernels refuse what is sealed against writing. */
+    out->pcm = held ? mmap(NULL, (size_t)held, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     if (out->pcm != MAP_FAILED)
         return SER_OK;
     *out = (ser_decoded){0};

@@ -1,6 +1,7 @@
 /* Uploads are decoded in other processes, so that a hostile file can neither hang nor take down the service:
  * each has its own limits of memory, time and length. A process that failed decodes nothing more, nor does
- * one that has decoded many. */
+ * one that has decoded many: that bounds accidents. It is no wall against an upload that runs code of its own
+ * in a decoder, which could ignore all of this and see the uploads that come to it later. */
 #ifndef SER_SERVE_DECODERS_H
 #define SER_SERVE_DECODERS_H
 

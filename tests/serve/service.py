@@ -3,9 +3,9 @@ import atexit, json, os, re, signal, socket, struct, subprocess, time
 
 
 class Service:
-    def __init__(self, program, *options, log=None):
+    def __init__(self, program, *options, environment=None, before=None):
         command = [program, "serve", "--port", "0", *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=before)
         atexit.register(self.process.kill)  # a test that fails leaves nothing behind
         self.lines, self.port = [], None
         until = time.time() + 60
