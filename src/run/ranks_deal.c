@@ -42,7 +42,9 @@ static void take(ser_ranks *r, size_t item, const void *answer, size_t n)
 {
     ser_error error = {0};
     pthread_mutex_lock(&r->listening);
+    pthread_mutex_lock(&r->lock);
     r->deal->n_done++;
+    pthread_mutex_unlock(&r->lock);
     ser_status st =
         r->deal->d->take ? r->deal->d->take(r->deal->d->context, item, answer, n, &error) : SER_OK;
     pthread_mutex_unlock(&r->listening);
@@ -77,9 +79,8 @@ static bool fetch(ser_ranks *r, size_t *item)
         if (ask) {
             pthread_mutex_unlock(&r->lock);
             ser_ranks_tell(r, 0, SER_RANKS_UP, SER_RANKS_ASK, SER_OK, NULL);
-            pthread_mutex_lock(&r->lock);
-        }
-        if (g->item == g->end && !g->no_more && !g->stop) {
+            pthread_mutex_lock(&r->lock); /* the answer may have come meanwhile, and another have taken it */
+        } else if (g->item == g->end && !g->no_more && !g->stop) {
             g->n_waiting++;
             pthread_cond_wait(&r->wake, &r->lock);
             g->n_waiting--;
@@ -187,13 +188,15 @@ static void handle_down(ser_ranks *r, const ser_ranks_message *m)
 }
 
 /* How far all ranks are together. */
-static void count(const ser_ranks *r, size_t *done, size_t *total)
+static void count(ser_ranks *r, size_t *done, size_t *total)
 {
     const ser_ranks_dealing *g = r->deal;
+    pthread_mutex_lock(&r->lock);
     double all = (double)g->n_done + g->share;
     for (int k = 0; k < r->team.n; k++)
         all += g->shares[k];
     *done = g->d->long_items ? (size_t)(100 * fmin(all, (double)g->d->n_items)) : g->n_done;
+    pthread_mutex_unlock(&r->lock);
     *total = g->d->long_items ? 100 * g->d->n_items : g->d->n_items;
 }
 
@@ -250,7 +253,9 @@ static void *look_after(void *context)
     ser_ranks_dealing *g = r->deal;
     bool over = false, hurry, ready = false;
     for (long pause_us = 20; !over; ser_ranks_rest(&pause_us, ready ? SER_RANKS_REST_US : BUSY_US)) {
+        pthread_mutex_lock(&r->lock);
         size_t n_asks = g->n_asks, n_done = g->n_done;
+        pthread_mutex_unlock(&r->lock);
         ser_ranks_look_for_urgent(r);
         if (r->failed && !g->stop)
             fail_deal(r, r->failure.status, 0, r->failure.text);
