@@ -95,6 +95,7 @@ typedef struct printing {
     bool listens;             /* to the wish to stop: from the first report on */
     bool apart;               /* each recording's annotation is a file of its own */
     ser_status annotated;     /* whether those could be written */
+    ser_status written;       /* whether there was memory for all that was to be */
 } printing;
 
 static bool is_format(const char *name)
@@ -105,13 +106,15 @@ static bool is_format(const char *name)
 /* ---- one recording ---- */
 
 /* What is made for programs keeps whatever names and labels hold, which a terminal must not obey. */
-static void write_out(const printing *p, const ser_text *t)
+static void write_out(printing *p, const ser_text *t)
 {
     ser_text shown = {0};
     if (p->on_terminal && !is_format("text") && t->n)
         ser_append_shown(&shown, t->s);
     const ser_text *out = shown.n ? &shown : t;
-    if (out->n)
+    if (t->failed || shown.failed)
+        p->written = SER_E_NOMEM; /* half of it, or what a terminal obeys, is worse than nothing */
+    else if (out->n)
         fwrite(out->s, 1, out->n, p->out);
     ser_text_release(&shown);
 }
@@ -414,6 +417,8 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
         st = p.picture == SER_OK ? SER_OK : ser_fail(err, p.picture, "the picture is missing");
         if (p.annotated != SER_OK)
             st = ser_fail(err, p.annotated, "some files are missing");
+        if (p.written != SER_OK)
+            st = ser_fail_nomem(err);
     }
     ser_model_close(&model);
     *n_failed += p.counts.n_failed;
