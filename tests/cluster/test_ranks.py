@@ -140,7 +140,22 @@ class Predict(Ranks):
         """In the middle of a recording."""
         marks = self.path(f"all.journal/rank-{rank}")
         self.wait(lambda: os.path.exists(marks) and b"begin" in self.read(marks), "work")
-        os.kill(self.pids(p)[rank], signal.SIGKILL)
+        pid = self.pids(p)[rank]
+
+        def is_held():
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+        def is_within():
+            """Held still, to look at: between two recordings it goes on."""
+            os.kill(pid, signal.SIGSTOP)
+            self.wait(is_held, "that it stops")
+            within = self.read(marks).decode().splitlines()[-1].startswith("begin")
+            if not within:
+                os.kill(pid, signal.SIGCONT)
+            return within
+        self.wait(is_within, "a recording under way")
+        os.kill(pid, signal.SIGKILL)
         self.end(p, None)
         self.assertNotEqual(p.returncode, 0)
         self.assertFalse(os.path.exists(self.path("all")))
