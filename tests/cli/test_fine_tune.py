@@ -115,7 +115,11 @@ class FineTune(Case):
         self.assertGreater(sizes[1], 0)
         self.assertLess(sizes[2], sizes[1] / 100)
         self.assertGreater(numpy.linalg.svd(usual[matrix], compute_uv=False)[2], 0)
-        for i, other in enumerate((("--fine-tune-mixup", "0.4"), ("--fine-tune-plain",), ("--fine-tune-balance", "1"), ("--fine-tune-neutral", "9"))):
+        self.two = self.make("few", ("angry", "neutral"), 9)  # corpora of unlike sizes
+        alike, by_size = (self.way("balance" + e, "--fine-tune-blend", "1", "--fine-tune-steps", "6", "--fine-tune-balance", e) for e in ("0", "1"))
+        self.assertGreater(abs(alike[matrix] - by_size[matrix]).max(), 0)
+        self.two = self.path("two.csv")
+        for i, other in enumerate((("--fine-tune-mixup", "0.4"), ("--fine-tune-plain",), ("--fine-tune-neutral", "9"))):
             changed = self.way(f"other{i}", "--fine-tune-blend", "1", "--fine-tune-steps", "6", *other)
             self.assertGreater(abs(changed[matrix] - usual[matrix]).max(), 0, other)
 
