@@ -11,7 +11,7 @@ WITHOUT = "--without" in sys.argv
 if WITHOUT:
     sys.argv.remove("--without")
 from test_cross_corpus import Cross
-from test_fine_tune import TUNE, FineTune
+import test_fine_tune  # not its class: its tests would run here again
 from test_program import HAS_MODEL, SER, Case, tone, voice, write_wav
 
 
@@ -413,9 +413,9 @@ class Jobs(Ranks):
         self.assertFalse(os.path.exists(self.path("none")))
 
     def test_fine_tuning_in_step(self):
-        two = FineTune.make(self, "two", ("angry", "neutral", "surprised"), 9)
-        one = FineTune.make(self, "one", ("angry", "sad", "neutral"), 0)
-        args = ("train", "--data", one + "+" + two, *TUNE)
+        two = test_fine_tune.FineTune.make(self, "two", ("angry", "neutral", "surprised"), 9)
+        one = test_fine_tune.FineTune.make(self, "one", ("angry", "sad", "neutral"), 0)
+        args = ("train", "--data", one + "+" + two, *test_fine_tune.TUNE)
         self.ser(*args, "--micro-batch", "5", "--run", "r1")
         for n in (2, 4):  # of the four parts of a batch each has the same, and two ranks have a different number
             _, err = self.ranks(n, *args, "--micro-batch", "5", "--run", f"r{n}")
@@ -479,8 +479,8 @@ class Jobs(Ranks):
         self.ser(*args, "--run", "one")
         self.end(self.start_unlike(f"export XDG_CACHE_HOME={self.path('small')}; {full}", *args, "--run", "two"))
         self.assertEqual(self.read("one/model.safetensors"), self.read("two/model.safetensors"))
-        one = FineTune.make(self, "one1", ("angry", "sad", "neutral"), 0)
-        said = self.unlike(f"export XDG_CACHE_HOME={self.path('small')}; {full}", "train", "--data", one, *TUNE, "--micro-batch", "8", "--run", "none")
+        one = test_fine_tune.FineTune.make(self, "one1", ("angry", "sad", "neutral"), 0)
+        said = self.unlike(f"export XDG_CACHE_HOME={self.path('small')}; {full}", "train", "--data", one, *test_fine_tune.TUNE, "--micro-batch", "8", "--run", "none")
         self.assertRegex(said, r"rank 1 \(.*\): .*No space left on device")
 
 
