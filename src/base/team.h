@@ -50,13 +50,13 @@ static inline void ser_team_leaves(size_t *first, size_t *end, size_t n_leaves, 
  * that are not handed out, which these leave. n_ranks 0: one item. */
 size_t ser_deal_some(const ser_deal *deal, size_t at, uint64_t *left, int n_ranks);
 
-/* The same for whoever may be alone: team NULL. */
 /* Writes leaf m, a zeroed vector of the sum's n_values. */
 typedef ser_status (*ser_team_leaf)(void *context, float *leaf, size_t m, ser_error *err);
 /* The sum of n_leaves leaves, of which this rank writes its own: the same bits with any number of ranks, and
  * with team NULL. What was in sum before is dropped. */
 ser_status ser_team_sum(const ser_team *team, float *out, ser_sum *sum, size_t n_leaves, ser_team_leaf write,
                         void *context, ser_error *err);
+/* A team's own functions, also for whoever is alone: team NULL. */
 ser_status ser_team_deal(const ser_team *team, const ser_deal *deal, ser_error *err);
 ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err);
 /* Waits until all are here. */
