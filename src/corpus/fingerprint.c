@@ -249,7 +249,7 @@ static double fine_cosine(ptrdiff_t shift, const ser_fingerprint *a, const ser_f
 
 float ser_fingerprint_similarity(const ser_fingerprint *a, const ser_fingerprint *b)
 {
-    if (strcmp(a->sha256, b->sha256) == 0)
+    if (memcmp(a->sha256, b->sha256, 64) == 0)
         return 1;
     if (a->n_frames < b->n_frames) {
         const ser_fingerprint *t = a;

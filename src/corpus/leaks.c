@@ -1,5 +1,6 @@
 #include "corpus/leaks.h"
 #include "base/memory.h"
+#include "base/threads.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,31 +62,102 @@ static bool is_take(const ser_utterance *a, const ser_utterance *b)
 
 /* flag bits of an utterance */
 enum { HAS_COPY = 1, HAS_TAKE = 2 };
+/* Utterances that are compared with all before them between two looks at whether to stop. */
+enum { ROWS = 64 };
 
-static void note_copy(ser_leaks *out, const ser_folds *f, const ser_corpus *c, size_t tested, size_t trained)
+/* A copy of which one is tested in a fold; those are told whose pair comes first, whoever found it. */
+typedef struct copied {
+    size_t later, earlier; /* utterances; both 0: none */
+    bool later_is_tested;
+} copied;
+
+typedef struct comparison {
+    const ser_corpus *corpus;
+    const ser_folds *folds;
+    ser_fingerprint *const *fingerprints;
+    unsigned char *flags; /* (n_threads, n_utterances) */
+    copied *first;        /* (n_threads, n_folds) */
+} comparison;
+
+static void note_copy(copied *first, copied pair)
 {
-    char *example = out->examples[f->test_fold[tested]];
-    if (!*example)
-        snprintf(example, sizeof *out->examples, "%.120s is %.120s", c->utterances[tested].file,
-                 c->utterances[trained].file);
+    bool is_earlier =
+        pair.later < first->later || (pair.later == first->later && pair.earlier < first->earlier);
+    if (!first->later || is_earlier)
+        *first = pair;
 }
 
-static void compare_with_others(unsigned char *flags, ser_leaks *out, const ser_corpus *c, const ser_folds *f,
-                                ser_fingerprint *const *fingerprints, size_t u)
+static ser_status compare_with_others(void *context, size_t u, int worker, ser_error *err)
 {
+    (void)err;
+    const comparison *k = context;
+    const ser_corpus *c = k->corpus;
+    const int *fold = k->folds->test_fold;
+    unsigned char *flags = k->flags + (size_t)worker * c->n_utterances;
+    copied *first = k->first + (size_t)worker * k->folds->n_folds;
     for (size_t v = 0; v < u; v++) {
-        if (f->test_fold[u] == f->test_fold[v])
+        if (fold[u] == fold[v])
             continue;
         int found = is_take(&c->utterances[u], &c->utterances[v]) ? HAS_TAKE : 0;
-        if (fingerprints[u] && fingerprints[v] &&
-            ser_fingerprint_similarity(fingerprints[u], fingerprints[v]) >= SER_TWIN_SIMILARITY) {
+        if (k->fingerprints[u] && k->fingerprints[v] &&
+            ser_fingerprint_similarity(k->fingerprints[u], k->fingerprints[v]) >= SER_TWIN_SIMILARITY) {
             found |= HAS_COPY;
             /* Each of the two is on the training side when the other is tested. */
-            note_copy(out, f, c, u, v);
-            note_copy(out, f, c, v, u);
+            note_copy(&first[fold[u]], (copied){u, v, true});
+            note_copy(&first[fold[v]], (copied){u, v, false});
         }
         flags[u] |= (unsigned char)found;
         flags[v] |= (unsigned char)found;
+    }
+    return SER_OK;
+}
+
+typedef struct rows {
+    comparison *k;
+    size_t first;
+} rows;
+
+static ser_status compare_row(void *context, size_t item, int worker, ser_error *err)
+{
+    const rows *r = context;
+    return compare_with_others(r->k, r->first + item, worker, err);
+}
+
+static ser_status compare_all(comparison *k, int n_threads, const ser_progress *progress, ser_error *err)
+{
+    const size_t n = k->corpus->n_utterances;
+    ser_status st = SER_OK;
+    for (size_t u = 0; u < n && st == SER_OK; u += ROWS) {
+        size_t n_rows = n - u < ROWS ? n - u : ROWS;
+        st = ser_parallel_for(n_threads, n_rows, compare_row, &(rows){k, u}, err);
+        if (st == SER_OK && !ser_progress_report(progress, "copies", u + n_rows, n))
+            st = ser_fail(err, SER_E_CANCELLED, "interrupted");
+    }
+    return st;
+}
+
+/* What the threads found, in one. */
+static void gather(ser_leaks *out, const comparison *k, int n_threads)
+{
+    const size_t n = k->corpus->n_utterances, n_folds = k->folds->n_folds;
+    for (int t = 1; t < n_threads; t++) {
+        for (size_t u = 0; u < n; u++)
+            k->flags[u] |= k->flags[(size_t)t * n + u];
+        for (size_t f = 0; f < n_folds; f++)
+            if (k->first[(size_t)t * n_folds + f].later)
+                note_copy(&k->first[f], k->first[(size_t)t * n_folds + f]);
+    }
+    for (size_t u = 0; u < n; u++) {
+        out->duplicates[k->folds->test_fold[u]] += (k->flags[u] & HAS_COPY) != 0;
+        out->takes[k->folds->test_fold[u]] += (k->flags[u] & HAS_TAKE) != 0;
+    }
+    for (size_t f = 0; f < n_folds; f++) {
+        copied c = k->first[f];
+        size_t tested = c.later_is_tested ? c.later : c.earlier,
+               other = c.later_is_tested ? c.earlier : c.later;
+        if (c.later)
+            snprintf(out->examples[f], sizeof *out->examples, "%.120s is %.120s",
+                     k->corpus->utterances[tested].file, k->corpus->utterances[other].file);
     }
 }
 
@@ -112,25 +184,31 @@ ser_status ser_leaks_unknown(ser_leaks *out, size_t n_folds, ser_error *err)
 }
 
 ser_status ser_leaks_find(ser_leaks *out, const ser_corpus *c, const ser_folds *f,
-                          ser_fingerprint *const *fingerprints, ser_error *err)
+                          ser_fingerprint *const *fingerprints, int n_threads, const ser_progress *progress,
+                          ser_error *err)
 {
-    unsigned char *flags = ser_alloc(c->n_utterances, 1);
+    if (n_threads < 1)
+        n_threads = ser_n_cores();
+    comparison k = {.corpus = c,
+                    .folds = f,
+                    .fingerprints = fingerprints,
+                    .flags = ser_alloc((size_t)n_threads * c->n_utterances, 1),
+                    .first = ser_alloc((size_t)n_threads * f->n_folds, sizeof *k.first)};
     ser_status st = reserve(out, f->n_folds, err);
-    if (st == SER_OK && !flags)
+    if (st == SER_OK && (!k.flags || !k.first))
         st = ser_fail_nomem(err);
     if (st == SER_OK)
         st = count_shared(out->speakers, c, f, offsetof(ser_utterance, speaker), c->n_speakers, err);
     if (st == SER_OK)
         st = count_shared(out->texts, c, f, offsetof(ser_utterance, text), c->n_texts, err);
-    for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++)
-        compare_with_others(flags, out, c, f, fingerprints, u);
-    for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++) {
-        out->duplicates[f->test_fold[u]] += (flags[u] & HAS_COPY) != 0;
-        out->takes[f->test_fold[u]] += (flags[u] & HAS_TAKE) != 0;
-    }
+    if (st == SER_OK)
+        st = compare_all(&k, n_threads, progress, err);
+    if (st == SER_OK)
+        gather(out, &k, n_threads);
     if (st == SER_OK)
         mark_unknown(out, c);
-    ser_free(flags);
+    ser_free(k.flags);
+    ser_free(k.first);
     if (st != SER_OK)
         ser_leaks_release(out);
     return st;

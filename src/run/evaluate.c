@@ -67,7 +67,7 @@ static ser_status open_bench(evaluate_job *k, uint64_t seed, ser_error *err)
     if (st == SER_OK)
         st = ser_folds_new(&k->folds, k->w.corpus, &k->protocol, seed, err);
     if (st == SER_OK)
-        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, err);
+        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, &k->job.host.progress, err);
     return st == SER_OK ? ser_workbench_normalize(&k->w, (ser_normalize)k->s.normalize, NULL, err) : st;
 }
 

@@ -229,7 +229,7 @@ static ser_status open_folds(train_job *k, ser_error *err)
     if (st == SER_OK)
         st = ser_folds_new(&k->folds, k->w.corpus, &protocol, k->w.seed, err);
     if (st == SER_OK)
-        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, err);
+        st = ser_workbench_leaks(&k->leaks, &k->w, k->folds, &k->job.host.progress, err);
     return st == SER_OK ? ser_run_material_init(&k->job.material, k->folds, err) : st;
 }
 

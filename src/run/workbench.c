@@ -293,14 +293,14 @@ ser_report_facts ser_workbench_facts(const ser_workbench *w, ser_normalize how)
 }
 
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
-                               ser_error *err)
+                               const ser_progress *progress, ser_error *err)
 {
     ser_fingerprint **fingerprints = ser_alloc(w->store->n, sizeof(ser_fingerprint *));
     if (!fingerprints)
         return ser_fail_nomem(err);
     for (size_t u = 0; u < w->store->n; u++)
         fingerprints[u] = w->store->recordings[u].fingerprint;
-    ser_status st = ser_leaks_find(leaks, w->corpus, folds, fingerprints, err);
+    ser_status st = ser_leaks_find(leaks, w->corpus, folds, fingerprints, w->n_threads, progress, err);
     ser_free(fingerprints);
     return st;
 }

@@ -61,7 +61,7 @@ size_t ser_workbench_sets(uint64_t sets[SER_MAX_SETS], const ser_workbench *w);
 
 ser_status ser_workbench_open(ser_workbench *out, const ser_workbench_settings *settings, ser_error *err);
 ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const ser_folds *folds,
-                               ser_error *err);
+                               const ser_progress *progress, ser_error *err);
 /* Store and frames; spread as in ser_normalize_apply. */
 ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err);
 /* What a report says of the data and the features; the rest is the caller's to add. */

@@ -154,6 +154,13 @@ static void test_bytes(void)
     free(moved);
 }
 
+static bool stop_at_once(void *context, const char *what, size_t done, size_t total)
+{
+    (void)context;
+    CHECK(strcmp(what, "copies") == 0 && done == 6 && total == 6);
+    return false;
+}
+
 /* Fold 0: u0 u1 u2, fold 1: u3 u4, fold 2: u5. u1 and u3 are copies, u0 and u2 too, but in one fold; u0 and
  * u4 are takes of a text by one speaker in one emotion, u2 and u5 are not: what speaker b says is unknown. */
 static void test_counts(void)
@@ -174,25 +181,29 @@ static void test_counts(void)
         f[i] = fingerprint(pcm + (i == 3 ? 700 : 0), N_VOICE - 800);
     }
     ser_leaks l;
-    CHECK_OK(ser_leaks_find(&l, c, folds, f, &err), &err);
-    CHECK(l.n_folds == 3);
-    CHECK(l.speakers[0] == 2 && l.speakers[1] == 1 && l.speakers[2] == 1);
-    CHECK(l.texts[0] == 2 && l.texts[1] == 2 && l.texts[2] == -1); /* not all texts are known */
-    CHECK(l.duplicates[0] == 1 && l.duplicates[1] == 1 && l.duplicates[2] == 0);
-    CHECK(l.takes[0] == 1 && l.takes[1] == 1 && l.takes[2] == -1);
-    CHECK(strcmp(l.examples[0], "u1.wav is u3.wav") == 0 && strcmp(l.examples[1], "u3.wav is u1.wav") == 0 &&
-          !*l.examples[2]);
-    ser_leaks_release(&l);
-    CHECK(!l.speakers && !l.n_folds);
+    for (int n_threads = 1; n_threads <= 3; n_threads++) {
+        CHECK_OK(ser_leaks_find(&l, c, folds, f, n_threads, NULL, &err), &err);
+        CHECK(l.n_folds == 3);
+        CHECK(l.speakers[0] == 2 && l.speakers[1] == 1 && l.speakers[2] == 1);
+        CHECK(l.texts[0] == 2 && l.texts[1] == 2 && l.texts[2] == -1); /* not all texts are known */
+        CHECK(l.duplicates[0] == 1 && l.duplicates[1] == 1 && l.duplicates[2] == 0);
+        CHECK(l.takes[0] == 1 && l.takes[1] == 1 && l.takes[2] == -1);
+        CHECK(strcmp(l.examples[0], "u1.wav is u3.wav") == 0 &&
+              strcmp(l.examples[1], "u3.wav is u1.wav") == 0 && !*l.examples[2]);
+        ser_leaks_release(&l);
+        CHECK(!l.speakers && !l.n_folds);
+    }
+    const ser_progress stop = {.fn = stop_at_once};
+    CHECK(ser_leaks_find(&l, c, folds, f, 2, &stop, &err) == SER_E_CANCELLED && !l.speakers);
     ser_fingerprint_free(&f[3]); /* unknown sound is no copy */
-    CHECK_OK(ser_leaks_find(&l, c, folds, f, &err), &err);
+    CHECK_OK(ser_leaks_find(&l, c, folds, f, 1, NULL, &err), &err);
     CHECK(l.duplicates[0] == 0 && l.duplicates[1] == 0 && l.speakers[0] == 2);
     ser_leaks_release(&l);
     ser_status st = SER_E_NOMEM;
     long n = 0;
     for (; st != SER_OK && n < 100; n++) {
         failing_at(n);
-        st = ser_leaks_find(&l, c, folds, f, &err);
+        st = ser_leaks_find(&l, c, folds, f, 1, NULL, &err);
         failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !l.speakers && !l.examples));
     }
@@ -219,7 +230,7 @@ static void test_emobox(const char *shared)
         CHECK_OK(ser_folds_new(&folds, c, &p, 1, &err), &err);
         static ser_fingerprint *none[1440];
         ser_leaks l;
-        CHECK_OK(ser_leaks_find(&l, c, folds, none, &err), &err);
+        CHECK_OK(ser_leaks_find(&l, c, folds, none, 2, NULL, &err), &err);
         for (size_t k = 0; k < l.n_folds; k++) {
             CHECK(l.speakers[k] == (i ? 0 : 10) && l.texts[k] == (i ? 2 : 10) && l.duplicates[k] == 0);
             CHECK(i ? l.takes[k] == 0 : l.takes[k] > 0);
