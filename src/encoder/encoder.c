@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "encoder/kind.h"
 #include "io/checkpoint.h"
+#include "io/foreign.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,11 +31,27 @@ static ser_status find_kind(const ser_encoder_kind **out, const char *type, ser_
                     type, supported);
 }
 
+/* Where there is none, what lies there in its place is named. */
+static ser_status read_config(json_t **config, const char *folder, ser_error *err)
+{
+    ser_error inner = {0};
+    ser_status status = ser_config_read(config, folder, "config.json", &inner);
+    if (status == SER_E_IO) {
+        status = ser_foreign_check_folder(folder, err);
+        if (status != SER_OK)
+            return status;
+        status = SER_E_IO;
+    }
+    if (status != SER_OK && err)
+        *err = inner;
+    return status;
+}
+
 ser_status ser_encoder_model_type(char type[SER_MODEL_TYPE_BYTES], const char *folder, ser_error *err)
 {
     json_t *config;
     const ser_encoder_kind *kind;
-    ser_status status = ser_config_read(&config, folder, "config.json", err);
+    ser_status status = read_config(&config, folder, err);
     if (status != SER_OK)
         return status;
     const char *name = json_string_value(json_object_get(config, "model_type"));
@@ -92,7 +109,7 @@ ser_status ser_encoder_plan_folder(ser_encoder_plan *plan, const ser_encoder_kin
                                    int last_layer, ser_error *err)
 {
     json_t *config;
-    ser_status status = ser_config_read(&config, folder, "config.json", err);
+    ser_status status = read_config(&config, folder, err);
     if (status != SER_OK)
         return status;
     status = make_plan(plan, kind, config, last_layer, err);
@@ -307,6 +324,21 @@ static const float *pad(ser_encoder_work *w, const float *pcm, size_t n_samples,
     return w->padded;
 }
 
+/* Weights that are numbers may still be so large that what comes of them is none. */
+static ser_status check_hidden(const ser_encoder *e, const float *hidden, size_t n_samples, size_t first,
+                               size_t end, size_t n_wanted, ser_error *err)
+{
+    size_t n_frames = ser_encoder_n_frames(e, n_samples), n = n_wanted * e->plan.info.dims;
+    if (end < n_frames)
+        n_frames = end;
+    if (first >= n_frames || ser_values_are_finite(hidden + first * n, (n_frames - first) * n))
+        return SER_OK;
+    return ser_fail(
+        err, SER_E_FORMAT,
+        "the encoder's hidden states are no finite numbers: its weights are damaged, or too large "
+        "for what it is given");
+}
+
 ser_status ser_encoder_run_frames(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,
                                   size_t n_samples, size_t pad_samples, size_t first, size_t end,
                                   const int *wanted, size_t n_wanted, ser_error *err)
@@ -325,7 +357,8 @@ ser_status ser_encoder_run_frames(const ser_encoder *e, ser_encoder_work *w, flo
     }
     if (!ser_encoder_n_frames(e, n_samples))
         return ser_fail(err, SER_E_ARG, "%zu samples are too few for a frame", n_samples);
-    return e->kind->run(e, w, hidden, pcm, n_samples, wanted, n_wanted, err);
+    status = e->kind->run(e, w, hidden, pcm, n_samples, wanted, n_wanted, err);
+    return status == SER_OK ? check_hidden(e, hidden, n_samples, first, end, n_wanted, err) : status;
 }
 
 ser_status ser_encoder_run(const ser_encoder *e, ser_encoder_work *w, float *hidden, const float *pcm,

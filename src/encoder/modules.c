@@ -2,8 +2,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/threads.h"
+#include "base/vector.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,23 +51,54 @@ const ser_tensor *ser_weights_find(const ser_weights *w, const ser_module_spec *
     return t;
 }
 
+/* name: the weight of the first module. *w is complete where one was found and no more. */
+static ser_status search(ser_weights *w, const ser_safetensors *file, const char *prefix,
+                         const ser_module_spec specs[2], const char *name, ser_error *err)
+{
+    size_t n_prefix = strlen(prefix), n_name = strlen(name);
+    ser_weights other = {.file = file};
+    *w = other;
+    for (size_t i = 0; i < ser_safetensors_n(file); i++) {
+        const char *found = ser_safetensors_at(file, i)->name;
+        size_t n = strlen(found), n_other = n - n_name;
+        if (n <= n_name || strcmp(found + n_other, name) != 0 || found[n_other - 1] != '.' ||
+            n_other <= n_prefix || n_other >= sizeof other.prefix || strncmp(found, prefix, n_prefix) != 0)
+            continue;
+        snprintf(other.prefix, sizeof other.prefix, "%.*s", (int)n_other, found);
+        if (!ser_weights_find(&other, &specs[1], WEIGHT))
+            continue;
+        if (*w->prefix)
+            return ser_fail(err, SER_E_UNSUPPORTED,
+                            "it holds more than one encoder, '%.60s' and '%.60s': save one alone", w->prefix,
+                            other.prefix);
+        *w = other;
+    }
+    return *w->prefix ? SER_OK
+                      : ser_fail(err, SER_E_FORMAT,
+                                 "tensor '%s%s' is missing: it holds no encoder of this kind", prefix, name);
+}
+
 /* The names that transformers writes for a whole model, for its bare variant, and for the encoder alone. */
 ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
-                            const ser_module_spec *spec, ser_error *err)
+                            const ser_module_spec specs[2], ser_error *err)
 {
     static const char *const usual[] = {"model.encoder.", "encoder.",       "", "hubert.", "wav2vec2.",
                                         "wavlm.",         "data2vec_audio."};
+    static const char openai[] = "encoder.blocks.0.attn.query.weight"; /* openai/whisper, whisper/model.py */
     char name[96];
     size_t dims[SER_MODULE_DIMS];
-    ser_module_tensor(spec, WEIGHT, name, dims);
+    if (ser_safetensors_find(file, openai))
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "it is Whisper as OpenAI keeps it: fetch the same model as transformers keeps it, "
+                        "such as openai/whisper-base (ser pull)");
+    ser_module_tensor(&specs[0], WEIGHT, name, dims);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         *w = (ser_weights){.file = file};
         int n = snprintf(w->prefix, sizeof w->prefix, "%s%s", prefix, usual[i]);
         if (n >= 0 && n < (int)sizeof w->prefix && find(w, name, ""))
             return SER_OK;
     }
-    return ser_fail(err, SER_E_FORMAT, "tensor '%s%s' is missing: it holds no encoder of this kind", prefix,
-                    name);
+    return search(w, file, prefix, specs, name, err);
 }
 
 static bool holds_numbers(ser_dtype t)
@@ -153,18 +186,62 @@ ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_w
     return status;
 }
 
+/* Infinities and NaN have the highest exponent. */
+SER_FAST_STATIC(uint32_t, highest_exponent, (const float *x, size_t n), (x, n))
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7f800000;
+        highest = bits > highest ? bits : highest;
+    }
+    return highest;
+}
+
+bool ser_values_are_finite(const float *x, size_t n)
+{
+    return highest_exponent(x, n) < 0x7f800000;
+}
+
+static ser_status check_values(const float *x, size_t n, const ser_tensor *t, ser_error *err)
+{
+    return ser_values_are_finite(x, n)
+               ? SER_OK
+               : ser_fail(
+                     err, SER_E_FORMAT,
+                     "tensor '%s' holds what is no finite number: it was saved by a training that failed, "
+                     "or is damaged",
+                     t->name);
+}
+
+/* Of a whole tensor that is read elsewhere. */
+static ser_status check_weight(const ser_tensor *t, ser_error *err)
+{
+    enum { AT_ONCE = 4096 };
+    float some[AT_ONCE];
+    ser_status status = SER_OK;
+    for (size_t i = 0; i < t->n_elements && t->dtype != SER_I8 && status == SER_OK; i += AT_ONCE) {
+        size_t n = t->n_elements - i < AT_ONCE ? t->n_elements - i : AT_ONCE;
+        status = ser_tensor_to_f32(some, t, i, n, err);
+        if (status == SER_OK)
+            status = check_values(some, n, t, err);
+    }
+    return status;
+}
+
 ser_status ser_weights_read(float *out, const ser_weights *w, const ser_tensor *t, size_t first, size_t n,
                             ser_error *err)
 {
     ser_status status = ser_tensor_to_f32(out, t, first, n, err);
-    if (status != SER_OK || t->dtype != SER_I8)
-        return status;
-    float scale = 0;
-    const ser_tensor *scales = find(w, t->name + strlen(w->prefix), ".scale");
-    status = ser_tensor_to_f32(&scale, scales, first / (t->n_elements / t->dims[0]), 1, err);
-    for (size_t i = 0; i < n; i++)
-        out[i] *= scale;
-    return status;
+    if (status == SER_OK && t->dtype == SER_I8) {
+        float scale = 0;
+        const ser_tensor *scales = find(w, t->name + strlen(w->prefix), ".scale");
+        status = ser_tensor_to_f32(&scale, scales, first / (t->n_elements / t->dims[0]), 1, err);
+        for (size_t i = 0; i < n; i++)
+            out[i] *= scale;
+    }
+    return status == SER_OK ? check_values(out, n, t, err) : status;
 }
 
 /* A whole tensor as floats; *out is the caller's. NULL where t is NULL. */
@@ -174,7 +251,8 @@ static ser_status read_whole(float **out, const ser_tensor *t, ser_error *err)
     if (!t)
         return SER_OK;
     *out = ser_alloc(t->n_elements, sizeof **out);
-    return *out ? ser_tensor_to_f32(*out, t, 0, t->n_elements, err) : ser_fail_nomem(err);
+    ser_status status = *out ? ser_tensor_to_f32(*out, t, 0, t->n_elements, err) : ser_fail_nomem(err);
+    return status == SER_OK ? check_values(*out, t->n_elements, t, err) : status;
 }
 
 typedef struct loading {
@@ -189,7 +267,9 @@ static ser_status load_product(ser_module *m, const loading *l, const ser_module
                                const ser_tensor *weight, const ser_tensor *bias_tensor, ser_error *err)
 {
     float *bias = NULL, *scales = NULL;
-    ser_status status = read_whole(&bias, bias_tensor, err);
+    ser_status status = check_weight(weight, err);
+    if (status == SER_OK)
+        status = read_whole(&bias, bias_tensor, err);
     if (status == SER_OK && weight->dtype == SER_I8)
         status = read_whole(&scales, find(l->w, spec->name, ".weight.scale"), err);
     if (status == SER_OK && spec->kind == SER_MODULE_CONV) {

@@ -42,9 +42,11 @@ typedef struct ser_weights {
 
 enum { SER_MODULE_TENSORS = 3, SER_MODULE_DIMS = 4 }; /* weight, bias, magnitude */
 
-/* Finds out which of the usual prefixes stands behind prefix in this file, by the tensors of spec. */
+/* Finds out what stands behind prefix in this file: one of the usual prefixes, else what any program put
+ * before the tensors of the first two specs (DataParallel's "module.", a class's own name for its encoder).
+ */
 ser_status ser_weights_init(ser_weights *w, const ser_safetensors *file, const char *prefix,
-                            const ser_module_spec *spec, ser_error *err);
+                            const ser_module_spec specs[2], ser_error *err);
 
 /* Tensor i of a module: its name without the file's prefix, its shape. Returns the number of dimensions; 0:
  * the module has no such tensor. */
@@ -55,8 +57,10 @@ const ser_tensor *ser_weights_find(const ser_weights *w, const ser_module_spec *
 /* SER_E_FORMAT: tensors are missing (the text names the first), or have another shape or type. */
 ser_status ser_modules_check(const ser_module_spec *specs, size_t n, const ser_weights *w, ser_error *err);
 
+bool ser_values_are_finite(const float *x, size_t n);
+
 /* Elements first ... first + n - 1 of the tensor as floats, times the scale of their row where it has 8 bits.
- * They must lie in one row. */
+ * They must lie in one row. SER_E_FORMAT: one is no finite number. */
 ser_status ser_weights_read(float *out, const ser_weights *w, const ser_tensor *t, size_t first, size_t n,
                             ser_error *err);
 

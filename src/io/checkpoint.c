@@ -1,5 +1,6 @@
 #include "io/checkpoint.h"
 #include "base/memory.h"
+#include "io/foreign.h"
 #include "io/json.h"
 #include "io/tensors.h"
 #include "io/torch.h"
@@ -30,25 +31,6 @@ static ser_status look_for(const char *folder, const char *name, ser_error *err)
     return is_there ? SER_OK : SER_E_ARG;
 }
 
-/* What others keep weights in, where ours are missing. */
-static ser_status name_others(const char *folder, ser_error *err)
-{
-    static const char *const others[][2] = {
-        {"adapter_model.safetensors", "an adapter without its model: merge them (peft: merge_and_unload)"},
-        {"adapter_model.bin", "an adapter without its model: merge them (peft: merge_and_unload)"},
-        {"tf_model.h5", "of TensorFlow: save the model with PyTorch"},
-        {"flax_model.msgpack", "of Flax: save the model with PyTorch"},
-        {"model.onnx", "of ONNX: fetch the model that it was made of"}};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        ser_status status = look_for(folder, others[i][0], err);
-        if (status == SER_OK)
-            return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are %s", others[i][0], others[i][1]);
-        if (status != SER_E_ARG)
-            return status;
-    }
-    return SER_OK;
-}
-
 /* The first of the usual files that is there; the first of all where none is. */
 static ser_status choose_file(const char **name, const char *folder, ser_error *err)
 {
@@ -59,7 +41,7 @@ static ser_status choose_file(const char **name, const char *folder, ser_error *
             return status;
     }
     *name = ser_checkpoint_forms[0];
-    return name_others(folder, err);
+    return ser_foreign_check_folder(folder, err);
 }
 
 static ser_status open_file(ser_safetensors **out, const char *folder, const char *name, ser_error *err)

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
+#include "io/foreign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,11 @@ ser_status ser_hub_find(char **folder, const char *name, ser_error *err)
     *folder = NULL;
     if (is_folder(name))
         return find_in_folder(folder, name, err);
-    if (is_file(name))
-        return ser_fail(err, SER_E_IO, "%s: it is a file: name its folder", name);
+    if (is_file(name)) {
+        ser_status st = ser_foreign_check_file(name, err);
+        return st != SER_OK ? ser_fail_within(err, st, "%s: ", name)
+                            : ser_fail(err, SER_E_IO, "%s: it is a file: name its folder", name);
+    }
     if (!ser_hub_is_name(name))
         return ser_fail(err, SER_E_IO,
                         "there is no folder '%s': name one with a checkpoint, or a model such as "

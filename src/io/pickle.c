@@ -169,6 +169,21 @@ static bool is_dtype(const char *module, size_t n_module, const char *name, size
     return false;
 }
 
+/* What people save with their weights: whole models, options, numbers of NumPy. Said, never called. */
+static bool is_of_training(const char *module, size_t n)
+{
+    static const char *const packages[] = {"torch.nn",    "transformers", "pytorch_lightning", "lightning",
+                                           "numpy",       "argparse",     "omegaconf",         "pathlib",
+                                           "speechbrain", "fairseq"};
+    for (size_t i = 0; i < sizeof packages / sizeof *packages; i++) {
+        size_t n_package = strlen(packages[i]);
+        if (n >= n_package && memcmp(module, packages[i], n_package) == 0 &&
+            (n == n_package || module[n_package] == '.'))
+            return true;
+    }
+    return false;
+}
+
 static ser_status push_global(machine *m, ser_error *err)
 {
     static const struct {
@@ -202,8 +217,9 @@ static ser_status push_global(machine *m, ser_error *err)
     if (is_dtype(module, n_module, name, n_name)) /* an object, that nothing here asks for */
         return push(&m->stack, (value){.kind = VALUE_NONE}, err);
     return ser_fail(err, SER_E_UNSUPPORTED,
-                    "it wants to call '%.*s.%.*s', which no checkpoint of weights needs: do not trust it",
-                    n_module > 40 ? 40 : (int)n_module, module, n_name > 40 ? 40 : (int)n_name, name);
+                    "it wants to call '%.*s.%.*s', which no checkpoint of weights needs: %s",
+                    n_module > 40 ? 40 : (int)n_module, module, n_name > 40 ? 40 : (int)n_name, name,
+                    is_of_training(module, n_module) ? "save model.state_dict() alone" : "do not trust it");
 }
 
 /* The n highest values of the stack become one tuple. */
@@ -453,8 +469,14 @@ static ser_status check_nested(const machine *m, ser_error *err)
             has_tensors[m->pairs[i].dict] = true;
     for (size_t i = 0; i < m->n_pairs && status == SER_OK; i++) {
         const pair *p = &m->pairs[i];
-        if (p->dict == m->stack.items[0].number && p->key.kind == VALUE_TEXT && p->value.kind == VALUE_DICT &&
-            has_tensors[p->value.number])
+        if (p->dict != m->stack.items[0].number || p->key.kind != VALUE_TEXT || p->value.kind != VALUE_DICT)
+            continue;
+        if (is_text(p->key.text, p->key.n, "dims")) /* openai/whisper, whisper/__init__.py, load_model() */
+            status =
+                ser_fail(err, SER_E_UNSUPPORTED,
+                         "it is Whisper as OpenAI keeps it: fetch the same model as transformers keeps it, "
+                         "such as openai/whisper-base (ser pull)");
+        else if (has_tensors[p->value.number])
             status = ser_fail(err, SER_E_UNSUPPORTED,
                               "it holds %.*s among other things: save model.state_dict() alone",
                               p->key.n > 40 ? 40 : (int)p->key.n, p->key.text);

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/sniff.h"
 #include "base/vector.h"
+#include "io/foreign.h"
 #include "io/json.h"
 #include "io/tensors.h"
 
@@ -164,6 +165,19 @@ static ser_status read_header(ser_safetensors *f, const unsigned char *data, siz
     return status == SER_OK ? ser_tensors_sort(f, err) : status;
 }
 
+/* It does not begin as such a file does. */
+static ser_status refuse(const unsigned char *bytes, size_t n, ser_error *err)
+{
+    ser_status status = ser_foreign_check(bytes, n, err);
+    if (status != SER_OK)
+        return status;
+    if (n >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "\x80\2\x8a", 3) == 0))
+        return ser_fail(err, SER_E_FORMAT, "it is a checkpoint of torch.save: call it pytorch_model.bin");
+    if (n < sizeof(uint64_t))
+        return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: it has only %zu bytes", n);
+    return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: check the path");
+}
+
 static ser_status parse(ser_safetensors *f, const unsigned char *bytes, size_t n, ser_error *err)
 {
     uint64_t n_header;
@@ -171,12 +185,12 @@ static ser_status parse(ser_safetensors *f, const unsigned char *bytes, size_t n
     if (advice)
         return ser_fail(err, SER_E_FORMAT, "%s", advice);
     if (n < sizeof n_header)
-        return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: it has only %zu bytes", n);
+        return refuse(bytes, n, err);
     memcpy(&n_header, bytes, sizeof n_header);
+    if (n_header > MAX_HEADER || n == sizeof n_header || bytes[sizeof n_header] != '{')
+        return refuse(bytes, n, err);
     bytes += sizeof n_header;
     n -= sizeof n_header;
-    if (n_header > MAX_HEADER || !n || bytes[0] != '{')
-        return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: check the path");
     if (n_header > n)
         return ser_fail(err, SER_E_FORMAT, "it ends within its header: fetch it again");
     json_error_t why;

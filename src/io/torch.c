@@ -1,6 +1,7 @@
 #include "io/torch.h"
 #include "base/memory.h"
 #include "base/sniff.h"
+#include "io/foreign.h"
 #include "io/pickle.h"
 #include "io/tensors.h"
 #include "io/zip.h"
@@ -130,6 +131,28 @@ static ser_status read_archive(ser_safetensors *f, const ser_zip *zip, ser_error
     return status == SER_OK ? ser_tensors_sort(f, err) : status;
 }
 
+/* No zip archive. */
+static ser_status refuse(const unsigned char *bytes, size_t n, ser_error *err)
+{
+    ser_status status = ser_foreign_check(bytes, n, err);
+    if (status != SER_OK)
+        return status;
+    if (n > 8 && bytes[8] == '{') /* behind the length of its header */
+        return ser_fail(err, SER_E_FORMAT, "it is a safetensors file: call it model.safetensors");
+    return ser_fail(err, bytes[0] == 0x80 ? SER_E_UNSUPPORTED : SER_E_FORMAT,
+                    "it is no zip archive, as torch.save writes them since 2020: save it again with a newer "
+                    "PyTorch, or convert it to safetensors");
+}
+
+/* Its archive has code and constants, and compresses them: by the directory at its end. */
+static bool is_torchscript(const unsigned char *bytes, size_t n)
+{
+    enum { LOOKED_AT = 1 << 16 };
+    static const char name[] = "/constants.pkl";
+    size_t n_end = n < LOOKED_AT ? n : LOOKED_AT;
+    return memmem(bytes + n - n_end, n_end, name, sizeof name - 1);
+}
+
 ser_status ser_torch_open_memory(ser_safetensors **out, const void *bytes, size_t n, ser_error *err)
 {
     *out = NULL;
@@ -137,12 +160,11 @@ ser_status ser_torch_open_memory(ser_safetensors **out, const void *bytes, size_
     if (advice)
         return ser_fail(err, SER_E_FORMAT, "%s", advice);
     if (n < 4 || memcmp(bytes, "PK\3\4", 4) != 0)
-        return ser_fail(
-            err, n && *(const unsigned char *)bytes == 0x80 ? SER_E_UNSUPPORTED : SER_E_FORMAT,
-            "it is no zip archive, as torch.save writes them since 2020: save it again with a newer "
-            "PyTorch, or convert it to safetensors");
+        return refuse(bytes, n, err);
     ser_zip zip;
     ser_status status = ser_zip_open(&zip, bytes, n, err);
+    if (status == SER_E_UNSUPPORTED && is_torchscript(bytes, n))
+        return ser_fail(err, status, "it is TorchScript (torch.jit.save): save model.state_dict() alone");
     if (status != SER_OK)
         return status;
     ser_safetensors *f = ser_alloc(1, sizeof *f);

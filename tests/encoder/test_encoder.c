@@ -389,6 +389,73 @@ static void test_bad_tensors(void)
     tensors_release(&t);
 }
 
+/* What DataParallel, torch.compile, Lightning and people's own classes put before the names. */
+static void test_other_prefixes(void)
+{
+    ser_error err = {0};
+    static const char *const prefixes[] = {"module.", "module.model.encoder.", "_orig_mod.encoder.",
+                                           "model.model.encoder.", "net.whisper.encoder."};
+    write_config(config_text);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        tensors t;
+        tensors_init(&t, prefixes[i]);
+        write_tensors(&t);
+        CHECK_OK(open_scratch(&err), &err);
+        tensors_release(&t);
+    }
+    tensors t;
+    tensors_init(&t, "teacher.");
+    ser_tensor twice[4] = {t.items[tensor_named(&t, "teacher.conv1.weight")],
+                           t.items[tensor_named(&t, "teacher.conv2.weight")]};
+    twice[2] = twice[0], twice[3] = twice[1];
+    twice[2].name = "student.conv1.weight";
+    twice[3].name = "student.conv2.weight";
+    tensors few = {.items = twice, .n = 4};
+    write_tensors(&few);
+    CHECK_FAILS(open_scratch(&err), SER_E_UNSUPPORTED, &err,
+                "it holds more than one encoder, 'student.' and 'teacher.': save one alone");
+    twice[2].name = "encoder.blocks.0.attn.query.weight";
+    write_tensors(&few);
+    CHECK_FAILS(open_scratch(&err), SER_E_UNSUPPORTED, &err, "it is Whisper as OpenAI keeps it");
+    tensors_release(&t);
+}
+
+/* Weights that are no numbers, in each kind of module, and those that are too large. */
+static void test_values(void)
+{
+    ser_error err = {0};
+    static const char *const names[] = {"conv1.weight",           "conv2.bias",
+                                        "embed_positions.weight", "layers.0.fc1.weight",
+                                        "layers.1.fc2.bias",      "layers.1.final_layer_norm.weight",
+                                        "layer_norm.bias"};
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    tensors t;
+    tensors_init(&t, "");
+    write_config(config_text);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t k = tensor_named(&t, names[i]), at = t.items[k].n_elements - 1;
+        float kept = t.data[k][at];
+        t.data[k][at] = odd[i % 3];
+        write_tensors(&t);
+        CHECK_FAILS(open_scratch(&err), SER_E_FORMAT, &err, "holds what is no finite number");
+        CHECK(strstr(err.text, names[i]) && strncmp(err.text, "model.safetensors: ", 19) == 0);
+        t.data[k][at] = kept;
+    }
+    size_t k = tensor_named(&t, "layers.1.final_layer_norm.weight");
+    for (size_t i = 0; i < t.items[k].n_elements; i++)
+        t.data[k][i] = 3e38f;
+    write_tensors(&t);
+    ser_encoder *e;
+    int last = N_LAYERS;
+    float *pcm = make_signal(1600), hidden[5 * DIMS];
+    CHECK_OK(ser_encoder_open(&e, scratch, -1, SER_ENGINE_ONEDNN, SER_PRECISION_FP32, &err), &err);
+    CHECK_FAILS(run_once(e, 1, hidden, pcm, 1600, 0, &last, 1, &err), SER_E_FORMAT, &err,
+                "hidden states are no finite numbers");
+    ser_encoder_close(&e);
+    ser_free(pcm);
+    tensors_release(&t);
+}
+
 static void test_truncated(void)
 {
     ser_error err = {0};
@@ -646,6 +713,8 @@ int main(void)
     test_crowd();
     test_variants();
     test_bad_tensors();
+    test_other_prefixes();
+    test_values();
     test_truncated();
     test_bad_config();
     test_open_refusals();

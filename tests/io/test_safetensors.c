@@ -228,7 +228,7 @@ static void test_bad_files(void)
         size_t n;
         const char *words;
     } cases[] = {
-        {"", 0, "only 0 bytes"},
+        {"", 0, "it is empty: fetch it again"},
         {"\2\0\0\0\0\0\0", 7, "only 7 bytes"},
         {"\2\0\0\0\0\0\0\0", 8, "no safetensors"},
         {"\2\0\0\0\0\0\0\0{", 9, "ends within its header"},

@@ -74,13 +74,53 @@ static void test_refusals(void)
     CHECK_FAILS(open_golden_bin(&f, "turned.bin", &err), SER_E_UNSUPPORTED, &err,
                 "'turned' is stored in another");
     CHECK_FAILS(open_golden_bin(&f, "legacy.bin", &err), SER_E_UNSUPPORTED, &err, "no zip archive");
-    CHECK_FAILS(open_golden_bin(&f, "plain.safetensors", &err), SER_E_FORMAT, &err, "no zip archive");
+    CHECK_FAILS(open_golden_bin(&f, "plain.safetensors", &err), SER_E_FORMAT, &err,
+                "it is a safetensors file: call it model.safetensors");
     CHECK_FAILS(open_golden_bin(&f, "nothing", &err), SER_E_IO, &err, "cannot be opened");
     static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n";
     CHECK_FAILS(ser_torch_open_memory(&f, pointer, strlen(pointer), &err), SER_E_FORMAT, &err,
                 "git lfs pull");
-    CHECK_FAILS(ser_torch_open_memory(&f, "", 0, &err), SER_E_FORMAT, &err, "no zip archive");
+    CHECK_FAILS(ser_torch_open_memory(&f, "", 0, &err), SER_E_FORMAT, &err, "it is empty");
     CHECK_FAILS(ser_torch_open_memory(&f, "PK\3\4", 4, &err), SER_E_FORMAT, &err, "no end record");
+}
+
+/* What other programs write, under the names of ours. */
+static void test_foreign(void)
+{
+    static const char zeros[512];
+    static const struct {
+        const char *bytes;
+        size_t n;
+        ser_status status;
+        const char *words;
+    } forms[] = {
+        {"GGUF\3\0\0\0\0\0\0\0", 12, SER_E_UNSUPPORTED, "it is GGUF, for llama.cpp and whisper.cpp: fetch"},
+        {"lmgg\x99\xca\0\0\xdc\5\0\0", 12, SER_E_UNSUPPORTED, "it is ggml, for whisper.cpp: fetch"},
+        {"\x89HDF\r\n\x1a\n\0\0\0\0", 12, SER_E_UNSUPPORTED, "it is HDF5, of TensorFlow or Keras: save"},
+        {"\x81\xa5model\x82\xa7"
+         "decoder",
+         16, SER_E_UNSUPPORTED, "it is of Flax: save"},
+        {"\6\0\0\0\14\0WhisperSpec\0", 18, SER_E_UNSUPPORTED, "it is of CTranslate2 (faster-whisper): fetch"},
+        {" \n<!DOCTYPE html><html>", 23, SER_E_FORMAT, "it is a web page: fetch"},
+        {zeros, sizeof zeros, SER_E_FORMAT, "there are zeros where it should begin"},
+        {"", 0, SER_E_FORMAT, "it is empty"}};
+    ser_error err = {0};
+    ser_safetensors *f;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        unsigned char *exact = ser_alloc(forms[i].n, 1); /* so that a sanitizer sees what is read behind it */
+        memcpy(exact, forms[i].bytes, forms[i].n);
+        CHECK_FAILS(ser_torch_open_memory(&f, exact, forms[i].n, &err), forms[i].status, &err,
+                    forms[i].words);
+        CHECK_FAILS(ser_safetensors_open_memory(&f, exact, forms[i].n, &err), forms[i].status, &err,
+                    forms[i].words);
+        for (size_t n = 1; n < forms[i].n; n += 1 + n / 8)
+            CHECK(ser_torch_open_memory(&f, exact + forms[i].n - n, n, &err) != SER_OK);
+        ser_free(exact);
+    }
+    CHECK_FAILS(ser_safetensors_open_memory(&f, "PK\3\4\0\0\0\0\0", 9, &err), SER_E_FORMAT, &err,
+                "it is a checkpoint of torch.save: call it pytorch_model.bin");
+    static const char script[] = "PK\3\4\0\0\10\0\10\0m/constants.pkl"; /* an archive of compressed entries */
+    CHECK(ser_torch_open_memory(&f, script, sizeof script - 1, &err) == SER_E_FORMAT);
 }
 
 /* ---- damage ---- */
@@ -240,6 +280,14 @@ static void test_training_checkpoints(void)
         PICKLE("}X\2\0\0\0lrG?PbM\xd2\xf1\xa9\xfcsX\5\0\0\0betas](G\0\0\0\0\0\0\0\0K\1eK\2asX\5\0\0\0model"
                "}X\1\0\0\0w" TENSOR("HalfStorage") "ss."),
         SER_E_UNSUPPORTED, "it holds model among other things");
+    check_pickle(PICKLE("}X\4\0\0\0dims}sX\12\0\0\0state_dict}X\1\0\0\0w" TENSOR("HalfStorage") "ss."),
+                 SER_E_UNSUPPORTED, "it is Whisper as OpenAI keeps it");
+    check_pickle(PICKLE("}X\4\0\0\0losscnumpy.core.multiarray\nscalar\n"), SER_E_UNSUPPORTED,
+                 "'numpy.core.multiarray.scalar', which no checkpoint of weights needs: save "
+                 "model.state_dict() alone");
+    check_pickle(PICKLE("ctorch.nn.modules.linear\nLinear\n"), SER_E_UNSUPPORTED,
+                 "save model.state_dict() alone");
+    check_pickle(PICKLE("cnumpyish\nscalar\n"), SER_E_UNSUPPORTED, "do not trust it");
     check_pickle(PICKLE("}K\1a."), SER_E_FORMAT, "damaged"); /* appended to no list */
     check_pickle(PICKLE("](K\1"), SER_E_FORMAT, "damaged");
     check_pickle(PICKLE("]e."), SER_E_FORMAT, "damaged"); /* without a mark */
@@ -306,6 +354,43 @@ static ser_status open_scratch(ser_safetensors **f, ser_error *err)
 {
     const char *file;
     return ser_checkpoint_open(f, &file, scratch, err);
+}
+
+/* A folder without weights of ours. */
+static void test_foreign_folders(void)
+{
+    static const struct {
+        const char *name, *content, *words;
+    } files[] = {
+        {"best.pth", "PK\3\4", "(best.pth) have a name of their own: call them pytorch_model.bin"},
+        {"a.safetensors", "x", "(a.safetensors) have a name of their own: call them model.safetensors"},
+        {"weights.npz", "x", "(weights.npz) are of NumPy or MLX: fetch"},
+        {"tiny-q5.gguf", "GGUF", "(tiny-q5.gguf) are GGUF, for llama.cpp and whisper.cpp: fetch"},
+        {"model.onnx", "x", "(model.onnx) are of ONNX: fetch"},
+        {"flax_model.msgpack", "x", "(flax_model.msgpack) are of Flax: save"},
+        {"tf_model.h5", "x", "(tf_model.h5) are of TensorFlow: save"}};
+    ser_error err = {0};
+    ser_safetensors *f;
+    char path[1100];
+    write_scratch("config.json", "{}");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) { /* each goes before those that were there */
+        write_scratch(files[i].name, files[i].content);
+        CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err, files[i].words);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", scratch, files[i].name);
+        unlink(path);
+    }
+    write_scratch("ggml-tiny.bin", "lmgg");
+    CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err,
+                "ggml-tiny.bin: it is ggml, for whisper.cpp");
+    write_scratch("ggml-tiny.bin", "PK");
+    snprintf(path, sizeof path, "%s/config.json", scratch);
+    unlink(path);
+    CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err,
+                "(ggml-tiny.bin) have no config.json beside them");
+    snprintf(path, sizeof path, "%s/ggml-tiny.bin", scratch);
+    unlink(path);
 }
 
 static void test_shards(void)
@@ -380,10 +465,12 @@ int main(void)
         return EXIT_FAILURE;
     test_golden();
     test_refusals();
+    test_foreign();
     test_changes();
     test_every_byte();
     test_pickles();
     test_training_checkpoints();
+    test_foreign_folders();
     test_shards();
     test_out_of_memory();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
