@@ -2,13 +2,16 @@
 """Kills a rank of a job at a random moment, lets the job go on with another number of ranks, and compares with one process: nothing
 is lost or there twice. Each time another job, rank and moment.
 
-Usage: kill_ranks.py PATH_OF_SER CORPUS [TIMES [SEED]]       (Open MPI; CORPUS: a folder with one of recordings for each emotion,
-some ten each; TIMES: 100)
+Usage: kill_ranks.py SER CORPUS [--kills N] [--seed N] [--log FILE]      (Open MPI; CORPUS: a folder with one of recordings for each
+emotion, some ten each; without --kills 100). Each time is a line of FILE, so that it can be stopped, and goes on where it was.
 """
-import json, os, random, shutil, signal, subprocess, sys, tempfile, time
+import argparse, json, os, random, shutil, signal, subprocess, sys, tempfile, time
 
-ser, corpus = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-times, seed = int(sys.argv[3]) if len(sys.argv) > 3 else 100, int(sys.argv[4]) if len(sys.argv) > 4 else 1
+a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+a.add_argument("ser", type=os.path.abspath), a.add_argument("corpus", type=os.path.abspath)
+a.add_argument("--kills", type=int, default=100), a.add_argument("--seed", type=int, default=1), a.add_argument("--log", default=os.devnull)
+o = a.parse_args()
+ser, corpus = o.ser, o.corpus
 LEARN = ("--data", corpus, "--feature-type", "LOGMEL", "--inner-folds", "2", "--epoch", "3", "--filter-size", "6", "--dilation-size", "2",
          "--stack-size", "1", "--batch-size", "8")
 JOBS = {"predict": ("predict", "-q", "--format", "csv", corpus, "-o"),
@@ -68,36 +71,61 @@ def kill(folder, n, args, after, rank):
     return time.monotonic() - began if pid and p.returncode else None
 
 
-def main():
-    rng, ends, kills = random.Random(seed), [], dict.fromkeys(JOBS, 0)
+def run_whole(folder, out):
+    """What each job makes by itself, and how many seconds it takes."""
+    whole, seconds = {}, {}
+    for job, args in JOBS.items():
+        shutil.rmtree(os.path.join(folder, "cache"), ignore_errors=True)
+        began = time.monotonic()
+        p = start(folder, 1, (*args, "out"))
+        _, err = p.communicate()
+        if p.returncode != 0:
+            sys.exit(f"{job} fails by itself: {err.decode()}")
+        seconds[job], whole[job] = time.monotonic() - began, contents(out)
+        remove(out)
+    return whole, seconds
+
+
+def remove(out):
+    shutil.rmtree(out) if os.path.isdir(out) else os.path.exists(out) and os.remove(out)
+
+
+def kill_once(folder, out, i, whole, seconds):
+    """The i-th time, as it stands in the log; ended_s, from the kill to the end of the job, is None if nothing was killed at work."""
+    rng, job = random.Random(f"{o.seed} {i}"), list(JOBS)[i % len(JOBS)]
+    n, n_again = rng.randint(2, 4), rng.randint(2, 4)
+    shutil.rmtree(os.path.join(folder, "cache"), ignore_errors=True)  # recordings are computed again
+    ended = kill(folder, n, (*JOBS[job], "out"), rng.uniform(0, 1.2 * seconds[job]), rng.randrange(n))
+    goes_on = os.path.exists(os.path.join(out, "config.json"))
+    again = start(folder, n_again, (JOBS[job][0], "--resume", "out") if goes_on else (*JOBS[job], "out"))
+    _, err = again.communicate()
+    same = again.returncode == 0 and contents(out) == whole[job] and not os.path.exists(out + ".journal")
+    remove(out)
+    return dict(seed=o.seed, i=i, job=job, ranks=n, ranks_again=n_again, ended_s=ended, same=same, status=again.returncode, error=err.decode())
+
+
+def go_on(log, times):
+    """Until so many of the seed's times had a kill, or one was not the same."""
     with tempfile.TemporaryDirectory() as folder:
-        whole, seconds, out, cache = {}, {}, os.path.join(folder, "out"), os.path.join(folder, "cache")
-        for job, args in JOBS.items():
-            shutil.rmtree(cache, ignore_errors=True)
-            began = time.monotonic()
-            p = start(folder, 1, (*args, "out"))
-            _, err = p.communicate()
-            if p.returncode != 0:
-                sys.exit(f"{job} fails by itself: {err.decode()}")
-            seconds[job] = time.monotonic() - began
-            whole[job] = contents(out)
-            shutil.rmtree(out) if os.path.isdir(out) else os.remove(out)
-        for i in range(times):
-            job, n = list(JOBS)[i % len(JOBS)], rng.randint(2, 4)
-            shutil.rmtree(cache, ignore_errors=True)  # recordings are computed again
-            ended = kill(folder, n, (*JOBS[job], "out"), rng.uniform(0, 1.2 * seconds[job]), rng.randrange(n))
-            if ended is not None:
-                ends.append(ended)
-                kills[job] += 1
-            goes_on = os.path.exists(os.path.join(out, "config.json"))
-            again = start(folder, rng.randint(2, 4), (JOBS[job][0], "--resume", "out") if goes_on else (*JOBS[job], "out"))
-            _, err = again.communicate()
-            if again.returncode != 0 or contents(out) != whole[job] or os.path.exists(out + ".journal"):
-                sys.exit(f"time {i + 1}, seed {seed}: {job} is not what one run makes: exit status {again.returncode}, {err.decode()}")
-            shutil.rmtree(out) if os.path.isdir(out) else os.remove(out)
-        told = ", ".join(f"{job} {n}" for job, n in kills.items())
-        print(f"{times} times, {len(ends)} of them a rank was killed at work ({told}): the same bytes. "
-              f"The job ended {max(ends, default=0):.1f} s after that at most")
+        out = os.path.join(folder, "out")
+        whole, seconds = run_whole(folder, out)
+        while all(t["same"] for t in times) and sum(t["ended_s"] is not None for t in times) < o.kills:
+            times.append(kill_once(folder, out, len(times), whole, seconds))
+            log.write(json.dumps(times[-1]) + "\n")
+            log.flush()
+
+
+def main():
+    with open(o.log, "a+") as log:
+        log.seek(0)
+        times = [t for t in map(json.loads, log) if t["seed"] == o.seed]
+        go_on(log, times)
+    if not times[-1]["same"]:
+        sys.exit(f"not what one run makes: {times[-1]}")
+    kills = [t for t in times if t["ended_s"] is not None]
+    told = ", ".join(f"{job} {sum(t['job'] == job for t in kills)}" for job in JOBS)
+    print(f"{len(times)} times, {len(kills)} of them a rank was killed at work ({told}): the same bytes. "
+          f"The job ended {max(t['ended_s'] for t in kills):.1f} s after that at most")
 
 
 if __name__ == "__main__":
