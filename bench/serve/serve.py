@@ -2,7 +2,8 @@
 
     throughput   3 s clips by POST /v1/predict on keep-alive connections, and by `ser predict` on the same files
     latency      3 s clips one after the other, alone, and while another client has a 10-minute recording answered
-    streams      how many speak at once in real time without an update that is late by more than 0.5 s
+    streams      how many speak at once in real time without an update that is late by more than 0.5 s, begun within a second
+    streams-in-step    the same, where all begin in the same instant: their updates fall due together
     memory       requests by the thousand, a third of them broken
 
 Usage: serve.py SER FOLDER [PART...] [--rounds N] [--clips N] [--requests N] [--seconds S] [--json FILE]; FOLDER holds speech (such as EMO-DB's
@@ -207,15 +208,15 @@ class Speaker:
                 self.late.append(time.perf_counter() - self.sent[portion])
 
 
-def speak_at_once(program, pcm, n, seconds):
-    """The largest lateness of n streams, seconds, and how many updates came."""
+def speak_at_once(program, pcm, n, seconds, within):
+    """The largest lateness of n streams that begin within so many seconds, and how many updates came."""
     service = Service(program, "--log", "/dev/null", "--max-streams", str(n))
     speakers = [Speaker(service.port, pcm, 2 * RATE * 7 * i) for i in range(n)]
     selector = selectors.DefaultSelector()
     for i, s in enumerate(speakers):
         selector.register(s.w.s, selectors.EVENT_READ, s)
     began = time.perf_counter()
-    order = [(0.1 * k + i / n, s) for k in range(int(seconds * 10)) for i, s in enumerate(speakers)]  # within a second, not all in step
+    order = [(0.1 * k + within * i / n, s) for k in range(int(seconds * 10)) for i, s in enumerate(speakers)]
     order.sort(key=lambda o: o[0])
     own_delay = 0
     for due, s in order:
@@ -236,7 +237,7 @@ def speak_at_once(program, pcm, n, seconds):
             "own_delay_s": own_delay, "processor_s_per_stream_s": cpu / (n * seconds)}
 
 
-def streams(program, pcm, seconds):
+def streams(program, pcm, seconds, within):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "speech.wav")
         open(path, "wb").write(wav(pcm[:2 * RATE * LONG_S]))
@@ -247,7 +248,7 @@ def streams(program, pcm, seconds):
     good, bad, tried = 0, None, []
     n = max(2, int(times_real_time / 2))
     while bad is None or bad - good > max(1, good // 8):
-        tried.append(speak_at_once(program, pcm, n, seconds))
+        tried.append(speak_at_once(program, pcm, n, seconds, within))
         print(f"  {tried[-1]}", file=sys.stderr)
         good, bad = (max(good, n), bad) if fits(tried[-1]) else (good, n)
         if n <= 1 and not good:
@@ -303,7 +304,8 @@ def main():
     flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags"))
     result = {"processor": name, "avx512": "avx512f" in flags, "cores": len(os.sched_getaffinity(0)), "load_before": os.getloadavg()[0]}
     parts = {"throughput": lambda: throughput(o.program, pcm, o.rounds, o.clips), "latency": lambda: latency(o.program, pcm, o.seconds),
-             "streams": lambda: streams(o.program, pcm, o.seconds), "memory": lambda: memory(o.program, pcm, o.requests)}
+             "streams": lambda: streams(o.program, pcm, o.seconds, 1),
+             "streams-in-step": lambda: streams(o.program, pcm, o.seconds, 0), "memory": lambda: memory(o.program, pcm, o.requests)}
     for part in o.parts or parts:
         result[part] = parts[part]()
         print(part, json.dumps(result[part]), flush=True)

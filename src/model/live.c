@@ -9,7 +9,8 @@ struct ser_live {
     ser_rate *rate;
     ser_voice_detector *detector;
     ser_utterances utterances;
-    bool over; /* finished, or broken */
+    uint64_t lag; /* samples: by which windows are heard later than they could be, see windows_lag */
+    bool over;    /* finished, or broken */
     ser_event *events;
     size_t n_events, at, capacity; /* those before at are gone */
 };
@@ -62,7 +63,8 @@ static ser_status on_window(void *context, uint64_t start, float probability, se
     if (!l->utterances.open)
         return SER_OK;
     uint64_t settled = ser_voice_spans_settled(ser_voice_detector_spans(l->detector));
-    ser_status st = ser_utterances_take(&l->utterances, settled, err);
+    uint64_t to = settled > l->lag ? settled - l->lag : 0;
+    ser_status st = ser_utterances_take(&l->utterances, to, err);
     return st == SER_OK ? ser_utterances_update(&l->utterances, start, err) : st;
 }
 
@@ -91,6 +93,16 @@ static ser_status hear(void *context, const float *pcm, size_t n, ser_error *err
 }
 
 /* ---- a stream ---- */
+
+/* Windows of a long utterance are full at whole seconds of it, when updates are due, and cost as much as an
+ * update. Many streams whose utterances begin in the same instant would have to wait for both: so windows are
+ * heard half-way to the next update. */
+static uint64_t windows_lag(const ser_live_settings *s)
+{
+    const double longest_s = 0.5;
+    double lag_s = s->update_s / 2 < longest_s ? s->update_s / 2 : longest_s;
+    return (uint64_t)(lag_s * SER_SAMPLE_RATE_HZ);
+}
 
 ser_status ser_live_new(ser_live **out, ser_judge *judge, const ser_voice_network *network,
                         const ser_live_settings *settings, ser_error *err)
@@ -121,6 +133,7 @@ ser_status ser_live_new(ser_live **out, ser_judge *judge, const ser_voice_networ
     }
     l->utterances.update_s = settings->update_s;
     l->utterances.joins = true;
+    l->lag = windows_lag(settings);
     ser_voice_detector_start(l->detector, &pauses, &voice);
     *out = l;
     return SER_OK;

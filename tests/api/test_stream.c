@@ -320,6 +320,31 @@ static void test_first_answer(ser_session *session)
     ser_stream_close(&s);
 }
 
+/* An update and a window's measurement cost as much: while an utterance goes on they do not fall due
+ * together. */
+static void test_work_is_spread(ser_session *session)
+{
+    enum { PORTION = RATE / 10 };
+    ser_error err;
+    ser_stream *s = NULL;
+    int n_both = 0, n_final = 0;
+    CHECK(ser_stream_open(&s, session, NULL, &err) == SER_OK);
+    for (size_t at = 0; s && at + PORTION <= n_pcm; at += PORTION) {
+        const ser_event *e;
+        int final = 0, update = 0, over = 0;
+        CHECK(ser_stream_push(s, pcm + at, PORTION, &err) == SER_OK);
+        while ((e = ser_stream_next(s)) != NULL) {
+            final += e->kind == SER_EVENT_MEASUREMENT && e->final;
+            update += e->kind == SER_EVENT_MEASUREMENT && !e->final;
+            over += e->kind == SER_EVENT_SPEECH_END;
+        }
+        n_final += final && !over;
+        n_both += final && update && !over;
+    }
+    CHECK(n_final > 0 && n_both == 0);
+    ser_stream_close(&s);
+}
+
 int main(void)
 {
     ser_error err;
@@ -345,6 +370,7 @@ int main(void)
     test_rate(session);
     test_neighbours(session);
     test_first_answer(session);
+    test_work_is_spread(session);
     ser_result_release(&r);
     ser_session_free(&session);
     ser_model_close(&model);
