@@ -51,6 +51,9 @@ static void fail_with(ser_request *r, const ser_error *err)
     case SER_E_UNSUPPORTED:
         ser_request_fail(r, 422, "invalid_audio", "%s", err->text);
         break;
+    case SER_E_NOMEM:
+        ser_request_fail(r, 503, "overloaded", "out of memory: try again later");
+        break;
     default:
         ser_request_fail(r, 500, "internal", "%s", err->text);
     }

@@ -267,8 +267,9 @@ static void append_failure(ser_serve_stream *s, const ser_error *err)
         append_error(s, 500, "internal", err->text);
 }
 
-/* One turn. false: nothing more waits, and the task is not queued any more. */
-static bool hear_some(ser_serve_stream *s)
+/* One turn. false: nothing more waits, and the task is not queued any more. has_news: the loop is to write.
+ */
+static bool hear_some(ser_serve_stream *s, bool *has_news)
 {
     ser_error err = {0};
     char *bytes = NULL;
@@ -295,6 +296,7 @@ static bool hear_some(ser_serve_stream *s)
     }
     bool more = !s->is_ended && (s->n_bytes >= s->n_frame_bytes || s->is_finishing);
     s->is_queued = more;
+    *has_news = s->out.n > 0 || s->is_ended;
     pthread_mutex_unlock(&s->mutex);
     return more;
 }
@@ -303,12 +305,14 @@ static void hear(ser_task *task, int worker)
 {
     ser_serve_stream *s = (ser_serve_stream *)task;
     struct lws_context *context = s->service->context;
+    bool has_news;
     (void)worker;
-    if (hear_some(s))
+    if (hear_some(s, &has_news))
         ser_workers_add(s->service->pool, task, SER_TASK_STREAM); /* with the hold that this turn had */
     else
         release(s);
-    lws_cancel_service(context);
+    if (has_news)
+        lws_cancel_service(context);
 }
 
 static void drop(ser_task *task)

@@ -17,13 +17,14 @@ typedef struct worker {
 
 typedef struct task_list {
     ser_task *first, **last;
+    int n;
 } task_list;
 
 struct ser_workers {
     pthread_mutex_t mutex;
     pthread_cond_t work_came;
     worker *workers;
-    int n_workers, n_started, capacity, n_waiting, n_long, n_streams_in_turn;
+    int n_workers, n_started, capacity, n_long, n_streams_in_turn;
     task_list requests, streams;
     bool stopping;
 };
@@ -34,14 +35,14 @@ static int most_long(const ser_workers *p)
 }
 
 /* *at, out of its list. */
-static ser_task *unlink_task(ser_workers *p, task_list *list, ser_task **at)
+static ser_task *unlink_task(task_list *list, ser_task **at)
 {
     ser_task *task = *at;
     *at = task->next;
     if (!task->next)
         list->last = at;
     task->next = NULL;
-    p->n_waiting--;
+    list->n--;
     return task;
 }
 
@@ -50,7 +51,7 @@ static ser_task *take_of(ser_workers *p, task_list *list)
 {
     for (ser_task **t = &list->first; *t; t = &(*t)->next)
         if (!(*t)->is_long || p->n_long < most_long(p))
-            return unlink_task(p, list, t);
+            return unlink_task(list, t);
     return NULL;
 }
 
@@ -128,10 +129,10 @@ ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity, ser_e
     return SER_OK;
 }
 
-static void drop_all(ser_workers *p, task_list *list)
+static void drop_all(task_list *list)
 {
     while (list->first) {
-        ser_task *task = unlink_task(p, list, &list->first);
+        ser_task *task = unlink_task(list, &list->first);
         task->drop(task);
     }
 }
@@ -147,8 +148,8 @@ void ser_workers_free(ser_workers **pool)
     pthread_mutex_unlock(&p->mutex);
     for (int i = 0; i < p->n_started; i++)
         pthread_join(p->workers[i].thread, NULL);
-    drop_all(p, &p->requests);
-    drop_all(p, &p->streams);
+    drop_all(&p->requests);
+    drop_all(&p->streams);
     pthread_cond_destroy(&p->work_came);
     pthread_mutex_destroy(&p->mutex);
     ser_free(p->workers);
@@ -159,13 +160,13 @@ void ser_workers_free(ser_workers **pool)
 bool ser_workers_add(ser_workers *p, ser_task *task, ser_task_rank rank)
 {
     pthread_mutex_lock(&p->mutex);
-    bool room = rank != SER_TASK_REQUEST || p->n_waiting < p->capacity;
+    bool room = rank != SER_TASK_REQUEST || p->requests.n < p->capacity;
     if (room) {
         task_list *list = rank == SER_TASK_STREAM ? &p->streams : &p->requests;
         task->next = NULL;
         *list->last = task;
         list->last = &task->next;
-        p->n_waiting++;
+        list->n++;
         pthread_cond_signal(&p->work_came);
     }
     pthread_mutex_unlock(&p->mutex);
@@ -180,7 +181,7 @@ bool ser_workers_remove(ser_workers *p, ser_task *task)
     for (int i = 0; i < 2 && !found; i++)
         for (ser_task **t = &lists[i]->first; *t && !found; t = &(*t)->next)
             if ((found = *t == task)) {
-                unlink_task(p, lists[i], t);
+                unlink_task(lists[i], t);
                 break;
             }
     pthread_mutex_unlock(&p->mutex);
@@ -203,7 +204,7 @@ bool ser_workers_become_long(ser_workers *p, int number)
 int ser_workers_n_waiting(ser_workers *p)
 {
     pthread_mutex_lock(&p->mutex);
-    int n = p->n_waiting;
+    int n = p->requests.n;
     pthread_mutex_unlock(&p->mutex);
     return n;
 }

@@ -23,7 +23,7 @@ typedef enum ser_task_rank {
     SER_TASK_STREAM   /* bounded elsewhere */
 } ser_task_rank;
 
-/* capacity: of tasks that wait. */
+/* capacity: of requests that wait. */
 ser_status ser_workers_new(ser_workers **out, int n_workers, int capacity, ser_error *err);
 /* Waits for what is running; what waits is dropped. */
 void ser_workers_free(ser_workers **p);
@@ -34,7 +34,7 @@ bool ser_workers_add(ser_workers *p, ser_task *task, ser_task_rank rank);
 bool ser_workers_remove(ser_workers *p, ser_task *task);
 /* On a worker's thread: its task turns out to be long. false: enough of those run, it has to be put aside. */
 bool ser_workers_become_long(ser_workers *p, int worker);
-int ser_workers_n_waiting(ser_workers *p);
+int ser_workers_n_waiting(ser_workers *p); /* requests */
 int ser_workers_n_running(ser_workers *p);
 /* For how long the slowest task has been running, seconds; 0: none is. */
 double ser_workers_longest_s(ser_workers *p);
