@@ -1,12 +1,14 @@
 #include "nn/bytes.h"
-#include "base/cpu.h"
+#include "base/vector.h"
+
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-/* Of a tile: 8 and 10 of 16 registers hold its sums. PAIR_MAX: 255 times so much fits into 16 bits. */
-enum { AVX2_ROWS = 4, VNNI_ROWS = 5, PAIR_MAX = 128 };
+/* Of a tile: 8 and 10 of 16 registers hold its sums. PAIR_MAX: 255 times so much fits into 16 bits.
+ * GROUP: bytes of four terms. */
+enum { AVX2_ROWS = 4, VNNI_ROWS = 5, PAIR_MAX = 128, GROUP = SER_BYTE_COLUMNS * SER_BYTE_TERMS };
 
 /* Sums of whole numbers: however they are cut, they are the same. */
 static void multiply_plain(const ser_byte_panel *p)
@@ -15,7 +17,7 @@ static void multiply_plain(const ser_byte_panel *p)
         const uint8_t *x = p->x + t * p->x_row;
         int32_t *sums = p->sums + t * SER_BYTE_COLUMNS;
         const int8_t *w = p->w;
-        for (size_t k = 0; k < p->n_terms; k += SER_BYTE_TERMS, w += SER_BYTE_COLUMNS * SER_BYTE_TERMS)
+        for (size_t k = 0; k < p->n_terms; k += SER_BYTE_TERMS, w += GROUP)
             for (size_t o = 0; o < SER_BYTE_COLUMNS; o++)
                 for (size_t i = 0; i < SER_BYTE_TERMS; i++)
                     sums[o] += x[k + i] * w[o * SER_BYTE_TERMS + i];
@@ -114,8 +116,7 @@ ser_byte_kernel ser_byte_kernel_here(void)
 
 static size_t place(size_t term, size_t column)
 {
-    return term / SER_BYTE_TERMS * SER_BYTE_TERMS * SER_BYTE_COLUMNS + column * SER_BYTE_TERMS +
-           term % SER_BYTE_TERMS;
+    return term / SER_BYTE_TERMS * GROUP + column * SER_BYTE_TERMS + term % SER_BYTE_TERMS;
 }
 
 /* What is too much in a pair: a number of the same sign. Of two signs, neither is too much. */
@@ -148,17 +149,36 @@ static bool fits(const int8_t *rest, size_t n, const int8_t taken[SER_BYTE_COLUM
     return true;
 }
 
+/* The first of groups first ... n - 1 in which a pair is too large, or n: nearly all are fine, and this is
+ * quick to see. A pair is a number of 16 bits, whose halves may come in either order. */
+SER_FAST_STATIC(size_t, find_large, (const int8_t *w, size_t first, size_t n), (w, first, n))
+{
+    for (size_t g = first; g < n; g++) {
+        int16_t pairs[GROUP / 2], largest = 0;
+        memcpy(pairs, w + g * GROUP, sizeof pairs);
+        for (size_t i = 0; i < GROUP / 2; i++) {
+            int16_t sum = (int16_t)((int8_t)pairs[i] + (pairs[i] >> 8));
+            sum = sum < 0 ? (int16_t)-sum : sum;
+            largest = sum > largest ? sum : largest;
+        }
+        if (largest > PAIR_MAX)
+            return g;
+    }
+    return n;
+}
+
 size_t ser_byte_split(int8_t *w, size_t n_terms, int8_t *rest, uint32_t *at)
 {
-    size_t n = 0;
+    size_t n = 0, n_groups = n_terms / SER_BYTE_TERMS;
     int8_t taken[SER_BYTE_COLUMNS];
-    for (size_t k = 0; k < n_terms; k += 2) {
-        if (!split_pair(w, k, taken))
-            continue;
-        n += !fits(rest, n, taken);
-        for (size_t o = 0; o < SER_BYTE_COLUMNS; o++)
-            rest[place(n, o)] = taken[o];
-        at[n++] = (uint32_t)(k + 1);
-    }
+    for (size_t g = find_large(w, 0, n_groups); g < n_groups; g = find_large(w, g + 1, n_groups))
+        for (size_t k = g * SER_BYTE_TERMS; k < (g + 1) * SER_BYTE_TERMS; k += 2) {
+            if (!split_pair(w, k, taken))
+                continue;
+            n += !fits(rest, n, taken);
+            for (size_t o = 0; o < SER_BYTE_COLUMNS; o++)
+                rest[place(n, o)] = taken[o];
+            at[n++] = (uint32_t)(k + 1);
+        }
     return (n + SER_BYTE_TERMS - 1) / SER_BYTE_TERMS * SER_BYTE_TERMS;
 }

@@ -91,13 +91,12 @@ static ser_status allocate_weights(packed_weights *p, const ser_nn_linear *l, se
     return p->numbers || (p->bytes && p->scales) ? SER_OK : ser_fail_nomem(err);
 }
 
-/* Panel j, when all its bytes are there; bytes (n_terms, 16) and at (n_terms): to work in. */
+/* Panel j, when all its bytes are there; bytes (n_terms, 16) and at (n_terms): to work in, zeros before and
+ * after. */
 static ser_status split_panel(packed_weights *p, size_t j, size_t n_terms, int8_t *bytes, uint32_t *at,
                               ser_error *err)
 {
     rest *r = &p->rests[j];
-    memset(bytes, 0, n_terms * SER_BYTE_COLUMNS);
-    memset(at, 0, n_terms * sizeof *at);
     r->n = ser_byte_split(p->bytes + j * n_terms * SER_BYTE_COLUMNS, n_terms, bytes, at);
     if (!r->n)
         return SER_OK;
@@ -107,6 +106,8 @@ static ser_status split_panel(packed_weights *p, size_t j, size_t n_terms, int8_
         return ser_fail_nomem(err);
     memcpy(r->bytes, bytes, r->n * SER_BYTE_COLUMNS);
     memcpy(r->at, at, r->n * sizeof *at);
+    memset(bytes, 0, r->n * SER_BYTE_COLUMNS);
+    memset(at, 0, r->n * sizeof *at);
     p->n_rest_max = r->n > p->n_rest_max ? r->n : p->n_rest_max;
     return SER_OK;
 }
