@@ -460,7 +460,9 @@ static ser_status check_evaluate(const void *settings, ser_error *err)
     if (st == SER_OK)
         st = check_learning(&s->learning, err);
     if (st == SER_OK && !s->protocol && !s->honest)
-        st = ser_fail(err, SER_E_ARG, "protocol: it is missing: name one");
+        st = ser_fail(
+            err, SER_E_ARG,
+            "protocol: it is missing: emobox, loso, loco, kfold=K, group-kfold=K or text-kfold=K is wanted");
     if (st == SER_OK && s->protocol)
         st = check_protocol(s->protocol, err);
     if (st == SER_OK && s->fine_tuning.on && s->normalize != SER_RUN_NORMALIZE_NONE)

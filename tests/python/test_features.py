@@ -11,6 +11,10 @@ try:
     import sklearn
 except ImportError:
     sklearn = None
+try:
+    import pandas as pd
+except ImportError:
+    pd = None
 
 TINY = os.path.join(GOLDEN, "encoder/tiny")
 FAMILY = os.path.join(GOLDEN, "encoder/hubert_base")
@@ -159,6 +163,30 @@ class Values(Case):
         np.testing.assert_array_equal(again.transform(paths[:1]), f.transform(paths[:1]))
         search = GridSearchCV(whole, {"features__pooling": ["all", "mean"]}, cv=GroupKFold(3)).fit(paths, y, groups=speakers)
         self.assertIn(search.best_params_["features__pooling"], ("all", "mean"))
+
+    @unittest.skipUnless(sklearn and pd is not None, "needs scikit-learn and pandas")
+    def test_tables_come_out_where_scikit_learn_is_asked_for_them(self):
+        from sklearn.base import clone
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        _, paths, _, _ = self.corpus(per_class=1)
+        X = pd.Series(paths, index=list("abc"))
+        f = ser.Features("LOGMEL", pooling="mean")
+        rows = f.transform(X)
+        self.assertIs(type(rows), np.ndarray)
+        whole = make_pipeline(clone(f), StandardScaler()).set_output(transform="pandas")
+        table = clone(whole)[0].fit_transform(X)
+        self.assertEqual((list(table.index), list(table.columns)), (list("abc"), list(f.get_feature_names_out())))
+        np.testing.assert_array_equal(table.to_numpy(), rows)
+        self.assertEqual(list(whole.fit_transform(X).index), list("abc"))
+        with sklearn.config_context(transform_output="pandas"):
+            self.assertIs(type(f.transform(paths)), pd.DataFrame)
+            self.assertIs(type(clone(f).set_output(transform="default").transform(paths)), np.ndarray)
+        stretch = pd.MultiIndex.from_arrays([paths[:1], pd.to_timedelta([0.1], unit="s"), pd.to_timedelta([None])], names=["file", "start", "end"])
+        self.assertTrue(f.set_output(transform="pandas").transform(stretch).index.equals(stretch))
+        with self.assertRaisesRegex(ser.ArgumentError, "'pandas' or 'default'"):
+            f.set_output(transform="polars")
 
 
 class Stretches(Case):

@@ -102,7 +102,7 @@ def targets():
     }
     for name in ("predict", "predict_many", "features_of"):
         found["Model." + name] = (of(lambda: MODEL, name), {"recordings" if name == "predict_many" else "recording": "short.wav"})
-    for name in ("transform", "set_params", "get_feature_names_out"):
+    for name in ("transform", "set_params", "set_output", "get_feature_names_out"):
         found["Features." + name] = (of(lambda: ser.Features("LOGMEL"), name), {})
     for name in ("predict", "predict_proba", "score", "save", "set_params"):
         found["Classifier." + name] = (of(lambda: CLASSIFIER, name), {"X": ["short.wav"], "y": ["a"], "path": "saved"})

@@ -30,6 +30,7 @@ class Tables(Case):
         t = self.s.process_files([SPEECH, "missing.wav"])
         self.assertEqual(list(t.index.names), ["file", "start", "end"])
         self.assertEqual(t.index[0][0], SPEECH)
+        self.assertIn("ser.Model", repr(self.s))
         self.assertEqual((t.index.dtypes["start"], t.index.dtypes["end"]), ("timedelta64[ns]",) * 2)
         want = ser.predict(SPEECH)
         self.assertEqual({k: t.iloc[0][k] for k in want.scores}, want.scores)

@@ -11,6 +11,10 @@ try:
     import pandas
 except ImportError:
     pandas = None
+try:
+    import matplotlib
+except ImportError:
+    matplotlib = None
 
 # What differs from run to run.
 VOLATILE = {"cpu", "version", "seconds", "jobs"}
@@ -45,6 +49,18 @@ class Jobs(Case):
             self.assertEqual(list(frame.columns[:2]), ["label", "predicted"])
             self.assertAlmostEqual(100 * (frame.label == frame.predicted).mean(), report.wa)
             self.assertEqual(report.confusion().loc["sad"].sum(), 9)
+
+    @unittest.skipUnless(matplotlib, "needs matplotlib")
+    def test_the_picture_of_a_report_is_whole(self):
+        matplotlib.use("agg")
+        names = ["anger", "a long name of an emotion"]
+        ax = ser.Report({"labels": names, "confusion": [[3, 1], [0, 4]], "ua": 87.5, "wa": 87.5}).plot()
+        ax.figure.savefig("plot.png")
+        self.assertEqual([t.get_text() for t in ax.texts], ["75", "25", "0", "100"])
+        whole = ax.figure.bbox
+        for text in (*ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label, ax.yaxis.label, ax.title):
+            box = text.get_window_extent()
+            self.assertTrue(whole.x0 <= box.x0 and whole.y0 <= box.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1, text)
 
     def test_train_gives_the_same_weights_and_epochs_are_told(self):
         corpus, paths, *_ = self.corpus()

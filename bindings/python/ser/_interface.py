@@ -56,6 +56,9 @@ class Interface:
         self.model = builtin() if model is None else model if isinstance(model, Model) else Model(model)
         self.timeline, self.min_confidence, self.jobs, self.progress = timeline, min_confidence, jobs, progress
 
+    def __repr__(self) -> str:
+        return f"<ser.Interface of {self.model!r}>"
+
     def process_file(self, file: Path, *, root: Optional[Path] = None) -> Any:
         """One recording."""
         return self.process_files([file], root=root)

@@ -122,7 +122,8 @@ class Report(Mapping[str, Any]):
         plt = needed("matplotlib.pyplot", "plot()")
         counts = np.asarray(self._need("confusion"), dtype=float)
         share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        ax = ax if ax is not None else plt.subplots()[1]
+        if ax is None:  # of its own: with room for the names, which a saved file would cut off otherwise
+            _, ax = plt.subplots(constrained_layout=True)
         ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
         ax.set_xticks(range(share.shape[1]), self._answers(), rotation=45, ha="right")
         ax.set_yticks(range(share.shape[0]), self.data["labels"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import inspect
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -136,7 +137,7 @@ class Features(_Estimator):
         self._statistics(), self._opened()
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Shape (n_recordings, n_values), or without pooling (n_recordings,) of arrays (n_frames, n_dims). Raises what is wrong
         with the first recording that cannot be read."""
         statistics, reader, items = self._statistics(), self._opened(), _recordings(X)
@@ -150,9 +151,10 @@ class Features(_Estimator):
             frames = np.empty(len(rows), dtype=object)
             frames[:] = rows
             return frames
-        return np.ascontiguousarray(np.stack(rows)[:, self._columns(reader.blocks, statistics)])
+        pooled = np.ascontiguousarray(np.stack(rows)[:, self._columns(reader.blocks, statistics)])
+        return self._table(pooled, X) if self._wants_table() else pooled
 
-    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """`fit`, then `transform`."""
         return self.fit(X, y).transform(X)
 
@@ -162,6 +164,29 @@ class Features(_Estimator):
         names = [f"{b.name}{'' if b.layer is None else b.layer}_{'' if s is None else _STATISTICS[s] + '_'}{i}"
                  for b in self._opened().blocks for s in ((None,) if statistics is None else statistics) for i in range(b.dims)]
         return np.asarray(names, dtype=object)
+
+    def set_output(self, *, transform: Optional[str] = None) -> "Features":
+        """As scikit-learn's: ``"pandas"``, pooled features are a DataFrame, its columns `get_feature_names_out`, its index that of
+        X where X has one; ``"default"``, an array; None, as before."""
+        if not (transform is None or isinstance(transform, str) and transform in ("default", "pandas")):
+            raise ArgumentError(f"transform: {transform!r} does not fit: give 'pandas' or 'default'")
+        if transform is not None:
+            self._output = transform
+        return self
+
+    def _wants_table(self) -> bool:
+        """By `set_output`, without it by scikit-learn's own setting where that is loaded."""
+        scikit = sys.modules.get("sklearn")
+        said = self.__dict__.get("_output") or (scikit.get_config()["transform_output"] if scikit else "default")
+        return bool(said == "pandas")
+
+    def _table(self, rows: np.ndarray, X: Any) -> Any:
+        pd = needed("pandas", "an output of pandas")
+        index = X if isinstance(X, pd.Index) else X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+        return pd.DataFrame(rows, index=index, columns=self.get_feature_names_out())
+
+    def __sklearn_clone__(self) -> Any:
+        return super().__sklearn_clone__().set_output(transform=self.__dict__.get("_output"))
 
     def _statistics(self) -> Optional[tuple[int, ...]]:
         if self.pooling is None:
