@@ -409,12 +409,6 @@ bool ser_audio_is_named_so(const char *path)
     return false;
 }
 
-bool ser_audio_is_audio(const char *path)
-{
-    const char *kind;
-    return ser_audio_look(path, &kind) == SER_AUDIO_READABLE;
-}
-
 ser_status ser_audio_resample(float **out, size_t *n_out, const float *pcm, size_t n, double in_rate,
                               double out_rate, ser_error *err)
 {

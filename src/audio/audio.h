@@ -68,8 +68,6 @@ typedef enum ser_audio_state {
 
 /* By content, not by name. *kind: "M4A" and the like; "" where it is not known. */
 ser_audio_state ser_audio_look(const char *path, const char **kind);
-/* Whether it is SER_AUDIO_READABLE. */
-bool ser_audio_is_audio(const char *path);
 /* By name alone: whether the extension is one of sound. */
 bool ser_audio_is_named_so(const char *path);
 

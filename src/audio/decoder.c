@@ -1,7 +1,6 @@
 #include "audio/decoder.h"
 #include "audio/ffmpeg.h"
 #include "base/memory.h"
-#include "base/sniff.h"
 
 #include <errno.h>
 #include <math.h>

@@ -14,3 +14,8 @@ void ser_sha256_finish(ser_sha256 *h, char hex[65])
 {
     SHA256End(&h->context, hex);
 }
+
+void ser_sha256_of(char hex[65], const void *bytes, size_t n)
+{
+    SHA256Data(bytes, n, hex);
+}

@@ -13,5 +13,7 @@ void ser_sha256_init(ser_sha256 *h);
 void ser_sha256_add(ser_sha256 *h, const void *bytes, size_t n);
 /* 64 lower-case hexadecimal digits and a final 0. */
 void ser_sha256_finish(ser_sha256 *h, char hex[65]);
+/* All at once. */
+void ser_sha256_of(char hex[65], const void *bytes, size_t n);
 
 #endif

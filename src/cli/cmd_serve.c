@@ -5,7 +5,6 @@
 #include "cli/progress.h"
 #include "serve/serve.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const char *host = "127.0.0.1", *key_path, *certificate_path, *private_key_path, *log_path;

@@ -4,7 +4,6 @@
 #include "cli/progress.h"
 #include "cli/together.h"
 #include "io/file.h"
-#include "report/text.h"
 
 #include <stdio.h>
 #include <string.h>

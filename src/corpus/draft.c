@@ -4,7 +4,6 @@
 #include "io/file.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 void ser_draft_row_release(ser_draft_row *r)

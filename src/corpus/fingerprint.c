@@ -162,10 +162,7 @@ ser_status ser_fingerprint_new(ser_fingerprint **out, const float *pcm, size_t n
     for (size_t t = 0; t < n_frames; t++)
         code_frame(fine + t * N_BANDS, mel + t * N_MELS, mel + (t + FRAMES_APART) * N_MELS);
     complete(f);
-    ser_sha256 hash;
-    ser_sha256_init(&hash);
-    ser_sha256_add(&hash, pcm, n_samples * sizeof *pcm);
-    ser_sha256_finish(&hash, f->sha256);
+    ser_sha256_of(f->sha256, pcm, n_samples * sizeof *pcm);
     ser_free(mel);
     *out = f;
     return SER_OK;

@@ -2,21 +2,12 @@
 #include "audio/augment.h"
 
 #include <math.h>
-#include <string.h>
 
 static const char *const names[SER_N_CONDITIONS] = {"none", "noise", "telephone", "echo", "quiet", "clipped"};
 
 const char *ser_condition_name(ser_condition c)
 {
     return names[c];
-}
-
-ser_condition ser_condition_from_name(const char *name)
-{
-    for (int c = 0; c < SER_N_CONDITIONS; c++)
-        if (strcmp(names[c], name) == 0)
-            return (ser_condition)c;
-    return SER_CONDITION_NONE;
 }
 
 ser_status ser_condition_apply(float *pcm, size_t n_samples, ser_condition c, ser_random *r, ser_error *err)

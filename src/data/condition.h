@@ -18,8 +18,6 @@ typedef enum ser_condition {
 #define SER_CONDITION_WORDS "none|noise|telephone|echo|quiet|clipped"
 
 const char *ser_condition_name(ser_condition c);
-/* SER_CONDITION_NONE for a word that is none of SER_CONDITION_WORDS. */
-ser_condition ser_condition_from_name(const char *name);
 /* In place. */
 ser_status ser_condition_apply(float *pcm, size_t n_samples, ser_condition c, ser_random *r, ser_error *err);
 

@@ -8,20 +8,12 @@
 
 static const char *const normalize_names[] = {"none", "speaker", "corpus"};
 
-ser_normalize ser_normalize_from_name(const char *name)
-{
-    for (int i = 0; i < 3; i++)
-        if (strcmp(normalize_names[i], name) == 0)
-            return (ser_normalize)i;
-    return SER_NORMALIZE_NONE;
-}
-
 const char *ser_normalize_name(ser_normalize n)
 {
     return normalize_names[n];
 }
 
-ser_status ser_normalize_check(const ser_corpus *corpus, ser_normalize how, ser_error *err)
+static ser_status check_speakers(const ser_corpus *corpus, ser_normalize how, ser_error *err)
 {
     return how != SER_NORMALIZE_SPEAKER || ser_corpus_has_speakers(corpus)
                ? SER_OK
@@ -133,7 +125,7 @@ ser_status ser_normalize_apply(ser_store *store, ser_frame_set *frames, const se
 {
     size_t n_groups = how == SER_NORMALIZE_SPEAKER ? corpus->n_speakers : 1;
     normalizing n = {.corpus = corpus, .how = how};
-    ser_status st = how == SER_NORMALIZE_NONE ? SER_OK : ser_normalize_check(corpus, how, err);
+    ser_status st = how == SER_NORMALIZE_NONE ? SER_OK : check_speakers(corpus, how, err);
     if (how == SER_NORMALIZE_NONE || st != SER_OK)
         return st;
     if (store) {

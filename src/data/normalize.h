@@ -9,11 +9,7 @@ typedef enum ser_normalize { SER_NORMALIZE_NONE, SER_NORMALIZE_SPEAKER, SER_NORM
 
 #define SER_NORMALIZE_WORDS "none|speaker|corpus"
 
-ser_normalize ser_normalize_from_name(const char *name);
 const char *ser_normalize_name(ser_normalize n);
-
-/* SER_E_ARG: SPEAKER, and speakers are unknown. */
-ser_status ser_normalize_check(const ser_corpus *corpus, ser_normalize how, ser_error *err);
 
 /* Standardises, in place, all rows of each speaker (of the corpus): pooled statistics by the mean and
  * deviation of its own unaltered recordings, frames by those of all their frames; labels are not looked at.

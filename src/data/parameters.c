@@ -1,5 +1,4 @@
 #include "data/parameters.h"
-#include "base/memory.h"
 #include "base/sha256.h"
 #include "io/json.h"
 
@@ -84,10 +83,7 @@ ser_status ser_tree_parameters_key(char key[65], const json_t *parameters, ser_e
     char *text = ser_json_dump(parameters, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text)
         return ser_fail_nomem(err);
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, text, strlen(text));
-    ser_sha256_finish(&h, key);
+    ser_sha256_of(key, text, strlen(text));
     free(text);
     return SER_OK;
 }

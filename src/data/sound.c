@@ -35,10 +35,7 @@ static ser_status hash_file(ser_sound_file *f, ser_error *err)
     ser_status st = ser_io_read(&f->bytes, f->path, 0, err);
     if (st != SER_OK)
         return st;
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, f->bytes.data, f->bytes.n);
-    ser_sha256_finish(&h, f->sha256);
+    ser_sha256_of(f->sha256, f->bytes.data, f->bytes.n);
     f->is_hashed = true;
     return SER_OK;
 }
@@ -79,12 +76,9 @@ ser_status ser_sound_hash(ser_sound *s, ser_error *err)
         return SER_OK;
     size_t first, end;
     char text[128];
-    ser_sha256 h;
     stretch_of(s->utterance, &first, &end);
     int n = snprintf(text, sizeof text, "%s %zu %zu", s->file->sha256, first, end);
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, text, (size_t)n);
-    ser_sha256_finish(&h, s->content);
+    ser_sha256_of(s->content, text, (size_t)n);
     return SER_OK;
 }
 

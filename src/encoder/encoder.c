@@ -1,7 +1,6 @@
 #include "encoder/encoder.h"
 #include "base/memory.h"
 #include "base/sha256.h"
-#include "base/text.h"
 #include "encoder/kind.h"
 #include "io/checkpoint.h"
 #include "io/foreign.h"

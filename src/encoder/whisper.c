@@ -5,7 +5,6 @@
 #include "encoder/transformer.h"
 #include "features/mel.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { HOP_SAMPLES = 160, CONV_STRIDE = 2, MAX_DIMS = 1 << 14, MAX_POSITIONS = 1 << 16, MAX_MELS = 512 };

@@ -10,7 +10,6 @@
 #include "model/pooled.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum {
     N_FFT = 2048,

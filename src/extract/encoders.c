@@ -2,8 +2,6 @@
 #include "base/memory.h"
 #include "io/hub.h"
 
-#include <string.h>
-
 int ser_feature_part_last_layer(const ser_feature_part *part)
 {
     int last = -1;

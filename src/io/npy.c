@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "io/file.h"
 
-#include <stdint.h>
 #include <string.h>
 
 static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};

@@ -4,7 +4,6 @@
 #include "io/file.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <iconv.h>
 #include <math.h>
 #include <stdlib.h>

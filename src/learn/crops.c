@@ -57,10 +57,7 @@ static ser_status take_in(void *context, size_t u, ser_sound *sound, int worker,
         return ser_fail_nomem(err);
     for (size_t i = 0; i < n; i++)
         rounded[i] = (int16_t)lrintf(fminf(fmaxf(sound->pcm[i] * 32768, -32768), 32767));
-    ser_sha256 hash;
-    ser_sha256_init(&hash);
-    ser_sha256_add(&hash, sound->pcm, n * sizeof *sound->pcm);
-    ser_sha256_finish(&hash, in->crops->sha256[u]);
+    ser_sha256_of(in->crops->sha256[u], sound->pcm, n * sizeof *sound->pcm);
     st = ser_scratch_write(&in->crops->scratch, WHAT, rounded, n * sizeof *rounded,
                            reserve(in, u, n) * sizeof *rounded, err);
     ser_free(rounded);

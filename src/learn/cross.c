@@ -147,9 +147,8 @@ static ser_status shared_figures(const scoring *s)
     return st;
 }
 
-ser_status ser_cross_compute_of(ser_cross *out, const float *scores, const bool *counted,
-                                const ser_mapping *m, const ser_corpus *target, int n_resamples,
-                                uint64_t seed, ser_error *err)
+ser_status ser_cross_compute(ser_cross *out, const float *scores, const bool *counted, const ser_mapping *m,
+                             const ser_corpus *target, int n_resamples, uint64_t seed, ser_error *err)
 {
     *out = (ser_cross){.confusion = ser_alloc(m->n_target * m->n_source, sizeof *out->confusion),
                        .per_class = ser_alloc(m->n_target, sizeof *out->per_class),
@@ -175,10 +174,4 @@ ser_status ser_cross_compute_of(ser_cross *out, const float *scores, const bool 
     if (st != SER_OK)
         ser_cross_release(out);
     return st;
-}
-
-ser_status ser_cross_compute(ser_cross *out, const float *scores, const ser_mapping *m,
-                             const ser_corpus *target, int n_resamples, uint64_t seed, ser_error *err)
-{
-    return ser_cross_compute_of(out, scores, NULL, m, target, n_resamples, seed, err);
 }

@@ -31,14 +31,11 @@ typedef struct ser_cross {
     ser_reliability reliability; /* likewise */
 } ser_cross;
 
-/* scores (n_utterances of target, n_source). Labels of target are those of the mapping; -1 is an unknown
- * truth. Intervals as in ser_figures_compute, over speakers where all are known. */
-ser_status ser_cross_compute(ser_cross *out, const float *scores, const ser_mapping *m,
+/* scores (n_utterances of target, n_source); of the recordings alone for which counted (n_utterances; NULL:
+ * all). Labels of target are those of the mapping; -1 is an unknown truth. Intervals as in
+ * ser_figures_compute, over speakers where all are known. */
+ser_status ser_cross_compute(ser_cross *out, const float *scores, const bool *counted, const ser_mapping *m,
                              const ser_corpus *target, int n_resamples, uint64_t seed, ser_error *err);
-/* Of the recordings alone for which counted[u] (n_utterances; NULL: all). */
-ser_status ser_cross_compute_of(ser_cross *out, const float *scores, const bool *counted,
-                                const ser_mapping *m, const ser_corpus *target, int n_resamples,
-                                uint64_t seed, ser_error *err);
 void ser_cross_release(ser_cross *c);
 
 /* source, target, ua_shared, acc_lenient, shared_labels, excluded and what belongs to them, as one object: to

@@ -15,7 +15,7 @@ void ser_evaluation_release(ser_evaluation *e)
 {
     ser_free(e->scores);
     ser_free(e->folds);
-    ser_free(e->excluded);
+    ser_free(e->scored);
     ser_figures_release(&e->figures);
     *e = (ser_evaluation){0};
 }
@@ -46,10 +46,10 @@ static void scored_release(scored *s)
     ser_free(s->group);
 }
 
-static void add_scored(scored *s, const ser_evaluation *e, const ser_corpus *corpus, size_t u)
+static void add_scored(scored *s, const float *scores, size_t n_labels, const ser_corpus *corpus, size_t u)
 {
     const ser_utterance *utterance = &corpus->utterances[u];
-    memcpy(s->scores + s->n * e->n_labels, e->scores + u * e->n_labels, e->n_labels * sizeof *s->scores);
+    memcpy(s->scores + s->n * n_labels, scores + u * n_labels, n_labels * sizeof *s->scores);
     s->truth[s->n] = utterance->label;
     s->group[s->n++] = utterance->speaker;
     s->has_speakers = s->has_speakers && utterance->speaker >= 0;
@@ -123,12 +123,11 @@ static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, co
         if (folds->test_fold[u] != (int)f)
             continue;
         r->n_test++;
-        if (seen >> corpus->utterances[u].label & 1) {
-            add_scored(&s, out, corpus, u);
-        } else {
-            out->excluded[u] = true;
+        out->scored[u] = seen >> corpus->utterances[u].label & 1;
+        if (out->scored[u])
+            add_scored(&s, out->scores, out->n_labels, corpus, u);
+        else
             r->excluded[corpus->utterances[u].label]++;
-        }
     }
     r->n_train = out->n - r->n_test;
     if (st == SER_OK)
@@ -138,19 +137,17 @@ static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, co
     return st;
 }
 
-static ser_status pooled_figures(ser_evaluation *out, const ser_corpus *corpus, uint64_t seed, ser_error *err)
+ser_status ser_figures_of(ser_figures *out, const float *scores, size_t n_labels, const bool *scored_ones,
+                          const ser_corpus *corpus, int n_resamples, uint64_t seed, ser_error *err)
 {
     scored s;
-    ser_status st = scored_init(&s, out->n, out->n_labels, err);
-    for (size_t u = 0; u < out->n && st == SER_OK; u++)
-        if (!out->excluded[u])
-            add_scored(&s, out, corpus, u);
-    if (st == SER_OK && !s.n)
-        st = ser_fail(err, SER_E_ARG,
-                      "no emotion of any corpus is one of the others': there is nothing to score");
-    if (st == SER_OK)
-        st = ser_figures_compute(&out->figures, s.scores, s.truth, s.has_speakers ? s.group : NULL, s.n,
-                                 out->n_labels, N_RESAMPLES, seed, err);
+    ser_status st = scored_init(&s, corpus->n_utterances, n_labels, err);
+    for (size_t u = 0; u < corpus->n_utterances && st == SER_OK; u++)
+        if (scored_ones[u])
+            add_scored(&s, scores, n_labels, corpus, u);
+    if (st == SER_OK && s.n)
+        st = ser_figures_compute(out, s.scores, s.truth, s.has_speakers ? s.group : NULL, s.n, n_labels,
+                                 n_resamples, seed, err);
     scored_release(&s);
     return st;
 }
@@ -423,13 +420,17 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
                             .across = settings->learn.corpus_disjoint};
     out->scores = ser_alloc(out->n * out->n_labels, sizeof *out->scores);
     out->folds = ser_alloc(out->n_folds, sizeof *out->folds);
-    out->excluded = ser_alloc(out->n, sizeof *out->excluded);
-    ser_status st = out->scores && out->folds && out->excluded ? SER_OK : ser_fail_nomem(err);
+    out->scored = ser_alloc(out->n, sizeof *out->scored);
+    ser_status st = out->scores && out->folds && out->scored ? SER_OK : ser_fail_nomem(err);
     bool first = ser_team_is_first(settings->learn.team) && !settings->only;
     if (st == SER_OK)
         st = run_folds(out, data, folds, settings, err);
     if (st == SER_OK && first)
-        st = pooled_figures(out, corpus, settings->seed, err);
+        st = ser_figures_of(&out->figures, out->scores, out->n_labels, out->scored, corpus, N_RESAMPLES,
+                            settings->seed, err);
+    if (st == SER_OK && first && !out->figures.n)
+        st = ser_fail(err, SER_E_ARG,
+                      "no emotion of any corpus is one of the others': there is nothing to score");
     if (st == SER_OK && first && out->across)
         mean_over_folds(out);
     if (st != SER_OK)

@@ -30,9 +30,9 @@ typedef struct ser_evaluation {
     ser_fold_result *folds;
     size_t n_folds;
     ser_figures figures;                /* over the pooled predictions */
-    bool across;                        /* corpora were left out: the next four are there */
+    bool *scored;                       /* (n): figures are over these */
+    bool across;                        /* corpora were left out: the next three are there */
     double ua_restricted, ua_open, ece; /* means over the folds */
-    bool *excluded;                     /* (n) */
 } ser_evaluation;
 
 typedef struct ser_evaluate_settings {
@@ -62,5 +62,10 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
 char *ser_fold_path(const char *folder, const char *prefix, const char *name, const char *end);
 
 void ser_evaluation_release(ser_evaluation *e);
+
+/* Of the recordings of corpus that are scored (n_utterances), as scores (n_utterances, n_labels) answer them;
+ * n is 0 where none is. Intervals as in ser_figures_compute, over speakers where all are known. */
+ser_status ser_figures_of(ser_figures *out, const float *scores, size_t n_labels, const bool *scored,
+                          const ser_corpus *corpus, int n_resamples, uint64_t seed, ser_error *err);
 
 #endif

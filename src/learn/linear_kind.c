@@ -1,5 +1,4 @@
 /* The kind "linear": statistics pooling and a softmax layer, or a projection where there is a transfer. */
-#include "base/memory.h"
 #include "learn/kind.h"
 #include "learn/rows.h"
 #include "learn/transfer.h"

@@ -1,9 +1,7 @@
 #include "learn/train_model.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "learn/kind.h"
 #include "model/moments.h"
-#include "model/pooled.h"
 
 #include <string.h>
 

@@ -1,7 +1,6 @@
 #include "learn/tuned_kind.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "metrics/metrics.h"
 
 typedef struct tuned {
     const ser_tuned_source *source;

@@ -1,4 +1,5 @@
 #include "report/acoustics.h"
+#include "report/escape.h"
 
 #include <math.h>
 
@@ -159,35 +160,29 @@ static double rounded(const figure *f)
     return round((double)f->value * f->steps) / f->steps;
 }
 
-static bool add_notes(json_t *object, const ser_acoustics *s)
+static json_t *notes_json(const ser_acoustics *s)
 {
     json_t *list = json_array();
-    bool ok = list != NULL;
-    for (int f = 0; f < SER_N_FINDINGS && ok; f++) {
+    for (int f = 0; f < SER_N_FINDINGS; f++) {
         ser_text t = {0};
         if (ser_finding_gravity((ser_finding)f, s) == SER_GRAVITY_NONE)
             continue;
         ser_finding_append(&t, (ser_finding)f, s);
-        ok = !t.failed && json_array_append_new(list, json_string(t.s)) == 0;
+        ser_json_add(&list, t.failed ? NULL : json_string(t.s));
         ser_text_release(&t);
     }
-    return json_object_set_new(object, "notes", list) == 0 && ok;
+    return list;
 }
 
 json_t *ser_acoustics_json(const ser_acoustics *s)
 {
     figure figures[N_FIGURES];
     json_t *object = json_object();
-    bool ok = object != NULL;
     list_figures(figures, s);
-    for (size_t i = 0; i < N_FIGURES && ok; i++)
-        ok = json_object_set_new(object, figures[i].name,
-                                 isfinite(figures[i].value) ? json_real(rounded(&figures[i]))
-                                                            : json_null()) == 0;
-    if (ok && add_notes(object, s))
-        return object;
-    json_decref(object);
-    return NULL;
+    for (size_t i = 0; i < N_FIGURES; i++)
+        ser_json_set(&object, figures[i].name, ser_number_json(rounded(&figures[i])));
+    ser_json_set(&object, "notes", notes_json(s));
+    return object;
 }
 
 void ser_acoustics_csv_header(ser_text *t)

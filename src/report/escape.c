@@ -1,6 +1,6 @@
 #include "report/escape.h"
 
-#include <string.h>
+#include <math.h>
 
 enum { REPLACEMENT = 0xFFFD };
 
@@ -65,6 +65,27 @@ void ser_utf8_append(ser_text *t, uint32_t c)
     for (size_t i = 1; i < n; i++)
         b[i] = (char)(0x80 | (c >> 6 * (n - 1 - i) & 0x3F));
     ser_text_append_n(t, b, n);
+}
+
+void ser_utf8_append_clean(ser_text *t, const char *s)
+{
+    uint32_t c;
+    while ((c = ser_utf8_next(&s)) != 0)
+        ser_utf8_append(t, c);
+}
+
+json_t *ser_text_json(const char *s)
+{
+    ser_text t = {0};
+    ser_utf8_append_clean(&t, s);
+    json_t *json = t.failed ? NULL : json_string(t.s ? t.s : "");
+    ser_text_release(&t);
+    return json;
+}
+
+json_t *ser_number_json(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
 }
 
 void ser_append_json(ser_text *t, const char *s)

@@ -4,12 +4,18 @@
 #define SER_REPORT_ESCAPE_H
 
 #include "base/text.h"
+#include "io/json.h"
 #include <stdint.h>
 
 /* The next character of a 0-terminated text, which is moved past it; U+FFFD, and one byte further, where the
  * bytes are not valid UTF-8 (RFC 3629: no surrogates, no overlong forms). 0 at the end, without moving. */
 uint32_t ser_utf8_next(const char **s);
 void ser_utf8_append(ser_text *t, uint32_t character);
+/* All characters of s. */
+void ser_utf8_append_clean(ser_text *t, const char *s);
+
+json_t *ser_text_json(const char *s);
+json_t *ser_number_json(double x); /* null for what is not finite */
 
 /* A JSON string (RFC 8259) with its quotes. */
 void ser_append_json(ser_text *t, const char *s);

@@ -41,76 +41,50 @@ static void append_float(ser_text *t, float x)
 
 /* ---- JSON ---- */
 
-/* Any bytes, as text that readers of UTF-8 take. */
-static json_t *json_text(const char *s)
-{
-    ser_text clean = {0};
-    uint32_t c;
-    while ((c = ser_utf8_next(&s)) != 0)
-        ser_utf8_append(&clean, c);
-    json_t *text = clean.failed ? NULL : json_stringn(clean.n ? clean.s : "", clean.n);
-    ser_text_release(&clean);
-    return text;
-}
-
-static json_t *json_number_or_null(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 /* To the millisecond. */
 static json_t *json_time(double s)
 {
-    return json_number_or_null(round(s * 1000) / 1000);
+    return ser_number_json(round(s * 1000) / 1000);
 }
 
 /* label, confidence and scores of an object. */
-static bool add_answer(json_t *object, const ser_prediction_form *form, int label, const float *scores)
+static void add_answer(json_t **object, const ser_prediction_form *form, int label, const float *scores)
 {
     const char *name = ser_prediction_label(form, label, scores);
-    if (!name)
-        return json_object_set_new(object, "label", json_null()) == 0 &&
-               json_object_set_new(object, "confidence", json_integer(0)) == 0 &&
-               json_object_set_new(object, "scores", json_null()) == 0;
-    json_t *list = json_object();
-    bool ok = list && json_object_set_new(object, "label", json_text(name)) == 0 &&
-              json_object_set_new(object, "confidence", json_number_or_null((double)scores[label])) == 0;
-    for (size_t i = 0; i < form->n_labels && ok; i++) {
+    json_t *list = name ? json_object() : json_null();
+    for (size_t i = 0; i < form->n_labels && name; i++) {
         ser_text key = {0};
-        const char *bytes = form->labels[i];
-        uint32_t c;
-        while ((c = ser_utf8_next(&bytes)) != 0)
-            ser_utf8_append(&key, c);
-        ok = !key.failed && json_object_set_new_nocheck(list, key.n ? key.s : "",
-                                                        json_number_or_null((double)scores[i])) == 0;
+        ser_utf8_append_clean(&key, form->labels[i]);
+        json_t *score = key.failed ? NULL : ser_number_json((double)scores[i]);
+        if (json_object_set_new_nocheck(list, key.n ? key.s : "", score) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
         ser_text_release(&key);
     }
-    return json_object_set_new(object, "scores", list) == 0 && ok;
+    ser_json_set(object, "label", name ? ser_text_json(name) : json_null());
+    ser_json_set(object, "confidence", name ? ser_number_json((double)scores[label]) : json_integer(0));
+    ser_json_set(object, "scores", list);
 }
 
-static bool add_segments(json_t *object, const ser_prediction_form *form, const ser_result *r)
+static json_t *segments_json(const ser_prediction_form *form, const ser_result *r)
 {
     json_t *list = json_array();
-    bool ok = list != NULL;
-    for (size_t i = 0; i < r->n_segments && ok; i++) {
+    for (size_t i = 0; i < r->n_segments; i++) {
         const ser_segment *s = &r->segments[i];
-        json_t *segment = json_object();
-        ok = segment && json_object_set_new(segment, "start", json_time(s->start_s)) == 0 &&
-             json_object_set_new(segment, "end", json_time(s->end_s)) == 0 &&
-             add_answer(segment, form, s->label, s->scores);
-        ok = json_array_append_new(list, segment) == 0 && ok;
+        json_t *segment = json_pack("{s:o, s:o}", "start", json_time(s->start_s), "end", json_time(s->end_s));
+        add_answer(&segment, form, s->label, s->scores);
+        ser_json_add(&list, segment);
     }
-    return json_object_set_new(object, "segments", list) == 0 && ok;
+    return list;
 }
 
 /* Nine digits give back the same float, so that printed scores add up as well as the computed ones. */
-static void append_object(ser_text *t, json_t *object, bool ok)
+static void append_object(ser_text *t, json_t *object)
 {
-    char *line = ok ? ser_json_dump(object, JSON_REAL_PRECISION(9)) : NULL;
-    if (line) {
-        ser_text_append(t, line);
-        ser_text_append(t, "\n");
-    }
+    char *line = ser_json_dump(object, JSON_REAL_PRECISION(9));
+    if (line)
+        ser_text_appendf(t, "%s\n", line);
     t->failed |= !line;
     free(line);
     json_decref(object);
@@ -118,25 +92,21 @@ static void append_object(ser_text *t, json_t *object, bool ok)
 
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
 {
-    json_t *object = json_object();
-    bool ok = object && json_object_set_new(object, "file", json_text(file)) == 0 &&
-              json_object_set_new(object, "duration", json_time(r->duration_s)) == 0 &&
-              add_answer(object, form, r->label, r->scores);
-    if (ok && ser_note_text(r->note))
-        ok = json_object_set_new(object, "note", json_string(ser_note_text(r->note))) == 0;
-    if (ok && form->explain)
-        ok = json_object_set_new(object, "sound", ser_acoustics_json(&r->sound)) == 0;
-    if (ok && form->timeline)
-        ok = add_segments(object, form, r);
-    append_object(t, object, ok);
+    json_t *object =
+        json_pack("{s:o, s:o}", "file", ser_text_json(file), "duration", json_time(r->duration_s));
+    add_answer(&object, form, r->label, r->scores);
+    if (ser_note_text(r->note))
+        ser_json_set(&object, "note", json_string(ser_note_text(r->note)));
+    if (form->explain)
+        ser_json_set(&object, "sound", ser_acoustics_json(&r->sound));
+    if (form->timeline)
+        ser_json_set(&object, "segments", segments_json(form, r));
+    append_object(t, object);
 }
 
 void ser_prediction_json_error(ser_text *t, const char *file, const char *error)
 {
-    json_t *object = json_object();
-    bool ok = object && json_object_set_new(object, "file", json_text(file)) == 0 &&
-              json_object_set_new(object, "error", json_text(error)) == 0;
-    append_object(t, object, ok);
+    append_object(t, json_pack("{s:o, s:o}", "file", ser_text_json(file), "error", ser_text_json(error)));
 }
 
 static const char *event_name(ser_event_kind kind)
@@ -154,13 +124,12 @@ static const char *event_name(ser_event_kind kind)
 
 void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const ser_event *e)
 {
-    json_t *object = json_object();
-    bool ok = object && json_object_set_new(object, "event", json_string(event_name(e->kind))) == 0 &&
-              json_object_set_new(object, "start", json_time(e->start_s)) == 0 &&
-              json_object_set_new(object, "end", json_time(e->end_s)) == 0;
-    if (ok && e->kind == SER_EVENT_MEASUREMENT)
-        ok = json_object_set_new(object, "final", json_boolean(e->final)) == 0;
-    append_object(t, object, ok && add_answer(object, form, e->label, e->scores));
+    json_t *object = json_pack("{s:s, s:o, s:o}", "event", event_name(e->kind), "start",
+                               json_time(e->start_s), "end", json_time(e->end_s));
+    if (e->kind == SER_EVENT_MEASUREMENT)
+        ser_json_set(&object, "final", json_boolean(e->final));
+    add_answer(&object, form, e->label, e->scores);
+    append_object(t, object);
 }
 
 /* ---- CSV ---- */
@@ -169,9 +138,7 @@ void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const se
 static void append_field(ser_text *t, const char *s)
 {
     ser_text clean = {0};
-    uint32_t c;
-    while ((c = ser_utf8_next(&s)) != 0)
-        ser_utf8_append(&clean, c);
+    ser_utf8_append_clean(&clean, s);
     t->failed |= clean.failed;
     ser_csv_append_field(t, clean.n ? clean.s : "");
     ser_text_release(&clean);
@@ -246,7 +213,6 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
 
 /* ---- text ---- */
 
-/* "angry 93 %", or the note where there is no label, in a field as wide where padded. */
 /* "uncertain: neutral 34 %, sad 29 %": what it may be, rather than a bare winner. */
 static void append_doubt(ser_text *t, const ser_prediction_form *form, int label, const float *scores)
 {
@@ -264,6 +230,7 @@ static void append_doubt(ser_text *t, const ser_prediction_form *form, int label
     ser_text_appendf(t, " %.0f %%", 100.0 * (double)scores[second]);
 }
 
+/* "angry 93 %", or the note where there is no label, in a field as wide where padded. */
 static void append_label(ser_text *t, const ser_prediction_form *form, int label, const float *scores,
                          size_t width, const char *note, bool padded)
 {

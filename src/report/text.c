@@ -225,24 +225,6 @@ void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *
     ser_append_matrix(t, &m, style);
 }
 
-void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
-                          size_t n_labels, ser_style style)
-{
-    size_t left = label_width(labels, n_labels);
-    left = left > 7 ? left : 7;
-    ser_append_bold(t, style);
-    ser_append_left(t, "emotion", left, style);
-    ser_text_append(t, "  precision  recall      F1  recordings");
-    ser_append_plain(t, style);
-    ser_text_append(t, "\n");
-    for (size_t i = 0; i < n_labels; i++) {
-        const ser_class_figures *f = &figures[i];
-        ser_append_left(t, labels[i], left, style);
-        ser_text_appendf(t, "  %7.1f %%  %4.1f %%  %4.1f %%  %10zu\n", 100 * f->precision, 100 * f->recall,
-                         100 * f->f1, f->support);
-    }
-}
-
 static void append_class(ser_text *t, const char *name, const ser_class_figures *c, size_t left,
                          ser_style style)
 {

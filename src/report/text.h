@@ -39,11 +39,9 @@ void ser_append_bar(ser_text *t, double share, size_t width, ser_style style);
 void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *counts, size_t n_labels,
                           ser_style style);
 void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style);
-/* Precision, recall, F1 and number of recordings of each emotion. */
-void ser_append_per_class(ser_text *t, const char *const *labels, const ser_class_figures *figures,
-                          size_t n_labels, ser_style style);
-/* The same as scikit-learn's classification_report prints it: two decimals, then accuracy and the means over
- * the emotions, plain and weighted by their recordings. */
+/* Precision, recall, F1 and number of recordings of each emotion, as scikit-learn's classification_report
+ * prints them: two decimals, then accuracy and the means over the emotions, plain and weighted by their
+ * recordings. */
 void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style);
 /* Each emotion of the target: how many answers count as it, and the three figures among the shared emotions.
  */

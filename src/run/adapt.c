@@ -247,7 +247,8 @@ static ser_status score(adapt_job *k, ser_error *err)
     ser_status st = SER_OK;
     for (size_t m = 0; m < 2 && st == SER_OK; m++) {
         ser_cross *c = &k->cross[m];
-        st = ser_cross_compute(c, scores[m], &k->mapping, k->target.corpus, N_RESAMPLES, k->source.seed, err);
+        st = ser_cross_compute(c, scores[m], NULL, &k->mapping, k->target.corpus, N_RESAMPLES, k->source.seed,
+                               err);
         k->leaks.duplicates[m] = n_heard;
         k->e.folds[m] = (ser_fold_result){.n_train = k->source.corpus->n_utterances,
                                           .n_test = k->e.n,
@@ -265,16 +266,6 @@ static ser_status score(adapt_job *k, ser_error *err)
 }
 
 /* ---- what is told ---- */
-
-static ser_status add_note(adapt_job *k, bool serious, ser_text *t, ser_error *err)
-{
-    ser_status st =
-        t->failed ? ser_fail_nomem(err) : ser_run_material_add_note(&k->job.material, serious, t->s, err);
-    if (st == SER_OK && serious)
-        ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", t->s);
-    ser_text_release(t);
-    return st;
-}
 
 /* "LOGMEL + WHISPER 2,3,4" */
 static void append_blocks(ser_text *t, const ser_feature_spec *spec, uint64_t blocks)
@@ -312,7 +303,7 @@ static ser_status add_layers_note(adapt_job *k, ser_error *err)
                      ": the two corpora lie closer together in them before adaptation (distance LMMD %.3f "
                      "rather than %.3f)",
                      m->distance[chosen], m->distance[!chosen]);
-    return add_note(k, false, &t, err);
+    return ser_job_note(&k->job, false, &t, err);
 }
 
 static ser_status add_notes(adapt_job *k, ser_error *err)
@@ -327,16 +318,16 @@ static ser_status add_notes(adapt_job *k, ser_error *err)
         k->normalize == SER_NORMALIZE_NONE      ? ""
         : k->normalize == SER_NORMALIZE_SPEAKER ? "speaker"
                                                 : "corpus");
-    ser_status st = add_note(k, false, &kept, err);
+    ser_status st = ser_job_note(&k->job, false, &kept, err);
     if (st == SER_OK)
         st = add_layers_note(k, err);
     if (st == SER_OK)
-        st = add_note(k, false, &unlabelled, err);
+        st = ser_job_note(&k->job, false, &unlabelled, err);
     if (st == SER_OK && k->leaks.duplicates[0]) {
         ser_text_appendf(&heard,
                          "%d recordings of %s are in %s too: the figures are of what was learned by heart",
                          k->leaks.duplicates[0], k->target.corpus->name, k->source.corpus->name);
-        st = add_note(k, true, &heard, err);
+        st = ser_job_note(&k->job, true, &heard, err);
     }
     return st;
 }
@@ -369,8 +360,7 @@ static ser_status make_material(adapt_job *k, const ser_report_facts *facts, ser
     if (st == SER_OK)
         st = ser_run_material_finish(&k->job.material, facts, err);
     k->job.material.report.of_what = "The model kept";
-    return st == SER_OK ? ser_run_material_set_setup(&k->job.material, facts, ser_run_told_settings, err)
-                        : st;
+    return st;
 }
 
 /* Networks move into the model that is written. */
@@ -466,7 +456,7 @@ static ser_status learn(adapt_job *k, ser_error *err)
     if (st == SER_OK)
         st = standardise(k, err);
     if (st == SER_OK)
-        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
+        ser_run_tell_settings(&k->job.host, k->job.config);
     if (st == SER_OK)
         st = ser_adaptation_run(&k->adaptation, &k->learning.data, &k->learning.settings, state, err);
     ser_free(state);

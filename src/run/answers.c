@@ -1,8 +1,9 @@
 #include "run/answers.h"
 #include "base/memory.h"
-#include "model/standardised.h"
 
 #include <string.h>
+
+enum { N_RESAMPLES = 10000 };
 
 /* ---- models ---- */
 
@@ -158,8 +159,9 @@ void ser_answers_release(ser_answers *a)
 
 /* ---- reading ---- */
 
-void ser_answers_average(const ser_answers *a, float *scores, bool *answered, size_t first, size_t end,
-                         bool unheard)
+/* Means over the models first ... end-1, of those alone that have not heard the recording where unheard. */
+static void average(float *scores, bool *answered, const ser_answers *a, size_t first, size_t end,
+                    bool unheard)
 {
     size_t n = a->n, n_labels = a->n_labels;
     memset(scores, 0, n * n_labels * sizeof *scores);
@@ -179,7 +181,8 @@ void ser_answers_average(const ser_answers *a, float *scores, bool *answered, si
     }
 }
 
-size_t ser_answers_count_heard(const ser_answers *a, int *most)
+/* How many models had heard recordings, and how many recordings the one that knew most. */
+static size_t count_heard(const ser_answers *a, int *most)
 {
     size_t n_models = 0;
     *most = 0;
@@ -188,6 +191,54 @@ size_t ser_answers_count_heard(const ser_answers *a, int *most)
         *most = a->leaks.duplicates[m] > *most ? a->leaks.duplicates[m] : *most;
     }
     return n_models;
+}
+
+static ser_status judge_unheard(const ser_answers *a, bool *answered, ser_judge *judge, void *job,
+                                ser_error *err)
+{
+    float *scores = ser_alloc(a->n * a->n_labels, sizeof *scores);
+    if (!scores)
+        return ser_fail_nomem(err);
+    average(scores, answered, a, 0, a->models.n, true);
+    ser_status st = judge(job, SER_JUDGED_UNHEARD, 0, NULL, scores, answered, N_RESAMPLES, err);
+    ser_free(scores);
+    return st;
+}
+
+ser_status ser_answers_judge(ser_evaluation *e, const ser_answers *a, ser_judge *judge, void *job,
+                             ser_error *err)
+{
+    size_t n_models = a->models.n;
+    int most;
+    bool *answered = ser_alloc(a->n, sizeof *answered);
+    *e = (ser_evaluation){.n = a->n, .n_labels = a->n_labels, .n_folds = n_models};
+    e->scores = ser_alloc(a->n * a->n_labels, sizeof *e->scores);
+    e->folds = ser_alloc(n_models, sizeof *e->folds);
+    ser_status st = answered && e->scores && e->folds ? SER_OK : ser_fail_nomem(err);
+    for (size_t m = 0; m < n_models && st == SER_OK; m++) {
+        e->folds[m] = (ser_fold_result){.n_train = a->models.items[m].heard.n, .n_test = a->n};
+        average(e->scores, answered, a, m, m + 1, false);
+        st = judge(job, SER_JUDGED_MODEL, m, &e->folds[m], e->scores, answered, 0, err);
+    }
+    if (st == SER_OK) {
+        average(e->scores, answered, a, 0, n_models, false);
+        st = judge(job, SER_JUDGED_ALL, 0, NULL, e->scores, answered, N_RESAMPLES, err);
+    }
+    if (st == SER_OK && count_heard(a, &most))
+        st = judge_unheard(a, answered, judge, job, err);
+    ser_free(answered);
+    return st;
+}
+
+void ser_answers_append_leaks(ser_text *t, const ser_answers *a)
+{
+    int most;
+    size_t n_models = count_heard(a, &most);
+    if (n_models)
+        ser_text_appendf(t,
+                         "%zu of %zu models were trained on recordings of this test, up to %d of %zu: the "
+                         "figures are of what was learned by heart. ",
+                         n_models, a->models.n, most, a->n);
 }
 
 ser_report_facts ser_answers_facts(const ser_answers *a, ser_normalize how)

@@ -33,12 +33,24 @@ typedef struct ser_answers {
 ser_status ser_answers_new(ser_answers *out, const ser_answers_settings *settings, ser_error *err);
 void ser_answers_release(ser_answers *a);
 
-/* Means over the models first ... end-1, of those alone that have not heard the recording where unheard:
- * scores (n, n_labels); answered (n): whether there are some. */
-void ser_answers_average(const ser_answers *a, float *scores, bool *answered, size_t first, size_t end,
-                         bool unheard);
-/* How many models had heard recordings, and how many recordings the one that knew most. */
-size_t ser_answers_count_heard(const ser_answers *a, int *most);
+/* Whose scores are judged. */
+typedef enum ser_judged {
+    SER_JUDGED_MODEL,  /* one model's */
+    SER_JUDGED_ALL,    /* the means of all */
+    SER_JUDGED_UNHEARD /* of each recording the mean of those models that had not heard it */
+} ser_judged;
+/* scores (n, n_labels) of the recordings for which answered (n). fold: SER_JUDGED_MODEL, to be filled with
+ * the figures of model m. Intervals are of n_resamples, 0: none. */
+typedef ser_status ser_judge(void *job, ser_judged which, size_t m, ser_fold_result *fold,
+                             const float *scores, const bool *answered, int n_resamples, ser_error *err);
+
+/* A test: each model, then all together, and where some had heard recordings those that had not. *e
+ * (ser_evaluation_release) has the scores of all, and a fold for each model. */
+ser_status ser_answers_judge(ser_evaluation *e, const ser_answers *a, ser_judge *judge, void *job,
+                             ser_error *err);
+/* What stands in front of the figures of those that had not heard recordings, where some had: "9 of 10 models
+ * were trained on recordings of this test ...". */
+void ser_answers_append_leaks(ser_text *t, const ser_answers *a);
 /* What a report says of the corpus and the models; evaluation, protocol and config are the caller's to add.
  */
 ser_report_facts ser_answers_facts(const ser_answers *a, ser_normalize how);

@@ -146,7 +146,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
         st = ser_run_material_init(&k->job.material, k->folds, err);
     ser_epochs_gather(&k->epochs);
     if (st == SER_OK && first && s->n_networks)
-        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
+        ser_run_tell_settings(&k->job.host, k->job.config);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(k->kept, k->folds, k->prefix, no_states, n_trained, err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
@@ -288,14 +288,11 @@ static ser_status add_notes(evaluate_job *k, ser_error *err)
         example = k->leaks.examples[f];
     if (*example)
         ser_text_appendf(&t, "Training and test parts share recordings: %s", example);
-    ser_status st = t.failed ? ser_fail_nomem(err) : SER_OK;
-    if (st == SER_OK && t.n)
-        st = ser_run_material_add_note(&k->job.material, false, t.s, err);
+    ser_status st = t.n || t.failed ? ser_job_note(&k->job, false, &t, err) : SER_OK;
     if (st == SER_OK && k->s.normalize != SER_RUN_NORMALIZE_NONE)
         st = ser_run_material_add_note(
             &k->job.material, false,
             "Features are standardised by unlabelled recordings of the test side as well", err);
-    ser_text_release(&t);
     return st;
 }
 
@@ -331,7 +328,7 @@ static ser_status make_report(evaluate_job *k, ser_error *err)
     if (st == SER_OK)
         st = ser_run_material_finish(&job->material, &facts, err);
     add_across(k);
-    return st == SER_OK ? ser_run_material_set_setup(&job->material, &facts, ser_run_told_settings, err) : st;
+    return st;
 }
 
 static ser_status evaluate_all(evaluate_job *k, ser_error *err)

@@ -1,20 +1,11 @@
 #include "run/fold_part.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "io/json.h"
 #include "run/shard.h"
 
 #include <string.h>
 
 static const char BLOCK[] = "fold.bin", HASH_KEY[] = "fold_sha256";
-
-static void hash_bytes(char hex[65], const void *bytes, size_t n)
-{
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, bytes, n);
-    ser_sha256_finish(&h, hex);
-}
 
 /* What decides the figures, of whatever folders it is read from and with whatever threads. */
 static ser_status set_options(json_t *to, const ser_fold_part *p, ser_error *err)
@@ -47,7 +38,7 @@ ser_status ser_fold_part_write(const ser_fold_part *p, const ser_text *block, se
     const ser_shard shard = {(int)p->fold + 1, (int)p->folds->n_folds};
     ser_part part = {0};
     char hex[65], *file = ser_io_join(p->folder, BLOCK), *manifest = ser_manifest_path(p->folder, true);
-    hash_bytes(hex, block->s, block->n);
+    ser_sha256_of(hex, block->s, block->n);
     ser_status st = file && manifest ? ser_part_open(&part, "evaluate", &shard, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = set_options(part.options, p, err);
@@ -71,7 +62,7 @@ static ser_status read_block(ser_text *block, const ser_manifest *m, ser_error *
     ser_bytes bytes = {0};
     ser_status st = path ? ser_io_map(&bytes, path, 0, err) : ser_fail_nomem(err);
     const char *expected = json_string_value(json_object_get(m->root, HASH_KEY));
-    hash_bytes(hex, bytes.data, bytes.n);
+    ser_sha256_of(hex, bytes.data, bytes.n);
     if (st == SER_OK && (!expected || strcmp(expected, hex) != 0))
         st = ser_fail(err, SER_E_FORMAT, "it is not what its manifest says: run its fold again");
     if (st == SER_OK)

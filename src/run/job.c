@@ -47,6 +47,16 @@ ser_status ser_job_note_ranks(ser_job *job, ser_error *err)
                                                                                          : SER_OK;
 }
 
+ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err)
+{
+    ser_status st =
+        t->failed ? ser_fail_nomem(err) : ser_run_material_add_note(&job->material, serious, t->s, err);
+    if (st == SER_OK && serious)
+        ser_run_tell(&job->host, SER_RUN_WARNING, "%s", t->s);
+    ser_text_release(t);
+    return st;
+}
+
 ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err)
 {
     job->config = ser_run_settings_to_json(job->way->kind, settings);

@@ -39,6 +39,9 @@ ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const s
 /* How many ranks there were, into the report. */
 ser_status ser_job_note_ranks(ser_job *job, ser_error *err);
 
+/* Into the report; whoever listens is told of what is serious at once. t is released. */
+ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err);
+
 /* config: the settings in force, as JSON. */
 ser_status ser_job_set_config(ser_job *job, const void *settings, ser_error *err);
 

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "io/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -52,6 +52,11 @@ ser_status ser_run_material_add_note(ser_run_material *m, bool serious, const ch
     return SER_OK;
 }
 
+static ser_status add_text(ser_run_material *m, const ser_text *t, ser_error *err)
+{
+    return t->failed ? ser_fail_nomem(err) : t->n ? ser_run_material_add_note(m, false, t->s, err) : SER_OK;
+}
+
 static ser_status add_projection(ser_run_fold *f, const ser_adapted *a, ser_error *err)
 {
     ser_run_epoch *epochs = ser_alloc(a->n_epochs, sizeof *epochs);
@@ -249,18 +254,16 @@ static ser_status note_unscored(ser_run_material *m, const ser_mapping *mapping,
         ser_text_appendf(&t, "%zu of %zu recordings are not scored: their emotion is not known", n_unknown,
                          c->n);
     }
-    ser_status st = SER_OK;
-    if (t.n)
-        st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
+    ser_status st = add_text(m, &t, err);
     ser_text_clear(&t);
     for (size_t i = 0; i < mapping->n_target; i++)
         if (c->per_class[i].excluded && c->per_class[i].support)
             ser_text_appendf(&t, "%s%zu of %s", t.n ? ", " : "", c->per_class[i].support,
                              mapping->target_labels[i]);
-    if (st == SER_OK && t.n) {
+    if (t.n)
         ser_text_appendf(&t, ": not scored, because no emotion of %s counts as it", mapping->source);
-        st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
-    }
+    if (st == SER_OK)
+        st = add_text(m, &t, err);
     if (st == SER_OK && mapping->n_shared < 2 && mapping->n_target)
         st = ser_run_material_add_note(m, false,
                                        mapping->n_shared
@@ -350,92 +353,29 @@ static ser_status set_cross(ser_run_material *m, const ser_mapping *mapping, con
     return note_unscored(m, mapping, c, err);
 }
 
-static ser_status note_encoder(ser_run_material *m, const char *learned_from, ser_error *err)
-{
-    ser_text t = {0};
-    ser_text_appendf(&t, "The encoder has learned from %s", learned_from);
-    ser_status st = t.failed ? ser_fail_nomem(err) : ser_run_material_add_note(m, false, t.s, err);
-    ser_text_release(&t);
-    return st;
-}
-
-ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *f, ser_error *err)
-{
-    ser_text type = {0};
-    time_t now = time(NULL);
-    struct tm local;
-    ser_feature_spec_type(f->spec, &type);
-    snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
-    bool no_memory = type.failed;
-    ser_text_release(&type);
-    if (no_memory)
-        return ser_fail_nomem(err);
-    localtime_r(&now, &local);
-    strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
-    m->report.title = m->report.corpus = f->corpus->name;
-    m->report.protocol = f->protocol;
-    m->report.features = m->features;
-    m->report.model_type = f->model_type;
-    m->report.version = "ser " SER_VERSION;
-    m->report.date = m->date;
-    m->report.labels = (const char *const *)f->corpus->labels;
-    m->report.figures = &f->evaluation->figures;
-    m->report.intervals_over = ser_corpus_has_speakers(f->corpus) ? "speakers" : "recordings";
-    fill_folds(m, f);
-    ser_status st = list_facts(m, f->config, err);
-    if (st == SER_OK && f->encoder_learned_from)
-        st = note_encoder(m, f->encoder_learned_from, err);
-    if (st == SER_OK && !f->cross)
-        st = list_choices(m, f, err);
-    if (st == SER_OK)
-        st = list_predictions(m, f, err);
-    return st == SER_OK && f->cross ? set_cross(m, f->mapping, f->cross, err) : st;
-}
-
 /* ---- the lines above the figures ---- */
 
-const char *const ser_run_told_settings[] = {"augment",
-                                             "networks",
-                                             "epoch",
-                                             "batch_size",
-                                             "lr",
-                                             "beta1",
-                                             "beta2",
-                                             "warmup",
-                                             "decay",
-                                             "patience",
-                                             "validation",
-                                             "average",
-                                             "label_smoothing",
-                                             "class_weights",
-                                             "time_masks",
-                                             "feature_masks",
-                                             "mixup",
-                                             "filter_size",
-                                             "kernel_size",
-                                             "dilation_size",
-                                             "stack_size",
-                                             "dropout",
-                                             "activation",
-                                             "average_frames",
-                                             "trim",
-                                             "lmmd_weight",
-                                             "entropy_weight",
-                                             "balance_weight",
-                                             NULL};
+/* Settings that a person wants to see. */
+static const char *const told_settings[] = {
+    "augment",       "networks",       "epoch",           "batch_size",     "lr",
+    "beta1",         "beta2",          "warmup",          "decay",          "patience",
+    "validation",    "average",        "label_smoothing", "class_weights",  "time_masks",
+    "feature_masks", "mixup",          "filter_size",     "kernel_size",    "dilation_size",
+    "stack_size",    "dropout",        "activation",      "average_frames", "trim",
+    "lmmd_weight",   "entropy_weight", "balance_weight"};
 
 /* "epoch 12, lr 0.002, ..." in lines of 100 columns; what is null or false is left out. */
-static void append_settings(ser_text *t, const json_t *config, const char *const *keys)
+static void append_settings(ser_text *t, const json_t *config)
 {
     enum { WIDTH = 80 };
     size_t line = t->n;
     ser_text one = {0};
-    for (; *keys; keys++) {
-        const json_t *value = json_object_get(config, *keys);
+    for (size_t k = 0; k < sizeof told_settings / sizeof *told_settings; k++) {
+        const json_t *value = json_object_get(config, told_settings[k]);
         if (!value || json_is_null(value) || json_is_false(value))
             continue;
         ser_text_clear(&one);
-        ser_text_appendf(&one, "%s ", *keys);
+        ser_text_appendf(&one, "%s ", told_settings[k]);
         append_setting(&one, value);
         bool is_first = t->n == line;
         if (!is_first && t->n + one.n + 3 > line + WIDTH) {
@@ -451,10 +391,10 @@ static void append_settings(ser_text *t, const json_t *config, const char *const
         ser_text_append(t, "\n");
 }
 
-void ser_run_tell_settings(const ser_run_host *h, const json_t *config, const char *const *keys)
+void ser_run_tell_settings(const ser_run_host *h, const json_t *config)
 {
     ser_text t = {0};
-    append_settings(&t, config, keys);
+    append_settings(&t, config);
     for (char *line = t.s, *end; line && !t.failed && (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
         ser_run_tell(h, SER_RUN_SETTINGS, "%s", line);
@@ -462,8 +402,8 @@ void ser_run_tell_settings(const ser_run_host *h, const json_t *config, const ch
     ser_text_release(&t);
 }
 
-ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_facts *f, const char *const *keys,
-                                      ser_error *err)
+/* What it was, then "epoch 12, lr 0.002, ...". */
+static ser_status set_setup(ser_run_material *m, const ser_report_facts *f, ser_error *err)
 {
     ser_text *t = &m->setup;
     if (f->cross)
@@ -473,7 +413,44 @@ ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_fact
         ser_text_appendf(t, "%s, %s, ", f->corpus->name, f->protocol);
     ser_text_appendf(t, "%s, %s, normalize %s, precision %s, seed %llu\n", m->features, f->model_type,
                      f->normalize, f->precision, (unsigned long long)f->seed);
-    append_settings(t, f->config, keys);
+    append_settings(t, f->config);
     m->report.setup = t->s;
     return t->failed ? ser_fail_nomem(err) : SER_OK;
+}
+
+/* ---- all of it ---- */
+
+ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *f, ser_error *err)
+{
+    ser_text type = {0}, encoder = {0};
+    time_t now = time(NULL);
+    struct tm local;
+    ser_feature_spec_type(f->spec, &type);
+    snprintf(m->features, sizeof m->features, "%s", type.s ? type.s : "");
+    if (f->encoder_learned_from)
+        ser_text_appendf(&encoder, "The encoder has learned from %s", f->encoder_learned_from);
+    localtime_r(&now, &local);
+    strftime(m->date, sizeof m->date, "%Y-%m-%d %H:%M", &local);
+    m->report.title = m->report.corpus = f->corpus->name;
+    m->report.protocol = f->protocol;
+    m->report.features = m->features;
+    m->report.model_type = f->model_type;
+    m->report.version = "ser " SER_VERSION;
+    m->report.date = m->date;
+    m->report.labels = (const char *const *)f->corpus->labels;
+    m->report.figures = &f->evaluation->figures;
+    m->report.intervals_over = ser_corpus_has_speakers(f->corpus) ? "speakers" : "recordings";
+    fill_folds(m, f);
+    ser_status st = type.failed ? ser_fail_nomem(err) : list_facts(m, f->config, err);
+    if (st == SER_OK)
+        st = add_text(m, &encoder, err);
+    ser_text_release(&type);
+    ser_text_release(&encoder);
+    if (st == SER_OK && !f->cross)
+        st = list_choices(m, f, err);
+    if (st == SER_OK)
+        st = list_predictions(m, f, err);
+    if (st == SER_OK && f->cross)
+        st = set_cross(m, f->mapping, f->cross, err);
+    return st == SER_OK ? set_setup(m, f, err) : st;
 }

@@ -45,16 +45,9 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
 /* Beside the usual figures; names and meanings are borrowed. */
 void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure);
 
-/* Settings that a person wants to see: the last is NULL. */
-extern const char *const ser_run_told_settings[];
+/* The settings of config that a person wants to see, a line each, to whoever listens. */
+void ser_run_tell_settings(const ser_run_host *h, const json_t *config);
 
-/* Those of config, a line each, to whoever listens. */
-void ser_run_tell_settings(const ser_run_host *h, const json_t *config, const char *const *keys);
-
-/* After that, the lines that stand above the figures: what it was, then "epoch 12, lr 0.002, ..." of those
- * keys of facts->config; keys ends with NULL. */
-ser_status ser_run_material_set_setup(ser_run_material *m, const ser_report_facts *facts,
-                                      const char *const *keys, ser_error *err);
 /* A row for the average, where there are several models; c is of it. */
 void ser_run_material_add_average(ser_run_material *m, const ser_cross *c);
 

@@ -38,11 +38,8 @@ static ser_status fail_part(const ser_manifest *m, ser_error *err)
 
 static bool is_hash_of(const json_t *expected, const ser_bytes *bytes)
 {
-    ser_sha256 h;
     char hex[65];
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, bytes->data, bytes->n);
-    ser_sha256_finish(&h, hex);
+    ser_sha256_of(hex, bytes->data, bytes->n);
     return json_is_string(expected) && strcmp(json_string_value(expected), hex) == 0;
 }
 

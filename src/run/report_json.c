@@ -78,22 +78,6 @@ ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const 
 
 /* ---- parts of the object ---- */
 
-/* File names and labels may be any bytes, JSON strings may not. */
-json_t *ser_text_json(const char *s)
-{
-    ser_text t = {0};
-    while (*s)
-        ser_utf8_append(&t, ser_utf8_next(&s));
-    json_t *json = t.failed ? NULL : json_string(t.s ? t.s : "");
-    ser_text_release(&t);
-    return json;
-}
-
-json_t *ser_number_json(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *pair(const double x[2])
 {
     return json_pack("[o, o]", ser_number_json(x[0]), ser_number_json(x[1]));

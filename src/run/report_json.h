@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "learn/cross.h"
 #include "learn/evaluate.h"
+#include "report/escape.h"
 
 typedef struct ser_report_facts {
     const ser_corpus *corpus;
@@ -36,8 +37,6 @@ ser_status ser_report_hashes(char data_sha256[65], char split_sha256[65], const 
 /* "AMD EPYC 9654 96-Core Processor"; "unknown" where the system does not say. */
 void ser_cpu_name(char *name, size_t n);
 
-json_t *ser_text_json(const char *s); /* of any bytes */
-json_t *ser_number_json(double x);    /* null for what is not finite */
 /* The layers that a fold's candidate uses: ascending positions in spec's list are turned into layer numbers.
  */
 json_t *ser_chosen_layers_json(const ser_feature_spec *spec, uint64_t blocks);

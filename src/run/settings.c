@@ -1,5 +1,4 @@
 #include "run/settings.h"
-#include "base/memory.h"
 #include "data/condition.h"
 #include "data/normalize.h"
 #include "learn/fine_tune.h"
@@ -9,9 +8,6 @@
 #include "run/folder.h"
 #include "run/shard.h"
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The public words are the inner ones. */

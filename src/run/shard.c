@@ -35,11 +35,8 @@ ser_status ser_shard_parse(ser_shard *out, const char *text, ser_error *err)
 
 bool ser_shard_takes(const ser_shard *s, const char *relative_path)
 {
-    ser_sha256 h;
     char hex[65];
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, relative_path, strlen(relative_path));
-    ser_sha256_finish(&h, hex);
+    ser_sha256_of(hex, relative_path, strlen(relative_path));
     hex[15] = 0; /* 60 bits */
     return !s->count ||
            strtoull(hex, NULL, 16) % (unsigned long long)s->count + 1 == (unsigned long long)s->index;

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { N_RESAMPLES = 10000 };
-
 typedef struct cross_job {
     ser_job job;
     ser_run_test_across_settings s;
@@ -32,66 +30,22 @@ static ser_status open_mapping(cross_job *k, ser_error *err)
     return ser_mapping_new(&k->mapping, k->s.mapping, &source, &target, err);
 }
 
-/* Of models first ... end-1; *scores (n, n_labels) receives their mean. */
-static ser_status judge(ser_cross *out, float *scores, const cross_job *k, size_t first, size_t end,
-                        bool unheard, int n_resamples, ser_error *err)
+static ser_status judge(void *job, ser_judged which, size_t m, ser_fold_result *fold, const float *scores,
+                        const bool *answered, int n_resamples, ser_error *err)
 {
-    bool *answered = ser_alloc(k->a.n, sizeof *answered);
-    if (!answered)
-        return ser_fail_nomem(err);
-    ser_answers_average(&k->a, scores, answered, first, end, unheard);
-    ser_status st = ser_cross_compute_of(out, scores, answered, &k->mapping, k->a.w.corpus, n_resamples,
-                                         (uint64_t)k->s.seed, err);
-    ser_free(answered);
-    return st;
-}
-
-static ser_status judge_unheard(cross_job *k, ser_error *err)
-{
-    float *scores = ser_alloc(k->a.n * k->a.n_labels, sizeof *scores);
-    ser_status st =
-        scores ? judge(&k->honest, scores, k, 0, k->a.models.n, true, N_RESAMPLES, err) : ser_fail_nomem(err);
-    ser_free(scores);
-    return st;
-}
-
-static ser_status compute_figures(cross_job *k, ser_error *err)
-{
-    size_t n_models = k->a.models.n;
-    int most;
-    k->e = (ser_evaluation){.n = k->a.n, .n_labels = k->a.n_labels, .n_folds = n_models};
-    k->e.scores = ser_alloc(k->a.n * k->a.n_labels, sizeof *k->e.scores);
-    k->e.folds = ser_alloc(n_models, sizeof *k->e.folds);
-    k->of_model = ser_alloc(n_models, sizeof *k->of_model);
-    ser_status st = k->e.scores && k->e.folds && k->of_model ? SER_OK : ser_fail_nomem(err);
-    for (size_t m = 0; m < n_models && st == SER_OK; m++) {
-        ser_cross *own = &k->of_model[m];
-        st = judge(own, k->e.scores, k, m, m + 1, false, 0, err);
-        k->e.folds[m] = (ser_fold_result){.n_train = k->a.models.items[m].heard.n,
-                                          .n_test = k->a.n,
-                                          .ua = own->figures.ua,
-                                          .wa = own->figures.wa,
-                                          .f1 = own->figures.f1,
-                                          .loss = own->figures.loss,
-                                          .acc_lenient = own->acc_lenient};
+    cross_job *k = job;
+    ser_cross *c = which == SER_JUDGED_ALL ? &k->cross : fold ? &k->of_model[m] : &k->honest;
+    ser_status st = ser_cross_compute(c, scores, answered, &k->mapping, k->a.w.corpus, n_resamples,
+                                      (uint64_t)k->s.seed, err);
+    if (fold && st == SER_OK) {
+        fold->ua = c->figures.ua, fold->wa = c->figures.wa;
+        fold->f1 = c->figures.f1, fold->loss = c->figures.loss;
+        fold->acc_lenient = c->acc_lenient;
     }
-    if (st == SER_OK)
-        st = judge(&k->cross, k->e.scores, k, 0, n_models, false, N_RESAMPLES, err);
-    return st == SER_OK && ser_answers_count_heard(&k->a, &most) ? judge_unheard(k, err) : st;
+    return st;
 }
 
 /* ---- what is told ---- */
-
-/* On standard error and in the report. */
-static ser_status tell(cross_job *k, bool serious, ser_text *text, ser_error *err)
-{
-    ser_status st = text->failed ? ser_fail_nomem(err)
-                                 : ser_run_material_add_note(&k->job.material, serious, text->s, err);
-    if (st == SER_OK)
-        ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", text->s);
-    ser_text_release(text);
-    return st;
-}
 
 static ser_status tell_of_models(cross_job *k, ser_error *err)
 {
@@ -105,7 +59,7 @@ static ser_status tell_of_models(cross_job *k, ser_error *err)
             ser_text_appendf(&t, "%s was trained on %s, and --data says %s: is that right?", model->name,
                              model->corpus, k->source);
         if (t.n || t.failed)
-            st = tell(k, true, &t, err);
+            st = ser_job_note(&k->job, true, &t, err);
     }
     return st;
 }
@@ -113,15 +67,9 @@ static ser_status tell_of_models(cross_job *k, ser_error *err)
 static ser_status tell_leaks(cross_job *k, ser_error *err)
 {
     ser_text t = {0};
-    int most;
-    size_t n_models = ser_answers_count_heard(&k->a, &most);
-    if (!n_models)
+    ser_answers_append_leaks(&t, &k->a);
+    if (!t.n && !t.failed)
         return SER_OK;
-    ser_text_appendf(
-        &t,
-        "%zu of %zu models were trained on recordings of this test, up to %d of %zu: the figures are "
-        "of what was learned by heart. ",
-        n_models, k->a.models.n, most, k->a.n);
     if (k->honest.figures.n)
         ser_text_appendf(
             &t,
@@ -130,7 +78,7 @@ static ser_status tell_leaks(cross_job *k, ser_error *err)
             k->honest.n, k->honest.figures.ua, k->honest.acc_lenient);
     else
         ser_text_append(&t, "There is no honest figure");
-    return tell(k, true, &t, err);
+    return ser_job_note(&k->job, true, &t, err);
 }
 
 /* Standardised by itself, one recording is nothing but zeros. */
@@ -156,7 +104,7 @@ static ser_status tell_lonely(cross_job *k, ser_error *err)
         "--normalize none, or more recordings",
         n_lonely, n_lonely == 1 ? " is" : "s are",
         how == SER_NORMALIZE_CORPUS ? "its corpus" : "its speaker");
-    return tell(k, true, &t, err);
+    return ser_job_note(&k->job, true, &t, err);
 }
 
 /* ---- pictures ---- */
@@ -218,8 +166,7 @@ static ser_status make_material(cross_job *k, const ser_report_facts *facts, ser
     if (st == SER_OK)
         ser_run_material_add_average(&k->job.material, &k->cross);
     k->job.material.report.of_what = k->a.models.n > 1 ? "Average of all models" : NULL;
-    return st == SER_OK ? ser_run_material_set_setup(&k->job.material, facts, ser_run_told_settings, err)
-                        : st;
+    return st;
 }
 
 static ser_status save(cross_job *k, ser_error *err)
@@ -282,8 +229,10 @@ static ser_status test(void *job, ser_error *err)
     k->job.host.team = NULL;
     if (st == SER_OK)
         st = open_mapping(k, err);
+    if (st == SER_OK && !(k->of_model = ser_alloc(k->a.models.n, sizeof *k->of_model)))
+        st = ser_fail_nomem(err);
     if (st == SER_OK)
-        st = compute_figures(k, err);
+        st = ser_answers_judge(&k->e, &k->a, judge, k, err);
     const ser_run_naming naming = {
         .corpus = k->source, .target = k->a.w.corpus ? k->a.w.corpus->name : NULL, .spec = &k->a.w.spec};
     if (st == SER_OK)

@@ -189,8 +189,6 @@ static ser_status save_report(train_job *k, ser_error *err)
         st = ser_job_note_ranks(job, err);
     if (st == SER_OK)
         st = ser_run_material_finish(&job->material, &facts, err);
-    if (st == SER_OK)
-        st = ser_run_material_set_setup(&job->material, &facts, ser_run_told_settings, err);
     return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
 }
 
@@ -246,7 +244,7 @@ static ser_status train_all(train_job *k, ser_error *err)
     s->context = &k->epochs;
     ser_epochs_gather(&k->epochs);
     if (st == SER_OK && k->models.networks)
-        ser_run_tell_settings(&k->job.host, k->job.config, ser_run_told_settings);
+        ser_run_tell_settings(&k->job.host, k->job.config);
     if (st == SER_OK && k->folds) {
         s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
         st = train_folds(k, err);

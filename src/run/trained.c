@@ -7,7 +7,6 @@
 #include "learn/kind.h"
 #include "model/standardised.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -2,7 +2,6 @@
 #include "base/memory.h"
 #include "corpus/folds.h"
 #include "io/file.h"
-#include "io/json.h"
 #include "metrics/metrics.h"
 #include "report/escape.h"
 #include "run/heard.h"

@@ -5,7 +5,6 @@
 #include "io/file.h"
 #include "run/journal.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -34,10 +34,7 @@ static void append_hash(ser_text *t, const char *begin, const char *end)
     const char *from = strstr(ser_asset_page, begin) + strlen(begin), *to = strstr(from, end);
     char hex[65];
     unsigned char bytes[33] = {0};
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, from, (size_t)(to - from));
-    ser_sha256_finish(&h, hex);
+    ser_sha256_of(hex, from, (size_t)(to - from));
     for (int i = 0; i < 32; i++) {
         const char pair[3] = {hex[2 * i], hex[2 * i + 1]};
         bytes[i] = (unsigned char)strtol(pair, NULL, 16);

@@ -1,7 +1,6 @@
 /* Requests, from their head to the end of their answer: everything here runs on the loop's thread, but for
  * ser_http_answered. */
 #include "base/clock.h"
-#include "base/memory.h"
 #include "serve/peers.h"
 #include "serve/visit.h"
 

@@ -7,14 +7,6 @@
 
 enum { MAX_BYTES = 1 << 20, MIN_KEY = 16 };
 
-static void hash_of(char hex[65], const char *key, size_t n)
-{
-    ser_sha256 h;
-    ser_sha256_init(&h);
-    ser_sha256_add(&h, key, n);
-    ser_sha256_finish(&h, hex);
-}
-
 static ser_status add(ser_keys *k, const char *key, size_t n, ser_error *err)
 {
     if (n < MIN_KEY)
@@ -23,7 +15,7 @@ static ser_status add(ser_keys *k, const char *key, size_t n, ser_error *err)
             "a key of less than %d characters can be guessed: make one with 'openssl rand -hex 32'", MIN_KEY);
     if (!ser_grow(&k->hashes, &k->capacity, k->n + 1, sizeof *k->hashes))
         return ser_fail_nomem(err);
-    hash_of(k->hashes[k->n++], key, n);
+    ser_sha256_of(k->hashes[k->n++], key, n);
     return SER_OK;
 }
 
@@ -61,7 +53,7 @@ bool ser_keys_know(const ser_keys *k, const char *key)
 {
     char hash[65];
     bool known = false;
-    hash_of(hash, key, strlen(key));
+    ser_sha256_of(hash, key, strlen(key));
     for (size_t i = 0; i < k->n; i++) {
         int difference = 0;
         for (size_t b = 0; b < sizeof hash; b++)

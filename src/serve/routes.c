@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "report/escape.h"
 #include "serve/service.h"
 

@@ -5,7 +5,6 @@
 #include "serve/service.h"
 #include "serve/stream.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,25 +12,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-ser_serve_limits ser_serve_default_limits(void)
-{
-    return (ser_serve_limits){.body_bytes = (size_t)64 << 20,
-                              .upload_bytes = (size_t)512 << 20,
-                              .audio_s = 3600,
-                              .connections = 2000,
-                              .connections_per_peer = 1200,
-                              .queue = 256,
-                              .queue_per_peer = 128,
-                              .header_s = 10,
-                              .body_s = 60,
-                              .idle_s = 60,
-                              .answer_s = 300,
-                              .decode_s = 60,
-                              .streams = 64,
-                              .stream_ahead_s = 30,
-                              .grace_s = 10};
-}
 
 /* ---- signals: noted by the handler, done by the loop ---- */
 

@@ -53,8 +53,6 @@ typedef struct ser_serve_settings {
     void *context;
 } ser_serve_settings;
 
-ser_serve_limits ser_serve_default_limits(void);
-
 /* Serves until SIGTERM or SIGINT, whose handlers it sets, as that of SIGHUP, which opens the log anew. To be
  * called while the process has one thread. SER_E_IO: the address is taken or not there, a key or certificate
  * cannot be read. */

@@ -1,7 +1,6 @@
 #include "train/layer_weights.h"
 #include "base/memory.h"
 #include "base/vector.h"
-#include "corpus/corpus.h"
 #include "nn/adam.h"
 #include "nn/trainable.h"
 #include "train/softmax_regression.h"

@@ -73,4 +73,10 @@ static inline void set_u32(unsigned char *p, uint32_t x, bool little)
         p[little ? i : 3 - i] = (unsigned char)(x >> 8 * i);
 }
 
+static inline bool is_audio(const char *path)
+{
+    const char *kind;
+    return ser_audio_look(path, &kind) == SER_AUDIO_READABLE;
+}
+
 #endif

@@ -85,7 +85,7 @@ static void test_formats(void)
         CHECK(info.sample_rate_hz == SER_SAMPLE_RATE_HZ && info.n_channels == 1);
         CHECK(info.n_frames_stated >= N_SOUND && info.n_frames_stated == n);
         CHECK(*ser_audio_warning(a) == 0);
-        CHECK(ser_audio_is_audio(scratch("sound")));
+        CHECK(is_audio(scratch("sound")));
         ser_audio_close(&a);
         CHECK(!a);
     }

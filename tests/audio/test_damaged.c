@@ -185,20 +185,19 @@ static void test_not_audio(void)
         scratch_put(cases[i].name, bytes, sizeof bytes);
         CHECK_FAILS(ser_audio_open(&a, scratch(cases[i].name), &err), SER_E_FORMAT, &err,
                     "ffmpeg -i FILE OUT.wav");
-        CHECK(!a && !ser_audio_is_audio(scratch(cases[i].name)));
+        CHECK(!a && !is_audio(scratch(cases[i].name)));
     }
     memcpy(bytes, "RIFF\0\0\0\0WAVE", 12); /* it says that it is a recording, so it is one, damaged */
     scratch_put("damaged", bytes, sizeof bytes);
     CHECK_FAILS(ser_audio_open(&a, scratch("damaged"), &err), SER_E_FORMAT, &err, "damaged");
-    CHECK(ser_audio_is_audio(scratch("damaged")));
+    CHECK(is_audio(scratch("damaged")));
 
     scratch_put("empty", "", 0);
     CHECK_FAILS(ser_audio_open(&a, scratch("empty"), &err), SER_E_FORMAT, &err, "empty");
     CHECK_FAILS(ser_audio_open(&a, scratch("missing"), &err), SER_E_IO, &err, "No such file");
     CHECK_FAILS(ser_audio_open(&a, scratch_folder, &err), SER_E_IO, &err, "folder");
     CHECK_FAILS(ser_audio_open(&a, "/dev/zero", &err), SER_E_IO, &err, "device");
-    CHECK(!ser_audio_is_audio(scratch("empty")) && !ser_audio_is_audio(scratch("missing")) &&
-          !ser_audio_is_audio(scratch_folder));
+    CHECK(!is_audio(scratch("empty")) && !is_audio(scratch("missing")) && !is_audio(scratch_folder));
 }
 
 int main(void)

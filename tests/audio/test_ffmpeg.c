@@ -200,7 +200,7 @@ static void check_recording(const char *name, double min_likeness)
     size_t n = 0, n_bytes;
     char warning[256] = "";
     ser_audio *a = NULL;
-    CHECK(ser_audio_is_audio(scratch(name)));
+    CHECK(is_audio(scratch(name)));
     CHECK_OK(ser_audio_load(&pcm, &n, scratch(name), warning, &err), &err);
     double found = pcm ? likeness(pcm, n) : 0;
     if (found < min_likeness || n < N_SOUND - 1000 || n > N_SOUND + 4000 || *warning) {

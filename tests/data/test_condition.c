@@ -97,8 +97,5 @@ int main(void)
     test_echo();
     test_quiet();
     test_clipped();
-    for (int c = 0; c < SER_N_CONDITIONS; c++)
-        CHECK(ser_condition_from_name(ser_condition_name((ser_condition)c)) == (ser_condition)c);
-    CHECK(ser_condition_from_name("rain") == SER_CONDITION_NONE);
     return test_summary();
 }

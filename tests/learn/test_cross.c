@@ -50,7 +50,7 @@ static void test_figures(void)
 {
     ser_mapping m = make_mapping(4);
     ser_cross c;
-    CHECK_OK(ser_cross_compute(&c, scores, &m, &target, 200, 1, &err), &err);
+    CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &target, 200, 1, &err), &err);
     const size_t confusion[] = {1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 1};
     CHECK(memcmp(c.confusion, confusion, sizeof confusion) == 0);
     CHECK(c.n == 8 && c.n_known == 7 && c.n_lenient == 6);
@@ -70,7 +70,7 @@ static void test_figures(void)
     ser_cross_release(&c);
     /* Of some recordings alone. */
     const bool counted[N] = {[0] = true, [3] = true, [5] = true, [7] = true};
-    CHECK_OK(ser_cross_compute_of(&c, scores, counted, &m, &target, 0, 1, &err), &err);
+    CHECK_OK(ser_cross_compute(&c, scores, counted, &m, &target, 0, 1, &err), &err);
     CHECK(c.n == 4 && c.n_known == 3 && c.n_lenient == 2 && near(c.acc_lenient, 100) && c.figures.n == 1);
     ser_cross_release(&c);
     ser_mapping_release(&m);
@@ -83,7 +83,7 @@ static void test_intervals_are_over_speakers(void)
     ser_cross c;
     for (int u = 0; u < N; u++)
         utterances[u].speaker = u != 0 && u != 3 && u != 6;
-    CHECK_OK(ser_cross_compute(&c, scores, &m, &target, 400, 1, &err), &err);
+    CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &target, 400, 1, &err), &err);
     CHECK(near(c.lenient_ci95[0], 0) && near(c.lenient_ci95[1], 100));
     for (int u = 0; u < N; u++)
         utterances[u].speaker = 0;
@@ -100,7 +100,7 @@ static void test_json(void)
 {
     ser_mapping m = make_mapping(4);
     ser_cross c;
-    CHECK_OK(ser_cross_compute(&c, scores, &m, &target, 0, 1, &err), &err);
+    CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &target, 0, 1, &err), &err);
     json_t *json = ser_cross_json(&c, &m), *excluded = json_object_get(json, "excluded");
     CHECK(json && strcmp(json_string_value(json_object_get(json, "source")), "ours") == 0);
     CHECK(strcmp(json_string_value(json_object_get(json, "target")), "theirs") == 0);
@@ -125,7 +125,7 @@ static void test_nothing_to_score(void)
         unknown[u] = (ser_utterance){.label = -1, .speaker = -1};
     ser_mapping m = make_mapping(0);
     ser_cross c;
-    CHECK_OK(ser_cross_compute(&c, scores, &m, &unlabelled, 100, 1, &err), &err);
+    CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &unlabelled, 100, 1, &err), &err);
     CHECK(c.n == 8 && c.n_known == 0 && c.figures.n == 0 && isnan(c.figures.ua) && isnan(c.acc_lenient));
     json_t *json = ser_cross_json(&c, &m);
     CHECK(json_is_null(json_object_get(json, "ua_shared")) &&
@@ -142,7 +142,7 @@ static void test_allocation_failures(void)
     for (long n = 0; st != SER_OK && n < 1000; n++) {
         ser_cross c;
         failing_at(n);
-        st = ser_cross_compute(&c, scores, &m, &target, 20, 1, &err);
+        st = ser_cross_compute(&c, scores, NULL, &m, &target, 20, 1, &err);
         failing_at(-1);
         CHECK(st == SER_OK || (st == SER_E_NOMEM && !c.confusion));
         if (st == SER_OK)

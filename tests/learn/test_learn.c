@@ -209,7 +209,7 @@ static void test_corpora_left_out(void)
           e.folds[1].excluded[2] == 0);
     CHECK(e.folds[0].n_test == 24 && e.folds[0].n_train == 36 && e.figures.n == N - n_third);
     for (size_t u = 0; u < N; u++) {
-        CHECK(e.excluded[u] == (utterances[u].label == 2));
+        CHECK(e.scored[u] == (utterances[u].label != 2));
         CHECK(utterances[u].part || e.scores[u * N_LABELS + 2] == 0); /* nobody taught it */
     }
     /* Answers among the two emotions that B could have said: by hand. */

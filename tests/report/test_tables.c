@@ -117,17 +117,6 @@ static void test_many_labels(void)
     ser_text_release(&t);
 }
 
-static void test_per_class(void)
-{
-    const ser_class_figures figures[] = {{0.953, 0.961, 0.957, 127}, {1, 0.5, 2.0 / 3, 81}, {0, 0, 0, 0}};
-    ser_text t = {0};
-    ser_append_per_class(&t, labels, figures, 3, plain);
-    check_text(&t, "emotion  precision  recall      F1  recordings\n"
-                   "angry       95.3 %  96.1 %  95.7 %         127\n"
-                   "happy      100.0 %  50.0 %  66.7 %          81\n"
-                   "sad          0.0 %   0.0 %   0.0 %           0\n");
-}
-
 static void test_headline(void)
 {
     ser_figures f = {.ua = 95.23, .wa = 95.7, .f1 = 95.3, .ece = 2.3, .n = 535, .ua_ci95 = {92.9, 96.8}};
@@ -151,7 +140,6 @@ int main(void)
     test_confusion();
     test_across_corpora();
     test_many_labels();
-    test_per_class();
     test_headline();
     test_style();
     return test_summary();
