@@ -309,7 +309,7 @@ static ser_status add_layers_note(adapt_job *k, ser_error *err)
 static ser_status add_notes(adapt_job *k, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
-    ser_text kept = {0}, unlabelled = {0}, heard = {0};
+    ser_text kept = {0}, unlabelled = {0}, heard = {0}, known = {0};
     ser_text_appendf(&kept, "Kept: the %s model; %s", a->kept_adapted ? "adapted" : "unadapted", a->reason);
     ser_text_appendf(
         &unlabelled, "Recordings of %s were used without their labels%s%s", k->target.corpus->name,
@@ -329,6 +329,10 @@ static ser_status add_notes(adapt_job *k, ser_error *err)
                          k->leaks.duplicates[0], k->target.corpus->name, k->source.corpus->name);
         st = ser_job_note(&k->job, true, &heard, err);
     }
+    if (st == SER_OK && k->source.n_heard) {
+        ser_workbench_append_heard(&known, &k->source);
+        st = ser_job_note(&k->job, true, &known, err);
+    }
     return st;
 }
 
@@ -345,6 +349,8 @@ static ser_status make_report(adapt_job *k, const ser_report_facts *facts, ser_e
     ser_json_set(&k->job.report, "kept", json_string(a->kept_adapted ? "adapted" : "source"));
     ser_json_set(&k->job.report, "reason", json_string(a->reason));
     ser_json_set(&k->job.report, "agreement", ser_number_json(a->agreement));
+    if (k->source.n_heard)
+        ser_json_set(&k->job.report, "encoder_heard", json_integer((json_int_t)k->source.n_heard));
     return SER_OK;
 }
 

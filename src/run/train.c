@@ -130,6 +130,22 @@ static void tell_tuning(json_t **origin, const ser_run_tuning *t)
     ser_json_set(origin, "right_above", ser_number_json(t->right_above));
 }
 
+/* Nothing is tested, so nothing is refused. An encoder that was tuned just now is another matter: what its
+ * head is worth was measured on parts left out. */
+static ser_status tell_heard(train_job *k, json_t **origin, ser_error *err)
+{
+    ser_text t = {0};
+    if (!k->w.n_heard || k->s.fine_tuning.on)
+        return SER_OK;
+    ser_workbench_append_heard(&t, &k->w);
+    ser_json_set(origin, "encoder_heard", json_integer((json_int_t)k->w.n_heard));
+    ser_status st = t.failed || !*origin ? ser_fail_nomem(err) : SER_OK;
+    if (st == SER_OK)
+        ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", t.s);
+    ser_text_release(&t);
+    return st;
+}
+
 static ser_status train_final(train_job *k, ser_error *err)
 {
     const char *folder = k->job.folder.path;
@@ -149,6 +165,8 @@ static ser_status train_final(train_job *k, ser_error *err)
                            : ser_fail_nomem(err);
     if (st == SER_OK && first)
         st = provenance(&origin, k, -1, &t.learned, err);
+    if (st == SER_OK && first)
+        st = tell_heard(k, &origin, err);
     if (st == SER_OK && k->tuning.net && first) {
         t.model.min_confidence = k->tuning.min_confidence;
         t.model.min_confidence_plain = k->tuning.min_confidence_plain;

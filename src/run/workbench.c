@@ -242,6 +242,20 @@ static ser_status check_unheard(const ser_workbench *w, ser_error *err)
     return st;
 }
 
+static void count_heard(ser_workbench *w)
+{
+    for (size_t u = 0; u < w->store->n; u++)
+        w->n_heard += ser_heard_has(&w->heard, w->store->recordings[u].sha256);
+}
+
+void ser_workbench_append_heard(ser_text *t, const ser_workbench *w)
+{
+    ser_text_appendf(t,
+                     "The encoder has learned from %zu of the %zu recordings of %s: what is chosen by them "
+                     "and the confidence that is calibrated on them look better than they are",
+                     w->n_heard, w->store->n, w->corpus->name);
+}
+
 ser_status ser_choose_target(const char **out, const char *named, const char *source, ser_error *err)
 {
     *out = named ? named : ser_known_counterpart(source);
@@ -268,6 +282,8 @@ ser_status ser_workbench_open(ser_workbench *w, const ser_workbench_settings *s,
         st = open_rows(w, s, err);
     if (st == SER_OK && s->is_tested)
         st = check_unheard(w, err);
+    if (st == SER_OK)
+        count_heard(w);
     if (st != SER_OK)
         ser_workbench_close(w);
     return st;

@@ -41,6 +41,7 @@ typedef struct ser_workbench {
     ser_feature_spec spec;
     char encoder_sha256[SER_ENCODERS_SHA256]; /* empty without an encoder */
     ser_heard heard;                          /* what encoders that were tuned learned from */
+    size_t n_heard;                           /* recordings of the corpus among them */
     ser_layer_choice layers;
     ser_precision precision; /* in force, never AUTO */
     ser_engine engine;
@@ -64,6 +65,8 @@ ser_status ser_workbench_leaks(ser_leaks *leaks, const ser_workbench *w, const s
                                const ser_progress *progress, ser_error *err);
 /* Store and frames; spread as in ser_normalize_apply. */
 ser_status ser_workbench_normalize(ser_workbench *w, ser_normalize how, float *spread, ser_error *err);
+/* With n_heard, what is wrong with figures of the corpus's recordings: the line for whoever reads them. */
+void ser_workbench_append_heard(ser_text *t, const ser_workbench *w);
 /* What a report says of the data and the features; the rest is the caller's to add. */
 ser_report_facts ser_workbench_facts(const ser_workbench *w, ser_normalize how);
 void ser_workbench_close(ser_workbench *w);

@@ -188,8 +188,19 @@ class FineTune(Case):
         with open(self.path("e.json")) as f:
             self.assertEqual(json.load(f)["encoder_learned_from"], "two")
 
+        # where nothing is tested, what was chosen and calibrated is said to be of recordings that it knows
+        only = ("--encoder", self.path("a/encoder-without-two"))
+        for run, command in (("h", ("train", "--data", self.one, *reads, *heard, "--split-fold", "0")), ("l", ("train-lmmd", "--data", self.one, "--target", self.two, *reads, *only))):
+            _, err = self.ser(*command, "--run", self.path(run))
+            self.assertIn("The encoder has learned from 18 of the 18 recordings of one: what is chosen", err)
+            with open(self.path(run + "/report.json")) as f:
+                self.assertEqual(json.load(f)["encoder_heard"], 18)
+
         # what is built on it knows what it knew
-        self.ser("train", "--data", self.one, *reads, *unheard, "--split-fold", "0", "--run", self.path("d"))
+        _, err = self.ser("train", "--data", self.one, *reads, *unheard, "--split-fold", "0", "--run", self.path("d"))
+        self.assertNotIn("The encoder has learned", err)
+        with open(self.path("d/report.json")) as f:
+            self.assertNotIn("encoder_heard", json.load(f))
         out, _ = self.ser("info", self.path("d/model.safetensors"))
         self.assertIn('"trained_on":36', out)
         self.assertIn('"encoder_learned_from":"two"', out)
