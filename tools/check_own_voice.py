@@ -4,13 +4,19 @@
   tools/check_own_voice.py SER DATA RUN OUTPUT_FOLDER [CORPUS...]
 
 RUN is a run folder of 'ser train --fine-tune --keep-encoders' on EMODB+RAVDESS+CREMAD+NEMO in DATA. For each CORPUS (default:
-all four) a linear model learns from at most 1,500 recordings of each of the others, reading the encoder that did not hear this
-one. Then 'ser predict --baseline' answers, at most 24 voices of the corpus, for at most 480 of their recordings, which are in
-no baseline. What lies in OUTPUT_FOLDER already is not computed again. Needs nothing but Python's own library."""
-import csv, json, os, random, shutil, subprocess, sys
+all four) a model is put together that has two heads, as that run's own has, and heard nothing of CORPUS. The head for a voice's
+baseline is one of 'ser train', which learns from at most 1,500 recordings of each other corpus and reads the encoder that did not
+hear this one. The head that learned together with that encoder is known by what it said of recordings of CORPUS (left-out.jsonl):
+in its place stands the smallest head that says the same of them.
+
+Then 'ser predict --baseline' answers for those recordings but for the first thirty of each voice, in an order that is random and
+always the same, of which the baselines are. What lies in OUTPUT_FOLDER already is not computed again. Needs NumPy."""
+import csv, json, os, random, shutil, struct, subprocess, sys
+import numpy as np
 
 SER, DATA, RUN, OUT = (os.path.abspath(p) for p in sys.argv[1:5])
-MOST_LEARNED, MOST_VOICES, MOST_ASKED, SIZES = 1500, 24, 480, (0, 3, 10, 30)
+MOST_LEARNED, MOST_VOICES, SIZES = 1500, 48, (0, 3, 10, 30)
+LAYERS, WIDTH = 4, 512
 # the folder, what a name says: (speaker, emotion)
 CORPORA = {
     "EMODB": ("emodb/wav", dict(W="angry", L="boredom", E="disgust", A="fear", F="happy", N="neutral", T="sad"), lambda n: (n[:2], n[5])),
@@ -21,6 +27,10 @@ CORPORA = {
              lambda n: (n[:3], n.split("_")[1])),
 }
 TOLD = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
+
+
+def name_of(path):
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def recordings(corpus):
@@ -36,8 +46,15 @@ def recordings(corpus):
     return found
 
 
+def said_of(target):
+    """{name: logits by emotion}: what the tuned head said of recordings of target before it had heard any."""
+    with open(os.path.join(RUN, "left-out.jsonl")) as f:
+        answers = [json.loads(line) for line in f]
+    return {name_of(a["file"]): a["logits"] for a in answers if a["left_out"] == target}
+
+
 def learn(target):
-    """The model that knows nothing of target."""
+    """The linear model that knows nothing of target."""
     run, tables = os.path.join(OUT, target), []
     model = os.path.join(run, "model.safetensors")
     for corpus in (c for c in CORPORA if c != target):
@@ -48,8 +65,59 @@ def learn(target):
         shutil.rmtree(run, ignore_errors=True)
         subprocess.run([SER, "train", "--data", "+".join(tables), "--feature-type", "WHISPER", "--model-type", "linear", "--encoder",
                         os.path.join(RUN, "encoder-without-" + target), "--layers", "1,2,3,4", "--pooling", "all", "--preset", "best", "--c", "30",
-                        "--augment", "none", "--precision", "bf16", "--split-fold", "0", "--embed-encoder", "--run", run], check=True, stdout=subprocess.DEVNULL)
+                        "--augment", "none", "--precision", "bf16", "--split-fold", "0", "--embed-encoder", "--run", run],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return model
+
+
+def pooled(target, paths):
+    """(recordings, LAYERS, 2, WIDTH): mean and deviation over time of each hidden state."""
+    folder = os.path.join(OUT, "frames")
+    rows = []
+    for i in range(0, len(paths), 50):  # a megabyte each
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        subprocess.run([SER, "extract", "--feature-type", "WHISPER", "--layers", "1,2,3,4", "--encoder", os.path.join(RUN, "encoder-without-" + target),
+                        "--precision", "bf16", "-o", folder + "/", *paths[i:i + 50]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for path in paths[i:i + 50]:
+            frames = np.load(os.path.join(folder, name_of(path) + ".npy")).astype(float).reshape(-1, LAYERS, WIDTH)
+            rows.append(np.stack([frames.mean(0), frames.std(0)], axis=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    return np.array(rows)
+
+
+def least_head(model, target, own):
+    """Writes the model with the tuned head in the plain one's place; its path."""
+    said, out = said_of(target), os.path.join(OUT, target, "two-heads.safetensors")
+    with open(model, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(n)), bytearray(f.read())
+    with open(os.path.join(RUN, "report.json")) as f:
+        report = json.load(f)
+    about = header["__metadata__"]
+    labels = json.loads(about["ser.labels"])
+
+    def tensor(name):
+        begin, end = header[name]["data_offsets"]
+        return np.frombuffer(data, "<f4", (end - begin) // 4, begin).reshape(header[name]["shape"])
+
+    # Of each hidden state the statistics of all frames, then those of the active ones, which are not read.
+    place = np.arange(LAYERS * 4 * WIDTH).reshape(LAYERS, 4, WIDTH)[:, :2].reshape(-1)
+    asked = [path for path, _, _ in own if name_of(path) in said]
+    z = (pooled(target, asked).reshape(len(asked), -1) - tensor("plain.mean")[place]) * tensor("plain.scale")[place]
+    logits = np.array([[said[name_of(path)][label] for label in labels] for path in asked])
+    bias = logits.mean(0)
+    weight = np.linalg.solve(z @ z.T + 1e-6 * len(asked) * np.eye(len(asked)), logits - bias).T @ z
+    tensor("plain.weight")[:] = 0
+    tensor("plain.weight")[:, place] = weight
+    tensor("plain.bias")[:] = bias
+    tensor("plain.temperature")[:] = report["temperature"]
+    for key in ("min_confidence", "min_confidence_plain"):
+        about["ser." + key] = repr(report[key])
+    text = json.dumps(header).encode()
+    with open(out, "wb") as f:
+        f.write(struct.pack("<Q", len(text) + -len(text) % 8) + text + b" " * (-len(text) % 8) + data)
+    return out
 
 
 def answers(model, paths, baseline):
@@ -65,28 +133,28 @@ def answers(model, paths, baseline):
 
 
 def measure(target):
-    """UA in percent over the emotions of target that the others have as well, for each of SIZES."""
+    """UA in percent over the emotions of target that were asked for, for each of SIZES."""
     kept = os.path.join(OUT, target + ".json")
     if os.path.exists(kept):
         with open(kept) as f:
             return json.load(f)
-    model, own = learn(target), recordings(target)
-    known = {e for c in CORPORA if c != target for e in CORPORA[c][1].values()} & set(CORPORA[target][1].values())
+    own, said = recordings(target), said_of(target)
+    model = least_head(learn(target), target, own)
     voices = sorted({speaker for _, speaker, _ in own})
     voices = voices[::-(-len(voices) // MOST_VOICES)]
+    known = {emotion for path, _, emotion in own if name_of(path) in said}
     right = {n: {e: [] for e in known} for n in SIZES}
     for voice in voices:
         mine = [r for r in own if r[1] == voice]
-        asked = {path: emotion for path, _, emotion in mine[max(SIZES):] if emotion in known}
-        asked = dict(list(asked.items())[:MOST_ASKED // len(voices)])
-        for n in SIZES:
+        asked = {path: emotion for path, _, emotion in mine[max(SIZES):] if name_of(path) in said}
+        for n in SIZES if asked else ():
             for path, scores in answers(model, list(asked), [path for path, _, _ in mine[:n]]).items():
                 right[n][asked[path]].append(max(known, key=lambda e: scores.get(e, 0)) == asked[path])
-    said = {"voices": len(voices), "asked": sum(map(len, right[0].values())),
+    told = {"voices": len(voices), "asked": sum(map(len, right[0].values())),
             "ua": [100 * sum(sum(r) / len(r) for r in right[n].values() if r) / sum(bool(r) for r in right[n].values()) for n in SIZES]}
     with open(kept, "w") as f:
-        json.dump(said, f)
-    return said
+        json.dump(told, f)
+    return told
 
 
 os.makedirs(OUT, exist_ok=True)

@@ -8,6 +8,7 @@
 /* A zeroed struct knows nothing: then the plain head answers. */
 typedef struct ser_baseline {
     float *mean, *scale; /* n_in of the model's baseline head each; NULL: nothing is known */
+    float share;         /* of the baseline head in answers, beside the plain one; 0: nothing was heard yet */
     ser_linear adapted;  /* in place of that head; n_in 0: none */
     double *heard; /* (2, n_in): sums and sums of squares of what was followed; NULL: it does not follow */
     size_t n_heard;

@@ -80,6 +80,53 @@ static void test_fit_and_follow(void)
     ser_model_data_release(&m);
 }
 
+/* log(scores[1] / scores[0]) of x, whatever the features are: only biases answer. */
+static double odds(const ser_baseline *b, const ser_model_data *m)
+{
+    float scores[N_LABELS], pooled[N_IN] = {0};
+    ser_baseline_score(b, m, scores, pooled);
+    return log((double)scores[1] / (double)scores[0]);
+}
+
+/* A head that learned together with its encoder says 1, the head for a voice says 2: answers go from the one
+ * towards the other with the recordings that are known, and never far. */
+static void test_few_recordings_change_little(void)
+{
+    static const size_t sizes[] = {1, 3, 10, 30, N};
+    static float x[N][N_IN];
+    ser_model_data m;
+    ser_error err = {0};
+    ser_baseline followed = {0};
+    make_model(&m);
+    make_voice(x);
+    m.baseline.w[0] = m.baseline.w[N_IN] = 0;
+    m.plain.temperature = 3;
+    m.baseline.temperature = 2;
+    m.baseline.bias[1] = 4;
+    for (int tuned = 0; tuned < 2; tuned++) {
+        m.min_confidence = tuned ? 0.5 : 0;
+        CHECK_OK(ser_baseline_follow(&followed, &m, &err), &err);
+        CHECK(fabs(odds(&followed, &m) - 1) < 1e-6); /* nothing is known yet */
+        double before = 1;
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            ser_baseline fitted = {0}, copy = {0};
+            CHECK_OK(ser_baseline_fit(&fitted, &m, x[0], sizes[i], false, &err), &err);
+            CHECK_OK(ser_baseline_copy(&copy, &fitted, &m, &err), &err);
+            while (followed.n_heard < sizes[i])
+                ser_baseline_hear(&followed, &m, x[followed.n_heard]);
+            double now = odds(&fitted, &m);
+            CHECK(now == odds(&copy, &m) && now == odds(&followed, &m));
+            CHECK(tuned ? now > before && now < 1.3 : fabs(now - 2) < 1e-6);
+            before = now;
+            ser_baseline_release(&fitted);
+            ser_baseline_release(&copy);
+        }
+        CHECK(!tuned || before > 1.28);
+        ser_baseline_release(&followed);
+    }
+    ser_model_data_release(&m);
+}
+
 static void test_bad(void)
 {
     static float x[N][N_IN];
@@ -104,6 +151,7 @@ static void test_bad(void)
 int main(void)
 {
     test_fit_and_follow();
+    test_few_recordings_change_little();
     test_bad();
     return test_summary();
 }
