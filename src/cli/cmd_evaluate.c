@@ -2,6 +2,7 @@
 #include "base/cpu.h"
 #include "cli/commands.h"
 #include "cli/job.h"
+#include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/together.h"
 #include "corpus/known.h"
@@ -259,6 +260,14 @@ static ser_status evaluate(const json_t *old, ser_error *err)
     return st;
 }
 
+static bool outputs_fit(int *status)
+{
+    const ser_command *c = &ser_command_evaluate;
+    return ser_output_fits(c, "json", json_path, status) && ser_output_fits(c, "html", html_path, status) &&
+           ser_picture_fits(c, "picture", picture_path, status) &&
+           ser_picture_fits(c, "reliability", reliability_path, status);
+}
+
 static int run(int argc, char **argv)
 {
     ser_error err = {0};
@@ -269,7 +278,7 @@ static int run(int argc, char **argv)
         go_on = start_again(&old, argc, argv, &status);
     else if (go_on)
         go_on = ser_job_start(&job, argc, argv, &status);
-    if (go_on) {
+    if (go_on && outputs_fit(&status)) {
         ser_status st = evaluate(old, &err);
         if (st != SER_OK)
             ser_say("%s", err.text);

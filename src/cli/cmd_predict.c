@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/inputs.h"
+#include "cli/outputs.h"
 #include "cli/predict_share.h"
 #include "cli/progress.h"
 #include "cli/together.h"
@@ -427,20 +428,9 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
 /* ---- the command line ---- */
 
 /* A folder that a file can be written into, before any work is done. */
-static bool can_write(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? ser_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ser_strdup(".");
-    bool ok = folder && access(folder, W_OK | X_OK) == 0;
-    ser_free(folder);
-    return ok;
-}
-
 /* *exit_status is SER_EXIT_USAGE where something does not fit. */
 static void check_usage(const ser_option_list *paths, double *least, int *exit_status)
 {
-    ser_chart_format picture;
-    ser_error err = {0};
     if (!paths->n)
         *exit_status = ser_usage_error(&ser_command_predict, "no recording is named");
     else if ((adapt_folder != NULL) + (baseline_folder != NULL) + follow > 1)
@@ -455,12 +445,8 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
     else if (picture_path && paths->n > 1)
         *exit_status = ser_usage_error(&ser_command_predict,
                                        "--picture draws one recording, and %zu are named", paths->n);
-    else if (picture_path && ser_chart_format_of(&picture, picture_path, &err) != SER_OK)
-        *exit_status = ser_usage_error(&ser_command_predict, "--picture: %s: %s", picture_path, err.text);
-    else if (picture_path && !can_write(picture_path))
-        *exit_status =
-            ser_usage_error(&ser_command_predict,
-                            "--picture: %s: its folder cannot be written to: choose another", picture_path);
+    else if (!ser_picture_fits(&ser_command_predict, "picture", picture_path, exit_status))
+        return;
     else if (annotation != SER_N_ANNOTATIONS && (!timeline || shard_text))
         *exit_status = ser_usage_error(&ser_command_predict, "--format %s %s", format_name,
                                        shard_text ? "and --shard: leave one of them out"
@@ -469,10 +455,8 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
         *exit_status = ser_usage_error(&ser_command_predict,
                                        "--explain: --format %s has no place for it: take text, json or csv",
                                        format_name);
-    else if (output_path && !can_write(output_path))
-        *exit_status =
-            ser_usage_error(&ser_command_predict,
-                            "--output: %s: its folder cannot be written to: choose another", output_path);
+    else
+        ser_output_fits(&ser_command_predict, "output", output_path, exit_status);
 }
 
 static void check_shard(const ser_option_list *paths, ser_shard *shard, int *exit_status)

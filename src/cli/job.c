@@ -1,6 +1,7 @@
 #include "cli/job.h"
 #include "base/memory.h"
 #include "cli/epochs.h"
+#include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/together.h"
 #include "io/file.h"
@@ -207,7 +208,8 @@ int ser_job_finish(const ser_job_command *c, const char *json_path)
 int ser_job_main(const ser_job_command *c, int argc, char **argv, const char *const *json_path)
 {
     int status;
-    if (ser_job_start(c, argc, argv, &status))
+    if (ser_job_start(c, argc, argv, &status) &&
+        (!json_path || ser_output_fits(c->command, "json", *json_path, &status)))
         status = ser_job_finish(c, json_path ? *json_path : NULL);
     ser_job_release(c);
     return status;

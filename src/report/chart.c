@@ -337,7 +337,8 @@ ser_status ser_chart_append(ser_chart *c, ser_text *out, ser_error *err)
         cairo_status_t status = cairo_status(c->cairo);
         if (status == CAIRO_STATUS_SUCCESS)
             status = cairo_surface_write_to_png_stream(cairo_get_target(c->cairo), append_png, out);
-        if (status == CAIRO_STATUS_NO_MEMORY)
+        /* libpng, which is given a sound picture and writes to memory, fails for want of memory alone. */
+        if (status == CAIRO_STATUS_NO_MEMORY || status == CAIRO_STATUS_PNG_ERROR)
             return ser_fail_nomem(err);
         return status == CAIRO_STATUS_SUCCESS
                    ? SER_OK

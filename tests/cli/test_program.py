@@ -549,6 +549,15 @@ class Evaluate(Case):
     def evaluate(self, *args, status=0):
         return self.ser("evaluate", "--feature-type", "LOGMEL", "--augment", "none", "--inner-folds", "2", *args, status=status)
 
+    def test_outputs_are_checked_first(self):
+        corpus = self.make_corpus()
+        for option, name in (("--html", "no/where/x.html"), ("--json", "no/where/x.json"), ("--picture", "a.bmp"), ("--reliability", "no/where/r.png")):
+            out, err = self.evaluate("--data", corpus, "--protocol", "kfold=2", option, self.path(name), "--run", self.path("run"), status=2)
+            self.assertEqual(out, "")
+            self.assertIn(f"{option}: {self.path(name)}", err)
+        self.assertIn("no/where", self.ser("test", "--data", corpus, "--test-path", self.path("none"), "--json", self.path("no/where/x"), status=2)[1])
+        self.assertFalse(os.path.exists(self.path("run")))
+
     def test_report_and_reproduce(self):
         corpus = self.make_corpus()
         out, _ = self.evaluate("--data", corpus, "--protocol", "kfold=3", "--json", self.path("r.json"), "--html", self.path("r.html"),
