@@ -1,7 +1,9 @@
 #include "base/memory.h"
+#include "base/spelling.h"
 #include "io/json.h"
 #include "run/settings.h"
 
+#include <limits.h>
 #include <string.h>
 
 static json_t *list_json(const char *const *items, size_t n)
@@ -52,7 +54,12 @@ json_t *ser_run_settings_to_json(const ser_run_job *job, const void *settings)
 
 static ser_status fail_type(const ser_field *f, ser_error *err)
 {
-    return ser_fail(err, SER_E_FORMAT, "setting '%s' has a value of a wrong type", f->name);
+    const char *wanted = f->kind == SER_FIELD_FLAG                               ? "true or false"
+                         : f->kind == SER_FIELD_DOUBLE                           ? "a number"
+                         : f->kind == SER_FIELD_INT || f->kind == SER_FIELD_LONG ? "a whole number"
+                         : f->kind == SER_FIELD_LIST                             ? "text, or a list of texts"
+                                                                                 : "text";
+    return ser_fail(err, SER_E_FORMAT, "%s: its value is of a wrong type: give %s", f->name, wanted);
 }
 
 static ser_status set_list(const ser_field *f, void *settings, const json_t *value, ser_run_listed *room,
@@ -71,6 +78,11 @@ static ser_status set_list(const ser_field *f, void *settings, const json_t *val
     return SER_OK;
 }
 
+static bool takes_whole(const ser_field *f)
+{
+    return f->kind == SER_FIELD_INT || f->kind == SER_FIELD_LONG || f->kind == SER_FIELD_COUNT;
+}
+
 static ser_status set_value(const ser_field *f, void *settings, const json_t *value, ser_run_listed *room,
                             ser_error *err)
 {
@@ -83,8 +95,7 @@ static ser_status set_value(const ser_field *f, void *settings, const json_t *va
         *(int *)ser_field_at(f, settings) = json_is_true(value);
     else if (is_text && json_is_string(value))
         return ser_field_set_text(f, settings, json_string_value(value), f->name, err);
-    else if (f->kind == SER_FIELD_DOUBLE ? json_is_number(value)
-                                         : json_is_integer(value) && f->kind != SER_FIELD_FLAG)
+    else if (f->kind == SER_FIELD_DOUBLE ? json_is_number(value) : takes_whole(f) && json_is_integer(value))
         return ser_field_set_number(f, settings, json_number_value(value), f->name, err);
     else
         return fail_type(f, err);
@@ -120,6 +131,28 @@ ser_status ser_run_settings_from_json(const ser_run_job *job, void *settings, co
     return st;
 }
 
+static const char *nearest(const ser_field *fields, const char *name, unsigned *best_distance)
+{
+    const char *best = NULL;
+    unsigned distance;
+    for (const ser_field *f = fields; f->kind != SER_FIELD_END; f++)
+        if (ser_spelling_near(name, f->name, &distance) && distance < *best_distance) {
+            best = f->name;
+            *best_distance = distance;
+        }
+    return best;
+}
+
+static ser_status fail_unknown(const ser_run_job *job, const char *name, ser_error *err)
+{
+    unsigned distance = UINT_MAX;
+    const char *best = nearest(job->fields, name, &distance), *nearer = nearest(job->places, name, &distance);
+    if (nearer)
+        best = nearer;
+    return ser_fail(err, SER_E_ARG, "%s: there is no such setting%s%s%s", name, best ? ": did you mean " : "",
+                    best ? best : "", best ? "?" : "");
+}
+
 ser_status ser_run_json(ser_run_result **out, const char *name, const char *text,
                         const ser_run_listener *listener, ser_error *err)
 {
@@ -144,7 +177,7 @@ ser_status ser_run_json(ser_run_result **out, const char *name, const char *text
             st = err ? (err->status = SER_E_ARG) : SER_E_ARG;
     }
     if (st == SER_OK && unknown)
-        st = ser_fail(err, SER_E_ARG, "%s: there is no such setting", unknown);
+        st = fail_unknown(job, unknown, err);
     if (st == SER_OK)
         st = job->run(out, settings, listener, err);
     ser_free(settings);
