@@ -167,12 +167,20 @@ static void silence(ser_linear *l, const ser_rows *rows)
             l->bias[k] = never;
 }
 
+static bool go_on(void *context)
+{
+    const ser_fit_settings *s = context;
+    return ser_progress_report(s->progress, s->what, 0, 0);
+}
+
 /* The chosen candidate on the whole training part. Features that it leaves out are left out of the products
  * too. */
 static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphasis, ser_error *err)
 {
     const ser_rows *rows = f->rows;
-    const ser_softmax_fit fit = ser_softmax_fit_default(out->chosen.c);
+    ser_softmax_fit fit = ser_softmax_fit_default(out->chosen.c);
+    fit.go_on = go_on;
+    fit.context = (void *)f->settings;
     size_t *used = ser_alloc(rows->dims, sizeof *used), n_used = 0, n_values;
     float *z = NULL;
     ser_linear l = {0};
@@ -201,6 +209,8 @@ static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphas
         st = ser_linear_init(&l, n_used, rows->n_labels, err);
     if (st == SER_OK)
         st = ser_nn_work_new(&work, f->ops, f->settings->n_threads, err);
+    if (st == SER_OK)
+        st = ser_nn_work_keep_shapes(work, SER_SOFTMAX_SHAPES, err);
     if (st == SER_OK)
         st = ser_softmax_minimise(l.w, l.bias, &data, &fit, work, NULL, err);
     if (st == SER_OK)

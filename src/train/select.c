@@ -215,8 +215,16 @@ static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *
     return SER_OK;
 }
 
-static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser_nn_work *work,
-                                ser_error *err)
+static bool go_on(void *context)
+{
+    variant *v = context;
+    pthread_mutex_lock(&v->lock);
+    bool yes = ser_progress_report(v->progress, v->settings->what, v->n_done, v->n_to_do);
+    pthread_mutex_unlock(&v->lock);
+    return yes;
+}
+
+static ser_status try_candidate(fold *f, variant *v, size_t candidate, ser_nn_work *work, ser_error *err)
 {
     size_t n_labels = v->data->n_labels;
     const ser_softmax_data data = {.z = f->z,
@@ -227,7 +235,9 @@ static ser_status try_candidate(fold *f, const variant *v, size_t candidate, ser
                                    .weight = f->weight,
                                    .mask = v->data->mask ? f->mask : NULL,
                                    .n_labels = n_labels};
-    const ser_softmax_fit fit = ser_softmax_fit_default(v->candidates[candidate].c);
+    ser_softmax_fit fit = ser_softmax_fit_default(v->candidates[candidate].c);
+    fit.go_on = go_on;
+    fit.context = v;
     const ser_gemm g = {.n_batch = 1,
                         .m = f->n_test,
                         .n = n_labels,
@@ -524,7 +534,8 @@ ser_status ser_select(ser_selection *out, const ser_select_data *data, const ser
     if (!scored_as || !v.column || !v.factor || !v.works)
         st = ser_fail_nomem(err);
     for (int i = 0; i < own.n_threads && st == SER_OK; i++)
-        st = ser_nn_work_new(&v.works[i], own.ops, 1, err);
+        if ((st = ser_nn_work_new(&v.works[i], own.ops, 1, err)) == SER_OK)
+            st = ser_nn_work_keep_shapes(v.works[i], SER_SOFTMAX_SHAPES, err);
     if (st == SER_OK)
         st = selection_init(&s, scored_as, data, v.n_folds, n_candidates, err);
     if (st == SER_OK)

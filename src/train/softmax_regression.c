@@ -23,6 +23,7 @@ typedef struct part {
 
 typedef struct problem {
     const ser_softmax_data *data;
+    const ser_softmax_fit *fit;
     ser_nn_work *work;
     size_t n_theta, block;
     double sum_of_weights, ridge; /* ridge: 1 / (c * sum_of_weights) */
@@ -98,6 +99,12 @@ static void set_bias(problem *q, const double *x)
         q->bias[k] = q->bias_unit * x[k];
 }
 
+static ser_status look_up(const problem *q, ser_error *err)
+{
+    bool go_on = !q->fit->go_on || q->fit->go_on(q->fit->context);
+    return go_on ? SER_OK : ser_fail(err, SER_E_CANCELLED, "interrupted");
+}
+
 /* x: w (n_labels, width), bias / bias_unit (n_labels). Value: (weighted losses + |w|^2 / (2 c)) / sum of
  * weights. */
 static ser_status objective(void *context, const double *x, double *gradient, double *value, ser_error *err)
@@ -107,7 +114,9 @@ static ser_status objective(void *context, const double *x, double *gradient, do
     set_bias(q, x + q->n_theta);
     for (size_t i = 0; i < q->n_theta; i++)
         q->theta[i] = (float)x[i];
-    ser_status st = ser_nn_parallel_for(q->work, N_PARTS, run_part, q, err);
+    ser_status st = look_up(q, err);
+    if (st == SER_OK)
+        st = ser_nn_parallel_for(q->work, N_PARTS, run_part, q, err);
     if (st != SER_OK)
         return st;
     *value = 0.5 * q->ridge * ser_dot(x, x, q->n_theta);
@@ -156,7 +165,8 @@ static ser_status gram_objective(void *context, const double *x, double *gradien
         gradient[i] = q->ridge * x[i] + (double)q->p[i];
     for (size_t k = 0; k < q->data->n_labels; k++)
         dbias[k] *= q->bias_unit;
-    return times_gram(q, gradient + q->n_theta, gradient, err);
+    ser_status st = look_up(q, err);
+    return st == SER_OK ? times_gram(q, gradient + q->n_theta, gradient, err) : st;
 }
 
 static double gram_inner(const void *context, const double *a, const double *b)
@@ -233,7 +243,7 @@ static void problem_release(problem *q)
 static ser_status problem_init(problem *q, const ser_softmax_data *d, const ser_softmax_fit *fit,
                                double length, ser_nn_work *work, ser_error *err)
 {
-    *q = (problem){.data = d, .work = work, .n_theta = d->n_labels * d->width};
+    *q = (problem){.data = d, .fit = fit, .work = work, .n_theta = d->n_labels * d->width};
     for (size_t i = 0; i < d->n; i++)
         q->sum_of_weights += d->weight ? (double)d->weight[i] : 1;
     q->ridge = 1 / (fit->c * q->sum_of_weights);

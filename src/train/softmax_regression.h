@@ -13,6 +13,9 @@ typedef struct ser_softmax_fit {
                          the distance is at most the gradient divided by the lowest curvature, which is
                          the penalty's */
     int max_iterations;
+    bool (*go_on)(void *context); /* asked at each step, of which large corpora need minutes; false ends the
+                                     fit with SER_E_CANCELLED. NULL: goes on */
+    void *context;
 } ser_softmax_fit;
 
 /* At 1 percent, going on moves probabilities of Whisper's features by 0.005 at most, whatever c and the
@@ -37,11 +40,15 @@ typedef struct ser_softmax_data {
     size_t n_labels;
 } ser_softmax_data;
 
+/* Shapes of products that a fit comes back with, for ser_nn_work_keep_shapes: they are a few rows by many, so
+ * that an engine which packs both sides anew would do little else. */
+enum { SER_SOFTMAX_SHAPES = 64 };
+
 /* theta (n_labels, width): the weights w, or with gram the coefficients a; bias (n_labels). Both are also the
  * starting point. logits of a row = theta z + bias. n_iterations may be NULL. The same bits whatever the
  * number of work's threads. SER_E_ARG: no rows, a label out of range or of its
  * mask, weights that are negative or all 0;
- * SER_E_FORMAT: a feature that is not finite. */
+ * SER_E_FORMAT: a feature that is not finite; SER_E_CANCELLED. */
 ser_status ser_softmax_minimise(float *theta, float *bias, const ser_softmax_data *data,
                                 const ser_softmax_fit *fit, ser_nn_work *work, int *n_iterations,
                                 ser_error *err);

@@ -419,6 +419,31 @@ static void test_bad_input(void)
     sample_free(&s);
 }
 
+static bool two_steps(void *context)
+{
+    int *asked = context;
+    return ++*asked < 3;
+}
+
+/* Who does not want to go on need not wait for the optimum, and has the starting point still. */
+static void test_cancelled(void)
+{
+    sample s = sample_make(40, 20, 3, 5);
+    float theta[3 * 40] = {0}, bias[3] = {0};
+    ser_error err = {0};
+    for (int gram = 0; gram < 2; gram++) {
+        const ser_softmax_data data = data_of(&s, gram);
+        ser_softmax_fit fit = ser_softmax_fit_default(1);
+        int asked = 0;
+        fit.go_on = two_steps;
+        fit.context = &asked;
+        CHECK(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err) == SER_E_CANCELLED &&
+              asked == 3);
+        CHECK(theta[0] == 0 && bias[0] == 0);
+    }
+    sample_free(&s);
+}
+
 /* Rows of two corpora, one of which has no third label: the optimum is that of the masked loss, whichever way
  * it is stated. */
 static void test_masks(void)
@@ -480,6 +505,7 @@ int main(void)
     test_one_row();
     test_bad_input();
     test_masks();
+    test_cancelled();
     ser_nn_work_free(&work);
     ser_nn_ops_free(&ops[0]);
     ser_nn_ops_free(&ops[1]);
