@@ -31,16 +31,41 @@ static void add_loss(ser_epoch_curve *k, const ser_run_epoch_info *e)
 }
 
 /* Where there is room for it on the line. */
+static void append_more(ser_text *t, ser_text *more, size_t width)
+{
+    t->failed = t->failed || more->failed;
+    if (!t->failed && more->n && ser_columns(t->s) + ser_columns(more->s) <= width)
+        ser_text_append(t, more->s);
+    ser_text_release(more);
+}
+
 static void append_accuracy(ser_text *t, const ser_run_epoch_info *e, size_t width)
 {
     ser_text accuracy = {0};
     ser_text_appendf(&accuracy, "  accuracy %.1f %%", e->train_accuracy);
     if (isfinite(e->validation_loss))
         ser_text_appendf(&accuracy, " (val. %.1f %%)", e->validation_accuracy);
-    t->failed = t->failed || accuracy.failed;
-    if (!t->failed && ser_columns(t->s) + ser_columns(accuracy.s) <= width)
-        ser_text_append(t, accuracy.s);
-    ser_text_release(&accuracy);
+    append_more(t, &accuracy, width);
+}
+
+/* Of the two losses of an adaptation the first is the one that it is about. */
+static void append_adaptation(ser_text *t, const ser_run_epoch_info *e, size_t width)
+{
+    ser_text lmmd = {0}, entropy = {0};
+    if (!isfinite(e->lmmd))
+        return;
+    ser_text_appendf(&lmmd, ", LMMD %.3f", e->lmmd);
+    ser_text_appendf(&entropy, ", entropy %.2f", e->entropy);
+    append_more(t, &lmmd, width);
+    append_more(t, &entropy, width);
+}
+
+/* So many of a network that a screen or two hold them; the curve has all. */
+static bool is_shown(const ser_run_epoch_info *e)
+{
+    enum { MOST_SHOWN = 25 };
+    size_t step = (e->n_epochs + MOST_SHOWN - 1) / MOST_SHOWN;
+    return e->epoch == 1 || e->epoch == e->n_epochs || e->epoch % (step ? step : 1) == 0;
 }
 
 void ser_epoch_show(ser_epoch_curve *k, const ser_run_epoch_info *e)
@@ -51,14 +76,15 @@ void ser_epoch_show(ser_epoch_curve *k, const ser_run_epoch_info *e)
     if (!style.terminal || e->restored)
         return;
     add_loss(k, e);
+    if (!is_shown(e))
+        return;
     ser_text_append(&t, e->part);
     if (e->n_networks > 1)
         ser_text_appendf(&t, ", network %zu", e->network);
     ser_text_appendf(&t, "  epoch %2zu/%zu  loss %.3f", e->epoch, e->n_epochs, e->train_loss);
     if (validated)
         ser_text_appendf(&t, " (val. %.3f)", e->validation_loss);
-    if (isfinite(e->lmmd))
-        ser_text_appendf(&t, ", LMMD %.3f, entropy %.2f", e->lmmd, e->entropy);
+    append_adaptation(&t, e, style.width);
     append_accuracy(&t, e, style.width);
     size_t n_columns = t.failed ? style.width : ser_columns(t.s) + 2;
     if (n_columns < style.width) {

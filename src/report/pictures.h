@@ -110,6 +110,9 @@ typedef enum ser_picture_kind {
     SER_PICTURE_MAP
 } ser_picture_kind;
 
+/* Draws a picture of that kind for a page and appends it. */
+ser_status ser_picture_append(ser_text *page, ser_picture_kind kind, const void *picture, ser_error *err);
+
 /* Draws a picture of that kind into a file, .png or .svg. */
 ser_status ser_picture_save(const char *path, ser_picture_kind kind, const void *picture, ser_error *err);
 

@@ -59,8 +59,9 @@ static void draw_bins(ser_chart *c, const reliability_layout *l, const ser_relia
             continue;
         char tip[160];
         double x = LEFT + b * width, accuracy = r->accuracy[b], confidence = r->confidence[b];
-        snprintf(tip, sizeof tip, "%zu answers (%.1f %%), mean confidence %.1f %%, right %.1f %%",
-                 r->count[b], 100.0 * (double)r->count[b] / (double)n, 100 * confidence, 100 * accuracy);
+        snprintf(tip, sizeof tip, "%zu answer%s (%.1f %%), mean confidence %.1f %%, right %.1f %%",
+                 r->count[b], r->count[b] == 1 ? "" : "s", 100.0 * (double)r->count[b] / (double)n,
+                 100 * confidence, 100 * accuracy);
         bool too_sure = accuracy < confidence;
         double low = too_sure ? accuracy : confidence, high = too_sure ? confidence : accuracy;
         ser_chart_rect(c, x + 1, l->y + SIDE * (1 - low), width - 2, SIDE * low, ser_blue, tip);

@@ -351,6 +351,11 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     } else {
         append_shared(&p);
     }
+    if (r->drawn) {
+        ser_text_append(out, "<section class=\"pictures\">\n");
+        ser_text_append(out, r->drawn);
+        ser_text_append(out, "</section>\n");
+    }
     ser_status st = append_curves(&p, err);
     if (st == SER_OK)
         st = append_pictures(&p, err);

@@ -100,6 +100,7 @@ typedef struct ser_run_report {
     size_t n_notes;
     const ser_run_prediction *predictions;
     size_t n_predictions;
+    const char *drawn; /* pictures that only the run could draw, as ser_picture_append leaves them; or NULL */
 } ser_run_report;
 
 /* UA, WA, F1, ECE and loss, as their names and meanings stand everywhere. */

@@ -1,4 +1,5 @@
 /* From a picture to a file. */
+#include "report/html_parts.h"
 #include "report/pictures.h"
 
 static ser_status draw(ser_chart **c, ser_chart_format format, ser_picture_kind kind, const void *picture,
@@ -18,6 +19,16 @@ static ser_status draw(ser_chart **c, ser_chart_format format, ser_picture_kind 
     default:
         return ser_draw_map(c, format, picture, err);
     }
+}
+
+ser_status ser_picture_append(ser_text *page, ser_picture_kind kind, const void *picture, ser_error *err)
+{
+    ser_chart *c = NULL;
+    ser_status st = draw(&c, SER_CHART_HTML, kind, picture, err);
+    if (st == SER_OK)
+        st = ser_html_chart(page, c, err);
+    ser_chart_free(&c);
+    return st;
 }
 
 ser_status ser_picture_save(const char *path, ser_picture_kind kind, const void *picture, ser_error *err)

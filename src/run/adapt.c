@@ -395,7 +395,7 @@ static ser_status save_model(adapt_job *k, ser_error *err)
     return st;
 }
 
-static ser_status save_pictures(const adapt_job *k, ser_error *err)
+static ser_status save_pictures(adapt_job *k, ser_error *err)
 {
     const ser_adaptation_pictures p = {.folder = k->job.folder.path,
                                        .adaptation = &k->adaptation,
@@ -406,8 +406,11 @@ static ser_status save_pictures(const adapt_job *k, ser_error *err)
                                        .matrix = k->job.material.cross.matrix,
                                        .ops = k->learning.ops,
                                        .n_threads = k->source.n_threads,
-                                       .progress = &k->job.host.progress};
-    return ser_adaptation_pictures_save(&p, err);
+                                       .progress = &k->job.host.progress,
+                                       .page = &k->job.material.drawn};
+    ser_status st = ser_adaptation_pictures_save(&p, err);
+    k->job.material.report.drawn = k->job.material.drawn.s;
+    return st;
 }
 
 static ser_status save(adapt_job *k, ser_error *err)

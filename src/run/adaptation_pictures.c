@@ -9,6 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Into files of the run folder, and onto its page. */
+static ser_status save_picture(const ser_adaptation_pictures *p, const char *name, ser_picture_kind kind,
+                               const void *picture, ser_error *err)
+{
+    ser_status st = ser_run_picture_save(p->folder, name, kind, picture, err);
+    return st == SER_OK ? ser_picture_append(p->page, kind, picture, err) : st;
+}
+
 /* ---- losses ---- */
 
 enum { SOURCE_LOSS, LMMD, ENTROPY, BALANCE, N_LOSSES };
@@ -73,7 +81,7 @@ static ser_status save_losses(const ser_adaptation_pictures *p, ser_error *err)
     const ser_losses_picture picture = {
         .title = "Losses", .subtitle = subtitle, .panels = panels, .n_panels = N_LOSSES};
     if (st == SER_OK)
-        st = ser_run_picture_save(p->folder, "adaptation-losses", SER_PICTURE_LOSSES, &picture, err);
+        st = save_picture(p, "adaptation-losses", SER_PICTURE_LOSSES, &picture, err);
     ser_free(values[0]);
     ser_free(values[1]);
     return st;
@@ -96,7 +104,7 @@ static ser_status save_confusions(const ser_adaptation_pictures *p, ser_error *e
                  "%.60s to %.60s: UA %.1f %%, WA %.1f %% (shared emotions); framed: counts as right",
                  p->mapping->source, p->mapping->target, f->ua, f->wa);
         const ser_confusion_picture picture = {.title = titles[m], .subtitle = subtitle, .matrix = &matrix};
-        st = ser_run_picture_save(p->folder, names[m], SER_PICTURE_CONFUSION, &picture, err);
+        st = save_picture(p, names[m], SER_PICTURE_CONFUSION, &picture, err);
     }
     return st;
 }
@@ -227,15 +235,15 @@ static ser_status save_map(const ser_adaptation_pictures *p, ser_error *err)
                                      .source_name = p->mapping->source,
                                      .target_name = p->mapping->target};
     if (st == SER_OK)
-        st = ser_run_picture_save(p->folder, "map", SER_PICTURE_MAP, &picture, err);
+        st = save_picture(p, "map", SER_PICTURE_MAP, &picture, err);
     map_release(&m);
     return st;
 }
 
 ser_status ser_adaptation_pictures_save(const ser_adaptation_pictures *p, ser_error *err)
 {
-    ser_status st = save_losses(p, err);
+    ser_status st = save_map(p, err);
     if (st == SER_OK)
         st = save_confusions(p, err);
-    return st == SER_OK ? save_map(p, err) : st;
+    return st == SER_OK ? save_losses(p, err) : st;
 }

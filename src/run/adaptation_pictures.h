@@ -2,6 +2,7 @@
 #ifndef SER_RUN_ADAPTATION_PICTURES_H
 #define SER_RUN_ADAPTATION_PICTURES_H
 
+#include "base/text.h"
 #include "learn/adaptation.h"
 #include "learn/cross.h"
 #include "report/matrix.h"
@@ -17,6 +18,7 @@ typedef struct ser_adaptation_pictures {
     const ser_nn_ops *ops;
     int n_threads;
     const ser_progress *progress;
+    ser_text *page; /* they are appended for it, the map first */
 } ser_adaptation_pictures;
 
 /* adaptation-losses, confusion-before, confusion-after, and map: source and target before and after, by

@@ -31,6 +31,7 @@ void ser_run_material_release(ser_run_material *m)
         ser_free(m->choices[i]);
     ser_free(m->choices);
     ser_text_release(&m->setup);
+    ser_text_release(&m->drawn);
     ser_free(m->folds);
     ser_free(m->facts);
     ser_free(m->predictions);

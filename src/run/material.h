@@ -25,6 +25,7 @@ typedef struct ser_run_material {
     char features[128], date[32];
     char **choices; /* (n of the folds): of folds, or NULL */
     ser_text setup;
+    ser_text drawn; /* of the report */
     size_t n_facts;
 } ser_run_material;
 

@@ -69,6 +69,12 @@ class Runs(Adaptation):
                         for e in (".png", ".svg")}
             self.assertEqual(set(os.listdir(self.path("a"))), pictures | {
                 "config.json", "history.jsonl", "metrics.xlsx", "model.safetensors", "report.html", "report.json"})
+            with open(self.path("a/report.html")) as f:
+                page = f.read()
+            places = [page.find(words) for words in ("Kept: the", "Both corpora as the models see them", "matrix, before the adaptation", "matrix, after the adaptation",
+                                                     "Distance between the corpora (LMMD)", "Who is taken for whom", "The most confident mistakes")]
+            self.assertEqual(places, sorted(places))
+            self.assertGreater(places[0], 0)
             with zipfile.ZipFile(self.path("a/metrics.xlsx")) as book:
                 self.assertIsNone(book.testzip())
             with open(self.path("a/history.jsonl")) as f:

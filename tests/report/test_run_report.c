@@ -127,6 +127,10 @@ static void test_page(void)
     CHECK_OK(ser_run_page(&t, &r, &err), &err);
     CHECK(count(t.s, "<svg") == 1 && !strstr(t.s, "Folds") && !strstr(t.s, "(null)"));
     ser_text_release(&t);
+    r.drawn = "<svg>what only the run could draw</svg>";
+    CHECK_OK(ser_run_page(&t, &r, &err), &err);
+    CHECK(count(t.s, "<svg") == 2 && strstr(t.s, "only the run") < strstr(t.s, "Who is taken for whom"));
+    ser_text_release(&t);
 }
 
 static void test_leaks(void)
