@@ -25,7 +25,8 @@ static const ser_option options[] = {
         ser_job_evaluate, settings, 0, "protocol", "PROTOCOL",
         "emobox (fold lists), loso (leave one speaker out), loco (leave one of the joined corpora out), "
         "kfold=K "
-        "(random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)"),
+        "(random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)",
+        .suggested = SER_PROTOCOL_WORDS),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "folds", "FILE",
                    "CSV with utterance,test_fold (default: the corpus's fold column)"),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "honest", NULL,
@@ -219,7 +220,10 @@ static ser_status load_report(json_t **report, ser_error *err)
                         reproduce_path, at.line, at.text);
     json_t *config = json_object_get(*report, "config");
     if (!json_is_object(config) || !json_is_string(json_object_get(*report, "data_sha256")))
-        return ser_fail(err, SER_E_FORMAT, "%s: is no report of 'ser evaluate'", reproduce_path);
+        return ser_fail(
+            err, SER_E_FORMAT,
+            "%s: it is no report of 'ser evaluate': name one that --json wrote, or a run's report.json",
+            reproduce_path);
     prepare();
     st = ser_run_settings_from_json(&ser_job_evaluate, &settings, config, &kept.listed, NULL, err);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", reproduce_path);

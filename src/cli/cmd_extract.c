@@ -25,7 +25,8 @@ static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_extract, settings, 'd', "data", "CORPUS",
                    SER_KNOWN_NAMES
                    "a folder, a CSV file, or several joined with + (default: those known by name, where "
-                   "they are found)"),
+                   "they are found)",
+                   .suggested = SER_KNOWN_WORDS),
     SER_JOB_OPTION(ser_job_extract, settings, 0, "data-dir", "DIR",
                    "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"),
     SER_JOB_OPTION(ser_job_extract, settings, 0, "features-dir", "DIR", "where the feature trees go"),
@@ -39,7 +40,7 @@ static const ser_option options[] = {
         ser_job_extract, settings, 0, "feature-type", "TYPE",
         "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined "
         "with + (default, of corpora: FUSION)",
-        .given = &type_given),
+        .given = &type_given, .suggested = SER_FEATURE_WORDS),
     SER_JOB_OPTION(
         ser_job_extract, settings, 0, "layers", "LIST",
         "hidden states of the encoder, such as 1,2,3, of several HUBERT=6+WHISPER=2,3 (default: 3 of "

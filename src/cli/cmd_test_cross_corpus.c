@@ -13,7 +13,8 @@ static const ser_option options[] = {
                    "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"),
     SER_JOB_OPTION(
         ser_job_test_across, settings, 't', "target", "CORPUS",
-        "corpus to test on (default: the usual counterpart of the one trained on, where it has one)"),
+        "corpus to test on (default: the usual counterpart of the one trained on, where it has one)",
+        .suggested = SER_KNOWN_WORDS),
     SER_JOB_OPTION(
         ser_job_test_across, settings, 0, "mapping", "FILE",
         "CSV with the columns emotion,counts_as (default: the table built in for the two corpora, else "

@@ -13,7 +13,8 @@ static const ser_option options[] = {
                    "random folds for the run's figures; 0: none, train the final model only"),
     SER_JOB_OPTION(
         ser_job_train, settings, 0, "protocol", "PROTOCOL",
-        "other folds than those of --split-fold: emobox, loso, loco, kfold=K, group-kfold=K, text-kfold=K"),
+        "other folds than those of --split-fold: emobox, loso, loco, kfold=K, group-kfold=K, text-kfold=K",
+        .suggested = SER_PROTOCOL_WORDS),
     SER_JOB_OPTION(ser_job_train, settings, 0, "folds", "FILE", "CSV with utterance,test_fold, for emobox"),
     SER_JOB_OPTION(
         ser_job_train, settings, 0, "embed-encoder", NULL,

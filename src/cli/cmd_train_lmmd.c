@@ -12,7 +12,8 @@ static const ser_option options[] = {
     SER_JOB_OPTION(
         ser_job_adapt, settings, 't', "target", "CORPUS",
         "to adapt to: its recordings are used, not its labels (default: the usual counterpart of the "
-        "labelled one, where it has one)"),
+        "labelled one, where it has one)",
+        .suggested = SER_KNOWN_WORDS),
     SER_JOB_OPTION(ser_job_adapt, settings, 0, "mapping", "FILE",
                    "CSV with emotion,counts_as, for the figures"),
     SER_JOB_DATA(ser_job_adapt, settings),

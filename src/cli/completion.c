@@ -36,6 +36,11 @@ static void append_words(ser_text *t, const char *choices)
     }
 }
 
+static const char *words_of(const ser_option *o)
+{
+    return ser_option_shape(o) == SER_OPTION_CHOICE ? ser_option_argument(o) : o->suggested;
+}
+
 /* Inside single quotes of a shell; every character of special is written behind a backslash. */
 static void append_quoted(ser_text *t, const char *s, const char *special)
 {
@@ -56,22 +61,18 @@ static void append_bash_values(ser_text *t, const ser_option *options)
         ser_text_appendf(t, "        --%s", o->name);
         if (o->letter)
             ser_text_appendf(t, "|-%c", o->letter);
-        switch (kind_of(o)) {
-        case WORDS:
-            ser_text_append(t, ") words='");
-            append_words(t, ser_option_argument(o));
-            ser_text_append(t, "' ;;\n");
-            break;
-        case FILES:
-            ser_text_append(t, ") kind=-f ;;\n");
-            break;
-        case FOLDERS:
-            ser_text_append(t, ") kind=-d ;;\n");
-            break;
-        case NOTHING:
-            ser_text_append(t, ") return ;;\n");
-            break;
+        static const char *const kinds[] = {[FILES] = " kind=-f", [FOLDERS] = " kind=-d"};
+        value_kind kind = kind_of(o);
+        ser_text_append(t, ")");
+        if (words_of(o)) {
+            ser_text_append(t, " words='");
+            append_words(t, words_of(o));
+            ser_text_append(t, "'");
         }
+        ser_text_appendf(t, "%s ;;\n",
+                         kind == FILES || kind == FOLDERS ? kinds[kind]
+                         : words_of(o)                    ? ""
+                                                          : " return");
     }
     ser_text_append(t, "        esac\n");
 }
@@ -102,7 +103,9 @@ void ser_generate_bash(ser_text *t, const ser_program *program)
     }
     ser_text_append(t, "    esac\n"
                        "    if [[ -n $words ]]; then\n"
-                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+                       "        [[ -z $kind ]] || compopt -o filenames 2>/dev/null\n"
+                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\"\n"
+                       "            [[ -z $kind ]] || compgen \"$kind\" -- \"$cur\")\n"
                        "    elif [[ -z $kind && $cur == -* ]]; then\n"
                        "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
                        "    else\n"
@@ -134,21 +137,20 @@ static void append_zsh_option(ser_text *t, const ser_option *o)
         append_quoted(t, ser_option_shape(o) == SER_OPTION_CHOICE ? o->name : ser_option_argument(o), ":\\");
         ser_text_append(t, ":");
     }
-    switch (kind_of(o)) {
-    case WORDS:
+    static const char *const kinds[] = {[FILES] = "_files", [FOLDERS] = "_files -/"};
+    value_kind kind = kind_of(o);
+    bool of_files = kind == FILES || kind == FOLDERS;
+    if (of_files && words_of(o))
+        ser_text_append(t, "{_alternative \"value:value:");
+    if (words_of(o)) {
         ser_text_append(t, "(");
-        append_words(t, ser_option_argument(o));
+        append_words(t, words_of(o));
         ser_text_append(t, ")");
-        break;
-    case FILES:
-        ser_text_append(t, "_files");
-        break;
-    case FOLDERS:
-        ser_text_append(t, "_files -/");
-        break;
-    case NOTHING:
-        break;
     }
+    if (of_files && words_of(o))
+        ser_text_appendf(t, "\" \"file:file:%s\"}", kinds[kind]);
+    else if (of_files)
+        ser_text_append(t, kinds[kind]);
     ser_text_append(t, "'");
 }
 
@@ -190,21 +192,17 @@ static void append_fish_option(ser_text *t, const char *command, const ser_optio
     ser_text_appendf(t, "complete -c ser -n '__fish_seen_subcommand_from %s' -l %s", command, o->name);
     if (o->letter)
         ser_text_appendf(t, " -s %c", o->letter);
-    switch (kind_of(o)) {
-    case WORDS:
-        ser_text_append(t, " -x -a '");
-        append_words(t, ser_option_argument(o));
-        ser_text_append(t, "'");
-        break;
-    case FILES:
+    value_kind kind = kind_of(o);
+    if (kind == FILES)
         ser_text_append(t, " -r -F");
-        break;
-    case FOLDERS:
-        ser_text_append(t, " -x -a '(__fish_complete_directories)'");
-        break;
-    case NOTHING:
-        ser_text_append(t, ser_option_shape(o) == SER_OPTION_FLAG ? "" : " -x");
-        break;
+    else if (ser_option_shape(o) != SER_OPTION_FLAG)
+        ser_text_append(t, " -x");
+    if (kind == FOLDERS)
+        ser_text_append(t, " -a '(__fish_complete_directories)'");
+    if (words_of(o)) {
+        ser_text_append(t, " -a '");
+        append_words(t, words_of(o));
+        ser_text_append(t, "'");
     }
     ser_text_append(t, " -d '");
     append_quoted(t, o->help, "\\");

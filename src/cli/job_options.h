@@ -7,6 +7,8 @@
 #include "run/settings.h"
 
 /* clang-format off */
+#define SER_FEATURE_WORDS "LOGMEL|MFCC|WHISPER|HUBERT|WAV2VEC2|WAVLM|DATA2VEC|FUSION"
+#define SER_PROTOCOL_WORDS "loso|group-kfold=5|text-kfold=5|kfold=5|emobox|loco"
 #define SER_JOB_OPTION(j, s, letter, name, argument, help, ...) \
     {SER_OPTION_FIELD, letter, name, &(s), argument, help, .fields = &(j).fields, __VA_ARGS__}
 #define SER_JOB_PLACE(j, s, letter, name, argument, help) \
@@ -14,10 +16,10 @@
 
 #define SER_JOB_DATA(j, s) \
     {SER_OPTION_GROUP, .help = "Data and features"}, \
-    SER_JOB_OPTION(j, s, 'd', "data", "CORPUS", SER_KNOWN_NAMES "a folder, a CSV file, or several joined with +"), \
+    SER_JOB_OPTION(j, s, 'd', "data", "CORPUS", SER_KNOWN_NAMES "a folder, a CSV file, or several joined with +", .suggested = SER_KNOWN_WORDS), \
     SER_JOB_OPTION(j, s, 0, "data-dir", "DIR", "where named corpora lie (default: $SER_DATA_DIR, else data/raw)"), \
     SER_JOB_OPTION(j, s, 0, "features-dir", "DIR", "where 'ser extract' left features, which are used where they fit"), \
-    SER_JOB_OPTION(j, s, 0, "feature-type", "TYPE", "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined with +"), \
+    SER_JOB_OPTION(j, s, 0, "feature-type", "TYPE", "LOGMEL, MFCC, WHISPER, HUBERT, WAV2VEC2, WAVLM, DATA2VEC, FUSION (LOGMEL+HUBERT), or several joined with +", .suggested = SER_FEATURE_WORDS), \
     SER_JOB_OPTION(j, s, 0, "layers", "LIST", "hidden states such as 1,2,3, of several encoders HUBERT=6+WHISPER=2,3; auto: chosen, weighted: all of them, summed with weights learned inside each training part"), \
     SER_JOB_OPTION(j, s, 0, "hop-length", "N", "samples from one frame to the next (LOGMEL, MFCC)"), \
     SER_JOB_OPTION(j, s, 0, "pad", "SECONDS", "pad recordings for the encoder as the reference does (30), or not (0)"), \

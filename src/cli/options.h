@@ -41,6 +41,7 @@ typedef struct ser_option {
     const char *alias;              /* another spelling, such as "random-seed" for "seed"; or NULL */
     bool *given;                    /* set to true when the user named the option; or NULL */
     const ser_field *const *fields; /* of FIELD */
+    const char *suggested;          /* values for completion, joined by |, beside what argument stands for */
 } ser_option;
 
 typedef struct ser_command {

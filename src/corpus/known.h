@@ -15,6 +15,9 @@
 /* "EMODB, ..., " for messages that go on with what else a corpus can be. */
 #define SER_KNOWN_NAME_(name, file) #name ", "
 #define SER_KNOWN_NAMES             SER_KNOWN_CORPORA(SER_KNOWN_NAME_)
+/* "EMODB|...|" where they are offered. */
+#define SER_KNOWN_WORD_(name, file) #name "|"
+#define SER_KNOWN_WORDS             SER_KNOWN_CORPORA(SER_KNOWN_WORD_)
 
 enum { SER_MAX_KNOWN_EMOTIONS = 9, SER_MAX_KNOWN_MAPPINGS = 2 };
 

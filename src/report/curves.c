@@ -31,7 +31,8 @@ static ser_axes find_axes(const ser_curves_picture *p)
     double low = span.low, high = ser_span_high(&span);
     if (!(high >= low))
         low = 0, high = 1;
-    ser_axes_set_range(&a, loss ? 0 : fmax(0, low), loss ? high : 100);
+    bool near_together = loss && high > low && high - low < 0.25 * high; /* from 0 nothing would be seen */
+    ser_axes_set_range(&a, near_together ? low : 0, loss ? high : 100);
     return a;
 }
 

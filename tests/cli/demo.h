@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 static struct {
-    const char *model, *format, *data;
+    const char *model, *format, *data, *corpus, *type;
     ser_option_list encoders;
     long jobs, seed;
     double rate;
@@ -27,6 +27,10 @@ static const ser_option demo_options[] = {
     {SER_OPTION_DOUBLE, 0, "lr", &demo.rate, "X", "learning rate, it's [0 to 1]: small", 0, 1},
     {SER_OPTION_LIST, 0, "encoder", &demo.encoders, "[TYPE=]DIR|NAME", "an encoder's checkpoint; repeatable"},
     {SER_OPTION_STRING, 0, "feature-type", &demo.data, "TYPE", "LOGMEL, MFCC, HUBERT or WHISPER"},
+    {SER_OPTION_STRING, 0, "corpus", &demo.corpus, "CORPUS", "what it learns from",
+     .suggested = "EMODB|NEMO|"},
+    {SER_OPTION_STRING, 0, "protocol", &demo.type, "PROTOCOL", "how it is tested",
+     .suggested = "loso|kfold=5"},
     {SER_OPTION_END},
 };
 

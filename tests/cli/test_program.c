@@ -101,6 +101,8 @@ static void test_help(void)
         "      --encoder [TYPE=]DIR|NAME\n"
         "                           an encoder's checkpoint; repeatable\n"
         "      --feature-type TYPE  LOGMEL, MFCC, HUBERT or WHISPER\n"
+        "      --corpus CORPUS      what it learns from\n"
+        "      --protocol PROTOCOL  how it is tested\n"
         "\n"
         "Help:\n"
         "  -h, --help               show this help\n"
@@ -213,6 +215,10 @@ static void test_bash(void)
         CHECK(strcmp(complete_in_bash(path, "ser predict -m ser", 3), "ser.bash\n") == 0);
         CHECK(strcmp(complete_in_bash(path, "ser predict --encoder ser", 3), "\n") == 0); /* folders only */
         CHECK(strcmp(complete_in_bash(path, "ser predict --seed 1", 3), "\n") == 0);
+        CHECK(strcmp(complete_in_bash(path, "ser predict --protocol =", 3), "loso\nkfold=5\n") == 0);
+        CHECK(strcmp(complete_in_bash(path, "ser predict --corpus N", 3), "NEMO\n") == 0);
+        CHECK(strcmp(complete_in_bash(path, "ser predict --corpus se", 3), "ser.bash\n") ==
+              0); /* files too */
         CHECK(strcmp(complete_in_bash(path, "ser info s", 2), "ser.bash\n") == 0);
         CHECK(strcmp(complete_in_bash(path, "ser info --", 2), "--help\n") == 0);
     }
@@ -245,6 +251,8 @@ static void test_zsh_and_fish(void)
     const outcome *o = RUN("--generate", "zsh");
     CHECK(strstr(o->out,
                  "'(-m --model)'{-m+,--model=}'[who answers (default: the built-in model)]:FILE:_files'"));
+    CHECK(strstr(o->out, ":CORPUS:{_alternative \"value:value:(EMODB NEMO)\" \"file:file:_files\"}'"));
+    CHECK(strstr(o->out, ":PROTOCOL:(loso kfold=5)'"));
     CHECK(strstr(o->out, "'--lr=[learning rate, it'\\''s \\[0 to 1\\]: small]:X:'"));
 }
 
