@@ -5,9 +5,11 @@
 #include "cli/progress.h"
 #include "encoder/encoder.h"
 #include "io/file.h"
+#include "io/foreign.h"
 #include "io/hub.h"
 #include "io/json.h"
 #include "io/npy.h"
+#include "io/torch.h"
 #include "keras/h5.h"
 #include "model/builtin.h"
 #include "model/model_file.h"
@@ -120,6 +122,15 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
     return st;
 }
 
+static void print_tensors(const ser_safetensors *file, const char *format)
+{
+    size_t n_elements = 0;
+    for (size_t i = 0; i < ser_safetensors_n(file); i++)
+        n_elements += ser_safetensors_at(file, i)->n_elements;
+    printf("tensors (%s), no model of ser\n", format);
+    print_field("tensors", "%zu, %zu values", ser_safetensors_n(file), n_elements);
+}
+
 static ser_status print_safetensors(const char *path, ser_error *err)
 {
     ser_safetensors *file = NULL;
@@ -127,11 +138,7 @@ static ser_status print_safetensors(const char *path, ser_error *err)
     if (st == SER_OK && ser_safetensors_metadata(file, "ser.format_version")) {
         st = print_model(file, err);
     } else if (st == SER_OK) {
-        size_t n_elements = 0;
-        for (size_t i = 0; i < ser_safetensors_n(file); i++)
-            n_elements += ser_safetensors_at(file, i)->n_elements;
-        printf("tensors (safetensors), no model of ser\n");
-        print_field("tensors", "%zu, %zu values", ser_safetensors_n(file), n_elements);
+        print_tensors(file, "safetensors");
     }
     ser_safetensors_close(&file);
     return st;
@@ -261,11 +268,51 @@ static ser_status print_h5(const char *path, ser_error *err)
     return st;
 }
 
-/* What ser train and others leave; model: NULL where there is none. */
+/* Of torch.save. */
+static ser_status print_torch(const char *path, ser_error *err)
+{
+    ser_safetensors *file = NULL;
+    ser_status st = ser_torch_open(&file, path, err);
+    if (st == SER_OK)
+        print_tensors(file, "PyTorch");
+    ser_safetensors_close(&file);
+    return st;
+}
+
+static bool ends_as_torch(const char *path)
+{
+    static const char *const endings[] = {".bin", ".pt", ".pth", ".ckpt"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcmp(dot, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What ser train and others leave. */
+static const char *const parts[] = {"report.html", "report.json",   "metrics.xlsx",
+                                    "weights.h5",  "history.jsonl", "config.json"};
+
+/* A file of a run folder that has no more to tell than the folder; false: it is none. */
+static bool print_part(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? ser_strndup(path, (size_t)(slash - path) + 1) : ser_strdup("./");
+    char *report = folder ? ser_io_join(folder, "report.json") : NULL;
+    bool is_part = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        is_part = is_part || strcmp(name, parts[i]) == 0;
+    is_part = is_part && report && access(report, F_OK) == 0;
+    if (is_part)
+        printf("a part of a run: 'ser info %s' tells of all\n", folder);
+    ser_free(report);
+    ser_free(folder);
+    return is_part;
+}
+
+/* model: NULL where there is none. */
 static ser_status print_run_folder(const char *folder, const char *model, ser_error *err)
 {
-    static const char *const parts[] = {"report.html", "report.json", "metrics.xlsx", "weights.h5",
-                                        "history.jsonl"};
     const char *before = "run folder, with ";
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *path = ser_io_join(folder, parts[i]);
@@ -314,7 +361,12 @@ static ser_status print_path(const char *path, ser_error *err)
         return print_h5(path, err);
     if (begins_with(path, "{", 1, 8))
         return print_safetensors(path, err);
-    return print_audio(path, err);
+    if (print_part(path))
+        return SER_OK;
+    if (begins_with(path, "PK\3\4", 4, 0) && ends_as_torch(path))
+        return print_torch(path, err);
+    ser_status st = ser_foreign_check_file(path, err);
+    return st == SER_OK ? print_audio(path, err) : st;
 }
 
 static ser_status print_builtin(ser_error *err)

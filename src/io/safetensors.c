@@ -172,7 +172,8 @@ static ser_status refuse(const unsigned char *bytes, size_t n, ser_error *err)
     if (status != SER_OK)
         return status;
     if (n >= 4 && (memcmp(bytes, "PK\3\4", 4) == 0 || memcmp(bytes, "\x80\2\x8a", 3) == 0))
-        return ser_fail(err, SER_E_FORMAT, "it is a checkpoint of torch.save: call it pytorch_model.bin");
+        return ser_fail(err, SER_E_FORMAT,
+                        "it is a checkpoint of torch.save: an encoder's is called pytorch_model.bin");
     if (n < sizeof(uint64_t))
         return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: it has only %zu bytes", n);
     return ser_fail(err, SER_E_FORMAT, "it is no safetensors file: check the path");

@@ -123,11 +123,48 @@ static char *find_folder(const ser_publication *c, const char *data_dir)
     return NULL;
 }
 
+/* Of the path's first n characters those before its last name. */
+static size_t without_name(const char *path, size_t n)
+{
+    while (n && path[n - 1] == '/')
+        n--;
+    while (n && path[n - 1] != '/')
+        n--;
+    while (n && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+/* Of the path that part which is there: as many characters. */
+static size_t part_that_exists(const char *path)
+{
+    bool is_there = false;
+    size_t n = strlen(path);
+    while (n && !is_there) {
+        char *part = ser_strndup(path, n);
+        is_there = !part || access(part, F_OK) == 0;
+        ser_free(part);
+        if (!is_there)
+            n = without_name(path, n);
+    }
+    return n;
+}
+
+/* Folders that were made for nothing; those that others wrote into meanwhile stay. */
+static void remove_empty(const char *path, size_t n_kept)
+{
+    char *part = ser_strdup(path);
+    for (size_t n = part ? strlen(part) : 0; n > n_kept && rmdir(part) == 0; part[n] = 0)
+        n = without_name(part, n);
+    ser_free(part);
+}
+
 ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pull_settings *s,
                            ser_error *err)
 {
     corpus_paths p = {0};
     ser_lock lock = {-1};
+    size_t n_there = part_that_exists(s->data_dir);
     *folder = NULL;
     ser_status st = make_paths(&p, c, s->data_dir, err);
     if (st == SER_OK)
@@ -146,6 +183,8 @@ ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pu
             st = ser_fail_nomem(err);
     }
     ser_lock_release(&lock, p.lock);
+    if (st != SER_OK)
+        remove_empty(s->data_dir, n_there);
     release_paths(&p);
     return st;
 }

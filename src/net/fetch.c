@@ -182,9 +182,11 @@ ser_status ser_fetch_file(ser_http *http, const ser_fetch *f, const ser_progress
         if (again)
             st = start_afresh(&d, err);
     }
-    if (st == SER_E_FORMAT)
+    bool none_left =
+        st == SER_E_FORMAT || (st != SER_OK && d.fd >= 0 && d.at == 0); /* nothing to go on with */
+    if (none_left)
         unlink(d.part);
-    if ((st == SER_OK || st == SER_E_FORMAT) && d.validator_path)
+    if ((st == SER_OK || none_left) && d.validator_path)
         unlink(d.validator_path);
     if (d.fd >= 0)
         close(d.fd);

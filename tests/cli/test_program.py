@@ -499,6 +499,18 @@ class Models(Case):
         out, _ = self.ser("info", self.path("r1"))
         for words in ("run folder", "report.html", "LOGMEL"):
             self.assertIn(words, out)
+        for part in ("report.html", "report.json", "config.json", "metrics.xlsx"):
+            self.assertIn(f"a part of a run: 'ser info {self.path('r1')}/'", self.ser("info", self.path("r1/" + part))[0])
+
+    def test_info_of_other_programs_weights(self):
+        golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "io")
+        self.assertIn("tensors (PyTorch), no model of ser", self.ser("info", os.path.join(golden, "state.bin"))[0])
+        self.assertIn("'datetime.date'", self.ser("info", os.path.join(golden, "code.bin"), status=1)[1])
+        with open(self.path("w.gguf"), "wb") as f:
+            f.write(b"GGUF" + bytes(100))
+        for args in (("info",), ("predict", "--model"), ("predict", "--encoder")):
+            _, err = self.ser(*args, self.path("w.gguf"), *(SPEECH,)[:len(args) - 1], status=1)
+            self.assertIn("it is GGUF, for llama.cpp and whisper.cpp: fetch the same model", err)
 
 
 class CommercialModel(Case):

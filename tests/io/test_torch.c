@@ -118,7 +118,7 @@ static void test_foreign(void)
         ser_free(exact);
     }
     CHECK_FAILS(ser_safetensors_open_memory(&f, "PK\3\4\0\0\0\0\0", 9, &err), SER_E_FORMAT, &err,
-                "it is a checkpoint of torch.save: call it pytorch_model.bin");
+                "it is a checkpoint of torch.save: an encoder's is called pytorch_model.bin");
     static const char script[] = "PK\3\4\0\0\10\0\10\0m/constants.pkl"; /* an archive of compressed entries */
     CHECK(ser_torch_open_memory(&f, script, sizeof script - 1, &err) == SER_E_FORMAT);
 }

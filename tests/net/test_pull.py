@@ -529,6 +529,19 @@ class Corpora(Case):
         self.assertIn("If-Range", second)
         self.assertEqual(self.listed(), ["EMODB"])
 
+    def test_nothing_came(self):
+        """What was made for it goes again, and nothing of anybody else's."""
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            nobody = "http://127.0.0.1:%d" % s.getsockname()[1]
+        self.refuse("cannot be reached", endpoint=nobody)
+        self.assertFalse(os.path.exists(self.path("data")))
+        os.makedirs(self.path("data"))
+        self.refuse("cannot be reached", endpoint=nobody)
+        self.assertEqual(os.listdir(self.path("data")), [])
+        os.makedirs(self.path("data/raw/other"))
+        self.refuse("cannot be reached", endpoint=nobody)
+        self.assertEqual(self.listed(), ["other"])
+
     def test_changed_meanwhile(self):
         other = archive(("wav/03a01Fa.wav", os.urandom(2_000_000)))
         self.server.routes[self.EMODB] = times(file(self.zip, cut=1_000_000), file(other))
@@ -572,7 +585,7 @@ class Corpora(Case):
             self.server.routes[self.EMODB] = file(data)
             self.refuse(words)
             self.assertEqual(self.listed(), [])
-        self.assertEqual(sorted(os.listdir(self.dir)), ["data"])
+            self.assertEqual(os.listdir(self.dir), [])  # data/raw, made for it alone, is gone, too
 
     def test_full_disk_while_unpacking(self):
         self.server.routes[self.EMODB] = file(archive(("wav/a.wav", bytes(5_000_000))))
