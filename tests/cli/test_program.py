@@ -508,8 +508,8 @@ class Models(Case):
         self.assertIn("'datetime.date'", self.ser("info", os.path.join(golden, "code.bin"), status=1)[1])
         with open(self.path("w.gguf"), "wb") as f:
             f.write(b"GGUF" + bytes(100))
-        for args in (("info",), ("predict", "--model"), ("predict", "--encoder")):
-            _, err = self.ser(*args, self.path("w.gguf"), *(SPEECH,)[:len(args) - 1], status=1)
+        for args in (("info",), ("predict", SPEECH, "--model"), ("extract", SPEECH, "--feature-type", "WHISPER", "-o", self.path("x.npy"), "--encoder")):
+            _, err = self.ser(*args, self.path("w.gguf"), status=1)
             self.assertIn("it is GGUF, for llama.cpp and whisper.cpp: fetch the same model", err)
 
 
