@@ -18,10 +18,11 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from . import _library as lib
-from ._errors import ArgumentError, ArgumentTypeError
+from ._errors import ArgumentError, ArgumentTypeError, FormatError
 
 Path = Union[str, bytes, "os.PathLike[Any]"]
 RATE_HZ = 16000
+MIN_SAMPLES = 400  # 25 ms, the least that the library takes
 MAX_CHANNELS = 256
 # dtype: WAVE's format code and the type it is written as, little-endian.
 _FORMATS = {"uint8": (1, "|u1"), "int16": (1, "<i2"), "int32": (1, "<i4"), "float16": (3, "<f4"), "float32": (3, "<f4"), "float64": (3, "<f8")}
@@ -208,7 +209,10 @@ class Decoded:
             origin = _sample_at(self.start)
             first = min(_sample_at(start) - origin, self.sound.n_samples)
             last = self.sound.n_samples if end is None else min(_sample_at(end) - origin, self.sound.n_samples)
-            at = c.addressof(self.sound.samples.contents) if self.sound.n_samples else 0
+            if last - first < MIN_SAMPLES:  # here, where it is known what was asked for
+                raise FormatError(f"{name_of(self.path)}: from {start:g} s{'' if end is None else f' to {end:g} s'} it holds "
+                                  f"{1000 * (last - first) / RATE_HZ:.1f} ms of sound: at least 25 ms are needed")
+            at = c.addressof(self.sound.samples.contents)
             return Source("", (c.cast(at + 4 * first, c.POINTER(c.c_float)), last - first))
 
     def done(self) -> None:
