@@ -6,7 +6,6 @@
 #include <cairo.h>
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
 enum { PNG_SCALE = 2 }; /* sharp on screens with small pixels, and in print */
 
@@ -360,14 +359,4 @@ ser_status ser_chart_save(ser_chart *c, const char *path, ser_error *err)
         st = ser_io_write(path, bytes.s, bytes.n, err);
     ser_text_release(&bytes);
     return st;
-}
-
-ser_status ser_chart_format_of(ser_chart_format *out, const char *path, ser_error *err)
-{
-    size_t n = strlen(path);
-    const char *end = n >= 4 ? path + n - 4 : "";
-    if (strcasecmp(end, ".png") != 0 && strcasecmp(end, ".svg") != 0)
-        return ser_fail(err, SER_E_ARG, "a picture's name ends in .png or .svg: choose one of them");
-    *out = strcasecmp(end, ".png") == 0 ? SER_CHART_PNG : SER_CHART_SVG;
-    return SER_OK;
 }

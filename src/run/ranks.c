@@ -11,32 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static int number(const char *name, int usual)
-{
-    const char *text = getenv(name);
-    char *end;
-    long n = text ? strtol(text, &end, 10) : -1;
-    return n >= 0 && n < INT_MAX && text != end && !*end ? (int)n : usual;
-}
-
-void ser_ranks_look(int *rank, int *n)
-{
-    static const struct {
-        const char *rank, *n;
-    } ways[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                {"PMI_RANK", "PMI_SIZE"},
-                {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
-    const char *wish = getenv("SER_RANKS");
-    *rank = 0;
-    *n = 1;
-    if (wish && strcmp(wish, "0") == 0)
-        return;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways && *n <= 1; i++) {
-        *rank = number(ways[i].rank, 0);
-        *n = number(ways[i].n, 1);
-    }
-}
-
 #ifdef SER_MPI
 
 #include <mpi.h>
@@ -375,7 +349,7 @@ static bool is_told_of_others(void)
  */
 static void begin_at_once(int n)
 {
-    if (number("OMPI_COMM_WORLD_LOCAL_SIZE", 0) == n)
+    if (ser_ranks_number("OMPI_COMM_WORLD_LOCAL_SIZE", 0) == n)
         setenv("OMPI_MCA_pml", "ob1", 0);
 }
 

@@ -1,4 +1,4 @@
-/* What ranks.c, ranks_deal.c and ranks_meet.c share; nobody else includes this. */
+/* What ranks.c, ranks_deal.c, ranks_look.c and ranks_meet.c share; nobody else includes this. */
 #ifndef SER_RUN_RANKS_PARTS_H
 #define SER_RUN_RANKS_PARTS_H
 
@@ -76,6 +76,9 @@ struct ser_ranks {
     void (*handler)(void *context, const void *note, size_t n);
     void *handler_context;
 };
+
+/* A variable of the environment that holds a number; else usual. */
+int ser_ranks_number(const char *name, int usual);
 
 /* Short ones that nobody can do anything about are sent with tell. */
 ser_status ser_ranks_send(ser_ranks *r, int to, int tag, const ser_ranks_head *h, const void *bytes, size_t n,

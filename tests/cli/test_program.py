@@ -314,6 +314,17 @@ class Predict(Case):
             self.assertEqual(out, "")
             self.assertIn(self.path(name), err)
 
+    def test_large_libraries_are_loaded_when_they_are_needed(self):
+        environment = dict(os.environ, LD_DEBUG="files")  # of glibc's loader; others say nothing
+        answer = subprocess.run([SER, "predict", SPEECH], capture_output=True, env=environment, text=True, errors="replace")
+        self.assertEqual(answer.returncode, 0)
+        self.assertNotRegex(answer.stderr, r"ser-extras\.so|libcairo|libhdf5|libcurl|libwebsockets|libportaudio|libmpi\.")
+        self.ser("predict", "-t", "--picture", self.path("a.png"), SPEECH)
+        shutil.copy(SER, self.path("alone"))  # without the file beside it
+        lonely = subprocess.run([self.path("alone"), "predict", "-t", "--picture", self.path("b.png"), SPEECH], capture_output=True, text=True)
+        self.assertEqual(lonely.returncode, 1, lonely.stderr)
+        self.assertRegex(lonely.stderr, "a part of the program cannot be loaded: install it again .*ser-extras.so")
+
     def test_quiet_and_verbose(self):
         os.makedirs(self.path("in"))
         shutil.copy(SPEECH, self.path("in"))
