@@ -87,6 +87,24 @@ ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err)
     return team ? team->share(team->context, block, err) : SER_OK;
 }
 
+ser_status ser_team_share_parts(const ser_team *team, const ser_team_part *parts, size_t n, ser_error *err)
+{
+    ser_text block = {0};
+    size_t n_all = 0;
+    for (size_t i = 0; i < n; n_all += parts[i++].n_bytes)
+        if (parts[i].n_bytes && ser_team_is_first(team))
+            ser_text_append_n(&block, parts[i].data, parts[i].n_bytes);
+    ser_status st = ser_team_share(team, &block, err);
+    if (st == SER_OK && block.n != n_all)
+        st = ser_fail(err, SER_E_FORMAT, "rank 0 learns another network");
+    const char *at = block.s;
+    for (size_t i = 0; i < n && st == SER_OK && !ser_team_is_first(team); at += parts[i++].n_bytes)
+        if (parts[i].n_bytes)
+            memcpy(parts[i].data, at, parts[i].n_bytes);
+    ser_text_release(&block);
+    return st;
+}
+
 ser_status ser_team_meet(const ser_team *team, ser_error *err)
 {
     return team ? team->compare(team->context, "things", "", err) : SER_OK;

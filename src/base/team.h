@@ -59,6 +59,12 @@ ser_status ser_team_sum(const ser_team *team, float *out, ser_sum *sum, size_t n
 /* A team's own functions, also for whoever is alone: team NULL. */
 ser_status ser_team_deal(const ser_team *team, const ser_deal *deal, ser_error *err);
 ser_status ser_team_share(const ser_team *team, ser_text *block, ser_error *err);
+/* The same of parts that all have the size of rank 0's, in place. SER_E_FORMAT: they have not. */
+typedef struct ser_team_part {
+    void *data;
+    size_t n_bytes;
+} ser_team_part;
+ser_status ser_team_share_parts(const ser_team *team, const ser_team_part *parts, size_t n, ser_error *err);
 /* Waits until all are here. */
 ser_status ser_team_meet(const ser_team *team, ser_error *err);
 

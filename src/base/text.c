@@ -28,20 +28,43 @@ void ser_text_append(ser_text *t, const char *s)
     ser_text_append_n(t, s, strlen(s));
 }
 
-void ser_text_appendf(ser_text *t, const char *format, ...)
+static void append_list(ser_text *t, const char *format, va_list args)
 {
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     if (n < 0 || !reserve(t, (size_t)n)) {
         t->failed = true;
         return;
     }
-    va_start(args, format);
     vsnprintf(t->s + t->n, (size_t)n + 1, format, args);
-    va_end(args);
     t->n += (size_t)n;
+}
+
+void ser_text_appendf(ser_text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    append_list(t, format, args);
+    va_end(args);
+}
+
+char *ser_text_take(ser_text *t)
+{
+    if (t->failed)
+        ser_text_release(t);
+    return t->s;
+}
+
+char *ser_format(const char *format, ...)
+{
+    va_list args;
+    ser_text t = {0};
+    va_start(args, format);
+    append_list(&t, format, args);
+    va_end(args);
+    return ser_text_take(&t);
 }
 
 bool ser_text_is_utf8(const char *s)

@@ -19,6 +19,10 @@ void ser_text_appendf(ser_text *t, const char *format, ...) SER_PRINTF(2, 3);
 /* RFC 3629. */
 bool ser_text_is_utf8(const char *s);
 void ser_text_clear(ser_text *t);
+/* What it holds becomes the caller's (ser_free); NULL where an append ran out of memory. */
+char *ser_text_take(ser_text *t);
+/* A text of its own, likewise. */
+char *ser_format(const char *format, ...) SER_PRINTF(1, 2);
 void ser_text_release(ser_text *t);
 
 #endif

@@ -24,8 +24,7 @@ static const ser_option options[] = {
     SER_JOB_OPTION(
         ser_job_evaluate, settings, 0, "protocol", "PROTOCOL",
         "emobox (fold lists), loso (leave one speaker out), loco (leave one of the joined corpora out), "
-        "kfold=K "
-        "(random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)",
+        "kfold=K (random, stratified), group-kfold=K (speaker-disjoint), text-kfold=K (sentence-disjoint)",
         .suggested = SER_PROTOCOL_WORDS),
     SER_JOB_OPTION(ser_job_evaluate, settings, 0, "folds", "FILE",
                    "CSV with utterance,test_fold (default: the corpus's fold column)"),
@@ -73,16 +72,13 @@ const ser_command ser_command_evaluate = {
     .summary = "train and test by a protocol, report the figures",
     .usage = "",
     .description =
-        "For every fold a model is trained on the training part alone, where layers, penalty and "
-        "calibration are chosen as well "
-        "by inner cross-validation, and answers for the test part. UA is the mean recall of the "
-        "emotions, WA the share of right "
-        "answers; intervals are over speakers.\n"
-        "--layers weighted sums all hidden states of each encoder with one weight per layer, learned in "
-        "each training part together with a softmax layer (Yang et al. 2021, SUPERB) and told for each "
-        "fold.\n"
-        "Before it begins, the program looks for what training and test parts share: speakers, "
-        "texts, recordings. A tuned encoder that learned from recordings which would be tested is refused.",
+        "For every fold a model is trained on the training part alone, where layers, penalty and calibration "
+        "are chosen as well by inner cross-validation, and answers for the test part. UA is the mean recall "
+        "of the emotions, WA the share of right answers; intervals are over speakers.\n"
+        "--layers weighted sums all hidden states of each encoder with one weight per layer, learned in each "
+        "training part together with a softmax layer (Yang et al. 2021, SUPERB) and told for each fold.\n"
+        "Before it begins, the program looks for what training and test parts share: speakers, texts, "
+        "recordings. A tuned encoder that learned from recordings which would be tested is refused.",
     .examples = "ser evaluate --data EMODB --feature-type WHISPER --protocol loso\n"
                 "ser evaluate --data EMODB --feature-type WHISPER --protocol emobox --folds "
                 "emodb_test_folds.csv --html report.html\n"

@@ -32,8 +32,7 @@ const ser_command ser_command_info = {
     .summary = "say what a model, a run folder, a checkpoint, a feature file or a recording is",
     .usage = "[PATH...]",
     .description = "Without a PATH: the model built into the program. A checkpoint may also be named as in "
-                   "the hub's cache, "
-                   "such as openai/whisper-base.",
+                   "the hub's cache, such as openai/whisper-base.",
     .examples = "ser info\nser info recording.wav model.safetensors features.npy whisper-base/",
     .options = options,
 };

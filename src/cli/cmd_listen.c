@@ -57,13 +57,11 @@ const ser_command ser_command_listen = {
     .summary = "tell the emotion of speech while it is spoken",
     .usage = "[-]",
     .description = "From a microphone, or with - from raw samples on standard input. Events are "
-                   "speech_start, measurement (of the "
-                   "last 3 s of the utterance so far; final ones are what 'ser predict --timeline' says of a "
-                   "recording), and "
-                   "speech_end with the answer for the utterance.\n"
+                   "speech_start, measurement (of the last 3 s of the utterance so far; final ones are what "
+                   "'ser predict --timeline' says of a recording), and speech_end with the answer for the "
+                   "utterance.\n"
                    "Ctrl-C ends it, after the answer for the utterance under way; the exit status is then "
-                   "130. People must be "
-                   "told when they are heard.",
+                   "130. People must be told when they are heard.",
     .examples = "ser listen\nser listen --list-devices\nser listen --device USB --record talk.flac\n"
                 "arecord -q -f S16_LE -r 16000 -t raw | ser listen -",
     .options = options,

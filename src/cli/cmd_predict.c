@@ -73,9 +73,8 @@ const ser_command ser_command_predict = {
         "PATH is an audio file of any rate and channel count (WAV, FLAC, Ogg, Opus, MP3, AIFF and others), a "
         "folder, which is searched recursively, or - for a recording on standard input.\n"
         "Scores are calibrated probabilities. Silence, and sound without a voice, are said to be that and "
-        "get no "
-        "label. The exit status is 1 when a recording could not be read; the others are answered all the "
-        "same.",
+        "get no label. The exit status is 1 when a recording could not be read; the others are answered all "
+        "the same.",
     .examples =
         "ser predict call.wav\nser predict --format csv -o emotions.csv recordings/\n"
         "ser predict --timeline --picture talk.png talk.mp3\nffmpeg -i film.mkv -f wav - | ser predict -",
@@ -147,17 +146,14 @@ static ser_status write_apart(const ser_input *input, const ser_text *t, ser_err
     const char *slash = strrchr(input->name, '/');
     const char *name = input->relative ? input->name + input->relative : slash ? slash + 1 : input->name;
     const char *base = strrchr(name, '/'), *dot = strrchr(base ? base : name, '.');
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s/%.*s%s", output_path, dot ? (int)(dot - name) : (int)strlen(name), name,
-                     ser_annotation_suffix(annotation));
-    char *folder = path.failed ? NULL : ser_strndup(path.s, (size_t)(strrchr(path.s, '/') - path.s));
-    ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
-    if (st == SER_OK && access(path.s, F_OK) == 0)
-        st = ser_fail(err, SER_E_ARG, "%s: it is there already: name an empty folder", path.s);
+    char *path = ser_format("%s/%.*s%s", output_path, dot ? (int)(dot - name) : (int)strlen(name), name,
+                            ser_annotation_suffix(annotation));
+    ser_status st = path ? ser_io_make_folder_of(path, err) : ser_fail_nomem(err);
+    if (st == SER_OK && access(path, F_OK) == 0)
+        st = ser_fail(err, SER_E_ARG, "%s: it is there already: name an empty folder", path);
     if (st == SER_OK)
-        st = t->failed ? ser_fail_nomem(err) : ser_io_write(path.s, t->s, t->n, err);
-    ser_free(folder);
-    ser_text_release(&path);
+        st = t->failed ? ser_fail_nomem(err) : ser_io_write(path, t->s, t->n, err);
+    ser_free(path);
     return st;
 }
 
@@ -274,8 +270,7 @@ static ser_status check_voice(const ser_model *model, const char *const *paths, 
     if (adapt_folder && c.n && n_emotions < ser_model_n_labels(model) &&
         2 * n_emotions <= ser_model_n_labels(model))
         ser_say("%s: only %zu of %zu emotions seem to be among them: all should be, or answers will be "
-                "spread over "
-                "what is not there",
+                "spread over what is not there",
                 adapt_folder, n_emotions, ser_model_n_labels(model));
     return st;
 }

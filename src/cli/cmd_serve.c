@@ -74,13 +74,12 @@ const ser_command ser_command_serve = {
     .summary = "answer over HTTP, with a web page",
     .usage = "",
     .description = "Loads the models once and answers many requests: POST /v1/predict takes a recording as "
-                   "body, or several as multipart "
-                   "fields 'file', and gives what 'ser predict --format json' prints. GET / is a page to try "
-                   "it on, GET /openapi.json "
-                   "describes everything, GET /health and GET /metrics are for those who watch over it.\n"
+                   "body, or several as multipart fields 'file', and gives what 'ser predict --format json' "
+                   "prints. GET / is a page to try it on, GET /openapi.json describes everything, GET "
+                   "/health and GET /metrics are for those who watch over it.\n"
                    "It listens on this machine alone unless --host says otherwise. Recordings are decoded in "
-                   "processes of their own, kept in "
-                   "memory only and never logged. SIGTERM lets running requests finish.",
+                   "processes of their own, kept in memory only and never logged. SIGTERM lets running "
+                   "requests finish.",
     .examples = "ser serve\n"
                 "curl --data-binary @recording.wav http://127.0.0.1:8080/v1/predict\n"
                 "curl -F file=@a.wav -F file=@b.mp3 'http://127.0.0.1:8080/v1/predict?timeline=true'\n"

@@ -32,10 +32,8 @@ const ser_command ser_command_test = {
     .description =
         "Every fold's model answers for every recording of the corpus, and so does their average. Features, "
         "layers and scaling are those of the models; with Keras weights, which hold neither, they are what "
-        "the "
-        "options say. Recordings that a model was trained on are found by their content and told; the "
-        "figures "
-        "over answers of models that had not heard the recording stand beside.",
+        "the options say. Recordings that a model was trained on are found by their content and told; the "
+        "figures over answers of models that had not heard the recording stand beside.",
     .examples =
         "ser test --data EMODB --feature-type LOGMEL --test-path runs/train-emodb-logmel-20260131-235959\n"
         "ser test --data my-recordings/ --test-path runs/train-... --json test.json",

@@ -42,11 +42,9 @@ const ser_command ser_command_test_cross_corpus = {
     .usage = "",
     .description =
         "Models trained on --data answer for every recording of the target, each and on average. Two "
-        "accuracies "
-        "are told: UA over the emotions that both corpora have, with the models asked for these alone; and "
-        "the "
-        "accuracy by a mapping, where an answer is right when the truth is among the emotions it counts as. "
-        "Recordings whose emotion nothing counts as are left out, and told.\n"
+        "accuracies are told: UA over the emotions that both corpora have, with the models asked for these "
+        "alone; and the accuracy by a mapping, where an answer is right when the truth is among the emotions "
+        "it counts as. Recordings whose emotion nothing counts as are left out, and told.\n"
         "--normalize speaker (corpus) puts the mean and deviation of each of the target's speakers (of the "
         "target) in the place of the models' own; no label of the target is looked at.\n"
         "Keras weights of a network with other layers are loaded as far as they fit, and what does not is "

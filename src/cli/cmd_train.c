@@ -50,18 +50,13 @@ const ser_command ser_command_train = {
     .usage = "",
     .description =
         "Trains a model for every fold and tests it on the part that it has not seen, then a final one on "
-        "the "
-        "whole corpus, for 'ser predict --model'. Random folds have the same speakers on both sides, as in "
-        "the "
-        "original system; for figures on strangers' voices use --protocol loso or group-kfold.\n"
+        "the whole corpus, for 'ser predict --model'. Random folds have the same speakers on both sides, as "
+        "in the original system; for figures on strangers' voices use --protocol loso or group-kfold.\n"
         "The linear model has two heads, one for recordings as they are and one for a voice whose baseline "
         "is known ('ser predict --baseline'), which after --fine-tune both answer; figures with features "
-        "standardised by speaker are those of "
-        "'ser "
-        "evaluate --normalize speaker'.\n"
+        "standardised by speaker are those of 'ser evaluate --normalize speaker'.\n"
         "With --fine-tune the encoder learns, too; each corpus is left out in turn, to say what a confidence "
-        "is worth on strangers' "
-        "recordings, before all are learned from.\n"
+        "is worth on strangers' recordings, before all are learned from.\n"
         "The run folder gets the models, their Keras weights, metrics.xlsx, report.html, pictures and a line "
         "per epoch; its path is printed last. Ctrl-C loses at most the epoch under way: go on with --resume.",
     .examples =

@@ -33,8 +33,7 @@ static const ser_environment_variable environment[] = {
 static const ser_program program = {
     .summary = "hears which emotion a voice carries",
     .description = "ser tells the emotion of recordings, out of the box, and trains and evaluates models on "
-                   "corpora of your "
-                   "own. It runs on the processor alone, and only 'ser pull' uses a network.",
+                   "corpora of your own. It runs on the processor alone, and only 'ser pull' uses a network.",
     .examples = "ser predict recording.wav\nser evaluate --data EMODB --feature-type WHISPER --protocol loso",
     .commands = commands,
     .environment = environment,

@@ -217,12 +217,10 @@ ser_status ser_corpus_name(char **out, const char *spec, ser_error *err)
     for (size_t i = 0; i < parts.n; i++)
         ser_text_appendf(&name, "%s%s", i ? "+" : "", parts.items[i].name);
     release_parts(&parts);
-    if (st == SER_OK && name.failed)
-        st = ser_fail_nomem(err);
     if (st != SER_OK)
         ser_text_release(&name);
-    *out = name.s;
-    return st;
+    *out = ser_text_take(&name);
+    return st == SER_OK && !*out ? ser_fail_nomem(err) : st;
 }
 
 void ser_corpus_hash(char hex[65], const ser_corpus *c)

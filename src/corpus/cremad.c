@@ -2,9 +2,7 @@
  * Affective Computing 5(4), 2014. */
 #include "corpus/known.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* 1001_DFA_ANG_XX: actor, sentence, emotion, level (low, middle, high, not stated: XX; of one recording, X).
  */
@@ -33,28 +31,6 @@ static bool parse(ser_name_facts *f, const char *name)
     return true;
 }
 
-/* Beside AudioWAV lie the same recordings as AudioMP3. */
-static bool is_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 8 && strncasecmp(name, "AudioWAV", 8) == 0);
-}
-
-/* The publisher's VideoDemographics.csv. */
-static ser_sex sex(const char *speaker)
-{
-    static const short women[] = {1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018,
-                                  1020, 1021, 1024, 1025, 1028, 1029, 1030, 1037, 1043, 1046, 1047,
-                                  1049, 1052, 1053, 1054, 1055, 1056, 1058, 1060, 1061, 1063, 1072,
-                                  1073, 1074, 1075, 1076, 1078, 1079, 1082, 1084, 1089, 1091};
-    long actor = strlen(speaker) == 4 && ser_known_digits(speaker, 4) ? strtol(speaker, NULL, 10) : 0;
-    if (actor < 1001 || actor > 1091)
-        return SER_SEX_UNKNOWN;
-    for (size_t i = 0; i < sizeof women / sizeof *women; i++)
-        if (actor == women[i])
-            return SER_SEX_FEMALE;
-    return SER_SEX_MALE;
-}
-
 const ser_known_corpus ser_corpus_cremad = {
     .name = "CREMAD",
     .folder = "cremad",
@@ -62,8 +38,14 @@ const ser_known_corpus ser_corpus_cremad = {
     .example = "1001_DFA_ANG_XX",
     .emotions = {"angry", "disgust", "fear", "happy", "neutral", "sad"},
     .parse = parse,
-    .is_folder = is_folder,
-    .sex = sex,
+    .sound_folder = "AudioWAV", /* beside it lie the same recordings as AudioMP3 */
+    /* The publisher's VideoDemographics.csv. */
+    .men = "1001 1005 1011 1014 1015 1016 1017 1019 1022 1023 1026 1027 1031 1032 1033 1034 1035 "
+           "1036 1038 1039 1040 1041 1042 1044 1045 1048 1050 1051 1057 1059 1062 1064 1065 1066 "
+           "1067 1068 1069 1070 1071 1077 1080 1081 1083 1085 1086 1087 1088 1090",
+    .women = "1002 1003 1004 1006 1007 1008 1009 1010 1012 1013 1018 1020 1021 1024 1025 1028 1029 "
+             "1030 1037 1043 1046 1047 1049 1052 1053 1054 1055 1056 1058 1060 1061 1063 1072 1073 "
+             "1074 1075 1076 1078 1079 1082 1084 1089 1091",
     .votes = "voice_votes.csv",
     .misnamed = {"1040_ITH_SAD_X", "1040_ITH_SAD_XX"},
     .origin = {.terms = "Open Database License 1.0; please cite Cao et al. 2014",

@@ -80,7 +80,8 @@ ser_status ser_draft_read_votes(ser_draft *d, size_t first, const char *path, co
 /* In names.c. Sorts the rows by name: the base name of the file, or its path without extension where several
  * have that; no name is left twice. */
 ser_status ser_draft_name_rows(ser_draft *d, ser_error *err);
-int ser_draft_compare_rows(const void *a, const void *b);
+/* By file and stretch. */
+int ser_draft_compare_sound(const ser_draft_row *a, const ser_draft_row *b);
 /* Labels that differ in case or blanks alone become one. */
 ser_status ser_draft_merge_classes(ser_draft *d, ser_error *err);
 

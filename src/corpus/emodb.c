@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 /* 03a01Fa: speaker, text, emotion (the German word's first letter), version. */
 static bool parse(ser_name_facts *f, const char *name)
@@ -19,19 +18,6 @@ static bool parse(ser_name_facts *f, const char *name)
     return true;
 }
 
-static bool is_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 3 && strncasecmp(name, "wav", 3) == 0);
-}
-
-static ser_sex sex(const char *speaker)
-{
-    static const char men[] = "03 10 11 12 15", women[] = "08 09 13 14 16";
-    if (strlen(speaker) != 2)
-        return SER_SEX_UNKNOWN;
-    return strstr(men, speaker) ? SER_SEX_MALE : strstr(women, speaker) ? SER_SEX_FEMALE : SER_SEX_UNKNOWN;
-}
-
 const ser_known_corpus ser_corpus_emodb = {
     .name = "EMODB",
     .folder = "emodb",
@@ -39,8 +25,9 @@ const ser_known_corpus ser_corpus_emodb = {
     .example = "03a01Fa",
     .emotions = {"angry", "boredom", "disgust", "fear", "happy", "neutral", "sad"},
     .parse = parse,
-    .is_folder = is_folder,
-    .sex = sex,
+    .sound_folder = "wav",
+    .men = "03 10 11 12 15",
+    .women = "08 09 13 14 16",
     /* http://emodb.bilderbar.info/download/ */
     .origin = {.host = "http://emodb.bilderbar.info",
                .archive = "/download/download.zip",

@@ -153,7 +153,7 @@ static ser_status make_sexes(ser_corpus *c, const ser_draft *d, ser_error *err)
         if (d->rows[i].sex != SER_SEX_UNKNOWN)
             c->sexes[u->speaker] = d->rows[i].sex;
         else if (known && c->sexes[u->speaker] == SER_SEX_UNKNOWN)
-            c->sexes[u->speaker] = known->sex(speaker);
+            c->sexes[u->speaker] = ser_known_sex(known, speaker);
     }
     return SER_OK;
 }

@@ -242,18 +242,34 @@ static ser_status name_folds_by_number(ser_folds *f, long first, ser_error *err)
     return SER_OK;
 }
 
+static ser_status fail_unknown(const ser_corpus *c, size_t u, const char *what, const char *column,
+                               ser_error *err)
+{
+    return ser_fail(err, SER_E_ARG, "%s '%s' is unknown: use a CSV with a %s column, or --protocol kfold=K",
+                    what, c->utterances[u].name, column);
+}
+
+static ser_status check_number(size_t n, size_t n_needed, const char *what, ser_error *err)
+{
+    return n >= n_needed ? SER_OK
+                         : ser_fail(err, SER_E_ARG, "%zu folds of %s, but there are only %zu %s", n_needed,
+                                    what, n, what);
+}
+
 static ser_status need_speakers(const ser_corpus *c, size_t n_needed, ser_error *err)
 {
     for (size_t u = 0; u < c->n_utterances; u++)
         if (c->utterances[u].speaker < 0)
-            return ser_fail(
-                err, SER_E_ARG,
-                "the speaker of '%s' is unknown: use a CSV with a speaker column, or --protocol kfold=K",
-                c->utterances[u].name);
-    if (c->n_speakers < n_needed)
-        return ser_fail(err, SER_E_ARG, "%zu folds of speakers, but there are only %zu speakers", n_needed,
-                        c->n_speakers);
-    return SER_OK;
+            return fail_unknown(c, u, "the speaker of", "speaker", err);
+    return check_number(c->n_speakers, n_needed, "speakers", err);
+}
+
+static ser_status need_texts(const ser_corpus *c, size_t n_needed, ser_error *err)
+{
+    for (size_t u = 0; u < c->n_utterances; u++)
+        if (c->utterances[u].text < 0)
+            return fail_unknown(c, u, "what is said in", "text", err);
+    return check_number(c->n_texts, n_needed, "texts", err);
 }
 
 static ser_status loso(ser_folds **out, const ser_corpus *c, ser_error *err)
@@ -267,20 +283,6 @@ static ser_status loso(ser_folds **out, const ser_corpus *c, ser_error *err)
     for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++)
         (*out)->test_fold[u] = c->utterances[u].speaker;
     return st;
-}
-
-static ser_status need_texts(const ser_corpus *c, size_t n_needed, ser_error *err)
-{
-    for (size_t u = 0; u < c->n_utterances; u++)
-        if (c->utterances[u].text < 0)
-            return ser_fail(
-                err, SER_E_ARG,
-                "what is said in '%s' is unknown: use a CSV with a text column, or --protocol kfold=K",
-                c->utterances[u].name);
-    if (c->n_texts < n_needed)
-        return ser_fail(err, SER_E_ARG, "%zu folds of texts, but there are only %zu texts", n_needed,
-                        c->n_texts);
-    return SER_OK;
 }
 
 /* A fold for each of the corpora joined, none of which is empty. */

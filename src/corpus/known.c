@@ -75,10 +75,41 @@ bool ser_known_parse(const ser_known_corpus *c, ser_name_facts *f, const char *f
     return c->parse(f, name);
 }
 
+/* name has n characters. */
+static bool fits(const char *pattern, const char *name, size_t n)
+{
+    if (strlen(pattern) != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (pattern[i] == '#' ? !isdigit((unsigned char)name[i])
+                              : tolower((unsigned char)pattern[i]) != tolower((unsigned char)name[i]))
+            return false;
+    return true;
+}
+
 bool ser_known_lies_as_published(const ser_known_corpus *c, const char *file)
 {
     const char *end = strrchr(file, '/'), *folder = end;
     while (folder && folder > file && folder[-1] != '/')
         folder--;
-    return c->is_folder(folder ? folder : file, end ? (size_t)(end - folder) : 0);
+    return !end || end == folder || fits(c->sound_folder, folder, (size_t)(end - folder));
+}
+
+static bool is_listed(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = words; *at; at += strspn(at, " ")) {
+        size_t n_at = strcspn(at, " ");
+        if (n_at == n && strncmp(at, word, n) == 0)
+            return true;
+        at += n_at;
+    }
+    return false;
+}
+
+ser_sex ser_known_sex(const ser_known_corpus *c, const char *speaker)
+{
+    return is_listed(c->men, speaker)     ? SER_SEX_MALE
+           : is_listed(c->women, speaker) ? SER_SEX_FEMALE
+                                          : SER_SEX_UNKNOWN;
 }

@@ -49,12 +49,12 @@ typedef struct ser_known_corpus {
     const char *emotions[SER_MAX_KNOWN_EMOTIONS + 1]; /* that its speakers were asked for */
     bool (*parse)(ser_name_facts *f,
                   const char *name); /* a base name without extension; false: not one of its */
-    bool (*is_folder)(const char *name,
-                      size_t n); /* that the publisher puts recordings into; n 0: its root */
-    ser_sex (*sex)(const char *speaker);
-    const char *votes;       /* the table of votes beside the recordings, or NULL: votes.csv */
-    const char *misnamed[2]; /* a recording, and what that table calls it; or NULLs */
-    const char *counterpart; /* the usual other corpus of a pair; of one of the two it is enough to say so */
+    const char *sound_folder; /* that the publisher puts recordings into, where not into the root; each #
+                                 stands for a digit */
+    const char *men, *women;  /* speakers, with blanks between them */
+    const char *votes;        /* the table of votes beside the recordings, or NULL: votes.csv */
+    const char *misnamed[2];  /* a recording, and what that table calls it; or NULLs */
+    const char *counterpart;  /* the usual other corpus of a pair; of one of the two it is enough to say so */
     ser_known_mapping mappings[SER_MAX_KNOWN_MAPPINGS];
     ser_known_origin origin;
 } ser_known_corpus;
@@ -79,6 +79,8 @@ bool ser_known_parse(const ser_known_corpus *c, ser_name_facts *f, const char *f
 /* Whether a path, relative to a corpus's folder, lies in one of the publisher's folders, perhaps further
  * down. */
 bool ser_known_lies_as_published(const ser_known_corpus *c, const char *file);
+
+ser_sex ser_known_sex(const ser_known_corpus *c, const char *speaker);
 
 /* Of names with numbers in them: s begins with n digits. */
 bool ser_known_digits(const char *s, int n);

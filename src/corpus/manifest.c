@@ -246,8 +246,7 @@ static ser_status read_rows(manifest *m, ser_error *err)
         return st;
     return ser_fail(
         err, SER_E_IO,
-        "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV "
-        "file%s",
+        "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV file%s",
         m->n_missing, m->csv->n_rows - 1, m->missing,
         ser_text_is_utf8(m->missing) ? "" : ", and save it as UTF-8 text");
 }
@@ -257,17 +256,13 @@ static ser_status read_rows(manifest *m, ser_error *err)
 static int compare_files(const void *a, const void *b)
 {
     const ser_draft_row *x = a, *y = b;
-    int order = strcmp(x->file, y->file);
-    if (!order)
-        order = (x->start_s > y->start_s) - (x->start_s < y->start_s);
-    if (!order)
-        order = (x->end_s > y->end_s) - (x->end_s < y->end_s);
+    int order = ser_draft_compare_sound(x, y);
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
 static bool same_sound(const ser_draft_row *a, const ser_draft_row *b)
 {
-    return strcmp(a->file, b->file) == 0 && a->start_s == b->start_s && a->end_s == b->end_s;
+    return ser_draft_compare_sound(a, b) == 0;
 }
 
 static bool same_field(const char *a, const char *b)

@@ -27,20 +27,22 @@ static char *path_name(const char *part, const char *file)
         }
         at += is_last ? strlen(at) : n + 1;
     }
-    if (t.failed)
-        ser_text_release(&t);
-    return t.s;
+    return ser_text_take(&t);
 }
 
-int ser_draft_compare_rows(const void *a, const void *b)
+int ser_draft_compare_sound(const ser_draft_row *x, const ser_draft_row *y)
 {
-    const ser_draft_row *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    if (!order)
-        order = strcmp(x->file, y->file);
+    int order = strcmp(x->file, y->file);
     if (!order)
         order = (x->start_s > y->start_s) - (x->start_s < y->start_s);
     return order ? order : (x->end_s > y->end_s) - (x->end_s < y->end_s);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const ser_draft_row *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : ser_draft_compare_sound(x, y);
 }
 
 /* "wav/a_0.1-0.4": a stretch of a file of which there are several. */
@@ -50,16 +52,14 @@ static char *stretch_name(const ser_draft_row *r)
     ser_text_appendf(&t, "%s_%.9g-", r->name, r->start_s);
     if (r->end_s > 0)
         ser_text_appendf(&t, "%.9g", r->end_s);
-    if (t.failed)
-        ser_text_release(&t);
-    return t.s;
+    return ser_text_take(&t);
 }
 
 /* Rows that share a name with another, sorted, get another: from their paths, or, by_stretch, from what they
  * are of their file. */
 static ser_status rename_equal(ser_draft *d, bool by_stretch, ser_error *err)
 {
-    qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
+    qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
     for (size_t from = 0, end; from < d->n_rows; from = end) {
         for (end = from + 1; end < d->n_rows && strcmp(d->rows[from].name, d->rows[end].name) == 0;)
             end++;
@@ -84,7 +84,7 @@ ser_status ser_draft_name_rows(ser_draft *d, ser_error *err)
     ser_status st = rename_equal(d, false, err);
     if (st == SER_OK)
         st = rename_equal(d, true, err);
-    qsort(d->rows, d->n_rows, sizeof *d->rows, ser_draft_compare_rows);
+    qsort(d->rows, d->n_rows, sizeof *d->rows, compare_rows);
     for (size_t i = 1; i < d->n_rows && st == SER_OK; i++) {
         const ser_draft_row *a = &d->rows[i - 1], *b = &d->rows[i];
         if (strcmp(a->name, b->name) == 0)

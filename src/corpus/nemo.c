@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 /* WR0_surprised_64: speaker, emotion, sentence. */
 static bool parse(ser_name_facts *f, const char *name)
@@ -28,20 +27,6 @@ static bool parse(ser_name_facts *f, const char *name)
     return true;
 }
 
-static bool is_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 7 && strncasecmp(name, "samples", 7) == 0);
-}
-
-/* The publisher's data.tsv. */
-static ser_sex sex(const char *speaker)
-{
-    static const char men[] = "KS0 MP0 SM0 TP0 WR0", women[] = "EB0 IC0 KD0 MK0";
-    if (strlen(speaker) != 3)
-        return SER_SEX_UNKNOWN;
-    return strstr(men, speaker) ? SER_SEX_MALE : strstr(women, speaker) ? SER_SEX_FEMALE : SER_SEX_UNKNOWN;
-}
-
 const ser_known_corpus ser_corpus_nemo = {
     .name = "NEMO",
     .folder = "nemo",
@@ -49,8 +34,10 @@ const ser_known_corpus ser_corpus_nemo = {
     .example = "WR0_surprised_64",
     .emotions = {"angry", "fear", "happy", "neutral", "sad", "surprised"},
     .parse = parse,
-    .is_folder = is_folder,
-    .sex = sex,
+    .sound_folder = "samples",
+    /* The publisher's data.tsv. */
+    .men = "KS0 MP0 SM0 TP0 WR0",
+    .women = "EB0 IC0 KD0 MK0",
     .origin = {.terms = "CC BY-NC-SA 4.0; please cite Christop 2024",
                .where = "clone https://github.com/amu-cai/nEMO"},
 };

@@ -3,7 +3,6 @@
 #include "corpus/known.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* 03-01-06-01-02-01-12: modality, channel, emotion, intensity, statement, repetition, actor. Modality 02 has
  * no sound; channel 02 is song. */
@@ -29,19 +28,6 @@ static bool parse(ser_name_facts *f, const char *name)
     return value[0] != 2;
 }
 
-static bool is_folder(const char *name, size_t n)
-{
-    return n == 0 || (n == 8 && strncasecmp(name, "Actor_", 6) == 0 && ser_known_digits(name + 6, 2));
-}
-
-/* Actors with odd numbers are men. */
-static ser_sex sex(const char *speaker)
-{
-    if (strlen(speaker) != 2 || !ser_known_digits(speaker, 2))
-        return SER_SEX_UNKNOWN;
-    return (speaker[1] - '0') % 2 ? SER_SEX_MALE : SER_SEX_FEMALE;
-}
-
 const ser_known_corpus ser_corpus_ravdess = {
     .name = "RAVDESS",
     .folder = "ravdess",
@@ -50,8 +36,9 @@ const ser_known_corpus ser_corpus_ravdess = {
     .other_kind = "songs",
     .emotions = {"angry", "calm", "disgust", "fear", "happy", "neutral", "sad", "surprised"},
     .parse = parse,
-    .is_folder = is_folder,
-    .sex = sex,
+    .sound_folder = "Actor_##",
+    .men = "01 03 05 07 09 11 13 15 17 19 21 23",
+    .women = "02 04 06 08 10 12 14 16 18 20 22 24",
     .counterpart = "EMODB",
     /* The original system's tables. */
     .mappings = {{"EMODB", "RAVDESS",

@@ -21,11 +21,7 @@ char *ser_cache_path(const char *folder, const char *kind, const char *content, 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ser_sha256_add(&h, parts[i], strlen(parts[i]) + 1);
     ser_sha256_finish(&h, hex);
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s/%.2s/%s.safetensors", folder, hex, hex);
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
+    return ser_format("%s/%.2s/%s.safetensors", folder, hex, hex);
 }
 
 bool ser_cache_open(ser_safetensors **file, const ser_tensor **values, const char *path, ser_dtype dtype,
@@ -47,8 +43,6 @@ void ser_cache_write(const char *path, ser_dtype dtype, const void *values, size
 {
     if (!path)
         return;
-    const char *slash = strrchr(path, '/');
-    char *folder = ser_strndup(path, (size_t)(slash - path));
     const ser_tensor t = {.name = "values",
                           .dtype = dtype,
                           .n_dims = 1,
@@ -56,7 +50,6 @@ void ser_cache_write(const char *path, ser_dtype dtype, const void *values, size
                           .n_elements = n,
                           .data = values,
                           .n_bytes = n * ser_dtype_size(dtype)};
-    if (folder && ser_io_make_folder(folder, NULL) == SER_OK)
+    if (ser_io_make_folder_of(path, NULL) == SER_OK)
         ser_safetensors_write_unsynced(path, &t, 1, metadata, n_metadata, NULL);
-    ser_free(folder);
 }

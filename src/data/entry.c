@@ -1,27 +1,19 @@
 #include "data/entry.h"
 #include "base/memory.h"
+#include "io/file.h"
 #include "io/npy.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static char *path_of(const char *folder, const char *utterance, const char *below, const char *ending)
-{
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s/%s%s%s", folder, below, utterance, ending);
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
-}
-
 char *ser_tree_npy_path(const char *folder, const char *utterance)
 {
-    return path_of(folder, utterance, "", ".npy");
+    return ser_format("%s/%s.npy", folder, utterance);
 }
 
 char *ser_tree_facts_path(const char *folder, const char *utterance)
 {
-    return path_of(folder, utterance, "index/", ".safetensors");
+    return ser_format("%s/index/%s.safetensors", folder, utterance);
 }
 
 /* ---- index/<utterance>.safetensors ---- */
@@ -150,26 +142,17 @@ ser_status ser_tree_entry_read(ser_tree_entry *e, size_t dims, const char *folde
 
 /* ---- both ---- */
 
-static ser_status make_folder_of(const char *path, ser_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = ser_strndup(path, (size_t)(slash - path));
-    ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
-    ser_free(folder);
-    return st;
-}
-
 ser_status ser_tree_entry_write(const ser_tree_entry *e, const char *folder, const char *utterance,
                                 ser_error *err)
 {
     char *npy = ser_tree_npy_path(folder, utterance), *facts = ser_tree_facts_path(folder, utterance);
     const char *path = npy;
-    ser_status st = npy && facts ? make_folder_of(npy, err) : ser_fail_nomem(err);
+    ser_status st = npy && facts ? ser_io_make_folder_of(npy, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_npy_write_unsynced(npy, e->frames.x, 2, (size_t[]){e->frames.n, e->frames.dims}, err);
     if (st == SER_OK) {
         path = facts;
-        st = make_folder_of(facts, err);
+        st = ser_io_make_folder_of(facts, err);
     }
     if (st == SER_OK)
         st = write_facts(e, facts, err);

@@ -250,11 +250,8 @@ static bool is_whole(ser_tree_entry *e, const filling *f, size_t u, const char *
 /* The recording is at fault: the others go on. */
 static ser_status note_failure(filling *f, size_t u, const ser_error *why, ser_error *err)
 {
-    const char *path = f->corpus->utterances[u].path;
-    ser_text line = {0};
-    ser_text_appendf(&line, "%s: %s", path, why->text);
-    f->out->failures[u] = line.s;
-    return line.failed ? ser_fail_nomem(err) : SER_OK;
+    f->out->failures[u] = ser_format("%s: %s", f->corpus->utterances[u].path, why->text);
+    return f->out->failures[u] ? SER_OK : ser_fail_nomem(err);
 }
 
 static void describe(ser_tree_recording *r, const ser_tree_entry *e)
@@ -294,12 +291,11 @@ static ser_status note_failures(filling_all *a, size_t tree, size_t u, const ser
 
 static ser_status note_warning(filling_all *a, size_t u, const ser_sound *sound, ser_error *err)
 {
-    ser_text line = {0};
+    char **line = &a->trees[0].out->warnings[u];
     if (!*ser_sound_warning(sound))
         return SER_OK;
-    ser_text_appendf(&line, "%s: %s", sound->utterance->path, ser_sound_warning(sound));
-    a->trees[0].out->warnings[u] = line.s;
-    return line.failed ? ser_fail_nomem(err) : SER_OK;
+    *line = ser_format("%s: %s", sound->utterance->path, ser_sound_warning(sound));
+    return *line ? SER_OK : ser_fail_nomem(err);
 }
 
 static ser_status fill_recording(filling_all *a, size_t u, ser_sound *sound, int worker, bool *computed,

@@ -90,17 +90,14 @@ ser_status ser_tree_parameters_key(char key[65], const json_t *parameters, ser_e
 
 char *ser_tree_folder(const char *features_dir, const ser_feature_spec *spec, const char *corpus)
 {
-    ser_text type = {0}, path = {0};
+    ser_text type = {0};
     ser_feature_spec_type(spec, &type);
     const char *name = type.s && strcmp(type.s, "LOGMEL+HUBERT") == 0 ? "FUSION" : type.s;
     const char *width = spec->n_parts > 1                           ? ""
                         : spec->parts[0].kind == SER_FEATURE_LOGMEL ? "_128"
                         : spec->parts[0].kind == SER_FEATURE_MFCC   ? "_96"
                                                                     : "";
-    if (!type.failed)
-        ser_text_appendf(&path, "%s/%s/%s_%s%s", features_dir, name, corpus, name, width);
+    char *path = type.failed ? NULL : ser_format("%s/%s/%s_%s%s", features_dir, name, corpus, name, width);
     ser_text_release(&type);
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
+    return path;
 }

@@ -118,13 +118,12 @@ static ser_status write_model(const Onnx__ModelProto *model, const char *path, s
 
 static ser_status write_in_two(Onnx__ModelProto *model, const char *path, ser_error *err)
 {
-    ser_text data_path = {0};
-    ser_text_appendf(&data_path, "%s.data", path);
-    if (data_path.failed)
+    char *data_path = ser_format("%s.data", path);
+    if (!data_path)
         return ser_fail_nomem(err);
-    const char *slash = strrchr(data_path.s, '/');
-    data_file f = {.name = slash ? slash + 1 : data_path.s};
-    ser_status st = ser_output_open(&f.out, data_path.s, err);
+    const char *slash = strrchr(data_path, '/');
+    data_file f = {.name = slash ? slash + 1 : data_path};
+    ser_status st = ser_output_open(&f.out, data_path, err);
     if (st == SER_OK)
         st = move_tensors(&f, model->graph, err);
     if (st == SER_OK && protobuf_c_message_get_packed_size(&model->base) > INT32_MAX)
@@ -138,7 +137,7 @@ static ser_status write_in_two(Onnx__ModelProto *model, const char *path, ser_er
     for (size_t i = 0; i < f.n_places; i++)
         ser_free(f.places[i]);
     ser_free(f.places);
-    ser_text_release(&data_path);
+    ser_free(data_path);
     return st;
 }
 

@@ -85,8 +85,7 @@ static ser_status read_quoted(reader *r, char **end)
     *end = to;
     if (*r->at != r->separator && !at_line_end(r))
         return ser_fail(r->err, SER_E_FORMAT,
-                        "line %zu has text behind a closing quote: write quotes inside a field "
-                        "twice",
+                        "line %zu has text behind a closing quote: write quotes inside a field twice",
                         r->line);
     return SER_OK;
 }

@@ -291,6 +291,14 @@ ser_status ser_io_make_folder(const char *path, ser_error *err)
     return status;
 }
 
+ser_status ser_io_make_folder_of(const char *path, ser_error *err)
+{
+    char *folder = ser_strndup(path, (size_t)(strrchr(path, '/') - path));
+    ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
+    ser_free(folder);
+    return st;
+}
+
 char *ser_io_join(const char *folder, const char *name)
 {
     if (!*folder || name[0] == '/')

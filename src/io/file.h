@@ -47,6 +47,9 @@ ser_status ser_io_sync(const char *folder, ser_error *err);
 /* Makes a folder and those above it; fine when it is there. */
 ser_status ser_io_make_folder(const char *path, ser_error *err);
 
+/* That of a file, whose path has a '/' in it. */
+ser_status ser_io_make_folder_of(const char *path, ser_error *err);
+
 /* "folder/name", or name when it is absolute or folder is empty; NULL when out of memory; free with ser_free.
  */
 char *ser_io_join(const char *folder, const char *name);

@@ -78,14 +78,19 @@ static void restrict_scores(scored *s, size_t n_labels, uint64_t allowed)
     }
 }
 
+void ser_fold_result_set(ser_fold_result *r, const ser_figures *figures)
+{
+    r->ua = figures->ua;
+    r->wa = figures->wa;
+    r->f1 = figures->f1;
+    r->loss = figures->loss;
+}
+
 static ser_status compute(ser_fold_result *r, double *ece, const scored *s, size_t n_labels, ser_error *err)
 {
     ser_figures figures = {0};
     ser_status st = ser_figures_compute(&figures, s->scores, s->truth, NULL, s->n, n_labels, 0, 0, err);
-    r->ua = figures.ua;
-    r->wa = figures.wa;
-    r->f1 = figures.f1;
-    r->loss = figures.loss;
+    ser_fold_result_set(r, &figures);
     *ece = figures.ece;
     ser_figures_release(&figures);
     return st;
@@ -183,9 +188,7 @@ char *ser_fold_path(const char *folder, const char *prefix, const char *name, co
         if (path.s[i] == '/')
             path.s[i] = '-';
     ser_text_append(&path, end);
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
+    return ser_text_take(&path);
 }
 
 /* Makes the folder; *out is NULL where no state is kept. */

@@ -63,6 +63,7 @@ char *ser_fold_path(const char *folder, const char *prefix, const char *name, co
 
 void ser_evaluation_release(ser_evaluation *e);
 
+void ser_fold_result_set(ser_fold_result *r, const ser_figures *figures);
 /* Of the recordings of corpus that are scored (n_utterances), as scores (n_utterances, n_labels) answer them;
  * n is 0 where none is. Intervals as in ser_figures_compute, over speakers where all are known. */
 ser_status ser_figures_of(ser_figures *out, const float *scores, size_t n_labels, const bool *scored,

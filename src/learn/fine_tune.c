@@ -69,29 +69,11 @@ static ser_status share_head(ser_tune_net *net, const ser_team *team, ser_error 
 {
     const ser_tune_tensor *w = ser_tune_net_find(net, "head.weight"),
                           *bias = ser_tune_net_find(net, "head.bias");
-    struct {
-        float *x;
-        size_t n;
-    } parts[] = {{net->values + w->at, w->n},
-                 {net->values + bias->at, bias->n},
-                 {net->centre, net->n_in},
-                 {net->factor, net->n_in}};
-    ser_text block = {0};
-    size_t n_all = 0, at = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        n_all += parts[i].n * sizeof(float);
-        if (ser_team_is_first(team))
-            ser_text_append_n(&block, (const char *)parts[i].x, parts[i].n * sizeof(float));
-    }
-    ser_status st = ser_team_share(team, &block, err);
-    if (st == SER_OK && block.n != n_all)
-        st = ser_fail(err, SER_E_FORMAT, "rank 0 has another network");
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && st == SER_OK; i++) {
-        memcpy(parts[i].x, block.s + at, parts[i].n * sizeof(float));
-        at += parts[i].n * sizeof(float);
-    }
-    ser_text_release(&block);
-    return st;
+    const ser_team_part all[] = {{net->values + w->at, w->n * sizeof(float)},
+                                 {net->values + bias->at, bias->n * sizeof(float)},
+                                 {net->centre, net->n_in * sizeof(float)},
+                                 {net->factor, net->n_in * sizeof(float)}};
+    return ser_team_share_parts(team, all, sizeof all / sizeof *all, err);
 }
 
 static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fine_tune_settings *s,

@@ -60,19 +60,17 @@ ser_status ser_tuned_ask(float *logits, const ser_tune_net *net, const ser_tuned
 static ser_status learn(ser_learned *l, void **own, const ser_kind_training *t, ser_error *err)
 {
     tuned *k = *own = ser_alloc(1, sizeof *k);
-    ser_text state = {0};
+    char *state = NULL;
     (void)l;
     if (!k)
         return ser_fail_nomem(err);
     k->source = t->own;
-    if (t->state)
-        ser_text_appendf(&state, "%s-1.safetensors", t->state);
-    ser_status st = state.failed
-                        ? ser_fail_nomem(err)
-                        : ser_tuned_train(&k->net, k->source, t->fold, t->test_fold, t->what, state.s, err);
+    if (t->state && !(state = ser_format("%s-1.safetensors", t->state)))
+        return ser_fail_nomem(err);
+    ser_status st = ser_tuned_train(&k->net, k->source, t->fold, t->test_fold, t->what, state, err);
     if (st == SER_OK)
         k->heard = ser_tuned_heard(k->source->crops);
-    ser_text_release(&state);
+    ser_free(state);
     return st;
 }
 

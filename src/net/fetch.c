@@ -154,18 +154,12 @@ static ser_status check_and_rename(download *d, ser_error *err)
 
 static ser_status download_init(download *d, const ser_fetch *f, const ser_progress *progress, ser_error *err)
 {
-    ser_text part = {0};
+    bool has_validator = f->hash.kind == SER_HASH_NONE;
     *d = (download){.f = f, .progress = progress, .fd = -1, .total = f->has_size ? f->size : 0};
     snprintf(d->label, sizeof d->label, "MB of %s", f->name);
-    ser_text_appendf(&part, "%s" SER_FETCH_PART, f->path);
-    d->part = part.s;
-    if (!part.failed && f->hash.kind == SER_HASH_NONE) {
-        ser_text validator = {0};
-        ser_text_appendf(&validator, "%s.validator", part.s);
-        d->validator_path = validator.s;
-        part.failed = validator.failed;
-    }
-    return part.failed ? ser_fail_nomem(err) : open_part(d, err);
+    d->part = ser_format("%s" SER_FETCH_PART, f->path);
+    d->validator_path = has_validator ? ser_format("%s" SER_FETCH_PART ".validator", f->path) : NULL;
+    return d->part && !d->validator_path == !has_validator ? open_part(d, err) : ser_fail_nomem(err);
 }
 
 ser_status ser_fetch_file(ser_http *http, const ser_fetch *f, const ser_progress *progress, ser_error *err)

@@ -110,7 +110,6 @@ static ser_status look_at(bool *right, const ser_listed *f, const char *blob, co
 static ser_status pull_blob(pulling *p, const ser_listed *f, ser_error *err)
 {
     char blob[MAX_PATH], lock_path[MAX_PATH];
-    ser_text url = {0};
     ser_lock lock = {-1};
     bool right = false;
     ser_status st = path_in(blob, err, "%s/blobs/%s", p->root.s, f->hash.hex);
@@ -121,12 +120,12 @@ static ser_status pull_blob(pulling *p, const ser_listed *f, ser_error *err)
     if (st == SER_OK)
         st = look_at(&right, f, blob, &p->s->progress, err);
     if (st == SER_OK && !right) {
-        ser_text_appendf(&url, "%s/%s/resolve/%s/%s", p->endpoint, p->name, p->listing.commit, f->name);
-        const ser_fetch fetch = {url.s, blob, f->name, f->hash, true, f->size};
-        st = url.failed ? ser_fail_nomem(err) : ser_fetch_file(p->http, &fetch, &p->s->progress, err);
+        char *url = ser_format("%s/%s/resolve/%s/%s", p->endpoint, p->name, p->listing.commit, f->name);
+        const ser_fetch fetch = {url, blob, f->name, f->hash, true, f->size};
+        st = url ? ser_fetch_file(p->http, &fetch, &p->s->progress, err) : ser_fail_nomem(err);
+        ser_free(url);
     }
     ser_lock_release(&lock, NULL);
-    ser_text_release(&url);
     if (st == SER_OK)
         tell(p, f, right);
     return st;

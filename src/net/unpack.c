@@ -100,8 +100,7 @@ static ser_status copy(unpacking *u, zip_file_t *in, int fd, uint64_t size, ser_
         if (u->n_written > u->limits->n_bytes)
             return ser_fail(err, SER_E_FORMAT,
                             "the archive would grow to more than %" PRIu64
-                            " MB, which the corpus is not: nothing "
-                            "was unpacked",
+                            " MB, which the corpus is not: nothing was unpacked",
                             u->limits->n_bytes / 1000000);
         if (!ser_progress_report(u->progress, "MB unpacked", u->n_written / 1000000, 0))
             return ser_fail(err, SER_E_CANCELLED, "interrupted while unpacking");
@@ -170,8 +169,7 @@ ser_status ser_unpack(const char *archive, const char *folder, const ser_unpack_
     zip_int64_t n = zip_get_num_entries(u.zip, 0);
     if (st == SER_OK && (n <= 0 || (uint64_t)n > limits->n_entries))
         st = ser_fail(err, SER_E_FORMAT,
-                      "the archive has %lld entries, which the corpus has not: nothing was "
-                      "unpacked",
+                      "the archive has %lld entries, which the corpus has not: nothing was unpacked",
                       (long long)n);
     for (zip_int64_t i = 0; i < n && st == SER_OK; i++)
         st = unpack_entry(&u, (zip_uint64_t)i, err);

@@ -50,9 +50,7 @@ ser_gravity ser_finding_gravity(ser_finding f, const ser_acoustics *s)
 static void append_voice(ser_text *t, const ser_acoustics *s)
 {
     if (s->voice_s > 0)
-        ser_text_appendf(t,
-                         "%.1f s of voice: too little to tell a mood by: "
-                         "let 2 s and more be spoken",
+        ser_text_appendf(t, "%.1f s of voice: too little to tell a mood by: let 2 s and more be spoken",
                          (double)s->voice_s);
     else
         ser_text_append(t, "no voice was heard: there is nothing to judge: "

@@ -1,5 +1,4 @@
 #include "report/annotation.h"
-#include "io/csv.h"
 #include "report/escape.h"
 
 #include <math.h>
@@ -245,21 +244,10 @@ static void append_audacity(ser_text *t, const stretch *s)
     ser_text_appendf(t, " %.0f %%\n", 100 * s->confidence);
 }
 
-static void append_field(ser_text *t, const char *s)
-{
-    ser_text clean = {0};
-    uint32_t c;
-    while ((c = ser_utf8_next(&s)) != 0)
-        ser_utf8_append(&clean, c);
-    ser_csv_append_field(t, clean.n ? clean.s : "");
-    t->failed |= clean.failed;
-    ser_text_release(&clean);
-}
-
 /* A table of audformat, segmented: times as pandas writes a Timedelta. */
 static void append_audformat(ser_text *t, const ser_prediction_form *form, const stretch *s, const char *file)
 {
-    append_field(t, file);
+    ser_append_csv(t, file);
     for (int i = 0; i < 2; i++) {
         long long at = i ? s->end_ms : s->start_ms;
         ser_text_appendf(t, ",%lld days ", at / 86400000);
@@ -267,7 +255,7 @@ static void append_audformat(ser_text *t, const ser_prediction_form *form, const
         ser_text_append(t, "000");
     }
     ser_text_append(t, ",");
-    append_field(t, s->label);
+    ser_append_csv(t, s->label);
     ser_text_appendf(t, ",%.9g", s->confidence);
     for (size_t i = 0; i < form->n_labels; i++)
         ser_text_appendf(t, ",%.9g", (double)s->scores[i]);
@@ -283,7 +271,7 @@ void ser_annotation_begin(ser_text *t, ser_annotation kind, const ser_prediction
     ser_text_append(t, "file,start,end,emotion,confidence");
     for (size_t i = 0; i < form->n_labels; i++) {
         ser_text_append(t, ",");
-        append_field(t, form->labels[i]);
+        ser_append_csv(t, form->labels[i]);
     }
     ser_text_append(t, "\n");
 }

@@ -1,4 +1,5 @@
 #include "report/escape.h"
+#include "io/csv.h"
 
 #include <math.h>
 
@@ -105,6 +106,15 @@ void ser_append_json(ser_text *t, const char *s)
             ser_utf8_append(t, c);
     }
     ser_text_append(t, "\"");
+}
+
+void ser_append_csv(ser_text *t, const char *s)
+{
+    ser_text clean = {0};
+    ser_utf8_append_clean(&clean, s);
+    t->failed |= clean.failed;
+    ser_csv_append_field(t, clean.n ? clean.s : "");
+    ser_text_release(&clean);
 }
 
 /* Controls of ASCII and Latin-1, and the marks that turn the direction of what follows. */

@@ -19,6 +19,10 @@ json_t *ser_number_json(double x); /* null for what is not finite */
 
 /* A JSON string (RFC 8259) with its quotes. */
 void ser_append_json(ser_text *t, const char *s);
+/* A field of CSV: a reader that expects UTF-8 would give up on the whole file because of one name that is
+ * not.
+ */
+void ser_append_csv(ser_text *t, const char *s);
 /* Text content or the value of a quoted attribute, in XML 1.0 and HTML. Control characters, and those that
  * turn the direction of a text, become U+FFFD. */
 void ser_append_xml(ser_text *t, const char *s);

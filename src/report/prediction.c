@@ -1,5 +1,4 @@
 #include "report/prediction.h"
-#include "io/csv.h"
 #include "io/json.h"
 #include "report/acoustics.h"
 #include "report/escape.h"
@@ -134,22 +133,12 @@ void ser_prediction_event(ser_text *t, const ser_prediction_form *form, const se
 
 /* ---- CSV ---- */
 
-/* A reader that expects UTF-8 would give up on the whole file because of one name that is not. */
-static void append_field(ser_text *t, const char *s)
-{
-    ser_text clean = {0};
-    ser_utf8_append_clean(&clean, s);
-    t->failed |= clean.failed;
-    ser_csv_append_field(t, clean.n ? clean.s : "");
-    ser_text_release(&clean);
-}
-
 void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
 {
     ser_text_append(t, form->timeline ? "file,start,end,duration,label,confidence,"
                                       : "file,duration,label,confidence,");
     for (size_t i = 0; i < form->n_labels; i++) {
-        append_field(t, form->labels[i]);
+        ser_append_csv(t, form->labels[i]);
         ser_text_append(t, ",");
     }
     if (form->explain)
@@ -162,7 +151,7 @@ static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int 
                               const ser_result *r)
 {
     const char *name = ser_prediction_label(form, label, scores);
-    append_field(t, name ? name : "");
+    ser_append_csv(t, name ? name : "");
     ser_text_append(t, ",");
     append_float(t, confidence_of(form, label, scores));
     for (size_t i = 0; i < form->n_labels; i++) {
@@ -183,14 +172,14 @@ void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char
     ser_segment whole = {.end_s = r->duration_s, .label = r->label};
     const ser_segment *segments = r->n_segments ? r->segments : &whole;
     if (!form->timeline) {
-        append_field(t, file);
+        ser_append_csv(t, file);
         ser_text_appendf(t, ",%.3f,", r->duration_s);
         append_csv_answer(t, form, r->label, r->scores, r);
         return;
     }
     memcpy(whole.scores, r->scores, sizeof whole.scores);
     for (size_t i = 0; i < (r->n_segments ? r->n_segments : 1); i++) {
-        append_field(t, file);
+        ser_append_csv(t, file);
         ser_text_appendf(t, ",%.3f,%.3f,%.3f,", segments[i].start_s, segments[i].end_s, r->duration_s);
         append_csv_answer(t, form, segments[i].label, segments[i].scores, r);
     }
@@ -199,7 +188,7 @@ void ser_prediction_csv(ser_text *t, const ser_prediction_form *form, const char
 void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, const char *file,
                               const char *error)
 {
-    append_field(t, file);
+    ser_append_csv(t, file);
     ser_text_append(t, form->timeline ? ",,,,," : ",,,");
     for (size_t i = 0; i < form->n_labels; i++)
         ser_text_append(t, ",");
@@ -207,7 +196,7 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
     if (form->explain)
         ser_acoustics_csv(t, NULL);
     ser_text_append(t, ",");
-    append_field(t, error);
+    ser_append_csv(t, error);
     ser_text_append(t, "\n");
 }
 

@@ -133,8 +133,7 @@ const char *ser_verdict_text(ser_verdict verdict)
         return "Training and test parts share no speaker and no recording";
     case SER_VERDICT_UNKNOWN:
         return "Training and test parts share no recording; whether they share speakers cannot be told: not "
-               "all "
-               "speakers are known";
+               "all speakers are known";
     case SER_VERDICT_NONE:
         break;
     }

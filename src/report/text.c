@@ -225,6 +225,15 @@ void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *
     ser_append_matrix(t, &m, style);
 }
 
+static void append_header(ser_text *t, const char *first, size_t left, const char *columns, ser_style style)
+{
+    ser_append_bold(t, style);
+    ser_append_left(t, first, left, style);
+    ser_text_append(t, columns);
+    ser_append_plain(t, style);
+    ser_text_append(t, "\n");
+}
+
 static void append_class(ser_text *t, const char *name, const ser_class_figures *c, size_t left,
                          ser_style style)
 {
@@ -236,11 +245,7 @@ void ser_append_classification(ser_text *t, const char *const *labels, const ser
 {
     ser_class_means means;
     size_t left = LONGEST_LABEL; /* also the width of "weighted average" */
-    ser_append_bold(t, style);
-    ser_append_left(t, "emotion", left, style);
-    ser_text_append(t, "  precision  recall  f1-score  support");
-    ser_append_plain(t, style);
-    ser_text_append(t, "\n");
+    append_header(t, "emotion", left, "  precision  recall  f1-score  support", style);
     for (size_t i = 0; i < f->n_labels; i++)
         append_class(t, labels[i], &f->per_class[i], left, style);
     ser_class_means_compute(&means, f);
@@ -265,11 +270,7 @@ void ser_append_cross_classes(ser_text *t, const ser_run_cross *cross, ser_style
     const ser_matrix *m = &cross->matrix;
     size_t left = label_width(m->truths, m->n_truths);
     left = left > 7 ? left : 7;
-    ser_append_bold(t, style);
-    ser_append_left(t, "emotion", left, style);
-    ser_text_append(t, "  by mapping  precision    recall        F1  recordings");
-    ser_append_plain(t, style);
-    ser_text_append(t, "\n");
+    append_header(t, "emotion", left, "  by mapping  precision    recall        F1  recordings", style);
     for (size_t i = 0; i < m->n_truths; i++) {
         const ser_class_figures *f = cross->classes[i].shared;
         ser_append_left(t, m->truths[i], left, style);
@@ -289,11 +290,7 @@ void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_m
     for (size_t i = 0; i < n_models; i++)
         left = ser_columns(models[i].name) > left ? ser_columns(models[i].name) : left;
     left = left < LONGEST_LABEL ? left : LONGEST_LABEL;
-    ser_append_bold(t, style);
-    ser_append_left(t, "model", left, style);
-    ser_text_append(t, "  UA shared   WA shared  by mapping");
-    ser_append_plain(t, style);
-    ser_text_append(t, "\n");
+    append_header(t, "model", left, "  UA shared   WA shared  by mapping", style);
     for (size_t i = 0; i < n_models; i++) {
         const ser_run_fold *f = &models[i];
         ser_append_left(t, f->name, left, style);

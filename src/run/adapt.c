@@ -253,11 +253,8 @@ static ser_status score(adapt_job *k, ser_error *err)
         k->e.folds[m] = (ser_fold_result){.n_train = k->source.corpus->n_utterances,
                                           .n_test = k->e.n,
                                           .chosen = models[m]->linear.chosen,
-                                          .ua = c->figures.ua,
-                                          .wa = c->figures.wa,
-                                          .f1 = c->figures.f1,
-                                          .loss = c->figures.loss,
                                           .acc_lenient = c->acc_lenient};
+        ser_fold_result_set(&k->e.folds[m], &c->figures);
     }
     for (size_t u = 0; u < k->e.n; u++)
         k->folds.test_fold[u] = a->kept_adapted;
@@ -341,7 +338,15 @@ static ser_status add_notes(adapt_job *k, ser_error *err)
 static ser_status make_report(adapt_job *k, const ser_report_facts *facts, ser_error *err)
 {
     const ser_adaptation *a = &k->adaptation;
-    ser_status st = ser_report_json(&k->job.report, facts, err);
+    const ser_learned *models[] = {&a->source, &a->adapted};
+    ser_status st = SER_OK;
+    for (size_t m = 0; m < 2 && st == SER_OK; m++)
+        st = ser_run_material_add_history(&k->job.material, m, models[m], err);
+    if (st == SER_OK)
+        st = add_notes(k, err);
+    if (st == SER_OK)
+        st = ser_job_report(&k->job, facts, err);
+    k->job.material.report.of_what = "The model kept";
     if (st != SER_OK)
         return st;
     ser_json_set(&k->job.report, "before", ser_cross_json(&k->cross[0], &k->mapping));
@@ -352,21 +357,6 @@ static ser_status make_report(adapt_job *k, const ser_report_facts *facts, ser_e
     if (k->source.n_heard)
         ser_json_set(&k->job.report, "encoder_heard", json_integer((json_int_t)k->source.n_heard));
     return SER_OK;
-}
-
-static ser_status make_material(adapt_job *k, const ser_report_facts *facts, ser_error *err)
-{
-    const ser_adaptation *a = &k->adaptation;
-    const ser_learned *models[] = {&a->source, &a->adapted};
-    ser_status st = SER_OK;
-    for (size_t m = 0; m < 2 && st == SER_OK; m++)
-        st = ser_run_material_add_history(&k->job.material, m, models[m], err);
-    if (st == SER_OK)
-        st = add_notes(k, err);
-    if (st == SER_OK)
-        st = ser_run_material_finish(&k->job.material, facts, err);
-    k->job.material.report.of_what = "The model kept";
-    return st;
 }
 
 /* Networks move into the model that is written. */
@@ -426,8 +416,6 @@ static ser_status save(adapt_job *k, ser_error *err)
     facts.cross = &k->cross[k->adaptation.kept_adapted];
     facts.mapping = &k->mapping;
     ser_status st = make_report(k, &facts, err);
-    if (st == SER_OK)
-        st = make_material(k, &facts, err);
     if (st == SER_OK && k->s.place.pictures)
         st = save_pictures(k, err);
     if (st == SER_OK)

@@ -202,13 +202,9 @@ static ser_status add_seeds(evaluate_job *k, const double *ua, ser_error *err)
                      json_pack("{s:I, s:f}", "seed", (json_int_t)k->s.learning.seed + i, "ua", ua[i]));
     }
     double deviation = sqrt(squares / (n - 1));
-    ser_run_material_add_figure(&k->job.material,
-                                &(ser_run_figure){.name = "UA over all seeds",
-                                                  .meaning = "mean, and one standard deviation "
-                                                             "to both sides",
-                                                  .unit = "%",
-                                                  .value = mean,
-                                                  .interval = {mean - deviation, mean + deviation}});
+    ser_run_material_add_figure(&k->job.material, "UA over all seeds",
+                                "mean, and one standard deviation to both sides", mean,
+                                (const double[]){mean - deviation, mean + deviation});
     return json_object_set_new(k->job.report, "seeds", seeds) == 0 &&
                    json_object_set_new(k->job.report, "ua_mean", json_real(mean)) == 0 &&
                    json_object_set_new(k->job.report, "ua_sd", json_real(deviation)) == 0
@@ -264,12 +260,7 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
         const ser_figures *f = &row->evaluation.figures;
         ser_json_add(&list, honest_json(row));
         if (!*row->reason)
-            ser_run_material_add_figure(&k->job.material,
-                                        &(ser_run_figure){.name = row->what,
-                                                          .meaning = row->protocol,
-                                                          .unit = "%",
-                                                          .value = f->ua,
-                                                          .interval = {f->ua_ci95[0], f->ua_ci95[1]}});
+            ser_run_material_add_figure(&k->job.material, row->what, row->protocol, f->ua, f->ua_ci95);
     }
     if (st == SER_OK && first && json_object_set(k->job.report, "honest", list) != 0)
         st = ser_fail_nomem(err);
@@ -300,33 +291,24 @@ static ser_status add_notes(evaluate_job *k, ser_error *err)
 static void add_across(evaluate_job *k)
 {
     const ser_evaluation *e = &k->e;
-    const ser_run_figure figures[] = {
-        {"UA, restricted",
-         "mean over the corpora left out, answers among the tested corpus's emotions",
-         "%",
-         e->ua_restricted,
-         {NAN, NAN}},
-        {"UA, open",
-         "mean over the corpora left out, answers among all emotions",
-         "%",
-         e->ua_open,
-         {NAN, NAN}},
-        {"ECE, left out", "calibration error, mean over the corpora left out", "%", e->ece, {NAN, NAN}}};
-    for (size_t i = 0; e->across && i < sizeof figures / sizeof *figures; i++)
-        ser_run_material_add_figure(&k->job.material, &figures[i]);
+    ser_run_material *m = &k->job.material;
+    if (!e->across)
+        return;
+    ser_run_material_add_figure(m, "UA, restricted",
+                                "mean over the corpora left out, answers among the tested corpus's emotions",
+                                e->ua_restricted, NULL);
+    ser_run_material_add_figure(m, "UA, open", "mean over the corpora left out, answers among all emotions",
+                                e->ua_open, NULL);
+    ser_run_material_add_figure(m, "ECE, left out", "calibration error, mean over the corpora left out",
+                                e->ece, NULL);
 }
 
 static ser_status make_report(evaluate_job *k, ser_error *err)
 {
-    ser_job *job = &k->job;
     const ser_report_facts facts = facts_of(k);
-    ser_status st = ser_report_json(&job->report, &facts, err);
+    ser_status st = add_notes(k, err);
     if (st == SER_OK)
-        st = ser_job_note_ranks(job, err);
-    if (st == SER_OK)
-        st = add_notes(k, err);
-    if (st == SER_OK)
-        st = ser_run_material_finish(&job->material, &facts, err);
+        st = ser_job_report(&k->job, &facts, err);
     add_across(k);
     return st;
 }

@@ -40,11 +40,14 @@ ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const s
     return st;
 }
 
-ser_status ser_job_note_ranks(ser_job *job, ser_error *err)
+ser_status ser_job_report(ser_job *job, const ser_report_facts *facts, ser_error *err)
 {
-    const ser_team *team = job->host.team;
-    return team && json_object_set_new(job->report, "ranks", json_integer(team->n)) != 0 ? ser_fail_nomem(err)
-                                                                                         : SER_OK;
+    ser_status st = ser_report_json(&job->report, facts, err);
+    if (st == SER_OK && job->host.team)
+        ser_json_set(&job->report, "ranks", json_integer(job->host.team->n));
+    if (st == SER_OK && !job->report)
+        st = ser_fail_nomem(err);
+    return st == SER_OK ? ser_run_material_finish(&job->material, facts, err) : st;
 }
 
 ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err)

@@ -36,8 +36,8 @@ ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
                                ser_error *err);
 
-/* How many ranks there were, into the report. */
-ser_status ser_job_note_ranks(ser_job *job, ser_error *err);
+/* Report and material of what was done; histories, and notes that stand above the others, are there. */
+ser_status ser_job_report(ser_job *job, const ser_report_facts *facts, ser_error *err);
 
 /* Into the report; whoever listens is told of what is serious at once. t is released. */
 ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_MARKS = 1 << 28 };
+enum { MAX_MARKS = 1 << 28, TOO_OFTEN = 2 };
 static const char RANK[] = "rank-", IDENTITY[] = "identity", CRASHES[] = "crashes", ANSWERS[] = "answers",
                   RUN[] = "run", LOCK[] = ".lock", BEGIN[] = "begin ", END[] = "end ", STOP[] = "stop";
 
@@ -120,10 +120,11 @@ static ser_status write_crashes(const ser_journal *j, ser_error *err)
     return st;
 }
 
-int ser_journal_crashes(const ser_journal *j, const char *name, ser_error *why)
+static int journal_crashes(void *journal, const char *name, ser_error *why)
 {
-    const crash *c = j ? find(j, name, strlen(name)) : NULL;
-    if (c && c->n >= SER_JOURNAL_TOO_OFTEN)
+    const ser_journal *j = journal;
+    const crash *c = find(j, name, strlen(name));
+    if (c && c->n >= TOO_OFTEN)
         ser_fail(why, SER_E_FORMAT,
                  "reading it ended the program %d times (the last time rank %d): it is set aside until it is "
                  "changed",
@@ -163,11 +164,10 @@ static ser_status find_culprits(ser_journal *j, const ser_journal_settings *s, i
         if (strncmp(line, BEGIN, n_key) == 0 && n > n_key && line[n] && !is_ended(after, name, n - n_key)) {
             st = add_crash(j, rank, name, n - n_key, err);
             ser_text t = {0};
-            ser_text_appendf(&t, "%.*s: rank %d of the run before ended at it%s", (int)(n - n_key), name,
-                             rank,
-                             st == SER_OK && find(j, name, n - n_key)->n < SER_JOURNAL_TOO_OFTEN
-                                 ? ": it is tried once more, alone"
-                                 : ", and not for the first time");
+            ser_text_appendf(
+                &t, "%.*s: rank %d of the run before ended at it%s", (int)(n - n_key), name, rank,
+                st == SER_OK && find(j, name, n - n_key)->n < TOO_OFTEN ? ": it is tried once more, alone"
+                                                                        : ", and not for the first time");
             if (s->tell && !t.failed)
                 s->tell(s->context, t.s);
             ser_text_release(&t);
@@ -218,7 +218,7 @@ static ser_status look_back(ser_journal *j, const ser_journal_settings *s, ser_e
 static void mark(const ser_journal *j, const char *key, const char *name)
 {
     ser_text t = {0};
-    if (!j || j->marks < 0)
+    if (j->marks < 0)
         return;
     ser_text_appendf(&t, "%s%s", key, name);
     for (size_t i = 0; i < t.n && !t.failed; i++)
@@ -229,39 +229,19 @@ static void mark(const ser_journal *j, const char *key, const char *name)
     ser_text_release(&t);
 }
 
-void ser_journal_begin(ser_journal *j, const char *name)
+static void journal_begin(void *journal, const char *name)
 {
-    mark(j, BEGIN, name);
+    mark(journal, BEGIN, name);
 }
 
-void ser_journal_end(ser_journal *j, const char *name)
+static void journal_end(void *journal, const char *name)
 {
-    mark(j, END, name);
+    mark(journal, END, name);
 }
 
-void ser_journal_stop(ser_journal *j)
+static void journal_stop(void *journal)
 {
-    mark(j, STOP, "");
-}
-
-static void watch_begin(void *journal, const char *name)
-{
-    ser_journal_begin(journal, name);
-}
-
-static void watch_end(void *journal, const char *name)
-{
-    ser_journal_end(journal, name);
-}
-
-static void watch_stop(void *journal)
-{
-    ser_journal_stop(journal);
-}
-
-static int watch_crashes(void *journal, const char *name, ser_error *why)
-{
-    return ser_journal_crashes(journal, name, why);
+    mark(journal, STOP, "");
 }
 
 const ser_watch *ser_journal_watch(const ser_journal *j)
@@ -302,7 +282,7 @@ void ser_journal_close(ser_journal **journal, bool done)
     if (!j)
         return;
     if (!done)
-        ser_journal_stop(j);
+        journal_stop(j);
     if (j->marks >= 0)
         close(j->marks);
     if (j->answers)
@@ -406,46 +386,39 @@ static ser_status check_shared(const ser_journal *j, ser_status st, ser_error *e
 
 static ser_status open_marks(ser_journal *j, ser_error *err)
 {
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s/%s%d", j->folder, RANK, j->team ? j->team->rank : 0);
-    j->marks = path.failed ? -1 : open(path.s, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    ser_status st = path.failed ? ser_fail_nomem(err) : SER_OK;
+    char *path = ser_format("%s/%s%d", j->folder, RANK, j->team ? j->team->rank : 0);
+    j->marks = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+    ser_status st = path ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK && j->marks < 0)
         st = ser_fail(err, SER_E_IO,
-                      "%s: it cannot be written (%s): it must lie in a folder that all ranks share", path.s,
+                      "%s: it cannot be written (%s): it must lie in a folder that all ranks share", path,
                       strerror(errno));
-    ser_text_release(&path);
+    ser_free(path);
     return st;
 }
 
 bool ser_journal_is_wanted(const ser_journal_settings *s)
 {
-    ser_text folder = {0};
-    ser_text_appendf(&folder, "%s.journal", s->output);
-    bool there = !folder.failed && access(folder.s, F_OK) == 0;
-    ser_text_release(&folder);
+    char *folder = ser_format("%s.journal", s->output);
+    bool there = folder && access(folder, F_OK) == 0;
+    ser_free(folder);
     return there || s->team;
 }
 
 ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *s, ser_error *err)
 {
-    ser_text folder = {0};
-    ser_text_appendf(&folder, "%s.journal", s->output);
-    *out = NULL;
-    if (folder.failed)
-        return ser_fail_nomem(err);
-    ser_journal *j = ser_alloc(1, sizeof *j);
+    char *folder = ser_format("%s.journal", s->output);
+    ser_journal *j = *out = folder ? ser_alloc(1, sizeof *j) : NULL;
     if (!j) {
-        ser_text_release(&folder);
+        ser_free(folder);
         return ser_fail_nomem(err);
     }
-    *j = (ser_journal){.team = s->team, .folder = folder.s, .marks = -1, .lock = {-1}};
-    j->watch = (ser_watch){watch_begin, watch_end, watch_stop, watch_crashes, j};
+    *j = (ser_journal){.team = s->team, .folder = folder, .marks = -1, .lock = {-1}};
+    j->watch = (ser_watch){journal_begin, journal_end, journal_stop, journal_crashes, j};
     ser_status st = ser_team_is_first(s->team) ? open_first(j, s, err) : SER_OK;
     st = check_shared(j, st, err);
     if (st == SER_OK)
         st = open_marks(j, err);
-    *out = j;
     if (s->optional && s->team) { /* all or none have one */
         ser_status own = st;
         st = s->team->compare(s->team->context, "journals", own == SER_OK ? "" : "none", NULL);

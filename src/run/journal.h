@@ -24,18 +24,8 @@ bool ser_journal_is_wanted(const ser_journal_settings *settings);
  * *out may be NULL, if optional, and for no journal all that follows is fine. */
 ser_status ser_journal_open(ser_journal **out, const ser_journal_settings *settings, ser_error *err);
 
-/* How often runs ended at a recording, as far as this folder knows, and since the recording last changed;
- * rank 0. From SER_JOURNAL_TOO_OFTEN on it is not tried again: *why says so. */
-enum { SER_JOURNAL_TOO_OFTEN = 2 };
-int ser_journal_crashes(const ser_journal *j, const char *name, ser_error *why);
-
-/* This rank begins a recording, and has it behind it; from any thread. */
-void ser_journal_begin(ser_journal *j, const char *name);
-void ser_journal_end(ser_journal *j, const char *name);
-/* It is asked to stop: what it is at is not to blame. */
-void ser_journal_stop(ser_journal *j);
-
-/* The same three, and crashes, for work that knows no journal; NULL for NULL. */
+/* For the work: crashes are those that this folder knows of since the recording last changed; at one that
+ * ended runs twice it is not tried again. NULL for NULL. */
 const ser_watch *ser_journal_watch(const ser_journal *j);
 
 /* Answers that were kept, and one more; rank 0. take: SER_E_FORMAT leaves that one out. */

@@ -220,10 +220,16 @@ static ser_status list_predictions(ser_run_material *m, const ser_report_facts *
     return SER_OK;
 }
 
-void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure)
+void ser_run_material_add_figure(ser_run_material *m, const char *name, const char *meaning, double value,
+                                 const double interval[2])
 {
     if (m->report.n_extra < SER_MAX_RUN_FIGURES)
-        m->figures[m->report.n_extra++] = *figure;
+        m->figures[m->report.n_extra++] =
+            (ser_run_figure){.name = name,
+                             .meaning = meaning,
+                             .unit = "%",
+                             .value = value,
+                             .interval = {interval ? interval[0] : NAN, interval ? interval[1] : NAN}};
 }
 
 /* ---- across corpora ---- */
@@ -345,12 +351,10 @@ static ser_status set_cross(ser_run_material *m, const ser_mapping *mapping, con
     m->report.labels = m->shared;
     if (!c->n_lenient && !c->figures.n)
         m->report.intervals_over = NULL;
-    ser_run_material_add_figure(m, &(ser_run_figure){.name = "Accuracy by the mapping",
-                                                     .meaning = "answers that count as the truth, over the "
-                                                                "recordings for which some answer can",
-                                                     .unit = "%",
-                                                     .value = c->acc_lenient,
-                                                     .interval = {c->lenient_ci95[0], c->lenient_ci95[1]}});
+    ser_run_material_add_figure(
+        m, "Accuracy by the mapping",
+        "answers that count as the truth, over the recordings for which some answer can", c->acc_lenient,
+        c->lenient_ci95);
     return note_unscored(m, mapping, c, err);
 }
 

@@ -43,8 +43,9 @@ ser_status ser_run_material_add_note(ser_run_material *m, bool serious, const ch
  * their average. */
 ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *facts, ser_error *err);
 
-/* Beside the usual figures; names and meanings are borrowed. */
-void ser_run_material_add_figure(ser_run_material *m, const ser_run_figure *figure);
+/* Percent, beside the usual figures; name and meaning are borrowed. interval NULL: none. */
+void ser_run_material_add_figure(ser_run_material *m, const char *name, const char *meaning, double value,
+                                 const double interval[2]);
 
 /* The settings of config that a person wants to see, a line each, to whoever listens. */
 void ser_run_tell_settings(const ser_run_host *h, const json_t *config);

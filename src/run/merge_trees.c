@@ -42,22 +42,13 @@ static ser_status copy(const char *from, const char *to, ser_error *err)
     return st;
 }
 
-static ser_status make_folder_of(const char *path, ser_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = ser_strndup(path, (size_t)(slash - path));
-    ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
-    ser_free(folder);
-    return st;
-}
-
 /* Takes both paths. What is not needed may be missing. */
 static ser_status take_file(char *from, char *to, bool needed, ser_error *err)
 {
     ser_status st = from && to ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK && access(from, F_OK) != 0)
         st = needed ? ser_fail(err, SER_E_IO, "%s: it is missing: run its shard again", from) : SER_OK;
-    else if (st == SER_OK && (st = make_folder_of(to, err)) == SER_OK && link(from, to) != 0)
+    else if (st == SER_OK && (st = ser_io_make_folder_of(to, err)) == SER_OK && link(from, to) != 0)
         if (errno == EEXIST || (st = copy(from, to, err)) != SER_OK)
             st = ser_fail(err, SER_E_IO, "%s: it cannot be written: free some space, or remove what is there",
                           to);

@@ -8,23 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *with_ending(const char *folder, const char *ending)
-{
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s%s", folder, ending);
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
-}
-
 static ser_status set_names(ser_part_folder *f, const char *folder, ser_error *err)
 {
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/')
         n--;
     if ((f->folder = ser_strndup(folder, n))) {
-        f->work = with_ending(f->folder, ".partial");
-        f->lock_path = with_ending(f->folder, ".lock");
+        f->work = ser_format("%s.partial", f->folder);
+        f->lock_path = ser_format("%s.lock", f->folder);
     }
     return f->work && f->lock_path ? SER_OK : ser_fail_nomem(err);
 }

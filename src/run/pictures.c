@@ -1,4 +1,5 @@
 #include "run/pictures.h"
+#include "base/memory.h"
 
 ser_status ser_run_picture_save(const char *folder, const char *name, ser_picture_kind kind,
                                 const void *picture, ser_error *err)
@@ -6,12 +7,11 @@ ser_status ser_run_picture_save(const char *folder, const char *name, ser_pictur
     static const char *const endings[] = {"png", "svg"};
     ser_status st = SER_OK;
     for (size_t i = 0; i < 2 && st == SER_OK; i++) {
-        ser_text path = {0};
-        ser_text_appendf(&path, "%s/%s.%s", folder, name, endings[i]);
-        st = path.failed ? ser_fail_nomem(err) : ser_picture_save(path.s, kind, picture, err);
-        if (st != SER_OK && path.s)
-            ser_fail_within(err, st, "%s: ", path.s);
-        ser_text_release(&path);
+        char *path = ser_format("%s/%s.%s", folder, name, endings[i]);
+        st = path ? ser_picture_save(path, kind, picture, err) : ser_fail_nomem(err);
+        if (st != SER_OK && path)
+            ser_fail_within(err, st, "%s: ", path);
+        ser_free(path);
     }
     return st;
 }

@@ -132,9 +132,10 @@ typedef struct packed {
 
 typedef struct shared_job {
     job *j;
-    ser_journal *journal; /* or NULL */
-    packed *answers;      /* (n); rank 0: those that are not told yet */
-    bool *done;           /* (n); rank 0 */
+    ser_journal *journal;   /* or NULL */
+    const ser_watch *watch; /* its */
+    packed *answers;        /* (n); rank 0: those that are not told yet */
+    bool *done;             /* (n); rank 0 */
     ser_todo todo;
     size_t first; /* of todo: where the deal under way begins */
 } shared_job;
@@ -202,11 +203,13 @@ static ser_status answer_packed(void *context, size_t item, int worker, ser_text
                                          .timeline = j->settings->timeline,
                                          .n_peaks = j->settings->n_peaks,
                                          .sound = j->settings->sound};
-    ser_journal_begin(s->journal, j->paths[i]);
+    if (s->watch)
+        s->watch->begin(s->watch->context, j->paths[i]);
     ser_status st = get_session(j, worker, &session, &failure);
     if (st == SER_OK)
         st = ser_predict_file(session, j->paths[i], &options, &r, &failure);
-    ser_journal_end(s->journal, j->paths[i]);
+    if (s->watch)
+        s->watch->end(s->watch->context, j->paths[i]);
     if (st == SER_E_CANCELLED)
         return ser_fail(err, st, "interrupted");
     ser_answer_pack(out, st == SER_OK ? &r : NULL, &failure);
@@ -223,8 +226,8 @@ static ser_status list_todo(shared_job *s, ser_todo_item *all, size_t *n, ser_er
         struct stat info;
         ser_error why = {0};
         ser_text aside = {0};
-        int n_crashes = s->done[i] ? 0 : ser_journal_crashes(s->journal, j->paths[i], &why);
-        if (n_crashes >= SER_JOURNAL_TOO_OFTEN) {
+        int n_crashes = s->watch && !s->done[i] ? s->watch->crashes(s->watch->context, j->paths[i], &why) : 0;
+        if (why.status != SER_OK) {
             ser_answer_pack(&aside, NULL, &why);
             st = aside.failed ? ser_fail_nomem(err) : take_packed(s, i, aside.s, aside.n, err);
             ser_text_release(&aside);
@@ -251,9 +254,10 @@ static ser_status share_todo(shared_job *s, ser_error *err)
     return st;
 }
 
-static void stop_journal(void *context)
+static void stop_watch(void *context)
 {
-    ser_journal_stop(((shared_job *)context)->journal);
+    const ser_watch *watch = ((shared_job *)context)->watch;
+    watch->stop(watch->context);
 }
 
 static ser_status deal_answers(shared_job *s, size_t first, size_t n, int n_threads, ser_error *err)
@@ -263,7 +267,7 @@ static ser_status deal_answers(shared_job *s, size_t first, size_t n, int n_thre
                            .n_threads = n_threads,
                            .work = answer_packed,
                            .take = take_answer,
-                           .on_stop = s->journal ? stop_journal : NULL,
+                           .on_stop = s->watch ? stop_watch : NULL,
                            .context = s,
                            .progress = &s->j->settings->progress,
                            .what = "recordings"};
@@ -275,6 +279,7 @@ static ser_status answer_together(job *j, int n_threads, ser_error *err)
 {
     shared_job s = {.j = j,
                     .journal = j->settings->journal,
+                    .watch = ser_journal_watch(j->settings->journal),
                     .answers = ser_alloc(j->n, sizeof *s.answers),
                     .done = ser_alloc(j->n, sizeof *s.done)};
     ser_status st = s.answers && s.done ? SER_OK : ser_fail_nomem(err);

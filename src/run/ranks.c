@@ -465,10 +465,8 @@ ser_status ser_ranks_open(ser_ranks **out, const ser_progress *progress, int arg
                ? SER_OK
                : ser_fail(err, SER_E_UNSUPPORTED,
                           "%d ranks were started, and this ser was built without MPI, so that each would do "
-                          "all of "
-                          "it: build with -Dmpi=enabled after 'sh setup.sh packages-cluster', "
-                          "set SER_RANKS=0 where each is on its own, or give each a "
-                          "--shard",
+                          "all of it: build with -Dmpi=enabled after 'sh setup.sh packages-cluster', set "
+                          "SER_RANKS=0 where each is on its own, or give each a --shard",
                           n);
 }
 

@@ -426,8 +426,7 @@ static ser_status check_fine_tuning(const ser_run_train_settings *s, ser_error *
     if (st == SER_OK && (s->n_folds || s->protocol))
         st = ser_fail(err, SER_E_ARG,
                       "fine_tune: corpora are left out in turn anyway: give --split-fold 0 and no "
-                      "--protocol, or measure it with "
-                      "'ser evaluate --fine-tune'");
+                      "--protocol, or measure it with 'ser evaluate --fine-tune'");
     return st;
 }
 

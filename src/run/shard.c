@@ -123,11 +123,7 @@ void ser_part_close(ser_part *p)
 
 char *ser_manifest_path(const char *part, bool is_folder)
 {
-    ser_text path = {0};
-    ser_text_appendf(&path, "%s%smanifest.json", part, is_folder ? "/" : ".");
-    if (path.failed)
-        ser_text_release(&path);
-    return path.s;
+    return ser_format("%s%smanifest.json", part, is_folder ? "/" : ".");
 }
 
 size_t ser_noted_position(const json_t *recording)
@@ -299,8 +295,7 @@ static ser_status check_recordings(const ser_manifest *manifests, size_t n, ser_
         n_noted += json_array_size(manifests[i].recordings);
     if (n_noted != n_listed)
         return ser_fail(err, SER_E_FORMAT,
-                        "%zu recordings are in the manifests, and %zu were dealt: run the "
-                        "shards again",
+                        "%zu recordings are in the manifests, and %zu were dealt: run the shards again",
                         n_noted, n_listed);
     if (!(seen = ser_alloc(n_listed, 1)))
         return ser_fail_nomem(err);

@@ -23,28 +23,19 @@ static ser_status judge(void *job, ser_judged which, size_t m, ser_fold_result *
     ser_status st = ser_figures_of(f, scores, k->a.n_labels, answered, k->a.w.corpus, n_resamples,
                                    (uint64_t)k->s.seed, err);
     if (fold)
-        fold->ua = own.ua, fold->wa = own.wa, fold->f1 = own.f1, fold->loss = own.loss;
+        ser_fold_result_set(fold, &own);
     ser_figures_release(&own);
     return st;
 }
 
 /* ---- what is told ---- */
 
-static void add_unheard(test_job *k, const char *name, double value, const double interval[2])
-{
-    ser_run_material_add_figure(&k->job.material,
-                                &(ser_run_figure){.name = name,
-                                                  .meaning = "of models that had not heard the recording",
-                                                  .unit = "%",
-                                                  .value = value,
-                                                  .interval = {interval[0], interval[1]}});
-}
-
 /* The loud line, and the honest figures as an extra of the report. */
 static ser_status tell_leaks(test_job *k, ser_error *err)
 {
     ser_text t = {0};
     const ser_figures *f = &k->honest;
+    const char *meaning = "of models that had not heard the recording";
     ser_answers_append_leaks(&t, &k->a);
     if (!t.n && !t.failed)
         return SER_OK;
@@ -53,8 +44,8 @@ static ser_status tell_leaks(test_job *k, ser_error *err)
                          "Answers of models that had not heard the recording, %zu recordings: UA %.1f %%, WA "
                          "%.1f %%",
                          f->n, f->ua, f->wa);
-        add_unheard(k, "UA, unheard", f->ua, f->ua_ci95);
-        add_unheard(k, "WA, unheard", f->wa, f->wa_ci95);
+        ser_run_material_add_figure(&k->job.material, "UA, unheard", meaning, f->ua, f->ua_ci95);
+        ser_run_material_add_figure(&k->job.material, "WA, unheard", meaning, f->wa, f->wa_ci95);
     } else
         ser_text_append(&t, "Every model had heard every recording: there is no honest figure");
     return ser_job_note(&k->job, true, &t, err);
@@ -75,13 +66,11 @@ static ser_status save(test_job *k, ser_error *err)
     facts.evaluation = &k->e;
     facts.protocol = "test";
     facts.config = job->config;
-    ser_status st = ser_report_json(&job->report, &facts, err);
+    ser_status st = ser_run_material_init(&job->material, &k->a.folds, err);
+    if (st == SER_OK)
+        st = ser_job_report(job, &facts, err);
     if (st == SER_OK && k->honest.n)
         ser_json_set(&job->report, "unheard", honest_json(k));
-    if (st == SER_OK)
-        st = ser_run_material_init(&job->material, &k->a.folds, err);
-    if (st == SER_OK)
-        st = ser_run_material_finish(&job->material, &facts, err);
     for (size_t m = 0; m < k->a.models.n && st == SER_OK; m++)
         job->material.folds[m].is_model = true;
     job->material.report.of_what = "Average of all models";

@@ -38,8 +38,7 @@ static ser_status judge(void *job, ser_judged which, size_t m, ser_fold_result *
     ser_status st = ser_cross_compute(c, scores, answered, &k->mapping, k->a.w.corpus, n_resamples,
                                       (uint64_t)k->s.seed, err);
     if (fold && st == SER_OK) {
-        fold->ua = c->figures.ua, fold->wa = c->figures.wa;
-        fold->f1 = c->figures.f1, fold->loss = c->figures.loss;
+        ser_fold_result_set(fold, &c->figures);
         fold->acc_lenient = c->acc_lenient;
     }
     return st;
@@ -162,7 +161,9 @@ static ser_status make_material(cross_job *k, const ser_report_facts *facts, ser
     if (st == SER_OK)
         st = tell_lonely(k, err);
     if (st == SER_OK)
-        st = ser_run_material_finish(&k->job.material, facts, err);
+        st = ser_job_report(&k->job, facts, err);
+    if (st == SER_OK && k->honest.n)
+        ser_json_set(&k->job.report, "unheard", ser_cross_json(&k->honest, &k->mapping));
     if (st == SER_OK)
         ser_run_material_add_average(&k->job.material, &k->cross);
     k->job.material.report.of_what = k->a.models.n > 1 ? "Average of all models" : NULL;
@@ -178,11 +179,7 @@ static ser_status save(cross_job *k, ser_error *err)
     facts.config = job->config;
     facts.cross = &k->cross;
     facts.mapping = &k->mapping;
-    ser_status st = ser_report_json(&job->report, &facts, err);
-    if (st == SER_OK && k->honest.n)
-        ser_json_set(&job->report, "unheard", ser_cross_json(&k->honest, &k->mapping));
-    if (st == SER_OK)
-        st = make_material(k, &facts, err);
+    ser_status st = make_material(k, &facts, err);
     if (st == SER_OK)
         st = save_pictures(k, err);
     return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;

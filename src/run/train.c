@@ -202,11 +202,7 @@ static ser_status save_report(train_job *k, ser_error *err)
     facts.protocol = k->s.protocol;
     facts.model_type = k->s.learning.model_type;
     facts.config = job->config;
-    ser_status st = ser_report_json(&job->report, &facts, err);
-    if (st == SER_OK)
-        st = ser_job_note_ranks(job, err);
-    if (st == SER_OK)
-        st = ser_run_material_finish(&job->material, &facts, err);
+    ser_status st = ser_job_report(job, &facts, err);
     return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
 }
 

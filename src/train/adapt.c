@@ -69,13 +69,11 @@ static ser_status check(const ser_adapt_rows *rows, const ser_adapt_settings *s,
         s->batch_size > 4096)
         return ser_fail(
             err, SER_E_ARG,
-            "%zu hidden features, %zu epochs, batches of %zu: 1 to 4096, 1 to 100000, 2 to 4096 are "
-            "possible",
+            "%zu hidden features, %zu epochs, batches of %zu: 1 to 4096, 1 to 100000, 2 to 4096 are possible",
             s->n_hidden, s->n_epochs, s->batch_size);
     if (!(s->rate > 0 && s->rate < 10) || !(s->dropout >= 0 && s->dropout < 1))
         return ser_fail(err, SER_E_ARG,
-                        "learning rate %g, dropout %g: more than 0 and less than 10, 0 to 1 are "
-                        "possible",
+                        "learning rate %g, dropout %g: more than 0 and less than 10, 0 to 1 are possible",
                         s->rate, s->dropout);
     return SER_OK;
 }

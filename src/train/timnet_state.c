@@ -156,32 +156,12 @@ ser_status timnet_state_read(timnet_progress *p, const char *path, const ser_sta
 
 ser_status timnet_progress_share(timnet_progress *p, const ser_team *team, size_t n_epochs, ser_error *err)
 {
-    const struct {
-        void *data;
-        size_t n_bytes;
-    } all[] = {{&p->n_done, sizeof p->n_done},
-               {p->history, n_epochs * sizeof *p->history},
-               {p->net->values, p->net->n_values * sizeof(float)},
-               {p->adam.mean, p->adam.n * sizeof(float)},
-               {p->adam.square, p->adam.n * sizeof(float)},
-               {p->best, p->best ? p->net->n_values * sizeof(float) : 0},
-               {p->average, p->average ? p->net->n_trained * sizeof(float) : 0}};
-    ser_text block = {0};
-    size_t n_all = 0;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        n_all += all[i].n_bytes;
-        if (all[i].n_bytes && ser_team_is_first(team))
-            ser_text_append_n(&block, all[i].data, all[i].n_bytes);
-    }
-    ser_status st = ser_team_share(team, &block, err);
-    if (st == SER_OK && block.n != n_all)
-        st = ser_fail(err, SER_E_FORMAT, "rank 0 learns another network");
-    const char *at = block.s;
-    for (size_t i = 0; i < sizeof all / sizeof *all && st == SER_OK && !ser_team_is_first(team); i++) {
-        if (all[i].n_bytes)
-            memcpy(all[i].data, at, all[i].n_bytes);
-        at += all[i].n_bytes;
-    }
-    ser_text_release(&block);
-    return st;
+    const ser_team_part all[] = {{&p->n_done, sizeof p->n_done},
+                                 {p->history, n_epochs * sizeof *p->history},
+                                 {p->net->values, p->net->n_values * sizeof(float)},
+                                 {p->adam.mean, p->adam.n * sizeof(float)},
+                                 {p->adam.square, p->adam.n * sizeof(float)},
+                                 {p->best, p->best ? p->net->n_values * sizeof(float) : 0},
+                                 {p->average, p->average ? p->net->n_trained * sizeof(float) : 0}};
+    return ser_team_share_parts(team, all, sizeof all / sizeof *all, err);
 }
