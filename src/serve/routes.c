@@ -51,31 +51,45 @@ static bool read_model(ser_request *r, const char *value)
     return false;
 }
 
+/* Of the route's own. false: there is none of that name. */
+static bool read_own(ser_request *r, const char *name, const char *value, bool *fits)
+{
+    if (r->route == SER_ROUTE_FEATURES) {
+        bool known = strcmp(name, "frames") == 0;
+        *fits = known && read_flag(r, &r->frames, name, value);
+        return known;
+    }
+    if (strcmp(name, "timeline") == 0)
+        *fits = read_flag(r, &r->timeline, name, value);
+    else if (strcmp(name, "explain") == 0)
+        *fits = read_flag(r, &r->explain, name, value);
+    else if (strcmp(name, "min_confidence") == 0)
+        *fits = read_confidence(r, value);
+    else
+        return false;
+    return true;
+}
+
 bool ser_route_query(ser_request *r, const char *one)
 {
     char name[32];
     const char *equals = strchr(one, '=');
     size_t n = equals ? (size_t)(equals - one) : strlen(one);
     const char *value = equals ? equals + 1 : "";
+    bool fits;
     if ((!n && !*value) || strcmp(one, "/") == 0) /* which is what libwebsockets makes of a '?' and nothing */
         return true;
     if (n < sizeof name) {
         memcpy(name, one, n);
         name[n] = 0;
-        if (strcmp(name, "timeline") == 0)
-            return read_flag(r, &r->timeline, name, value);
-        if (strcmp(name, "explain") == 0 && r->route == SER_ROUTE_PREDICT)
-            return read_flag(r, &r->explain, name, value);
-        if (strcmp(name, "frames") == 0 && r->route == SER_ROUTE_FEATURES)
-            return read_flag(r, &r->frames, name, value);
-        if (strcmp(name, "min_confidence") == 0)
-            return read_confidence(r, value);
         if (strcmp(name, "model") == 0)
             return read_model(r, value);
+        if (read_own(r, name, value, &fits))
+            return fits;
     }
-    ser_request_fail(r, 400, "invalid_request",
-                     "the query asks for something unknown: timeline, explain, min_confidence and model are "
-                     "what there is");
+    ser_request_fail(r, 400, "invalid_request", "the query asks for something unknown: %s are what there is",
+                     r->route == SER_ROUTE_FEATURES ? "frames and model"
+                                                    : "timeline, explain, min_confidence and model");
     return false;
 }
 

@@ -64,6 +64,8 @@ def test_voice(s):
     status, _, body = s.request("POST", "/v1/features?frames=1", voice)
     frames = json.loads(body)
     check("frames", status == 200 and frames["rows"] == len(frames["values"]) > 50 and frames["frames_per_s"] > 0, status)
+    status, _, body = s.request("POST", "/v1/features?timeline=1", voice)
+    check("a query of another route", status == 400 and "frames and model" in json.loads(body)["error"]["message"], status, body)
     status, answer = s.predict(voice, "?min_confidence=1")
     check("uncertain", answer["label"] == "uncertain" and answer["scores"], answer)
 
