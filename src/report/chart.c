@@ -4,6 +4,7 @@
 #include "report/escape.h"
 
 #include <cairo.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -71,6 +72,7 @@ ser_status ser_chart_new(ser_chart **out, ser_chart_format format, double width,
     width = ceil(width);
     height = ceil(height);
     if (format == SER_CHART_PNG) {
+        errno = 0;
         cairo_surface_t *surface =
             cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)width * PNG_SCALE, (int)height * PNG_SCALE);
         c->cairo = cairo_create(surface);
@@ -337,7 +339,9 @@ ser_status ser_chart_append(ser_chart *c, ser_text *out, ser_error *err)
         if (status == CAIRO_STATUS_SUCCESS)
             status = cairo_surface_write_to_png_stream(cairo_get_target(c->cairo), append_png, out);
         /* libpng, which is given a sound picture and writes to memory, fails for want of memory alone. */
-        if (status == CAIRO_STATUS_NO_MEMORY || status == CAIRO_STATUS_PNG_ERROR)
+        /* libfreetype tells of it as of a damaged font, but malloc has left its mark. */
+        if (status == CAIRO_STATUS_NO_MEMORY || status == CAIRO_STATUS_PNG_ERROR ||
+            (status == CAIRO_STATUS_FREETYPE_ERROR && errno == ENOMEM))
             return ser_fail_nomem(err);
         return status == CAIRO_STATUS_SUCCESS
                    ? SER_OK
