@@ -202,18 +202,11 @@ static ser_status compare_reports(const json_t *old, const json_t *new, ser_erro
 
 static ser_status load_report(json_t **report, ser_error *err)
 {
-    json_error_t at;
-    ser_bytes bytes = {0};
-    ser_status loaded, st = ser_io_read(&bytes, reproduce_path, 0, err);
+    ser_status st = ser_json_read(report, reproduce_path, 0, 0, err);
     if (st != SER_OK)
-        return ser_fail_within(err, st, "%s: ", reproduce_path);
-    loaded = ser_json_load(report, (const char *)bytes.data, bytes.n, 0, &at);
-    ser_bytes_release(&bytes);
-    if (loaded == SER_E_NOMEM)
-        return ser_fail_nomem(err);
-    if (loaded != SER_OK)
-        return ser_fail(err, SER_E_FORMAT, "%s: line %d: %s: name a report that 'ser evaluate --json' wrote",
-                        reproduce_path, at.line, at.text);
+        return ser_fail_within(
+            err, st,
+            st == SER_E_FORMAT ? "%s: it is no report of 'ser evaluate --json': " : "%s: ", reproduce_path);
     json_t *config = json_object_get(*report, "config");
     if (!json_is_object(config) || !json_is_string(json_object_get(*report, "data_sha256")))
         return ser_fail(

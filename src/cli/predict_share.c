@@ -3,7 +3,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "model/builtin.h"
-#include "run/report_json.h"
+#include "report/escape.h"
 
 #include <string.h>
 

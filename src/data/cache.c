@@ -1,5 +1,4 @@
 #include "data/cache.h"
-#include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
 

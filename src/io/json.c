@@ -1,4 +1,5 @@
 #include "io/json.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -33,6 +34,21 @@ ser_status ser_json_load(json_t **out, const char *text, size_t n, size_t flags,
     json_decref(*out);
     *out = NULL;
     return SER_E_NOMEM;
+}
+
+ser_status ser_json_read(json_t **out, const char *path, size_t max_bytes, size_t flags, ser_error *err)
+{
+    ser_bytes bytes = {0};
+    json_error_t at;
+    *out = NULL;
+    ser_status st = ser_io_read(&bytes, path, max_bytes, err);
+    if (st != SER_OK)
+        return st;
+    st = ser_json_load(out, (const char *)bytes.data, bytes.n, flags, &at);
+    ser_bytes_release(&bytes);
+    return st == SER_E_NOMEM ? ser_fail_nomem(err)
+           : st == SER_OK    ? SER_OK
+                             : ser_fail(err, st, "line %d: %s", at.line, at.text);
 }
 
 char *ser_json_dump(const json_t *value, size_t flags)

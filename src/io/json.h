@@ -10,6 +10,10 @@
  * caller's to fill. */
 ser_status ser_json_load(json_t **out, const char *text, size_t n, size_t flags, json_error_t *why);
 
+/* The same of a file of at most max_bytes (0: any). Errors say what is wrong, and in which line; the path is
+ * the caller's to put before. */
+ser_status ser_json_read(json_t **out, const char *path, size_t max_bytes, size_t flags, ser_error *err);
+
 /* As json_dumps, which leaves out keys of objects that it has no memory to write. free() it; NULL: out of
  * memory. */
 char *ser_json_dump(const json_t *value, size_t flags);

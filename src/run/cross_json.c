@@ -1,6 +1,6 @@
 #include "io/json.h"
 #include "learn/cross.h"
-#include "run/report_json.h"
+#include "report/escape.h"
 
 #include <math.h>
 

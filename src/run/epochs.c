@@ -3,8 +3,8 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "report/escape.h"
 #include "run/ranks.h"
-#include "run/report_json.h"
 
 #include <math.h>
 #include <stdlib.h>

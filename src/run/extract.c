@@ -196,11 +196,6 @@ static ser_status note_recordings(extract_job *k, const ser_corpus *corpus, cons
     return st;
 }
 
-static void tell_before(void *context, const char *text)
-{
-    ser_run_tell(context, SER_RUN_WARNING, "%s", text);
-}
-
 /* Beside the tree of all parts. What it says of recordings is true of whatever is made of them. */
 static ser_status open_journal(ser_journal **out, extract_job *k, const trees *all, const ser_corpus *corpus,
                                ser_error *err)
@@ -209,7 +204,7 @@ static ser_status open_journal(ser_journal **out, extract_job *k, const trees *a
     const ser_journal_settings settings = {.output = folder,
                                            .identity = "extract",
                                            .team = k->job.host.team,
-                                           .tell = tell_before,
+                                           .tell = ser_run_warn,
                                            .context = &k->job.host};
     ser_status st = !folder                            ? ser_fail_nomem(err)
                     : ser_journal_is_wanted(&settings) ? ser_journal_open(out, &settings, err)

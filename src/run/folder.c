@@ -90,18 +90,12 @@ static bool holds(const char *folder, const char *name)
 ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
 {
     enum { MAX_CONFIG = 1 << 20 };
-    ser_bytes bytes = {0};
-    json_error_t at;
     *out = NULL;
     if (!holds(folder, "config.json"))
         return ser_fail(err, SER_E_IO, "%s: it holds no run (config.json is missing): begin one with --run",
                         folder);
     char *path = ser_io_join(folder, "config.json");
-    ser_status st = path ? ser_io_read(&bytes, path, MAX_CONFIG, err) : ser_fail_nomem(err);
-    ser_status loaded = st == SER_OK ? ser_json_load(out, (const char *)bytes.data, bytes.n, 0, &at) : SER_OK;
-    if (loaded != SER_OK)
-        st = loaded == SER_E_NOMEM ? ser_fail_nomem(err)
-                                   : ser_fail(err, loaded, "line %d: %s", at.line, at.text);
+    ser_status st = path ? ser_json_read(out, path, MAX_CONFIG, 0, err) : ser_fail_nomem(err);
     if (st == SER_OK && !json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
@@ -109,7 +103,6 @@ ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
     }
     if (st != SER_OK && path)
         st = ser_fail_within(err, st, "%s: ", path);
-    ser_bytes_release(&bytes);
     ser_free(path);
     return st;
 }

@@ -1,7 +1,7 @@
 #include "run/heard.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "run/report_json.h"
+#include "report/escape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,19 +121,10 @@ static ser_status take(ser_heard *h, const json_t *object, ser_error *err)
 
 static ser_status read_file(ser_heard *h, const char *path, ser_error *err)
 {
-    ser_bytes bytes;
     json_t *object = NULL;
-    json_error_t why;
-    ser_status st = ser_io_read(&bytes, path, MAX_BYTES, err);
-    if (st != SER_OK)
-        return st;
-    st = ser_json_load(&object, (const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &why);
-    ser_bytes_release(&bytes);
-    if (st == SER_E_NOMEM)
-        ser_fail_nomem(err);
-    else
-        st = st == SER_OK ? take(h, object, err)
-                          : ser_fail(err, SER_E_FORMAT, "line %d: %s", why.line, why.text);
+    ser_status st = ser_json_read(&object, path, MAX_BYTES, JSON_REJECT_DUPLICATES, err);
+    if (st == SER_OK)
+        st = take(h, object, err);
     json_decref(object);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", path);
 }

@@ -41,6 +41,11 @@ void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *forma
     h->listener.on_message(h->listener.context, kind, text);
 }
 
+void ser_run_warn(void *host, const char *text)
+{
+    ser_run_tell(host, SER_RUN_WARNING, "%s", text);
+}
+
 ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, const char *encoders,
                            ser_error *err)
 {

@@ -19,6 +19,8 @@ void ser_run_host_init(ser_run_host *h, const ser_run_listener *listener);
  * none). */
 ser_status ser_run_compare(const ser_run_host *h, const ser_corpus *corpus, const char *encoders,
                            ser_error *err);
+/* A warning; host: a ser_run_host. */
+void ser_run_warn(void *host, const char *text);
 void ser_run_tell(const ser_run_host *h, ser_run_message kind, const char *format, ...) SER_PRINTF(3, 4);
 
 #endif

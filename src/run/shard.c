@@ -176,20 +176,11 @@ static ser_status parse(ser_manifest *m, ser_error *err)
 
 static ser_status read_root(ser_manifest *m, const char *path, ser_error *err)
 {
-    ser_bytes bytes = {0};
-    json_error_t at;
     if (access(path, F_OK) != 0)
         return ser_fail(err, SER_E_IO, "it has no manifest (%.200s): name what --shard left, whole", path);
-    ser_status st = ser_io_read(&bytes, path, MAX_MANIFEST_BYTES, err);
-    ser_status loaded = SER_OK;
-    if (st == SER_OK)
-        loaded = ser_json_load(&m->root, (const char *)bytes.data, bytes.n, JSON_REJECT_DUPLICATES, &at);
-    if (loaded != SER_OK)
-        st = loaded == SER_E_NOMEM
-                 ? ser_fail_nomem(err)
-                 : ser_fail(err, loaded, "its manifest is damaged (line %d): run its shard again", at.line);
-    ser_bytes_release(&bytes);
-    return st;
+    ser_status st = ser_json_read(&m->root, path, MAX_MANIFEST_BYTES, JSON_REJECT_DUPLICATES, err);
+    return st == SER_E_FORMAT ? ser_fail_within(err, st, "its manifest is damaged, run its shard again: ")
+                              : st;
 }
 
 ser_status ser_manifest_read(ser_manifest *out, const char *part, ser_error *err)

@@ -168,11 +168,6 @@ static ser_status open_data(ser_workbench *w, const ser_workbench_settings *s, s
     return SER_OK;
 }
 
-static void tell_before(void *context, const char *text)
-{
-    ser_run_tell(context, SER_RUN_WARNING, "%s", text);
-}
-
 /* In the cache, where features are kept as well: of this corpus. */
 static ser_status open_journal(ser_journal **out, const ser_workbench *w, const ser_run_host *host,
                                ser_error *err)
@@ -188,7 +183,7 @@ static ser_status open_journal(ser_journal **out, const ser_workbench *w, const 
                                            .identity = "intake",
                                            .team = host->team,
                                            .optional = true,
-                                           .tell = tell_before,
+                                           .tell = ser_run_warn,
                                            .context = (void *)host};
     ser_status st = output.failed                      ? ser_fail_nomem(err)
                     : ser_journal_is_wanted(&settings) ? ser_journal_open(out, &settings, err)
