@@ -9,13 +9,14 @@ baseline is one of 'ser train', which learns from at most 1,500 recordings of ea
 hear this one. The head that learned together with that encoder is known by what it said of recordings of CORPUS (left-out.jsonl):
 in its place stands the smallest head that says the same of them.
 
-Then 'ser predict --baseline' answers for those recordings but for the first thirty of each voice, in an order that is random and
+Then 'ser predict --baseline' and '--adapt' answer for those recordings but for the first thirty of each voice, in an order that is random and
 always the same, of which the baselines are. What lies in OUTPUT_FOLDER already is not computed again. Needs NumPy."""
 import csv, json, os, random, shutil, struct, subprocess, sys
 import numpy as np
 
 SER, DATA, RUN, OUT = (os.path.abspath(p) for p in sys.argv[1:5])
-MOST_LEARNED, MOST_VOICES, SIZES = 1500, 48, (0, 3, 10, 30)
+MOST_LEARNED, MOST_VOICES = 1500, 48
+WAYS = ((0, ""), (3, "--baseline"), (10, "--baseline"), (30, "--baseline"), (30, "--adapt"))  # recordings of the voice, and for what
 LAYERS, WIDTH = 4, 512
 # the folder, what a name says: (speaker, emotion)
 CORPORA = {
@@ -89,6 +90,8 @@ def pooled(target, paths):
 def least_head(model, target, own):
     """Writes the model with the tuned head in the plain one's place; its path."""
     said, out = said_of(target), os.path.join(OUT, target, "two-heads.safetensors")
+    if os.path.exists(out):
+        return out
     with open(model, "rb") as f:
         n, = struct.unpack("<Q", f.read(8))
         header, data = json.loads(f.read(n)), bytearray(f.read())
@@ -115,25 +118,26 @@ def least_head(model, target, own):
     for key in ("min_confidence", "min_confidence_plain"):
         about["ser." + key] = repr(report[key])
     text = json.dumps(header).encode()
-    with open(out, "wb") as f:
+    with open(out + ".part", "wb") as f:
         f.write(struct.pack("<Q", len(text) + -len(text) % 8) + text + b" " * (-len(text) % 8) + data)
+    os.rename(out + ".part", out)
     return out
 
 
-def answers(model, paths, baseline):
-    """{path: scores}; those without a voice have none. baseline: paths of a voice's recordings."""
+def answers(model, paths, voice, option):
+    """{path: scores}; those without a voice have none. voice: paths of its recordings, for the option."""
     folder = os.path.join(OUT, "voice")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    for i, path in enumerate(baseline):
+    for i, path in enumerate(voice):
         os.symlink(path, os.path.join(folder, f"{i}-{os.path.basename(path)}"))
     out = subprocess.run([SER, "predict", "--quiet", "--format", "json", "--min-confidence", "0", "--model", model,
-                          *(("--baseline", folder) if baseline else ()), *paths], check=True, stdout=subprocess.PIPE, text=True).stdout
+                          *((option, folder) if voice else ()), *paths], check=True, stdout=subprocess.PIPE, text=True).stdout
     return {a["file"]: a["scores"] for a in map(json.loads, out.splitlines()) if a["scores"]}
 
 
 def measure(target):
-    """UA in percent over the emotions of target that were asked for, for each of SIZES."""
+    """UA in percent over the emotions of target that were asked for, for each of WAYS."""
     kept = os.path.join(OUT, target + ".json")
     if os.path.exists(kept):
         with open(kept) as f:
@@ -143,26 +147,27 @@ def measure(target):
     voices = sorted({speaker for _, speaker, _ in own})
     voices = voices[::-(-len(voices) // MOST_VOICES)]
     known = {emotion for path, _, emotion in own if name_of(path) in said}
-    right = {n: {e: [] for e in known} for n in SIZES}
+    most = max(n for n, _ in WAYS)
+    right = [{e: [] for e in known} for _ in WAYS]
     for voice in voices:
         mine = [r for r in own if r[1] == voice]
-        asked = {path: emotion for path, _, emotion in mine[max(SIZES):] if name_of(path) in said}
-        for n in SIZES if asked else ():
-            for path, scores in answers(model, list(asked), [path for path, _, _ in mine[:n]]).items():
-                right[n][asked[path]].append(max(known, key=lambda e: scores.get(e, 0)) == asked[path])
+        asked = {path: emotion for path, _, emotion in mine[most:] if name_of(path) in said}
+        for way, (n, option) in enumerate(WAYS if asked else ()):
+            for path, scores in answers(model, list(asked), [path for path, _, _ in mine[:n]], option).items():
+                right[way][asked[path]].append(max(known, key=lambda e: scores.get(e, 0)) == asked[path])
     told = {"voices": len(voices), "asked": sum(map(len, right[0].values())),
-            "ua": [100 * sum(sum(r) / len(r) for r in right[n].values() if r) / sum(bool(r) for r in right[n].values()) for n in SIZES]}
+            "ua": [100 * sum(sum(r) / len(r) for r in way.values() if r) / sum(bool(r) for r in way.values()) for way in right]}
     with open(kept, "w") as f:
         json.dump(told, f)
     return told
 
 
 os.makedirs(OUT, exist_ok=True)
-lines = ["| knows nothing of | voices | recordings asked | " + " | ".join("no baseline" if not n else f"{n} recordings" for n in SIZES) + " |",
-         "|" + " --- |" * (3 + len(SIZES))]
+lines = ["| knows nothing of | voices | recordings asked | " + " | ".join(f"`{option}`, {n}" if n else "neither" for n, option in WAYS) + " |",
+         "|" + " --- |" * (3 + len(WAYS))]
 figures = {target: measure(target) for target in sys.argv[5:] or CORPORA}
 for target, said in figures.items():
     lines.append(f"| {TOLD[target]} | {said['voices']} | {said['asked']} | " + " | ".join(f"{ua:.1f}" for ua in said["ua"]) + " |")
-means = [sum(said["ua"][i] for said in figures.values()) / len(figures) for i in range(len(SIZES))]
+means = [sum(said["ua"][i] for said in figures.values()) / len(figures) for i in range(len(WAYS))]
 lines.append("| mean | | | " + " | ".join(f"**{m:.1f}**" for m in means) + " |")
 print("\n".join(lines))

@@ -7,18 +7,25 @@
 #include <string.h>
 
 /* A deviation from few recordings is uncertain, so the usual one within a speaker counts as so many
- * recordings more; of a voice that is only just being heard, its mean is uncertain too. */
+ * recordings more; of a voice that is only just being heard, its mean is uncertain too, where the share below
+ * does not allow for that. */
 enum { PRIOR = 4 };
 
+/* The plain head learned together with its encoder: only then the file has a rule of confidence. */
+static bool is_tuned(const ser_model_data *m)
+{
+    return m->min_confidence > 0;
+}
+
 /* What the head for a voice counts beside the plain one, from n recordings of the voice on. A plain head that
- * was fitted to an encoder as it is hears strangers worse than the other head does after three recordings.
- * One that learned together with its encoder hears them better, for the other is fitted to features of
- * recordings that the encoder knows: then it only has a say, the smaller the fewer recordings there are
- * (chosen on corpora left out: docs/strangers.md). Only the latter's files have a rule of confidence. */
+ * was fitted to an encoder as it is hears strangers worse than the other head does after three recordings. A
+ * tuned one hears them better than the other, which was fitted to features of recordings that the encoder
+ * knows, until that knows the voice well: then both have a say, the other's being the smaller, the fewer
+ * recordings there are (chosen on corpora left out: docs/strangers.md). */
 static float share_of(const ser_model_data *m, size_t n)
 {
-    static const double largest = 0.3, half_of_it_at = 5;
-    return m->min_confidence > 0 ? (float)(largest * (double)n / ((double)n + half_of_it_at)) : 1;
+    static const double largest = 0.5, half_of_it_at = 10;
+    return is_tuned(m) ? (float)(largest * (double)n / ((double)n + half_of_it_at)) : 1;
 }
 
 void ser_baseline_release(ser_baseline *b)
@@ -146,7 +153,8 @@ void ser_baseline_hear(ser_baseline *b, const ser_model_data *m, const float *po
         double origin = m->plain.mean[i], x = (double)pooled[i] - origin;
         sum[i] += x;
         squares[i] += x * x;
-        set_feature(b, i, origin, m->baseline_spread[i], sum[i], squares[i], (double)b->n_heard, PRIOR);
+        set_feature(b, i, origin, m->baseline_spread[i], sum[i], squares[i], (double)b->n_heard,
+                    is_tuned(m) ? 0 : PRIOR);
     }
 }
 

@@ -116,12 +116,17 @@ static void test_few_recordings_change_little(void)
                 ser_baseline_hear(&followed, &m, x[followed.n_heard]);
             double now = odds(&fitted, &m);
             CHECK(now == odds(&copy, &m) && now == odds(&followed, &m));
-            CHECK(tuned ? now > before && now < 1.3 : fabs(now - 2) < 1e-6);
+            CHECK(tuned ? now > before && now < 1.5 : fabs(now - 2) < 1e-6);
             before = now;
             ser_baseline_release(&fitted);
             ser_baseline_release(&copy);
         }
-        CHECK(!tuned || before > 1.28);
+        CHECK(!tuned || before > 1.48);
+        double mean = 0;
+        for (size_t i = 0; i < N; i++)
+            mean += (double)x[i][0] / N;
+        /* Of a tuned head the share allows for what few recordings leave open, else the mean does. */
+        CHECK(tuned == (fabs((double)followed.mean[0] - mean) < 0.001));
         ser_baseline_release(&followed);
     }
     ser_model_data_release(&m);
