@@ -289,7 +289,10 @@ static void test_named_encoders(void)
     CHECK_FAILS(open_named(&e, "WHISPER", hubert, NULL, &err), SER_E_ARG, &err, "computes none of WHISPER");
     CHECK_FAILS(open_named(&e, "HUBERT", golden("x=", "hubert_base"), NULL, &err), SER_E_IO, &err,
                 "no folder 'x=");
-    CHECK_FAILS(open_named(&e, "HUBERT", golden("", "../io"), NULL, &err), SER_E_IO, &err, "config.json");
+    CHECK_FAILS(open_named(&e, "HUBERT", golden("", "../metrics"), NULL, &err), SER_E_IO, &err,
+                "config.json");
+    CHECK_FAILS(open_named(&e, "HUBERT", golden("", "../io"), NULL, &err), SER_E_UNSUPPORTED, &err,
+                "no config.json beside them");
     CHECK(!e.n && !e.items[0] && !e.folders[0]);
     ser_status st = SER_E_NOMEM;
     for (long n = 0; st == SER_E_NOMEM && n < 10000; n++) {
