@@ -20,26 +20,6 @@ static const ser_option options[] = {
     {SER_OPTION_END},
 };
 
-static void prepare(void);
-static int run(int argc, char **argv);
-
-const ser_command ser_command_test = {
-    .name = "test",
-    .prepare = prepare,
-    .run = run,
-    .summary = "test the models of a run on a corpus",
-    .usage = "",
-    .description =
-        "Every fold's model answers for every recording of the corpus, and so does their average. Features, "
-        "layers and scaling are those of the models; with Keras weights, which hold neither, they are what "
-        "the options say. Recordings that a model was trained on are found by their content and told; the "
-        "figures over answers of models that had not heard the recording stand beside.",
-    .examples =
-        "ser test --data EMODB --feature-type LOGMEL --test-path runs/train-emodb-logmel-20260131-235959\n"
-        "ser test --data my-recordings/ --test-path runs/train-... --json test.json",
-    .options = options,
-};
-
 static const ser_job_command job = {.command = &ser_command_test,
                                     .job = &ser_job_test,
                                     .settings = &settings,
@@ -57,3 +37,20 @@ static int run(int argc, char **argv)
 {
     return ser_job_main(&job, argc, argv, &json_path);
 }
+
+const ser_command ser_command_test = {
+    .name = "test",
+    .prepare = prepare,
+    .run = run,
+    .summary = "test the models of a run on a corpus",
+    .usage = "",
+    .description =
+        "Every fold's model answers for every recording of the corpus, and so does their average. Features, "
+        "layers and scaling are those of the models; with Keras weights, which hold neither, they are what "
+        "the options say. Recordings that a model was trained on are found by their content and told; the "
+        "figures over answers of models that had not heard the recording stand beside.",
+    .examples =
+        "ser test --data EMODB --feature-type LOGMEL --test-path runs/train-emodb-logmel-20260131-235959\n"
+        "ser test --data my-recordings/ --test-path runs/train-... --json test.json",
+    .options = options,
+};

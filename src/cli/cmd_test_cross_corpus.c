@@ -31,8 +31,24 @@ static const ser_option options[] = {
     {SER_OPTION_END},
 };
 
-static void prepare(void);
-static int run(int argc, char **argv);
+static const ser_job_command job = {
+    .command = &ser_command_test_cross_corpus,
+    .job = &ser_job_test_across,
+    .settings = &settings,
+    .encoders = &encoders,
+    .kept = &kept,
+    .needs = {{"data", "no corpus is named that the models were trained on: give --data"},
+              {"test_path", "no models are named: give --test-path"}}};
+
+static void prepare(void)
+{
+    ser_run_test_across_settings_init(&settings, sizeof settings);
+}
+
+static int run(int argc, char **argv)
+{
+    return ser_job_main(&job, argc, argv, &json_path);
+}
 
 const ser_command ser_command_test_cross_corpus = {
     .name = "test-cross-corpus",
@@ -56,22 +72,3 @@ const ser_command ser_command_test_cross_corpus = {
                 "mine-counts.csv",
     .options = options,
 };
-
-static const ser_job_command job = {
-    .command = &ser_command_test_cross_corpus,
-    .job = &ser_job_test_across,
-    .settings = &settings,
-    .encoders = &encoders,
-    .kept = &kept,
-    .needs = {{"data", "no corpus is named that the models were trained on: give --data"},
-              {"test_path", "no models are named: give --test-path"}}};
-
-static void prepare(void)
-{
-    ser_run_test_across_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, &json_path);
-}

@@ -39,8 +39,23 @@ static const ser_option options[] = {
     {SER_OPTION_END},
 };
 
-static void prepare(void);
-static int run(int argc, char **argv);
+static const ser_job_command job = {.command = &ser_command_train,
+                                    .job = &ser_job_train,
+                                    .settings = &settings,
+                                    .encoders = &encoders,
+                                    .resume = &resume_path,
+                                    .kept = &kept,
+                                    .needs = {{"data", "no corpus is named: give --data"}}};
+
+static void prepare(void)
+{
+    ser_run_train_settings_init(&settings, sizeof settings);
+}
+
+static int run(int argc, char **argv)
+{
+    return ser_job_main(&job, argc, argv, NULL);
+}
 
 const ser_command ser_command_train = {
     .name = "train",
@@ -66,21 +81,3 @@ const ser_command ser_command_train = {
         "ser predict --model runs/train-.../model.safetensors recording.wav",
     .options = options,
 };
-
-static const ser_job_command job = {.command = &ser_command_train,
-                                    .job = &ser_job_train,
-                                    .settings = &settings,
-                                    .encoders = &encoders,
-                                    .resume = &resume_path,
-                                    .kept = &kept,
-                                    .needs = {{"data", "no corpus is named: give --data"}}};
-
-static void prepare(void)
-{
-    ser_run_train_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, NULL);
-}

@@ -38,8 +38,23 @@ static const ser_option options[] = {
     {SER_OPTION_END},
 };
 
-static void prepare(void);
-static int run(int argc, char **argv);
+static const ser_job_command job = {.command = &ser_command_train_lmmd,
+                                    .job = &ser_job_adapt,
+                                    .settings = &settings,
+                                    .encoders = &encoders,
+                                    .resume = &resume_path,
+                                    .kept = &kept,
+                                    .needs = {{"data", "no corpus is named: give --data"}}};
+
+static void prepare(void)
+{
+    ser_run_adapt_settings_init(&settings, sizeof settings);
+}
+
+static int run(int argc, char **argv)
+{
+    return ser_job_main(&job, argc, argv, &json_path);
+}
 
 const ser_command ser_command_train_lmmd = {
     .name = "train-lmmd",
@@ -59,21 +74,3 @@ const ser_command ser_command_train_lmmd = {
                 "ser train-lmmd --data EMODB --target my-recordings/ --feature-type WHISPER",
     .options = options,
 };
-
-static const ser_job_command job = {.command = &ser_command_train_lmmd,
-                                    .job = &ser_job_adapt,
-                                    .settings = &settings,
-                                    .encoders = &encoders,
-                                    .resume = &resume_path,
-                                    .kept = &kept,
-                                    .needs = {{"data", "no corpus is named: give --data"}}};
-
-static void prepare(void)
-{
-    ser_run_adapt_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, &json_path);
-}

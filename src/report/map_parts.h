@@ -36,7 +36,5 @@ void ser_tsne_release(ser_tsne *t);
 
 /* Equation 5 of the paper, p multiplied by exaggeration. */
 ser_status ser_tsne_gradient(ser_tsne *t, float exaggeration, ser_error *err);
-/* The Kullback-Leibler divergence of p from the map's own neighbours (equation 2), in nats. */
-double ser_tsne_cost(const ser_tsne *t);
 
 #endif

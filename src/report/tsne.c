@@ -222,20 +222,6 @@ ser_status ser_tsne_gradient(ser_tsne *t, float exaggeration, ser_error *err)
     return st;
 }
 
-double ser_tsne_cost(const ser_tsne *t)
-{
-    double closeness = 0, cost = 0;
-    for (size_t i = 0; i < t->n; i++)
-        for (size_t j = 0; j < t->n; j++) {
-            double d0 = (double)t->y[i] - (double)t->y[j];
-            double d1 = (double)t->y[t->stride + i] - (double)t->y[t->stride + j];
-            double w = 1 / (1 + d0 * d0 + d1 * d1), p = (double)t->p[i * t->stride + j];
-            closeness += i == j ? 0 : w;
-            cost += p > 0 ? p * log(p / w) : 0;
-        }
-    return cost + log(closeness); /* p sums to 1 */
-}
-
 /* The principal components, so small that all points can still pass each other. A little noise parts equal
  * rows, and lets rows on a line use the second dimension. */
 static ser_status place(ser_tsne *t, float *xy, const ser_map_rows *rows, ser_error *err)
