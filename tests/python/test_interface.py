@@ -37,6 +37,9 @@ class Tables(Case):
         self.assertEqual(t.iloc[0]["label"], want.label)
         self.assertAlmostEqual(t.index[0][2].total_seconds(), want.duration, 6)
         self.assertIn("missing.wav", t.iloc[1]["error"])
+        os.symlink(SPEECH, "missing.wav")  # what failed may be asked for again by its row
+        again = self.s.process_index(t[t["error"].notna()])
+        self.assertEqual((again.iloc[0]["label"], again.index[0][1:]), (want.label, t.index[0][1:]))
         self.assertIn("\\udcff.wav", self.s.process_file(b"\xff.wav").iloc[0]["error"])  # no UTF-8, which tables of text cannot hold
         self.assertEqual(self.s.process_file("twice.wav", root=self.dir).index[0][0], "twice.wav")
 

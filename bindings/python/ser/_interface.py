@@ -47,7 +47,8 @@ class Interface:
     tables have it.
 
     Columns: ``label``, ``confidence``, the score of each emotion, ``note``, ``error``. A recording that fails has its error
-    there and no label. ``timeline``: a row for each stretch of one emotion. ``jobs``: threads, 0 for all cores.
+    there, no label, and NaT as its end where none was asked for. ``timeline``: a row for each stretch of one emotion.
+    ``jobs``: threads, 0 for all cores.
     """
 
     def __init__(self, model: Union[None, Path, Model] = None, *, timeline: bool = False, min_confidence: Union[str, float] = "auto",
@@ -150,7 +151,7 @@ class Interface:
         for (file, at, end), a in zip(asked, answers):
             for s in a.segments if a.segments else [None]:
                 if s is None:
-                    keys.append((file, at, at + a.duration if end is None else end))
+                    keys.append((file, at, end if end is not None else None if a.error is not None else at + a.duration))
                 else:
                     keys.append((file, at + s.start, at + s.end))
                 of: Any = a if s is None else s
@@ -158,7 +159,7 @@ class Interface:
                 rows.append([of.label, of.confidence, *(scores.get(k, np.nan) for k in self.model.labels), a.note,
                              None if a.error is None else _told(a.error)])
         index = pd.MultiIndex.from_arrays([pd.Index([k[0] for k in keys], dtype=object), *(
-            pd.to_timedelta([round(k[i] * 1e9) for k in keys], unit="ns").astype("timedelta64[ns]") for i in (1, 2))],
+            pd.to_timedelta([None if k[i] is None else round(k[i] * 1e9) for k in keys], unit="ns").astype("timedelta64[ns]") for i in (1, 2))],
             names=["file", "start", "end"])
         frame = pd.DataFrame(rows, index=index, columns=["label", "confidence", *self.model.labels, "note", "error"])
         return frame.astype({k: float for k in ("confidence", *self.model.labels)})
