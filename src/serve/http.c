@@ -70,6 +70,11 @@ void ser_visit_set_busy(ser_service *s, ser_visit *v, bool is_busy)
 
 /* ---- answers ---- */
 
+static bool is_posted(ser_route route)
+{
+    return route == SER_ROUTE_PREDICT || route == SER_ROUTE_FEATURES;
+}
+
 static int add(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
 {
     return lws_add_http_header_by_name(wsi, (const unsigned char *)name, (const unsigned char *)value,
@@ -99,10 +104,7 @@ int ser_visit_answer(struct lws *wsi, ser_request *r)
     if (!failed && r->status == 401)
         failed = add(wsi, "www-authenticate:", "Bearer", &p, end);
     if (!failed && r->status == 405)
-        failed = add(wsi, "allow:",
-                     r->route == SER_ROUTE_PREDICT || r->route == SER_ROUTE_FEATURES ? "POST, OPTIONS"
-                                                                                     : "GET, HEAD",
-                     &p, end);
+        failed = add(wsi, "allow:", is_posted(r->route) ? "POST, OPTIONS" : "GET, HEAD, OPTIONS", &p, end);
     if (!failed && *r->origin)
         failed = add(wsi, "access-control-allow-origin:", r->origin, &p, end) ||
                  add(wsi, "vary:", "Origin", &p, end) ||
@@ -298,11 +300,6 @@ static const char *method_name(int method)
     static const char *const names[] = {"GET",   "POST",   "OPTIONS", "PUT",
                                         "PATCH", "DELETE", "CONNECT", "HEAD"};
     return method >= 0 && method < (int)(sizeof names / sizeof *names) ? names[method] : "other";
-}
-
-static bool is_posted(ser_route route)
-{
-    return route == SER_ROUTE_PREDICT || route == SER_ROUTE_FEATURES;
 }
 
 /* A body that a proxy in front sees ending elsewhere than this service would be another client's request. */

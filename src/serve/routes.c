@@ -95,18 +95,28 @@ bool ser_route_query(ser_request *r, const char *one)
 
 /* ---- what is answered at once ---- */
 
+/* NULL: it answers. */
+static const char *what_is_wrong(const ser_service *s)
+{
+    double hang_s = s->settings->limits.answer_s + s->settings->limits.decode_s + 10;
+    switch (atomic_load(&s->state)) {
+    case SER_SERVE_LOADING:
+        return "loading";
+    case SER_SERVE_BROKEN:
+        return "a model cannot be opened";
+    case SER_SERVE_STOPPING:
+        return "stopping";
+    default:
+        return ser_workers_longest_s(s->pool) > hang_s ? "a worker hangs" : NULL;
+    }
+}
+
 static void answer_health(ser_request *r)
 {
-    ser_service *s = r->service;
-    int state = atomic_load(&s->state);
-    const char *what = state == SER_SERVE_LOADING ? "loading" : state == SER_SERVE_READY ? "ok" : "stopping";
-    double hang_s = s->settings->limits.answer_s + s->settings->limits.decode_s + 10;
-    if (state == SER_SERVE_BROKEN)
-        what = "a model cannot be opened";
-    if (state == SER_SERVE_READY && ser_workers_longest_s(s->pool) > hang_s)
-        what = "a worker hangs";
-    r->status = strcmp(what, "ok") == 0 ? 200 : 503;
-    ser_text_appendf(&r->text, "{\"status\": \"%s\", \"version\": \"%s\"}\n", what, ser_version());
+    const char *wrong = what_is_wrong(r->service);
+    r->status = wrong ? 503 : 200;
+    ser_text_appendf(&r->text, "{\"status\": \"%s\", \"version\": \"%s\"}\n", wrong ? wrong : "ok",
+                     ser_version());
 }
 
 static void answer_metrics(ser_request *r)
