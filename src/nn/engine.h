@@ -23,6 +23,10 @@ typedef struct ser_nn_engine {
                        ser_error *err);
 } ser_nn_engine;
 
+/* That of ser_nn_engine_packed, for floats; it takes work's first engine slot. */
+ser_status ser_packed_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                           ser_error *err);
+
 extern const ser_nn_engine ser_nn_engine_ref, ser_nn_engine_onednn, ser_nn_engine_packed, ser_nn_engine_amx;
 
 struct ser_nn_ops {

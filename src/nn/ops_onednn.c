@@ -4,6 +4,7 @@
 #include "nn/layers.h"
 #include "nn/quantise.h"
 #include "nn/thrown.h"
+#include "nn/tiles.h"
 
 enum { PIECE_8_BITS = 64 /* rows, so that their sums stay in the cache */ };
 
@@ -201,9 +202,20 @@ static ser_status gemm_bf16(ser_nn_work *work, float *c, const void *a, const vo
                                   : ser_onednn_fail(err, status);
 }
 
+/* Attention over up to ten seconds, by own tiles: oneDNN's first product of floats makes all kernels that it
+ * has for them, while everybody waits. Where layers are products of floats, too, that cannot be spared. */
+static bool is_for_tiles(const ser_nn_work *work, const ser_gemm *g)
+{
+    enum { MANY = 512 };
+    return work->ops->precision == SER_PRECISION_INT8 && g->ab_type == SER_F32 && g->n <= MANY &&
+           g->k <= MANY && ser_tile_is_wide();
+}
+
 static ser_status onednn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                               ser_error *err)
 {
+    if (is_for_tiles(work, g))
+        return ser_packed_gemm(work, c, a, b, g, err);
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
     ser_status status =

@@ -170,13 +170,14 @@ static void multiply_group(const ser_nn_linear *l, const ser_tile_panel *block, 
 {
     size_t n_chunk = ser_tile_terms(l->n_in);
     for (size_t k = 0; k < l->n_in; k += n_chunk)
-        for (size_t j = first; j < last; j++) {
+        for (size_t j = first; j < last; j += 2) {
             ser_tile_panel p = *block;
             size_t o = j * SER_TILE_COLUMNS, n_left = l->n_in - k;
             p.y += o;
             p.x += k;
             p.w = ((const packed_weights *)l->weights)->numbers + (j * l->n_in + k) * SER_TILE_COLUMNS;
-            p.n_columns = l->n_out - o < SER_TILE_COLUMNS ? l->n_out - o : SER_TILE_COLUMNS;
+            p.n_columns = l->n_out - o < 2 * SER_TILE_COLUMNS ? l->n_out - o : 2 * SER_TILE_COLUMNS;
+            p.w_panel = l->n_in * SER_TILE_COLUMNS;
             p.n_terms = n_left < n_chunk ? n_left : n_chunk;
             p.add = block->add || k > 0;
             bool is_last = n_left <= n_chunk;
@@ -260,8 +261,9 @@ static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     (void)y_type; /* there is but one */
     (void)x_type;
     ser_status status = SER_OK;
-    for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_TILE_BLOCK_ROWS) {
-        size_t n = n_rows - t < SER_TILE_BLOCK_ROWS ? n_rows - t : SER_TILE_BLOCK_ROWS;
+    size_t n_blocks = (n_rows + SER_TILE_BLOCK_ROWS - 1) / SER_TILE_BLOCK_ROWS;
+    for (size_t i = 0, t = 0, n; i < n_blocks && status == SER_OK; i++, t += n) {
+        n = (n_rows - t + n_blocks - i - 1) / (n_blocks - i); /* nearly equal shares */
         float *to = (float *)y + t * l->n_out;
         const float *from = (const float *)x + t * l->n_in;
         if (ser_nn_in_8_bits(l))
@@ -291,9 +293,10 @@ static void multiply_terms(float *c, const float *a, const float *packed, const 
     p.x_row = g->a_transposed ? 1 : g->lda;
     p.x_term = g->a_transposed ? g->lda : 1;
     for (size_t t = 0; t < g->m; t += SER_TILE_BLOCK_ROWS)
-        for (size_t o = 0; o < g->n; o += SER_TILE_COLUMNS) {
+        for (size_t o = 0; o < g->n; o += 2 * SER_TILE_COLUMNS) {
             p.n_rows = g->m - t < SER_TILE_BLOCK_ROWS ? g->m - t : SER_TILE_BLOCK_ROWS;
-            p.n_columns = g->n - o < SER_TILE_COLUMNS ? g->n - o : SER_TILE_COLUMNS;
+            p.n_columns = g->n - o < 2 * SER_TILE_COLUMNS ? g->n - o : 2 * SER_TILE_COLUMNS;
+            p.w_panel = n_terms * SER_TILE_COLUMNS;
             p.y = c + t * g->ldc + o;
             p.x = a + t * p.x_row;
             p.w = packed + o * n_terms;
@@ -301,8 +304,8 @@ static void multiply_terms(float *c, const float *a, const float *packed, const 
         }
 }
 
-static ser_status packed_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
-                              ser_error *err)
+ser_status ser_packed_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
+                           ser_error *err)
 {
     size_t n_chunk = ser_tile_terms(g->k), n_bytes;
     float *packed = ser_mul_size(&n_bytes, ser_tile_panels(g->n), n_chunk * SER_TILE_COLUMNS * sizeof *packed)
@@ -329,5 +332,5 @@ const ser_nn_engine ser_nn_engine_packed = {
     .linear_init = packed_linear_init,
     .linear_release = packed_linear_release,
     .linear_forward = packed_linear_forward,
-    .gemm = packed_gemm,
+    .gemm = ser_packed_gemm,
 };

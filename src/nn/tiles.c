@@ -98,7 +98,7 @@ SER_INLINE void multiply_rows(const ser_tile_panel *p, size_t first, size_t n, s
 }
 
 /* Tiles of nearly equal heights: low ones keep the processor waiting for its own sums. */
-SER_FAST(void, ser_tile_multiply, (const ser_tile_panel *p), (p))
+SER_FAST_STATIC(void, multiply_octets, (const ser_tile_panel *p), (p))
 {
     size_t n_tiles = (p->n_rows + SER_TILE_ROWS - 1) / SER_TILE_ROWS;
     for (size_t i = 0, first = 0; i < n_tiles; i++) {
@@ -110,6 +110,134 @@ SER_FAST(void, ser_tile_multiply, (const ser_tile_panel *p), (p))
         first += n;
     }
 }
+
+static void multiply_each(const ser_tile_panel *p)
+{
+    ser_tile_panel one = *p;
+    one.n_columns = p->n_columns < SER_TILE_COLUMNS ? p->n_columns : SER_TILE_COLUMNS;
+    multiply_octets(&one);
+    if (p->n_columns <= SER_TILE_COLUMNS)
+        return;
+    one.y += SER_TILE_COLUMNS;
+    one.w += p->w_panel;
+    one.bias = p->bias ? p->bias + SER_TILE_COLUMNS : NULL;
+    one.n_columns = p->n_columns - SER_TILE_COLUMNS;
+    multiply_octets(&one);
+}
+
+/* Where a register holds a whole row of a tile. Each sum is added up as above, so the bits are the same. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target("arch=x86-64-v4")))
+
+/* A row of sums becomes 16 numbers of y, of which n_columns are there. */
+WIDE SER_INLINE void finish_wide(const ser_tile_panel *p, float *y, const float *bias, size_t n_columns,
+                                 ser_lanes v)
+{
+    if (p->add)
+        v = ser_row_load(y, 0, n_columns) + v;
+    if (bias)
+        v += ser_row_load(bias, 0, n_columns);
+    if (p->gelu)
+        v = ser_lanes_gelu(v);
+    ser_row_store(y, 0, n_columns, v);
+}
+
+/* n rows of n_panels panels; both and x_term are constants in all calls. */
+WIDE SER_INLINE void wide_tile(const ser_tile_panel *p, size_t first, const size_t n, const size_t n_panels,
+                               size_t x_term)
+{
+    const float *x = p->x + first * p->x_row, *w = p->w, *other = p->w + p->w_panel;
+    size_t x_row = p->x_row, w_term = p->w_term;
+    ser_lanes sums[SER_TILE_WIDE_ROWS][2];
+    for (size_t r = 0; r < n; r++)
+        sums[r][0] = sums[r][1] = (ser_lanes){0};
+    for (size_t k = 0; k < p->n_terms; k++, w += w_term, other += w_term) {
+        ser_lanes columns = ser_lanes_load(w), others = n_panels == 2 ? ser_lanes_load(other) : columns;
+        for (size_t r = 0; r < n; r++) {
+            float value = x[r * x_row + k * x_term];
+            sums[r][0] += columns * value;
+            if (n_panels == 2)
+                sums[r][1] += others * value;
+        }
+    }
+    size_t n_first = p->n_columns < SER_TILE_COLUMNS ? p->n_columns : SER_TILE_COLUMNS;
+    for (size_t r = 0; r < n; r++) {
+        float *y = p->y + (first + r) * p->y_row;
+        finish_wide(p, y, p->bias, n_first, sums[r][0]);
+        if (n_panels == 2)
+            finish_wide(p, y + SER_TILE_COLUMNS, p->bias ? p->bias + SER_TILE_COLUMNS : NULL,
+                        p->n_columns - SER_TILE_COLUMNS, sums[r][1]);
+    }
+}
+
+WIDE SER_INLINE void wide_rows(const ser_tile_panel *p, size_t first, size_t n, const size_t n_panels,
+                               size_t x_term)
+{
+#define ROWS(count)                                                                                          \
+    case count:                                                                                              \
+        wide_tile(p, first, count, n_panels, x_term);                                                        \
+        break;
+    switch (n) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+        ROWS(7)
+        ROWS(8)
+        ROWS(9)
+        ROWS(10)
+        ROWS(11)
+        ROWS(SER_TILE_WIDE_ROWS)
+    }
+#undef ROWS
+}
+
+WIDE SER_INLINE void multiply_wide(const ser_tile_panel *p, size_t x_term)
+{
+    size_t n_tiles = (p->n_rows + SER_TILE_WIDE_ROWS - 1) / SER_TILE_WIDE_ROWS;
+    for (size_t i = 0, first = 0; i < n_tiles; i++) {
+        size_t n = (p->n_rows - first + n_tiles - i - 1) / (n_tiles - i);
+        if (p->n_columns > SER_TILE_COLUMNS)
+            wide_rows(p, first, n, 2, x_term);
+        else
+            wide_rows(p, first, n, 1, x_term);
+        first += n;
+    }
+}
+
+WIDE static void multiply_wide_rows(const ser_tile_panel *p)
+{
+    if (p->x_term == 1)
+        multiply_wide(p, 1);
+    else
+        multiply_wide(p, p->x_term);
+}
+
+bool ser_tile_is_wide(void)
+{
+    return ser_cpu() & SER_CPU_AVX512;
+}
+
+void ser_tile_multiply(const ser_tile_panel *p)
+{
+    if (ser_tile_is_wide())
+        multiply_wide_rows(p);
+    else
+        multiply_each(p);
+}
+#else
+bool ser_tile_is_wide(void)
+{
+    return false;
+}
+
+void ser_tile_multiply(const ser_tile_panel *p)
+{
+    multiply_each(p);
+}
+#endif
 
 SER_FAST(void, ser_tile_pack_rows,
          (float *restrict panel, const float *restrict w, size_t n_columns, size_t n_terms, size_t ld),

@@ -131,6 +131,36 @@ static void test_sums_are_exact(void)
     CHECK(n_wrong == 0);
 }
 
+/* Products of floats, which attention asks for in 8 bits, too: few columns, and so many that another
+ * library's kernels may be taken. */
+static void test_floats(const ser_nn_ops *ops, size_t n, bool b_transposed)
+{
+    enum { M = 13, K = 24, MOST = 520 };
+    ser_error err = {0};
+    ser_nn_work *work;
+    float *a = random_floats(M * K, 1, 5), *b = random_floats(K * MOST, 1, 6);
+    float *c = random_floats(M * MOST, 1, 7), *before = random_floats(M * MOST, 1, 7);
+    ser_gemm g = {
+        .n_batch = 1, .m = M, .n = n, .k = K, .lda = K, .ldc = n, .b_transposed = b_transposed, .beta = 1};
+    g.ldb = b_transposed ? K : n;
+    CHECK_OK(ser_nn_work_new(&work, ops, 1, &err), &err);
+    CHECK_OK(ser_nn_gemm(work, c, a, b, &g, &err), &err);
+    size_t n_wrong = 0;
+    for (size_t t = 0; t < M; t++)
+        for (size_t o = 0; o < n; o++) {
+            double sum = (double)before[t * n + o];
+            for (size_t k = 0; k < K; k++)
+                sum += (double)a[t * K + k] * (double)b[b_transposed ? o * K + k : k * n + o];
+            n_wrong += !(fabs((double)c[t * n + o] - sum) <= 1e-5);
+        }
+    CHECK(n_wrong == 0);
+    ser_nn_work_free(&work);
+    ser_free(a);
+    ser_free(b);
+    ser_free(c);
+    ser_free(before);
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -147,6 +177,11 @@ int main(void)
     linear_case(ops, SER_ACT_NONE, type, SER_F32, true);
     linear_case(ops, SER_ACT_GELU, type, type, false);
     linear_case(ops, SER_ACT_NONE, type, type, false);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        test_floats(ops, 9, transposed);
+        test_floats(ops, 40, transposed);
+        test_floats(ops, 520, transposed);
+    }
     ser_nn_ops_free(&ops);
     return test_summary();
 }
