@@ -623,7 +623,7 @@ class Evaluate(Case):
         for name, same in (("run/report.json", "r.json"), ("run/report.html", "r.html")):
             with open(self.path(name), "rb") as a, open(self.path(same), "rb") as b:
                 self.assertEqual(a.read(), b.read())
-        self.assertIn("run folder, with report.html, report.json, metrics.xlsx; no model", self.ser("info", self.path("run"))[0])
+        self.assertIn("run folder, with report.html, report.json, metrics.xlsx, config.json; no model", self.ser("info", self.path("run"))[0])
         out, _ = self.evaluate(*args)  # by name below runs/
         self.assertTrue(out.splitlines()[-1].startswith("runs/evaluate-corpus-logmel-"), out)
         before = os.listdir(self.path("runs"))
