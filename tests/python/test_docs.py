@@ -18,6 +18,12 @@ class Docs(Case):
     def test_the_page_is_what_the_docstrings_say(self):
         subprocess.run([sys.executable, os.path.join(TOP, "tools/make_python_api.py"), "--check"], check=True)
 
+    def test_completion_offers_what_is_public(self):
+        import ser
+
+        self.assertEqual([name for name in dir(ser) if not name.startswith("__")], sorted(ser.__all__))
+        self.assertTrue(all(hasattr(ser, name) for name in dir(ser)))
+
     @unittest.skipUnless(nbclient, "needs nbclient, ipykernel, pandas and scikit-learn")
     def test_the_quick_start_runs(self):
         notebook = nbformat.read(os.path.join(TOP, "examples/quick_start.ipynb"), as_version=4)
