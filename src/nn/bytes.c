@@ -122,9 +122,8 @@ static size_t place(size_t term, size_t column)
 /* What is too much in a pair: a number of the same sign. Of two signs, neither is too much. */
 static int excess(int a, int b)
 {
-    if (a > 0 && b > 0 && a + b > PAIR_MAX)
-        return a + b - PAIR_MAX;
-    return a < 0 && b < 0 && a + b < -PAIR_MAX ? a + b + PAIR_MAX : 0;
+    int sum = a + b;
+    return sum > PAIR_MAX ? sum - PAIR_MAX : sum < -PAIR_MAX ? sum + PAIR_MAX : 0;
 }
 
 /* Takes what is too much from the second of each pair of terms k and k + 1. Whether there was anything. */
