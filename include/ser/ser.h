@@ -308,10 +308,10 @@ SER_API void ser_stream_close(ser_stream **stream); /* sets *stream to NULL; a N
 /* ---- a voice ---- */
 
 /* From now on this session standardises features by the voice heard in these recordings (no labels needed),
- * and answers with the model's second head; a model whose encoder learned with its head, as the built-in one's
- * did, goes on answering with its first head, beside which the second counts the more, the more recordings
- * there are (docs/model-format.md). At least 3 recordings; 10 or more are better. n_paths 0: back to none.
- * SER_E_UNSUPPORTED: the model has no such head, or temporal networks. */
+ * and answers with the model's second head; a model whose encoder learned with its head, as the built-in
+ * one's did, goes on answering with its first head, beside which the second counts the more, the more
+ * recordings there are (docs/model-format.md). At least 3 recordings; 10 or more are better. n_paths 0: back
+ * to none. SER_E_UNSUPPORTED: the model has no such head, or temporal networks. */
 SER_API ser_status ser_session_set_baseline(ser_session *s, const char *const *paths, size_t n_paths,
                                             ser_error *err);
 
