@@ -6,7 +6,10 @@
 #include "sounds.h"
 #include "test.h"
 
+#include <limits.h>
 #include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_FILE = 1 << 20, N = SER_SAMPLE_RATE_HZ };
 
@@ -265,6 +268,11 @@ static void test_kinds_without_ffmpeg(void)
                  {"DTS", "\x7f\xfe\x80\x01", 4}};
     char *path = ser_strdup(getenv("PATH"));
     ser_error err = {0};
+    char here[PATH_MAX];
+    CHECK(getcwd(here, sizeof here) && mkdir(scratch("relative"), 0777) == 0 && chdir(scratch_folder) == 0);
+    scratch_put("relative/ffmpeg", "#!/bin/sh\n", 10); /* which would be run */
+    scratch_put("ffmpeg", "#!/bin/sh\n", 10);
+    CHECK(chmod(scratch("relative/ffmpeg"), 0777) == 0 && chmod(scratch("ffmpeg"), 0777) == 0);
     setenv("PATH", ":relative:/nonexistent", 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsigned char bytes[400] = {0};
@@ -285,6 +293,9 @@ static void test_kinds_without_ffmpeg(void)
     CHECK_FAILS(ser_audio_open(&a, scratch("kind.wav"), &err), SER_E_UNSUPPORTED, &err, "this is AAC");
     setenv("PATH", path, 1);
     ser_free(path);
+    unlink(scratch("relative/ffmpeg"));
+    unlink(scratch("ffmpeg"));
+    CHECK(chdir(here) == 0);
 }
 
 /* What people take for a recording is named, and in a folder it is none. */

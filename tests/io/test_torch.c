@@ -181,6 +181,7 @@ static void test_changes(void)
     check_change("FloatStorage", 12, 0, 0, 'G', SER_E_UNSUPPORTED, "'torch.GloatStorage'");
     check_change("ccollections", 12, 0, 0, 'i', SER_E_UNSUPPORTED, "instruction 0x69");
     check_change("\x80\2c", 3, 0, 1, 4, SER_E_UNSUPPORTED, "protocol 4");
+    check_change("QK\0", 3, 0, 2, 1, SER_E_FORMAT, "lies outside its values"); /* from where in its storage */
     check_change("little", 6, 0, 0, 'L', SER_E_UNSUPPORTED, "big-endian");
     check_change("state/data/2", 12, 1, 11, 'x', SER_E_FORMAT, "are missing");
     check_change("\x06\0\0\0scalar", 10, 0, 4, 0, SER_E_FORMAT, "name of a tensor");
