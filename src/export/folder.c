@@ -84,9 +84,12 @@ ser_status ser_export_folder_commit(ser_export_folder *f, ser_error *err)
         return errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR
                    ? fail_in_use(f, err)
                    : ser_fail(err, SER_E_IO, "%s cannot be made (%s)", f->path, strerror(errno));
+    ser_status st = ser_io_sync_name(f->path, err);
+    if (st != SER_OK && rename(f->path, f->temporary) == 0) /* for abort to remove */
+        return st;
     ser_free(f->temporary);
     f->temporary = NULL;
-    return SER_OK;
+    return st;
 }
 
 void ser_export_folder_abort(ser_export_folder *f)

@@ -235,6 +235,21 @@ void ser_output_abort(ser_output *out)
     *out = (ser_output){0};
 }
 
+ser_status ser_io_sync_name(const char *path, ser_error *err)
+{
+    char *own = ser_strdup(path);
+    if (!own)
+        return ser_fail_nomem(err);
+    for (size_t n = strlen(own); n > 1 && own[n - 1] == '/'; n--) /* what was named as a folder */
+        own[n - 1] = 0;
+    int reason = sync_folder_of(own);
+    ser_free(own);
+    return reason
+               ? ser_fail(err, SER_E_IO, "%s cannot be written (%s): free some space or choose another path",
+                          path, strerror(reason))
+               : SER_OK;
+}
+
 ser_status ser_io_sync(const char *folder, ser_error *err)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -44,6 +44,9 @@ ser_status ser_io_write(const char *path, const void *bytes, size_t n, ser_error
  * each of them would wait for as long. Until then a power failure may take a file, or leave it empty. */
 ser_status ser_io_sync(const char *folder, ser_error *err);
 
+/* Waits until the name of path, which was just renamed, is on the disk. */
+ser_status ser_io_sync_name(const char *path, ser_error *err);
+
 /* Makes a folder and those above it; fine when it is there. */
 ser_status ser_io_make_folder(const char *path, ser_error *err);
 

@@ -99,9 +99,13 @@ static ser_status unpack(const corpus_paths *p, const ser_pull_settings *s, ser_
     ser_status st = ser_io_make_folder(p->unpacking, err);
     if (st == SER_OK)
         st = ser_unpack(p->archive, p->unpacking, &limits, &s->progress, err);
+    if (st == SER_OK) /* thousands of files at once */
+        st = ser_io_sync(p->unpacking, err);
     if (st == SER_OK && rename(p->unpacking, p->folder) != 0)
         st = ser_fail(err, SER_E_IO, "%s cannot be made (%s): choose another --data-dir", p->folder,
                       strerror(errno));
+    else if (st == SER_OK)
+        st = ser_io_sync_name(p->folder, err);
     if (st != SER_OK)
         ser_remove_folder(p->unpacking);
     if (st == SER_OK || st == SER_E_FORMAT) /* else the next call need not fetch it again */

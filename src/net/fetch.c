@@ -149,7 +149,7 @@ static ser_status check_and_rename(download *d, ser_error *err)
     ser_status st = ser_hash_check(&d->f->hash, d->part, d->progress, err);
     if (st == SER_OK && rename(d->part, d->f->path) != 0)
         st = fail_write(d, err);
-    return st;
+    return st == SER_OK ? ser_io_sync_name(d->f->path, err) : st;
 }
 
 static ser_status download_init(download *d, const ser_fetch *f, const ser_progress *progress, ser_error *err)

@@ -169,6 +169,8 @@ static ser_status publish(const joined_tree *t, const ser_run_host *host, ser_er
     if (st == SER_OK && rename(t->work, t->folder) != 0)
         st = ser_fail(err, SER_E_IO, "%s: it cannot be named so (%s): remove what is there", t->folder,
                       strerror(errno));
+    if (st == SER_OK && (st = ser_io_sync_name(t->folder, err)) != SER_OK)
+        (void)!rename(t->folder, t->work);
     if (st == SER_OK)
         ser_run_tell(host, SER_RUN_DONE, "%s: %zu recordings", t->folder, t->n_recordings);
     return st;

@@ -89,6 +89,8 @@ ser_status ser_part_folder_publish(ser_part_folder *f, ser_part *part, ser_error
     if (st == SER_OK && rename(f->work, f->folder) != 0)
         st = ser_fail(err, SER_E_IO, "%s: it cannot be named so (%s): remove what is there", f->folder,
                       strerror(errno));
+    if (st == SER_OK)
+        st = ser_io_sync_name(f->folder, err);
     ser_free(manifest);
     return st;
 }

@@ -114,10 +114,11 @@ typedef struct watch {
     FILE *report;
 } watch;
 
+/* Or the folder itself. */
 static bool is_below(const char *path, const char *folder)
 {
     size_t n = strlen(folder);
-    return path[0] != '/' || (strncmp(path, folder, n) == 0 && path[n] == '/');
+    return path[0] != '/' || (strncmp(path, folder, n) == 0 && (path[n] == '/' || !path[n]));
 }
 
 static bool read_memory(void *to, size_t n, pid_t process, uint64_t address)
