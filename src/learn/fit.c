@@ -167,10 +167,13 @@ static void silence(ser_linear *l, const ser_rows *rows)
             l->bias[k] = never;
 }
 
+/* Behind the choice, which was told of up to here: nothing more is counted. */
 static bool go_on(void *context)
 {
-    const ser_fit_settings *s = context;
-    return ser_progress_report(s->progress, s->what, 0, 0);
+    const fitting *f = context;
+    const ser_fit_settings *s = f->settings;
+    size_t n = s->n_candidates * (f->rows->n_left_out ? f->rows->n_left_out : (size_t)s->n_inner_folds);
+    return ser_progress_report(s->progress, s->what, n, n);
 }
 
 /* The chosen candidate on the whole training part. Features that it leaves out are left out of the products
@@ -180,7 +183,7 @@ static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphas
     const ser_rows *rows = f->rows;
     ser_softmax_fit fit = ser_softmax_fit_default(out->chosen.c);
     fit.go_on = go_on;
-    fit.context = (void *)f->settings;
+    fit.context = (void *)f;
     size_t *used = ser_alloc(rows->dims, sizeof *used), n_used = 0, n_values;
     float *z = NULL;
     ser_linear l = {0};

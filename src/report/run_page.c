@@ -265,8 +265,9 @@ static void append_cross_classes(page *p)
         return;
     ser_text_append(
         p->t, "<section><h2>Each emotion</h2>\n<p class=\"note\">Precision, recall and F1 are those among "
-              "the shared emotions.</p>\n<table><thead><tr><th>Truth</th><th class=\"word\">Answers that "
-              "count as it</th><th>Counted as ");
+              "the shared emotions.</p>\n<table><thead><tr><th>Truth</th>"
+              "<th class=\"word\">Answers that count as it</th><th>Counted as right</th><th>Precision</th>"
+              "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < m->n_truths; i++) {
         const ser_class_figures *f = cross->classes[i].shared;
         ser_text_append(p->t, "<tr>");

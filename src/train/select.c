@@ -1,4 +1,5 @@
 #include "train/select.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/threads.h"
 #include "metrics/metrics.h"
@@ -30,6 +31,7 @@ typedef struct variant {
     const ser_progress *progress;
     pthread_mutex_t lock; /* guards n_done and the calls of progress */
     size_t n_done, n_to_do;
+    double last_asked_s;
 } variant;
 
 enum { NOT_SCORED = -1 };
@@ -215,11 +217,17 @@ static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *
     return SER_OK;
 }
 
+/* Every step of every fit asks; who listens may take long to answer. */
 static bool go_on(void *context)
 {
     variant *v = context;
+    bool yes = true;
+    double now = ser_clock_s();
     pthread_mutex_lock(&v->lock);
-    bool yes = ser_progress_report(v->progress, v->settings->what, v->n_done, v->n_to_do);
+    if (now - v->last_asked_s >= 0.1) {
+        v->last_asked_s = now;
+        yes = ser_progress_report(v->progress, v->settings->what, v->n_done, v->n_to_do);
+    }
     pthread_mutex_unlock(&v->lock);
     return yes;
 }

@@ -71,6 +71,8 @@ class Runs(Adaptation):
                 "config.json", "history.jsonl", "metrics.xlsx", "model.safetensors", "report.html", "report.json"})
             with open(self.path("a/report.html")) as f:
                 page = f.read()
+            for tag in ("table", "thead", "tbody", "tr", "th", "td", "section"):
+                self.assertEqual(len(re.findall(f"<{tag}[ >]", page)), page.count(f"</{tag}>"), tag)
             places = [page.find(words) for words in ("Kept: the", "Both corpora as the models see them", "matrix, before the adaptation", "matrix, after the adaptation",
                                                      "Distance between the corpora (LMMD)", "Who is taken for whom", "The most confident mistakes")]
             self.assertEqual(places, sorted(places))
