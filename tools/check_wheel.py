@@ -65,7 +65,7 @@ def main():
         # What the loader takes from outside: C's and C++'s own.
         package = glob.glob(os.path.join(folder, "env", "lib", "python3*", "site-packages"))[0]
         outside = set()
-        for file in [*glob.glob(f"{package}/ser/*.so*"), f"{package}/ser/bin/ser", *glob.glob(f"{package}/ser.libs/*")]:
+        for file in [*glob.glob(f"{package}/ser/*.so*"), *glob.glob(f"{package}/ser/bin/*"), *glob.glob(f"{package}/ser.libs/*")]:
             said = subprocess.run(["ldd", file], check=True, capture_output=True, text=True).stdout
             assert "not found" not in said, f"{file}: {said}"
             outside |= {line.split()[0] for line in said.splitlines() if "=> /" in line and package not in line}
