@@ -104,6 +104,8 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
     SF_INFO info = {0};
     ser_source_reset(s);
     ser_wav wav = ser_source_view_wav(s);
+    if (wav.is_damaged)
+        return fail_damaged(err);
     ser_promise promise = wav.is_view ? wav.promise : ser_source_mend_header(s);
     d->second_data = wav.second_data;
     ser_ogg ogg = ser_source_walk_ogg(s);

@@ -61,6 +61,8 @@ bool ser_size_is_placeholder(uint64_t size);
 typedef struct ser_wav {
     ser_promise promise;
     bool is_view;     /* the decoder is shown the format and the sound alone */
+    bool is_damaged;  /* it has no format or no sound: not for the decoder, which may walk its chunks for ever
+                       */
     bool second_data; /* a second chunk of sound is left out */
 } ser_wav;
 

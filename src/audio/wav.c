@@ -13,9 +13,9 @@ typedef struct chunk {
 typedef struct layout {
     char magic[4];
     bool little;
-    chunk format, fact, data; /* begin 0: there is none */
-    uint64_t n_sound;         /* of RF64, by its own chunk; 0: not said */
-    bool unknown;             /* the writer did not know how much sound there is */
+    chunk format, fact, data, empty; /* begin 0: there is none */
+    uint64_t n_sound;                /* of RF64, by its own chunk; 0: not said */
+    bool unknown;                    /* the writer did not know how much sound there is */
 } layout;
 
 static uint32_t u32(const unsigned char *p, bool little)
@@ -97,12 +97,19 @@ static bool is_unknown(ser_source *s, const layout *l, const chunk *data)
     return s->n > UINT32_MAX && end + 1 < s->n && !are_chunks(s, end + (data->size & 1), l->little);
 }
 
-/* Format and the first sound that is not empty. */
-static bool find_layout(layout *l, ser_source *s)
+static bool is_wav(const unsigned char h[12])
 {
-    unsigned char h[12], sizes[16];
-    if (ser_source_read_at(s, 0, h, sizeof h) < sizeof h || memcmp(h + 8, "WAVE", 4) != 0)
-        return false;
+    static const char magic[][5] = {"RIFF", "RIFX", "RF64", "BW64"};
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
+        is_known = is_known || memcmp(h, magic[i], 4) == 0;
+    return is_known && memcmp(h + 8, "WAVE", 4) == 0;
+}
+
+/* Format and the first sound that is not empty, or where all is empty, that. h: how the file begins. */
+static bool find_layout(layout *l, ser_source *s, const unsigned char h[12])
+{
+    unsigned char sizes[16];
     *l = (layout){.little = memcmp(h, "RIFX", 4) != 0};
     memcpy(l->magic, memcmp(h, "BW64", 4) == 0 ? "RF64" : (const char *)h,
            4); /* ITU-R BS.2088: its successor */
@@ -118,6 +125,7 @@ static bool find_layout(layout *l, ser_source *s)
             l->n_sound = u32(sizes + 8, true) | (uint64_t)u32(sizes + 12, true) << 32;
         else if (is_named(&c, "data") && !l->data.begin) {
             l->unknown = is_unknown(s, l, &c);
+            l->empty = l->empty.begin ? l->empty : c;
             if (c.size || l->unknown)
                 l->data = c;
             if (l->data.begin && l->n_sound)
@@ -125,7 +133,10 @@ static bool find_layout(layout *l, ser_source *s)
         }
         more = !l->unknown && c.size <= s->n && next_chunk(&c, s, l->little);
     }
-    return l->format.begin && l->format.size <= MAX_FORMAT && l->data.begin;
+    l->data = l->data.begin ? l->data : l->empty;
+    if (l->format.size > MAX_FORMAT)
+        l->format.size = MAX_FORMAT;
+    return l->format.begin && l->data.begin;
 }
 
 static void copy_chunk(ser_source *s, size_t *n, const chunk *c, bool little)
@@ -176,9 +187,13 @@ ser_wav ser_source_view_wav(ser_source *s)
     layout l;
     ser_wav wav = {0};
     chunk next;
-    if (!find_layout(&l, s) || l.data.begin >= s->n)
+    unsigned char h[12];
+    if (ser_source_read_at(s, 0, h, sizeof h) < sizeof h || !is_wav(h))
         return wav;
-    uint64_t held = s->n - l.data.begin;
+    wav.is_damaged = !find_layout(&l, s, h);
+    if (wav.is_damaged)
+        return wav;
+    uint64_t held = l.data.begin < s->n ? s->n - l.data.begin : 0;
     if (!l.unknown && l.data.size > held)
         wav.promise = (ser_promise){.n_stated = l.data.size, .n_held = held};
     else if (!l.unknown) {

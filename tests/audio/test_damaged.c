@@ -200,6 +200,15 @@ static void test_not_audio(void)
     CHECK(!is_audio(scratch("empty")) && !is_audio(scratch("missing")) && !is_audio(scratch_folder));
 }
 
+/* libsndfile walks such chunks for ever: a list of which the next chunk lies eight bytes before its end. */
+static void test_chunk_before_itself(void)
+{
+    static const unsigned char list[] = "RIFF\x14\0\0\0WAVELIST\xf8\xff\xff\xffLIST\xf8\xff\xff\xff";
+    char warning[256];
+    ser_error err;
+    CHECK(load_bytes(list, sizeof list - 1, warning, &err) == 0 && strstr(err.text, "damaged"));
+}
+
 int main(void)
 {
     setenv("PATH", "", 1); /* what the libraries refuse is not to be tried by ffmpeg, thousands of times */
@@ -209,6 +218,7 @@ int main(void)
     test_stream_headers();
     test_mpeg_without_header();
     test_not_audio();
+    test_chunk_before_itself();
     scratch_remove();
     return test_summary();
 }
