@@ -3,10 +3,13 @@
 #include "base/sha256.h"
 #include "encoder/kind.h"
 #include "io/checkpoint.h"
+#include "io/file.h"
 #include "io/foreign.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const ser_encoder_kind *const kinds[] = {&ser_encoder_whisper, &ser_encoder_wav2vec2};
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -30,17 +33,26 @@ static ser_status find_kind(const ser_encoder_kind **out, const char *type, ser_
                     type, supported);
 }
 
+/* false as well where that cannot be told: whoever opens it says why. */
+static bool is_missing(const char *folder, const char *name)
+{
+    char *path = ser_io_join(folder, name);
+    errno = 0;
+    bool missing = path && access(path, F_OK) != 0 && errno == ENOENT;
+    ser_free(path);
+    return missing;
+}
+
 /* Where there is none, what lies there in its place is named. */
 static ser_status read_config(json_t **config, const char *folder, ser_error *err)
 {
     ser_error inner = {0};
     ser_status status = ser_config_read(config, folder, "config.json", &inner);
-    if (status == SER_E_IO) {
-        status = ser_foreign_check_folder(folder, err);
-        if (status != SER_OK)
-            return status;
-        status = SER_E_IO;
-    }
+    ser_status foreign = SER_OK;
+    if (status == SER_E_IO && is_missing(folder, "config.json"))
+        foreign = ser_foreign_check_folder(folder, err);
+    if (foreign != SER_OK)
+        return foreign;
     if (status != SER_OK && err)
         *err = inner;
     return status;

@@ -1,10 +1,13 @@
 #include "io/foreign.h"
 #include "base/memory.h"
+#include "io/checkpoint.h"
 #include "io/file.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TO_PYTORCH "fetch the same model as transformers keeps it, such as openai/whisper-base (ser pull)"
@@ -14,6 +17,7 @@
 #define MSGPACK    "of Flax: save the model with PyTorch"
 #define CTRANSLATE "of CTranslate2 (faster-whisper): " TO_PYTORCH
 #define ADAPTER    "an adapter without its model: merge them (peft: merge_and_unload)"
+#define NUMPY      "of NumPy or MLX: " TO_PYTORCH
 #define RENAMED    "weights under another name"
 
 /* ---- by their content ---- */
@@ -31,6 +35,8 @@ static const char *form_of(const unsigned char *b, size_t n)
         return HDF5;
     if (n >= 17 && memcmp(b + 6, "WhisperSpec", 11) == 0)
         return CTRANSLATE;
+    if (n > 8 && b[8] == '{') /* safetensors, whose first eight bytes, a length, may be anything */
+        return NULL;
     /* A map whose first key is a short text (github.com/msgpack/msgpack, spec.md). */
     return n >= 3 && (b[0] & 0xf0) == 0x80 && (b[1] & 0xe0) == 0xa0 && b[2] >= ' ' ? MSGPACK : NULL;
 }
@@ -93,7 +99,7 @@ static const struct {
              {".onnx", "of ONNX: fetch the model that it was made of"},
              {".gguf", GGUF},
              {".nemo", "of NeMo: no encoder of NVIDIA's can be used"},
-             {".npz", "of NumPy or MLX: " TO_PYTORCH},
+             {".npz", NUMPY},
              {".safetensors", RENAMED},
              {".ckpt", RENAMED},
              {".pth", RENAMED},
@@ -101,20 +107,55 @@ static const struct {
              {".bin", RENAMED}};
 enum { N_FORMS = sizeof forms / sizeof *forms };
 
-static size_t form_by_name(const char *name)
+static bool has_ending(const char *name, const char *ending)
 {
-    size_t i = 0, n = strlen(name);
-    for (; i < N_FORMS; i++) {
-        size_t n_ending = strlen(forms[i].ending);
-        if (n >= n_ending && strcasecmp(name + n - n_ending, forms[i].ending) == 0)
-            break;
-    }
-    return name[0] == '.' ? N_FORMS : i;
+    size_t n = strlen(name), n_ending = strlen(ending);
+    return n >= n_ending && strcasecmp(name + n - n_ending, ending) == 0;
+}
+
+/* What transformers' Trainer keeps of a training beside the weights. */
+static bool is_of_training(const char *name)
+{
+    static const char *const beginnings[] = {"optimizer.", "scheduler.", "scaler.", "training_args.",
+                                             "rng_state"};
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncasecmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+/* "...-00001-of-00002.safetensors", a part of weights in several files. */
+static bool is_part(const char *name)
+{
+    static const char pattern[] = "-00000-of-00000.";
+    const char *dot = strrchr(name, '.');
+    size_t n = sizeof pattern - 1;
+    if (!dot || (size_t)(dot + 1 - name) < n)
+        return false;
+    const char *at = dot + 1 - n;
+    for (size_t i = 0; i < n; i++)
+        if (pattern[i] == '0' ? !isdigit((unsigned char)at[i]) : at[i] != pattern[i])
+            return false;
+    return true;
+}
+
+/* has_config: features of recordings are kept in .npz, too. */
+static size_t form_by_name(const char *name, bool has_config)
+{
+    size_t i = 0;
+    while (i < N_FORMS && !has_ending(name, forms[i].ending))
+        i++;
+    if (name[0] == '.' || is_of_training(name) ||
+        (i < N_FORMS && strcmp(forms[i].form, NUMPY) == 0 && !has_config &&
+         strncasecmp(name, "weights", 7) != 0))
+        return N_FORMS;
+    return i;
 }
 
 /* The first row of forms that a file has the ending of, and of those files the first by name. */
-static ser_status find_form(size_t *form, char **file, const char *folder, ser_error *err)
+static ser_status find_form(size_t *form, char **file, const char *folder, bool has_config, ser_error *err)
 {
+    struct stat info;
     ser_status st = SER_OK;
     *form = N_FORMS;
     *file = NULL;
@@ -123,8 +164,9 @@ static ser_status find_form(size_t *form, char **file, const char *folder, ser_e
     if (!dir)
         return errno == ENOMEM ? ser_fail_nomem(err) : SER_OK;
     for (const struct dirent *d; st == SER_OK && (d = readdir(dir));) {
-        size_t i = form_by_name(d->d_name);
-        if (i > *form || i == N_FORMS || (i == *form && strcmp(d->d_name, *file) > 0))
+        size_t i = form_by_name(d->d_name, has_config);
+        if (i > *form || i == N_FORMS || (i == *form && strcmp(d->d_name, *file) > 0) ||
+            fstatat(dirfd(dir), d->d_name, &info, 0) != 0 || !S_ISREG(info.st_mode))
             continue;
         ser_free(*file);
         *file = ser_strdup(d->d_name);
@@ -135,32 +177,56 @@ static ser_status find_form(size_t *form, char **file, const char *folder, ser_e
     return st;
 }
 
-/* A name that says little: what it holds, else how we would call it. */
-static ser_status name_renamed(const char *folder, const char *file, ser_error *err)
+/* is_there: whether it is a regular file. */
+static ser_status look_for(bool *is_there, const char *folder, const char *name, ser_error *err)
 {
-    char *path = ser_io_join(folder, file), *config = ser_io_join(folder, "config.json");
-    ser_status st = path && config ? ser_foreign_check_file(path, err) : ser_fail_nomem(err);
-    if (st == SER_E_UNSUPPORTED)
-        ser_fail_within(err, st, "%s: ", file);
-    else if (st == SER_OK && access(config, F_OK) != 0)
-        st = ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) have no config.json beside them: %s", file,
-                      TO_PYTORCH);
-    else if (st == SER_OK)
-        st = ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) have a name of their own: call them %s", file,
-                      strstr(file, ".safetensors") ? "model.safetensors" : "pytorch_model.bin");
+    struct stat info;
+    char *path = ser_io_join(folder, name);
+    if (!path)
+        return ser_fail_nomem(err);
+    *is_there = stat(path, &info) == 0 && S_ISREG(info.st_mode);
     ser_free(path);
-    ser_free(config);
-    return st;
+    return SER_OK;
+}
+
+/* A name that says little, or is right: what it holds, else what is missing, else how we would call it. */
+static ser_status name_weights(const char *folder, const char *file, bool has_config, ser_error *err)
+{
+    bool is_safe = has_ending(file, ".safetensors");
+    char *path = ser_io_join(folder, file);
+    ser_status st = path ? ser_foreign_check_file(path, err) : ser_fail_nomem(err);
+    ser_free(path);
+    if (st == SER_E_UNSUPPORTED)
+        return ser_fail_within(err, st, "%s: ", file);
+    if (st != SER_OK)
+        return st;
+    if (!has_config)
+        return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) have no config.json beside them: %s", file,
+                        TO_PYTORCH);
+    if (is_part(file) && (is_safe || has_ending(file, ".bin")))
+        return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are parts, and %s is missing: fetch it",
+                        file, is_safe ? "model.safetensors.index.json" : "pytorch_model.bin.index.json");
+    return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) have a name of their own: call them %s", file,
+                    is_safe ? "model.safetensors" : "pytorch_model.bin");
 }
 
 ser_status ser_foreign_check_folder(const char *folder, ser_error *err)
 {
     size_t form;
     char *file;
-    ser_status st = find_form(&form, &file, folder, err);
+    bool has_config = false, is_there = false;
+    ser_status st = look_for(&has_config, folder, "config.json", err);
+    for (size_t i = 0; st == SER_OK && !has_config && i < SER_CHECKPOINT_N_FORMS; i++) {
+        st = look_for(&is_there, folder, ser_checkpoint_forms[i], err);
+        if (st == SER_OK && is_there) /* whatever else is there */
+            return name_weights(folder, ser_checkpoint_forms[i], false, err);
+    }
+    if (st != SER_OK)
+        return st;
+    st = find_form(&form, &file, folder, has_config, err);
     if (st == SER_OK && file)
         st = strcmp(forms[form].form, RENAMED) == 0
-                 ? name_renamed(folder, file, err)
+                 ? name_weights(folder, file, has_config, err)
                  : ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are %s", file, forms[form].form);
     ser_free(file);
     return st;

@@ -169,12 +169,18 @@ static bool is_dtype(const char *module, size_t n_module, const char *name, size
     return false;
 }
 
-/* What people save with their weights: whole models, options, numbers of NumPy. Said, never called. */
+/* What people save with their weights: whole models, options, numbers of NumPy. Said, never called. Whether
+ * it is harmless nobody knows: these packages have functions that run what they are given. */
 static bool is_of_training(const char *module, size_t n)
 {
-    static const char *const packages[] = {"torch.nn",    "transformers", "pytorch_lightning", "lightning",
-                                           "numpy",       "argparse",     "omegaconf",         "pathlib",
-                                           "speechbrain", "fairseq"};
+    static const char *const numpy[] = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray",
+                                        "numpy.dtypes"};
+    static const char *const packages[] = {"torch.nn",  "transformers", "pytorch_lightning",
+                                           "lightning", "argparse",     "omegaconf",
+                                           "pathlib",   "speechbrain",  "fairseq"};
+    for (size_t i = 0; i < sizeof numpy / sizeof *numpy; i++)
+        if (is_text(module, n, numpy[i]))
+            return true;
     for (size_t i = 0; i < sizeof packages / sizeof *packages; i++) {
         size_t n_package = strlen(packages[i]);
         if (n >= n_package && memcmp(module, packages[i], n_package) == 0 &&
@@ -219,7 +225,8 @@ static ser_status push_global(machine *m, ser_error *err)
     return ser_fail(err, SER_E_UNSUPPORTED,
                     "it wants to call '%.*s.%.*s', which no checkpoint of weights needs: %s",
                     n_module > 40 ? 40 : (int)n_module, module, n_name > 40 ? 40 : (int)n_name, name,
-                    is_of_training(module, n_module) ? "save model.state_dict() alone" : "do not trust it");
+                    is_of_training(module, n_module) ? "if you trust it, save model.state_dict() alone"
+                                                     : "do not trust it");
 }
 
 /* The n highest values of the stack become one tuple. */

@@ -5,6 +5,7 @@
 #include "failures/failing.h"
 #include "golden.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -546,6 +547,23 @@ static void test_open_refusals(void)
     CHECK(ser_encoder_open(&e, tiny, 3, SER_ENGINE_REF, SER_PRECISION_FP32, NULL) == SER_E_ARG);
 }
 
+/* What cannot be opened is not called missing, whatever lies beside it. */
+static void test_closed_config(void)
+{
+    ser_error err = {0};
+    char path[1100];
+    write_file("tf_model.h5", "x", 1);
+    snprintf(path, sizeof path, "%s/config.json", scratch);
+    unlink(path);
+    CHECK(symlink("config.json", path) == 0); /* leads to itself */
+    CHECK_FAILS(open_scratch(&err), SER_E_IO, &err, strerror(ELOOP));
+    unlink(path);
+    CHECK_FAILS(open_scratch(&err), SER_E_UNSUPPORTED, &err, "no config.json beside them");
+    snprintf(path, sizeof path, "%s/tf_model.h5", scratch);
+    unlink(path);
+    write_config(config_text);
+}
+
 static void test_sha256(void)
 {
     ser_error err = {0};
@@ -718,6 +736,7 @@ int main(void)
     test_truncated();
     test_bad_config();
     test_open_refusals();
+    test_closed_config();
     test_sha256();
     test_export();
     test_export_refusals();

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "failures/failing.h"
 #include "io/checkpoint.h"
+#include "io/foreign.h"
 #include "io/pickle.h"
 #include "io/torch.h"
 #include "test.h"
@@ -284,10 +285,11 @@ static void test_training_checkpoints(void)
     check_pickle(PICKLE("}X\4\0\0\0dims}sX\12\0\0\0state_dict}X\1\0\0\0w" TENSOR("HalfStorage") "ss."),
                  SER_E_UNSUPPORTED, "it is Whisper as OpenAI keeps it");
     check_pickle(PICKLE("}X\4\0\0\0losscnumpy.core.multiarray\nscalar\n"), SER_E_UNSUPPORTED,
-                 "'numpy.core.multiarray.scalar', which no checkpoint of weights needs: save "
-                 "model.state_dict() alone");
+                 "'numpy.core.multiarray.scalar', which no checkpoint of weights needs: if you "
+                 "trust it, save model.state_dict() alone");
     check_pickle(PICKLE("ctorch.nn.modules.linear\nLinear\n"), SER_E_UNSUPPORTED,
-                 "save model.state_dict() alone");
+                 "if you trust it, save model.state_dict() alone");
+    check_pickle(PICKLE("cnumpy.testing._private.utils\nrunstring\n"), SER_E_UNSUPPORTED, "do not trust it");
     check_pickle(PICKLE("cnumpyish\nscalar\n"), SER_E_UNSUPPORTED, "do not trust it");
     check_pickle(PICKLE("}K\1a."), SER_E_FORMAT, "damaged"); /* appended to no list */
     check_pickle(PICKLE("](K\1"), SER_E_FORMAT, "damaged");
@@ -357,14 +359,58 @@ static ser_status open_scratch(ser_safetensors **f, ser_error *err)
     return ser_checkpoint_open(f, &file, scratch, err);
 }
 
+static void remove_scratch_file(const char *name)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
+    unlink(path);
+}
+
+/* A name says nothing of what is no weight at all. */
+static void test_what_is_not_foreign(void)
+{
+    static const char *const names[] = {"optimizer.pt",    "Training_Args.bin", "scheduler.pt",
+                                        "rng_state_0.pth", "scaler.pt",         "feat.npz",
+                                        ".a.safetensors"};
+    ser_error err = {0};
+    char path[1100];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        write_scratch(names[i], "x");
+    snprintf(path, sizeof path, "%s/runs.bin", scratch);
+    CHECK(mkdir(path, 0777) == 0);
+    CHECK_OK(ser_foreign_check_folder(scratch, &err), &err);
+    write_scratch("weights.npz", "x");
+    CHECK_FAILS(ser_foreign_check_folder(scratch, &err), SER_E_UNSUPPORTED, &err,
+                "(weights.npz) are of NumPy or MLX");
+    /* The right name goes before all others. */
+    write_scratch("tf_model.h5", "x");
+    write_scratch("model.safetensors", "x");
+    CHECK_FAILS(ser_foreign_check_folder(scratch, &err), SER_E_UNSUPPORTED, &err,
+                "(model.safetensors) have no config.json beside them");
+    rmdir(path);
+    remove_scratch_file("weights.npz");
+    remove_scratch_file("tf_model.h5");
+    remove_scratch_file("model.safetensors");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        remove_scratch_file(names[i]);
+    /* A header of 2 MiB and more is no map of Flax's. */
+    CHECK_FAILS(ser_foreign_check("\x81\xa1p\0\0\0\0\0\0", 9, &err), SER_E_UNSUPPORTED, &err, "of Flax");
+    CHECK_OK(ser_foreign_check("\x81\xa1p\0\0\0\0\0{", 9, &err), &err);
+}
+
 /* A folder without weights of ours. */
 static void test_foreign_folders(void)
 {
     static const struct {
         const char *name, *content, *words;
     } files[] = {
+        {"pytorch_model-00001-of-00002.bin", "x", "are parts, and pytorch_model.bin.index.json is missing"},
         {"best.pth", "PK\3\4", "(best.pth) have a name of their own: call them pytorch_model.bin"},
+        {"best.PTH", "x", "(best.PTH) have a name of their own: call them pytorch_model.bin"},
+        {"b.SafeTensors", "x", "(b.SafeTensors) have a name of their own: call them model.safetensors"},
         {"a.safetensors", "x", "(a.safetensors) have a name of their own: call them model.safetensors"},
+        {"a-00001-of-00002.safetensors", "x",
+         "(a-00001-of-00002.safetensors) are parts, and model.safetensors.index.json is missing: fetch it"},
         {"weights.npz", "x", "(weights.npz) are of NumPy or MLX: fetch"},
         {"tiny-q5.gguf", "GGUF", "(tiny-q5.gguf) are GGUF, for llama.cpp and whisper.cpp: fetch"},
         {"model.onnx", "x", "(model.onnx) are of ONNX: fetch"},
@@ -372,26 +418,21 @@ static void test_foreign_folders(void)
         {"tf_model.h5", "x", "(tf_model.h5) are of TensorFlow: save"}};
     ser_error err = {0};
     ser_safetensors *f;
-    char path[1100];
     write_scratch("config.json", "{}");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) { /* each goes before those that were there */
         write_scratch(files[i].name, files[i].content);
         CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err, files[i].words);
     }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", scratch, files[i].name);
-        unlink(path);
-    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        remove_scratch_file(files[i].name);
     write_scratch("ggml-tiny.bin", "lmgg");
     CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err,
                 "ggml-tiny.bin: it is ggml, for whisper.cpp");
     write_scratch("ggml-tiny.bin", "PK");
-    snprintf(path, sizeof path, "%s/config.json", scratch);
-    unlink(path);
+    remove_scratch_file("config.json");
     CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err,
                 "(ggml-tiny.bin) have no config.json beside them");
-    snprintf(path, sizeof path, "%s/ggml-tiny.bin", scratch);
-    unlink(path);
+    remove_scratch_file("ggml-tiny.bin");
 }
 
 static void test_shards(void)
@@ -471,6 +512,7 @@ int main(void)
     test_every_byte();
     test_pickles();
     test_training_checkpoints();
+    test_what_is_not_foreign();
     test_foreign_folders();
     test_shards();
     test_out_of_memory();
