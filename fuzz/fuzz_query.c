@@ -26,7 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         fits = ser_route_query(r, at);
     }
     if (fits != (r->status == 0) || r->model >= s->settings->n_models ||
-        !(r->min_confidence >= 0 && r->min_confidence <= 1) || (r->frames && r->route != SER_ROUTE_FEATURES))
+        !(r->min_confidence >= 0 && r->min_confidence <= 1) ||
+        (r->frames && r->route != SER_ROUTE_FEATURES) ||
+        ((r->timeline || r->explain) && r->route == SER_ROUTE_FEATURES))
         abort();
     ser_request_release(r);
     free(text);

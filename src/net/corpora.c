@@ -163,6 +163,16 @@ static void remove_empty(const char *path, size_t n_kept)
     ser_free(part);
 }
 
+/* Whoever had the lock may have taken the folder away that it had made for nothing. */
+static ser_status take_lock(ser_lock *lock, const corpus_paths *p, const ser_pull_settings *s, ser_error *err)
+{
+    ser_status st = ser_lock_take(lock, p->lock, &s->progress, err);
+    if (st != SER_E_IO || access(s->data_dir, F_OK) == 0)
+        return st;
+    st = ser_io_make_folder(s->data_dir, err);
+    return st == SER_OK ? ser_lock_take(lock, p->lock, &s->progress, err) : st;
+}
+
 ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pull_settings *s,
                            ser_error *err)
 {
@@ -172,7 +182,7 @@ ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pu
     *folder = NULL;
     ser_status st = make_paths(&p, c, s->data_dir, err);
     if (st == SER_OK)
-        st = ser_lock_take(&lock, p.lock, &s->progress, err);
+        st = take_lock(&lock, &p, s, err);
     if (st == SER_OK && (*folder = find_folder(c, s->data_dir))) {
         if (s->tell)
             s->tell("it was there already; to fetch it anew, remove its folder first");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { GROUP_PANELS = 8, PACKED_SLOT = 0, QUANTISED_SLOT = 1, ALIGNMENT = 16 };
+_Static_assert(GROUP_PANELS % 2 == 0, "panels go in pairs");
 
 static ser_status packed_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {

@@ -5,9 +5,9 @@
 
 #include "nn/ops.h"
 
-/* A tile is 6 rows of 16 columns: with AVX2, 12 of 16 registers hold its sums; with AVX-512, 12 rows of
- * two panels, 24 of 32 registers. Of the
- * sum, so many terms at once that a panel's weights and a tile's rows stay in the innermost cache. */
+/* A tile is 6 rows of 16 columns: with AVX2, 12 of 16 registers hold its sums; with AVX-512, 12 rows of two
+ * panels, 24 of 32 registers. Of the sum, so many terms at once that a panel's weights and a tile's rows stay
+ * in the innermost cache. */
 enum {
     SER_TILE_ROWS = 6,
     SER_TILE_WIDE_ROWS = 12,

@@ -296,7 +296,7 @@ static bool hear_some(ser_serve_stream *s, bool *has_news)
     }
     bool more = !s->is_ended && (s->n_bytes >= s->n_frame_bytes || s->is_finishing);
     s->is_queued = more;
-    *has_news = s->out.n > 0 || s->is_ended;
+    *has_news = s->out.n > 0 || s->out.failed || s->is_ended;
     pthread_mutex_unlock(&s->mutex);
     return more;
 }
@@ -502,7 +502,7 @@ ser_serve_stream *ser_serve_stream_next(ser_serve_stream *s)
 void ser_serve_stream_wake(ser_serve_stream *s)
 {
     pthread_mutex_lock(&s->mutex);
-    bool has_ended = s->is_ended, has_news = s->out.n > 0 || has_ended;
+    bool has_ended = s->is_ended, has_news = s->out.n > 0 || s->out.failed || has_ended;
     pthread_mutex_unlock(&s->mutex);
     if (has_ended && !s->is_over)
         end_taking(s, CLOSE_S);

@@ -40,6 +40,13 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def nobody(self):
+        """An address at which nobody listens, or will."""
+        s = socket.socket()
+        self.addCleanup(s.close)
+        s.bind(("127.0.0.1", 0))
+        return "http://127.0.0.1:%d" % s.getsockname()[1]
+
     def start(self, *args, **kw):
         return subprocess.Popen([SER, *args], env=self.env, cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
 
@@ -300,9 +307,7 @@ class Broken(Case):
         self.assertEqual(len(self.server.requests(self.weights_path)), 1)
 
     def test_no_network(self):
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            port = s.getsockname()[1]
-        self.refuse("cannot be reached (Connection refused)", endpoint="http://127.0.0.1:%d" % port)
+        self.refuse("cannot be reached (Connection refused)", endpoint=self.nobody())
         self.refuse("there is no way to nowhere.invalid", endpoint="http://nowhere.invalid")
 
 
@@ -531,8 +536,7 @@ class Corpora(Case):
 
     def test_nothing_came(self):
         """What was made for it goes again, and nothing of anybody else's."""
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            nobody = "http://127.0.0.1:%d" % s.getsockname()[1]
+        nobody = self.nobody()
         self.refuse("cannot be reached", endpoint=nobody)
         self.assertFalse(os.path.exists(self.path("data")))
         os.makedirs(self.path("data"))
@@ -569,6 +573,23 @@ class Corpora(Case):
             _, err = p.communicate(timeout=30)
             self.assertEqual(p.returncode, 0, err)
         self.assertEqual(len(self.server.requests(self.EMODB)), 1)
+        self.assertEqual(self.listed(), ["EMODB"])
+
+    def test_first_of_two_is_interrupted(self):
+        """It takes the folder away that it had made for nothing, under the one that waits."""
+        self.server.routes[self.EMODB] = times(lambda h: h.server.ended.wait(60), file(self.zip))
+        self.env["HF_HUB_DOWNLOAD_TIMEOUT"] = "30"
+        first = self.start("pull", "--endpoint", self.server.url, "emodb")
+        self.wait_for(lambda: self.server.requests(self.EMODB))
+        self.env["SER_PROGRESS"] = "1"
+        second, told = self.start("pull", "--endpoint", self.server.url, "emodb"), ""
+        self.addCleanup(second.kill)
+        while "waiting for another ser" not in told:
+            told += second.stderr.read(1) or self.fail(told)
+        first.send_signal(signal.SIGINT)
+        self.assertIn("interrupted", first.communicate(timeout=20)[1])
+        _, err = second.communicate(timeout=30)
+        self.assertEqual(second.returncode, 0, err)
         self.assertEqual(self.listed(), ["EMODB"])
 
     def test_hostile_archives(self):
