@@ -131,6 +131,40 @@ static void test_sums_are_exact(void)
     CHECK(n_wrong == 0);
 }
 
+/* Pairs that are too large are found wherever they are, and no others: what is too much of them becomes
+ * further terms. */
+static void test_large_pairs(void)
+{
+    enum { GROUPS = 16, TERMS = GROUPS * SER_BYTE_TERMS, COLUMNS = SER_BYTE_COLUMNS };
+    static const struct {
+        size_t term, column; /* of the first */
+        int8_t first, second, excess;
+    } pairs[] = {{5 * 4, 0, 64, 64, 0},
+                 {5 * 4 + 2, 3, 64, 65, 1},
+                 {12 * 4, 15, -64, -65, -1},
+                 {12 * 4 + 2, 7, -64, -64, 0},
+                 {15 * 4 + 2, 8, -127, -127, -126}};
+    int8_t w[TERMS * COLUMNS], kept[TERMS * COLUMNS], rest[TERMS * COLUMNS] = {0};
+    uint32_t at[TERMS] = {0};
+    for (size_t i = 0; i < sizeof w; i++)
+        w[i] = (int8_t)((int)(i * 37 % 121) - 60);
+    memcpy(kept, w, sizeof w);
+    CHECK(ser_byte_split(w, TERMS, rest, at) == 0 && memcmp(w, kept, sizeof w) == 0);
+    int8_t expected[TERMS * COLUMNS] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        size_t place = pairs[i].term / 4 * 4 * COLUMNS + pairs[i].column * 4 + pairs[i].term % 4;
+        kept[place] = w[place] = pairs[i].first;
+        w[place + 1] = pairs[i].second;
+        kept[place + 1] = (int8_t)(pairs[i].second - pairs[i].excess);
+        if (pairs[i].excess)
+            expected[pairs[i].column * 4 + n++] = pairs[i].excess;
+    }
+    CHECK(ser_byte_split(w, TERMS, rest, at) == 4 && memcmp(w, kept, sizeof w) == 0);
+    CHECK(memcmp(rest, expected, sizeof rest) == 0);
+    CHECK(n == 3 && at[0] == 5 * 4 + 3 && at[1] == 12 * 4 + 1 && at[2] == 15 * 4 + 3 && !at[3]);
+}
+
 /* Products of floats, which attention asks for in 8 bits, too: few columns, and so many that another
  * library's kernels may be taken. */
 static void test_floats(const ser_nn_ops *ops, size_t n, bool b_transposed)
@@ -167,6 +201,7 @@ int main(void)
     ser_nn_ops *ops;
     test_rows();
     test_sums_are_exact();
+    test_large_pairs();
     ser_status status = ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err);
     if (status == SER_E_UNSUPPORTED) /* an older processor */
         return test_summary();
