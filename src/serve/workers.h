@@ -1,5 +1,6 @@
-/* Worker threads and what waits for them: a bounded queue. Streams go before requests, but of four tasks at
- * least one is a request's; long work never takes the last worker, and a short clip never waits behind it. */
+/* Worker threads and what waits for them: so many requests and no more, and streams, of which the connections
+ * count. Streams go before requests, but of four tasks at least one is a request's; long work never takes the
+ * last worker, and a short clip never waits behind it. */
 #ifndef SER_SERVE_WORKERS_H
 #define SER_SERVE_WORKERS_H
 
