@@ -141,14 +141,14 @@ static void append_zsh_option(ser_text *t, const ser_option *o)
     value_kind kind = kind_of(o);
     bool of_files = kind == FILES || kind == FOLDERS;
     if (of_files && words_of(o))
-        ser_text_append(t, "{_alternative \"value:value:");
+        ser_text_append(t, "{_alternative \"value\\:value\\:"); /* at bare colons _arguments splits */
     if (words_of(o)) {
         ser_text_append(t, "(");
         append_words(t, words_of(o));
         ser_text_append(t, ")");
     }
     if (of_files && words_of(o))
-        ser_text_appendf(t, "\" \"file:file:%s\"}", kinds[kind]);
+        ser_text_appendf(t, "\" \"file\\:file\\:%s\"}", kinds[kind]);
     else if (of_files)
         ser_text_append(t, kinds[kind]);
     ser_text_append(t, "'");

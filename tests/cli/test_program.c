@@ -251,7 +251,8 @@ static void test_zsh_and_fish(void)
     const outcome *o = RUN("--generate", "zsh");
     CHECK(strstr(o->out,
                  "'(-m --model)'{-m+,--model=}'[who answers (default: the built-in model)]:FILE:_files'"));
-    CHECK(strstr(o->out, ":CORPUS:{_alternative \"value:value:(EMODB NEMO)\" \"file:file:_files\"}'"));
+    CHECK(
+        strstr(o->out, ":CORPUS:{_alternative \"value\\:value\\:(EMODB NEMO)\" \"file\\:file\\:_files\"}'"));
     CHECK(strstr(o->out, ":PROTOCOL:(loso kfold=5)'"));
     CHECK(strstr(o->out, "'--lr=[learning rate, it'\\''s \\[0 to 1\\]: small]:X:'"));
 }
