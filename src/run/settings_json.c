@@ -57,8 +57,9 @@ static ser_status fail_type(const ser_field *f, ser_error *err)
     const char *wanted = f->kind == SER_FIELD_FLAG                               ? "true or false"
                          : f->kind == SER_FIELD_DOUBLE                           ? "a number"
                          : f->kind == SER_FIELD_INT || f->kind == SER_FIELD_LONG ? "a whole number"
-                         : f->kind == SER_FIELD_LIST                             ? "text, or a list of texts"
-                                                                                 : "text";
+                         : f->kind == SER_FIELD_COUNT ? "a whole number, or \"none\""
+                         : f->kind == SER_FIELD_LIST  ? "text, or a list of texts"
+                                                      : "text";
     return ser_fail(err, SER_E_FORMAT, "%s: its value is of a wrong type: give %s", f->name, wanted);
 }
 

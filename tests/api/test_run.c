@@ -166,6 +166,8 @@ static void test_json_settings(void)
          "epoch: its value is of a wrong type: give a whole number"},
         {"evaluate", "{\"data\": \"EMODB\", \"protocol\": \"loso\", \"run\": 3}",
          "run: its value is of a wrong type: give text"},
+        {"evaluate", "{\"data\": \"EMODB\", \"protocol\": \"loso\", \"augment\": 1.5}",
+         "augment: its value is of a wrong type: give a whole number, or \"none\""},
         {"evaluate", "{\"data\": \"EMODB\", \"protocol\": \"loso\", \"epoch\": 0}",
          "epoch: '0' does not fit"},
         {"evaluate", "{\"data\": \"EMODB\", \"protocol\": \"loso\", \"precision\": \"nonsense\"}",
