@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """ser.Features and ser.encoders: the values of ser extract, to the last bit; where scikit-learn expects its own. Stretches of recordings."""
-import os, pickle, unittest
+import os, pickle, unittest, unittest.mock
 
 import numpy as np
 
@@ -183,6 +183,8 @@ class Values(Case):
         with sklearn.config_context(transform_output="pandas"):
             self.assertIs(type(f.transform(paths)), pd.DataFrame)
             self.assertIs(type(clone(f).set_output(transform="default").transform(paths)), np.ndarray)
+        with unittest.mock.patch("sklearn.get_config", lambda: {}):  # before 1.2
+            self.assertIs(type(clone(f).transform(paths)), np.ndarray)
         stretch = pd.MultiIndex.from_arrays([paths[:1], pd.to_timedelta([0.1], unit="s"), pd.to_timedelta([None])], names=["file", "start", "end"])
         self.assertTrue(f.set_output(transform="pandas").transform(stretch).index.equals(stretch))
         with self.assertRaisesRegex(ser.ArgumentError, "'pandas' or 'default'"):

@@ -177,7 +177,7 @@ class Features(_Estimator):
     def _wants_table(self) -> bool:
         """By `set_output`, without it by scikit-learn's own setting where that is loaded."""
         scikit = sys.modules.get("sklearn")
-        said = self.__dict__.get("_output") or (scikit.get_config()["transform_output"] if scikit else "default")
+        said = self.__dict__.get("_output") or (scikit.get_config().get("transform_output", "default") if scikit else "default")
         return bool(said == "pandas")
 
     def _table(self, rows: np.ndarray, X: Any) -> Any:
