@@ -132,14 +132,18 @@ static void tell_tuning(json_t **origin, const ser_run_tuning *t)
 
 /* Nothing is tested, so nothing is refused. An encoder that was tuned just now is another matter: what its
  * head is worth was measured on parts left out. */
-static ser_status tell_heard(train_job *k, json_t **origin, ser_error *err)
+static bool knows_recordings(const train_job *k)
+{
+    return k->w.n_heard && !k->s.fine_tuning.on;
+}
+
+static ser_status tell_heard(const train_job *k, ser_error *err)
 {
     ser_text t = {0};
-    if (!k->w.n_heard || k->s.fine_tuning.on)
+    if (!knows_recordings(k) || !ser_team_is_first(k->job.host.team))
         return SER_OK;
     ser_workbench_append_heard(&t, &k->w);
-    ser_json_set(origin, "encoder_heard", json_integer((json_int_t)k->w.n_heard));
-    ser_status st = t.failed || !*origin ? ser_fail_nomem(err) : SER_OK;
+    ser_status st = t.failed ? ser_fail_nomem(err) : SER_OK;
     if (st == SER_OK)
         ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", t.s);
     ser_text_release(&t);
@@ -165,8 +169,8 @@ static ser_status train_final(train_job *k, ser_error *err)
                            : ser_fail_nomem(err);
     if (st == SER_OK && first)
         st = provenance(&origin, k, -1, &t.learned, err);
-    if (st == SER_OK && first)
-        st = tell_heard(k, &origin, err);
+    if (st == SER_OK && first && knows_recordings(k))
+        ser_json_set(&origin, "encoder_heard", json_integer((json_int_t)k->w.n_heard));
     if (st == SER_OK && k->tuning.net && first) {
         t.model.min_confidence = k->tuning.min_confidence;
         t.model.min_confidence_plain = k->tuning.min_confidence_plain;
@@ -249,8 +253,10 @@ static ser_status train_all(train_job *k, ser_error *err)
 {
     static const char *const states[] = {"state", "tuning", NULL};
     ser_learn_settings *s = &k->learning.settings;
-    ser_status st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models,
-                                      &k->s.data, &k->job.host, err);
+    ser_status st = tell_heard(k, err);
+    if (st == SER_OK)
+        st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models, &k->s.data,
+                               &k->job.host, err);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(&k->job.folder, k->folds, NULL, states, s->n_networks, err);
     k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = s->n_networks};
