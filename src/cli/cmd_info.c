@@ -298,12 +298,14 @@ static bool print_part(const char *path)
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     char *folder = slash ? ser_strndup(path, (size_t)(slash - path) + 1) : ser_strdup("./");
     char *report = folder ? ser_io_join(folder, "report.json") : NULL;
+    char *config = folder ? ser_io_join(folder, "config.json") : NULL; /* not beside one of --json */
     bool is_part = false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         is_part = is_part || strcmp(name, parts[i]) == 0;
-    is_part = is_part && report && access(report, F_OK) == 0;
+    is_part = is_part && report && access(report, F_OK) == 0 && config && access(config, F_OK) == 0;
     if (is_part)
         printf("a part of a run: 'ser info %s' tells of all\n", folder);
+    ser_free(config);
     ser_free(report);
     ser_free(folder);
     return is_part;

@@ -512,6 +512,8 @@ class Models(Case):
             self.assertIn(words, out)
         for part in ("report.html", "report.json", "config.json", "metrics.xlsx"):
             self.assertIn(f"a part of a run: 'ser info {self.path('r1')}/'", self.ser("info", self.path("r1/" + part))[0])
+        shutil.copy(self.path("r1/report.json"), self.path("report.json"))  # as --json leaves one
+        self.assertNotIn("a part of a run", self.ser("info", self.path("report.json"), status=1)[0])
 
     def test_info_of_other_programs_weights(self):
         golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "io")
