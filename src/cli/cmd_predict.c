@@ -422,7 +422,6 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
 
 /* ---- the command line ---- */
 
-/* A folder that a file can be written into, before any work is done. */
 /* *exit_status is SER_EXIT_USAGE where something does not fit. */
 static void check_usage(const ser_option_list *paths, double *least, int *exit_status)
 {
