@@ -189,8 +189,10 @@ static ser_status look_for(bool *is_there, const char *folder, const char *name,
     return SER_OK;
 }
 
-/* A name that says little, or is right: what it holds, else what is missing, else how we would call it. */
-static ser_status name_weights(const char *folder, const char *file, bool has_config, ser_error *err)
+/* A name that says little, or is right: what it holds, else what is missing, else how we would call it.
+ * without_config: what to do where there is no config.json, NULL where there is. */
+static ser_status name_weights(const char *folder, const char *file, const char *without_config,
+                               ser_error *err)
 {
     bool is_safe = has_ending(file, ".safetensors");
     char *path = ser_io_join(folder, file);
@@ -200,9 +202,9 @@ static ser_status name_weights(const char *folder, const char *file, bool has_co
         return ser_fail_within(err, st, "%s: ", file);
     if (st != SER_OK)
         return st;
-    if (!has_config)
+    if (without_config)
         return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) have no config.json beside them: %s", file,
-                        TO_PYTORCH);
+                        without_config);
     if (is_part(file) && (is_safe || has_ending(file, ".bin")))
         return ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are parts, and %s is missing: fetch it",
                         file, is_safe ? "model.safetensors.index.json" : "pytorch_model.bin.index.json");
@@ -219,14 +221,14 @@ ser_status ser_foreign_check_folder(const char *folder, ser_error *err)
     for (size_t i = 0; st == SER_OK && !has_config && i < SER_CHECKPOINT_N_FORMS; i++) {
         st = look_for(&is_there, folder, ser_checkpoint_forms[i], err);
         if (st == SER_OK && is_there) /* whatever else is there */
-            return name_weights(folder, ser_checkpoint_forms[i], false, err);
+            return name_weights(folder, ser_checkpoint_forms[i], "fetch it from where they come", err);
     }
     if (st != SER_OK)
         return st;
     st = find_form(&form, &file, folder, has_config, err);
     if (st == SER_OK && file)
         st = strcmp(forms[form].form, RENAMED) == 0
-                 ? name_weights(folder, file, has_config, err)
+                 ? name_weights(folder, file, has_config ? NULL : TO_PYTORCH, err)
                  : ser_fail(err, SER_E_UNSUPPORTED, "its weights (%s) are %s", file, forms[form].form);
     ser_free(file);
     return st;

@@ -386,7 +386,7 @@ static void test_what_is_not_foreign(void)
     write_scratch("tf_model.h5", "x");
     write_scratch("model.safetensors", "x");
     CHECK_FAILS(ser_foreign_check_folder(scratch, &err), SER_E_UNSUPPORTED, &err,
-                "(model.safetensors) have no config.json beside them");
+                "(model.safetensors) have no config.json beside them: fetch it from where");
     rmdir(path);
     remove_scratch_file("weights.npz");
     remove_scratch_file("tf_model.h5");
