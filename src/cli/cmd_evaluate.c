@@ -257,9 +257,11 @@ static ser_status evaluate(const json_t *old, ser_error *err)
 static bool outputs_fit(int *status)
 {
     const ser_command *c = &ser_command_evaluate;
-    return ser_output_fits(c, "json", json_path, status) && ser_output_fits(c, "html", html_path, status) &&
-           ser_picture_fits(c, "picture", picture_path, status) &&
-           ser_picture_fits(c, "reliability", reliability_path, status);
+    const char *made = ser_job_folder(&job);
+    return !ser_together_is_first() || (ser_output_fits(c, "json", json_path, made, status) &&
+                                        ser_output_fits(c, "html", html_path, made, status) &&
+                                        ser_picture_fits(c, "picture", picture_path, made, status) &&
+                                        ser_picture_fits(c, "reliability", reliability_path, made, status));
 }
 
 static int run(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/extras.h"
 #include "cli/inputs.h"
 #include "cli/outputs.h"
 #include "cli/predict_share.h"
@@ -422,6 +423,19 @@ static ser_status predict(const ser_inputs *inputs, const ser_inputs *voice, dou
 
 /* ---- the command line ---- */
 
+/* A folder where each recording has a file of its own, once it is known how many there are. */
+static bool outputs_fit(int *exit_status)
+{
+    struct stat info;
+    const char *end = output_path ? output_path + strlen(output_path) : NULL;
+    bool is_folder =
+        end && annotation != SER_N_ANNOTATIONS && !ser_annotation_joins(annotation) &&
+        ((end > output_path && end[-1] == '/') || (stat(output_path, &info) == 0 && S_ISDIR(info.st_mode)));
+    return !ser_together_is_first() ||
+           (ser_picture_fits(&ser_command_predict, "picture", picture_path, NULL, exit_status) &&
+            (is_folder || ser_output_fits(&ser_command_predict, "output", output_path, NULL, exit_status)));
+}
+
 /* *exit_status is SER_EXIT_USAGE where something does not fit. */
 static void check_usage(const ser_option_list *paths, double *least, int *exit_status)
 {
@@ -439,8 +453,6 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
     else if (picture_path && paths->n > 1)
         *exit_status = ser_usage_error(&ser_command_predict,
                                        "--picture draws one recording, and %zu are named", paths->n);
-    else if (!ser_picture_fits(&ser_command_predict, "picture", picture_path, exit_status))
-        return;
     else if (annotation != SER_N_ANNOTATIONS && (!timeline || shard_text))
         *exit_status = ser_usage_error(&ser_command_predict, "--format %s %s", format_name,
                                        shard_text ? "and --shard: leave one of them out"
@@ -450,7 +462,7 @@ static void check_usage(const ser_option_list *paths, double *least, int *exit_s
                                        "--explain: --format %s has no place for it: take text, json or csv",
                                        format_name);
     else
-        ser_output_fits(&ser_command_predict, "output", output_path, exit_status);
+        outputs_fit(exit_status);
 }
 
 static void check_shard(const ser_option_list *paths, ser_shard *shard, int *exit_status)
@@ -570,18 +582,20 @@ static int run(int argc, char **argv)
         ser_option_list_release(&paths);
         return status;
     }
+    if (shard_text)
+        ser_together_apart();
     annotation = ser_annotation_from_name(format_name);
     check_usage(&paths, &least, &status);
     if (status == SER_EXIT_OK)
         check_shard(&paths, &shard, &status);
     if (status == SER_EXIT_OK && !shard.count && n_ranks > 1)
         check_ranks(&paths, &status);
-    if (shard_text)
-        ser_together_apart();
     if (status == SER_EXIT_OK) {
         find_model(&model_inside);
         size_t n_failed = list_inputs(&inputs, &paths);
-        st = ser_together_open(&ranks, &err);
+        st = picture_path ? ser_extras_check(&err) : SER_OK;
+        if (st == SER_OK)
+            st = ser_together_open(&ranks, &err);
         team = ser_ranks_team(ranks);
         if (st == SER_OK)
             st = list_voice(&voice, &err);

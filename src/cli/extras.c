@@ -17,12 +17,14 @@ const void *ser_builtin_model(size_t *n_bytes)
 }
 
 __attribute__((visibility("default"))) ser_extras_get_function SER_EXTRAS_GET;
-const ser_extras *SER_EXTRAS_GET(const char *version, const void *bytes, size_t n_bytes)
+const ser_extras *SER_EXTRAS_GET(const char *build, const void *bytes, size_t n_bytes)
 {
 #define ADDRESS(name) .name = name,
     static const ser_extras all = {SER_EXTRAS(ADDRESS)};
 #undef ADDRESS
+    char own[SER_EXTRAS_BUILD_SIZE];
+    ser_extras_build(own);
     model.bytes = bytes;
     model.n = n_bytes;
-    return strcmp(version, SER_VERSION) == 0 ? &all : NULL;
+    return strcmp(build, own) == 0 ? &all : NULL;
 }

@@ -14,6 +14,8 @@
 #include "run/ranks.h"
 #include "serve/serve.h"
 
+#include <stdio.h>
+
 /* The functions, by name. */
 #define SER_EXTRAS(ROW)                                                                                      \
     ROW(ser_picture_append)                                                                                  \
@@ -42,9 +44,24 @@ typedef struct ser_extras {
     SER_EXTRAS(SER_EXTRAS_MEMBER_)
 } ser_extras;
 
+/* Version, and sizes of what goes to and fro: in a build folder both may be of one version, and one of them
+ * older. */
+enum { SER_EXTRAS_BUILD_SIZE = 256 };
+static inline void ser_extras_build(char text[SER_EXTRAS_BUILD_SIZE])
+{
+    snprintf(text, SER_EXTRAS_BUILD_SIZE, "%s %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu", SER_VERSION,
+             sizeof(ser_extras), sizeof(ser_error), sizeof(ser_text), sizeof(ser_run_report),
+             sizeof(ser_curves_picture), sizeof(ser_timeline_picture), sizeof(ser_timnet), sizeof(ser_team),
+             sizeof(ser_pull_settings), sizeof(ser_serve_settings));
+}
+
 /* The one symbol of ser-extras.so, by this name. model (n_bytes): the one that is built into the program, so
- * that it lies there once. version: the program's; NULL where the file is of another. */
-typedef const ser_extras *ser_extras_get_function(const char *version, const void *model, size_t n_bytes);
+ * that it lies there once. build: the program's, as above; NULL where the file is of another. */
+typedef const ser_extras *ser_extras_get_function(const char *build, const void *model, size_t n_bytes);
 #define SER_EXTRAS_GET ser_extras_get
+
+/* Loads it now, for a command that will call something of it at the end of its work: by then it may have been
+ * replaced. */
+ser_status ser_extras_check(ser_error *err);
 
 #endif

@@ -21,10 +21,12 @@ static void load_now(void)
         size_t n_bytes;
         memcpy(&get, &symbol, sizeof get);
         const void *model = ser_builtin_model(&n_bytes);
-        extras = get(SER_VERSION, model, n_bytes);
+        char build[SER_EXTRAS_BUILD_SIZE];
+        ser_extras_build(build);
+        extras = get(build, model, n_bytes);
     }
     if (!extras)
-        snprintf(failure, sizeof failure, "%s", why ? why : "ser-extras.so is of another version");
+        snprintf(failure, sizeof failure, "%s", why ? why : "ser-extras.so is of another build");
 }
 
 static const ser_extras *load(void)
@@ -38,6 +40,11 @@ static ser_status fail(ser_error *err)
 {
     return ser_fail(err, SER_E_UNSUPPORTED, "a part of the program cannot be loaded: install it again (%s)",
                     failure);
+}
+
+ser_status ser_extras_check(ser_error *err)
+{
+    return load() ? SER_OK : fail(err);
 }
 
 #define CALL(name, ...) (load() ? extras->name(__VA_ARGS__) : fail(err))

@@ -1,6 +1,7 @@
 #include "cli/job.h"
 #include "base/memory.h"
 #include "cli/epochs.h"
+#include "cli/extras.h"
 #include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/together.h"
@@ -88,6 +89,12 @@ bool ser_job_check_needs(const ser_job_command *c, int *status)
     return true;
 }
 
+const char *ser_job_folder(const ser_job_command *c)
+{
+    const ser_run_place *place = ser_run_place_of(c->job, c->settings);
+    return place ? place->folder : NULL;
+}
+
 bool ser_job_start(const ser_job_command *c, int argc, char **argv, int *status)
 {
     if (!ser_job_parse(c, argc, argv, NULL, status))
@@ -151,8 +158,10 @@ ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error
 {
     listening l = {.progress = ser_progress_start()};
     ser_ranks *ranks = NULL;
-    ser_status st = ser_together_open(&ranks, err);
     *out = NULL;
+    ser_status st = ser_run_place_of(c->job, c->settings) ? ser_extras_check(err) : SER_OK;
+    if (st == SER_OK)
+        st = ser_together_open(&ranks, err);
     const ser_run_listener listener = {.size = sizeof listener,
                                        .context = &l,
                                        .on_progress = on_progress,
@@ -209,7 +218,8 @@ int ser_job_main(const ser_job_command *c, int argc, char **argv, const char *co
 {
     int status;
     if (ser_job_start(c, argc, argv, &status) &&
-        (!json_path || ser_output_fits(c->command, "json", *json_path, &status)))
+        (!json_path || !ser_together_is_first() ||
+         ser_output_fits(c->command, "json", *json_path, ser_job_folder(c), &status)))
         status = ser_job_finish(c, json_path ? *json_path : NULL);
     ser_job_release(c);
     return status;

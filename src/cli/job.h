@@ -23,6 +23,8 @@ typedef struct ser_job_command {
 bool ser_job_start(const ser_job_command *c, int argc, char **argv, int *status);
 /* Of settings: false where one that the command needs is missing, which is told. */
 bool ser_job_check_needs(const ser_job_command *c, int *status);
+/* The run folder that is named; NULL: none is. */
+const char *ser_job_folder(const ser_job_command *c);
 /* Options alone, also once more over settings that came from elsewhere: what is given replaces them. rest:
  * other arguments, which are wrong where it is NULL. */
 bool ser_job_parse(const ser_job_command *c, int argc, char **argv, ser_option_list *rest, int *status);

@@ -8,6 +8,7 @@ import csv, io, json, math, os, random, shutil, signal, struct, subprocess, sys,
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
 NOISE = "/usr/share/sounds/alsa/Noise.wav"
+BESIDE = os.path.join(os.path.dirname(os.path.realpath(SER)), "ser-extras.so")
 HAS_MODEL = subprocess.run([SER, "info"], capture_output=True).returncode == 0
 
 
@@ -320,10 +321,38 @@ class Predict(Case):
         self.assertEqual(answer.returncode, 0)
         self.assertNotRegex(answer.stderr, r"ser-extras\.so|libcairo|libhdf5|libcurl|libwebsockets|libportaudio|libmpi\.")
         self.ser("predict", "-t", "--picture", self.path("a.png"), SPEECH)
+        self.assertGreater(os.path.getsize(self.path("a.png")), 1000)
+
+    def test_the_loaded_part_is_found_from_where_the_program_lies(self):
+        os.makedirs(self.path("bin"))
+        os.symlink(SER, self.path("bin/ser"))
+        path = {"PATH": self.path("bin") + ":" + os.environ.get("PATH", "")}
+        for program, environment in ((self.path("bin/ser"), {}), ("bin/ser", {}), ("ser", path)):
+            command = ["sh", "-c", '"$@"', "sh", program, "predict", "-t", "--picture", "a.png", SPEECH]
+            answer = subprocess.run(command, cwd=self.dir, env={**self.env, **environment}, capture_output=True, text=True)
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            self.assertGreater(os.path.getsize(self.path("a.png")), 1000)
+            os.remove(self.path("a.png"))
+
+    # One that is installed has the absolute path of its own, too, and finds it from anywhere.
+    @unittest.skipUnless(os.path.exists(BESIDE), "no build folder")
+    def test_the_loaded_part_is_missing_or_another(self):
         shutil.copy(SER, self.path("alone"))  # without the file beside it
         lonely = subprocess.run([self.path("alone"), "predict", "-t", "--picture", self.path("b.png"), SPEECH], capture_output=True, text=True)
         self.assertEqual(lonely.returncode, 1, lonely.stderr)
         self.assertRegex(lonely.stderr, "a part of the program cannot be loaded: install it again .*ser-extras.so")
+        # A run does not find out when it is to be saved.
+        corpus = self.make_corpus(per_class=2)
+        lonely = subprocess.run([self.path("alone"), "evaluate", "--data", corpus, "--feature-type", "LOGMEL", "--protocol", "kfold=2", "--run", self.path("run")],
+                                capture_output=True, text=True, env=self.env)
+        self.assertEqual(lonely.returncode, 1, lonely.stderr)
+        self.assertIn("ser-extras.so", lonely.stderr)
+        self.assertFalse(os.path.exists(self.path("run")))
+
+    @unittest.skipUnless(os.path.exists(BESIDE) and shutil.which("nm"), "no build folder, or no nm")
+    def test_the_loaded_part_has_one_symbol(self):
+        said = subprocess.run(["nm", "-D", "--defined-only", BESIDE], capture_output=True, check=True, text=True).stdout
+        self.assertEqual([line.split()[-1] for line in said.splitlines() if " ser_" in line], ["ser_extras_get"])
 
     def test_quiet_and_verbose(self):
         os.makedirs(self.path("in"))
@@ -581,7 +610,23 @@ class Evaluate(Case):
             self.assertEqual(out, "")
             self.assertIn(f"{option}: {self.path(name)}", err)
         self.assertIn("no/where", self.ser("test", "--data", corpus, "--test-path", self.path("none"), "--json", self.path("no/where/x"), status=2)[1])
+        for option, name in (("--json", self.dir), ("--html", "reports/"), ("--json", "run/deeper/x.json")):
+            _, err = self.evaluate("--data", corpus, "--protocol", "kfold=2", option, name, "--run", "run", status=2)
+            self.assertIn(f"{option}: {name}: it", err)
         self.assertFalse(os.path.exists(self.path("run")))
+
+    def test_outputs_go_where_they_can_be_written(self):
+        # a pipe, into the run folder, which is not there yet, and through a link from where nothing can be written
+        args = ("--data", self.make_corpus(per_class=4), "--protocol", "kfold=2")
+        os.symlink(self.path("real.html"), self.path("link.html"))
+        with open(self.path("real.html"), "w") as f:
+            f.write("before")
+        out, _ = self.evaluate(*args, "--json", "/dev/stdout", "--html", "link.html", "--picture", "./new//run/c.svg", "--run", "new/run/")
+        self.assertIn('"protocol"', out)
+        self.assertTrue(os.path.islink(self.path("link.html")))
+        self.assertGreater(os.path.getsize(self.path("real.html")), 1000)
+        self.evaluate(*args, "--json", self.path("other/x.json"), "--run", "other")
+        self.assertTrue(os.path.exists(self.path("new/run/c.svg")) and os.path.exists(self.path("other/x.json")))
 
     def test_report_and_reproduce(self):
         corpus = self.make_corpus()
