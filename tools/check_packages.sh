@@ -57,6 +57,8 @@ cc example.c $(pkg-config --cflags --libs ser) -o example
 echo "== Python"
 python3 example.python
 python3 -m ser --version
+ser predict --timeline --picture a.png recording.*
+[ -s a.png ] || { echo "No picture was drawn"; exit 1; }
 cat /usr/share/doc/ser/copyright | grep -q builtin-model
 apt-get purge -y -qq ser libser0 libser-dev python3-ser >log 2>&1
 apt-get autoremove --purge -y -qq >log 2>&1

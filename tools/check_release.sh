@@ -2,6 +2,7 @@
 # Makes the release tarball of the last commit and lets it build and test itself, somewhere else and without the repository.
 #   tools/check_release.sh BUILD_FOLDER [TEST...]   BUILD_FOLDER: of a checkout, set up by meson. With TESTs, only those and
 #                                                   what they need are built; else all, which is installed, too.
+# RECORDING=FILE: what the installed program hears (default: one of the package alsa-utils).
 # Leaves BUILD_FOLDER/meson-dist/ser-VERSION.tar.xz and its hash.
 set -eu
 build=$(cd "$1" && pwd)
@@ -21,4 +22,6 @@ meson test -C build --print-errorlogs --timeout-multiplier 10 "$@"
 if [ $# != 0 ]; then echo "$(basename "$tarball") builds $* and passes"; exit 0; fi
 DESTDIR="$work/installed" meson install -C build --no-rebuild --quiet
 "$work"/installed/usr/local/bin/ser --version
+"$work"/installed/usr/local/bin/ser predict --timeline --picture "$work/a.png" "${RECORDING:-/usr/share/sounds/alsa/Front_Center.wav}" >/dev/null
+[ -s "$work/a.png" ] || { echo "The installed program draws no picture"; exit 1; }
 echo "$(basename "$tarball") builds, tests and installs"

@@ -32,6 +32,9 @@ assert report.n == 12 and os.path.getsize("run/report.html") > 1000 and os.path.
 for program in ([sys.executable, "-m", "ser"], [os.path.join(os.path.dirname(sys.executable), "ser")]):
     said = json.loads(subprocess.run(program + ["predict", "--format", "json", "0.wav"], check=True, capture_output=True, text=True).stdout)
     assert said["note"] == "no voice", said
+    subprocess.run(program + ["predict", "--timeline", "--picture", "a.png", "0.wav"], check=True, capture_output=True)
+    assert os.path.getsize("a.png") > 1000
+    os.remove("a.png")
 print(f"import beyond NumPy's: {1000 * t:.1f} ms")
 '''
 OLD = r"""
