@@ -159,9 +159,9 @@ ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error
     listening l = {.progress = ser_progress_start()};
     ser_ranks *ranks = NULL;
     *out = NULL;
-    ser_status st = ser_run_place_of(c->job, c->settings) ? ser_extras_check(err) : SER_OK;
-    if (st == SER_OK)
-        st = ser_together_open(&ranks, err);
+    ser_status st = ser_together_open(&ranks, err);
+    if (st == SER_OK && ser_run_place_of(c->job, c->settings))
+        st = ser_extras_check(err);
     const ser_run_listener listener = {.size = sizeof listener,
                                        .context = &l,
                                        .on_progress = on_progress,

@@ -1,5 +1,6 @@
 #include "cli/together.h"
 #include "base/sha256.h"
+#include "cli/extras.h"
 #include "cli/progress.h"
 #include "run/sight.h"
 
@@ -33,7 +34,12 @@ ser_status ser_together_open(ser_ranks **out, ser_error *err)
     if (own.n <= 1)
         return SER_OK;
     const ser_progress progress = ser_progress_start();
-    ser_status st = ser_ranks_open(out, &progress, own.argc, own.argv, warning, err);
+    ser_status st = ser_extras_check(err);
+    if (st != SER_OK) { /* on this rank, perhaps alone, and it reaches no other that could tell */
+        ser_progress_hush(false);
+        return st;
+    }
+    st = ser_ranks_open(out, &progress, own.argc, own.argv, warning, err);
     if (*warning)
         ser_say("%s", warning);
     return st;

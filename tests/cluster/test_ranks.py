@@ -12,7 +12,7 @@ if WITHOUT:
     sys.argv.remove("--without")
 from test_cross_corpus import Cross
 import test_fine_tune  # not its class: its tests would run here again
-from test_program import HAS_MODEL, SER, Case, tone, voice, write_wav
+from test_program import BESIDE, HAS_MODEL, SER, Case, tone, voice, write_wav
 
 
 class Ranks(Case):
@@ -228,13 +228,17 @@ class Predict(Ranks):
 
     def test_ranks_that_are_unlike(self):
         self.make_recordings(1)
-        with open(SER, "rb") as f:
-            program = f.read()
         version = self.ser("--version")[0].split()[1].encode()
-        with open(self.path("other"), "wb") as f:
-            f.write(program.replace(version + b"\0", b"9" * len(version) + b"\0"))
-        os.chmod(self.path("other"), 0o755)
-        self.assertRegex(self.unlike("true", "predict", "r", program=self.path("other")), "rank 1 .* is ser 9+, and rank 0 .* install one version")
+        if os.path.exists(BESIDE):  # an installed program is not taken along this way
+            for path, copy in ((SER, "other"), (BESIDE, "ser-extras.so")):
+                with open(path, "rb") as f:
+                    program = f.read()
+                with open(self.path(copy), "wb") as f:
+                    f.write(program.replace(version + b"\0", b"9" * len(version) + b"\0"))
+            os.chmod(self.path("other"), 0o755)
+            self.assertRegex(self.unlike("true", "predict", "r", program=self.path("other")), "rank 1 .* is ser 9+, and rank 0 .* install one version")
+            os.remove(self.path("ser-extras.so"))
+            self.assertIn("a part of the program cannot be loaded", self.unlike("true", "predict", "r", program=self.path("other")))
         self.assertIn("another processor", self.unlike("export SER_MAX_ISA=sse41", "predict", "-q", "r/voice0.wav", status=0))
         for folder in ("m", "here/m"):
             os.makedirs(self.path(folder))
@@ -366,6 +370,17 @@ class Jobs(Ranks):
         os.utime(self.path(bad))  # repaired
         self.ranks(2, *args, "run")
         self.assertEqual(journals(), [])
+
+    def test_the_first_rank_looks_at_the_outputs(self):
+        corpus = self.make_corpus(per_class=4)
+        args = ("evaluate", "--data", corpus, "--feature-type", "LOGMEL", "--protocol", "kfold=2", "--inner-folds", "2", "--run", self.path("run"), "--json")
+        os.makedirs(self.path("out"))
+        os.makedirs(self.path("here"))  # of rank 1, which writes nothing: without "out"
+        self.end(self.start_unlike(f"cd {self.path('here')}", *args, "out/r.json"))
+        self.assertTrue(os.path.exists(self.path("out/r.json")))
+        _, err = self.ranks(2, *args, "no/where.json", status=2)
+        self.assertIn("no/where.json: its folder cannot be written to", err[0])
+        self.assertEqual(len(err), 2, err)  # the second one says where help is
 
     def test_folds_seeds_candidates_and_networks(self):
         self.make_corpus(per_class=4)
