@@ -16,6 +16,10 @@ class Shards(Case):
     def manifest(self, name):
         return json.loads(self.read(name))
 
+    def count(self, folder):
+        """Of the files: while somebody writes there, what is listed may have another name at the next look."""
+        return sum(len(names) for _, _, names in os.walk(self.path(folder)))
+
     def contents(self, folder):
         found = {}
         for where, _, names in os.walk(self.path(folder)):
@@ -325,7 +329,7 @@ class Extract(Shards):
         self.extract("whole", data="many")
         command = [SER, "extract", "--data", "many", "--feature-type", "LOGMEL", "--features-dir", self.path("p1"), "--shard", "1/2"]
         p = subprocess.Popen(command, env=self.env, cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while p.poll() is None and len(self.contents("p1.partial")) < 9:
+        while p.poll() is None and self.count("p1.partial") < 9:
             time.sleep(0.002)
         p.send_signal(signal.SIGKILL)
         p.wait()
