@@ -26,7 +26,7 @@ def rows(b):
 def download(b, selector, path):
     b.click(selector)
     until = time.time() + 20
-    while not os.path.exists(path):
+    while not os.path.exists(path) or not os.path.getsize(path) or os.path.exists(path + ".crdownload"):  # chromium takes the name first
         assert time.time() < until, f"{selector}: nothing was saved"
         time.sleep(0.1)
     return path
