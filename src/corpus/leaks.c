@@ -77,6 +77,7 @@ typedef struct comparison {
     ser_fingerprint *const *fingerprints;
     unsigned char *flags; /* (n_threads, n_utterances) */
     copied *first;        /* (n_threads, n_folds) */
+    size_t at;            /* the utterance of item 0 */
 } comparison;
 
 static void note_copy(copied *first, copied pair)
@@ -87,10 +88,11 @@ static void note_copy(copied *first, copied pair)
         *first = pair;
 }
 
-static ser_status compare_with_others(void *context, size_t u, int worker, ser_error *err)
+static ser_status compare_with_others(void *context, size_t item, int worker, ser_error *err)
 {
     (void)err;
     const comparison *k = context;
+    const size_t u = k->at + item;
     const ser_corpus *c = k->corpus;
     const int *fold = k->folds->test_fold;
     unsigned char *flags = k->flags + (size_t)worker * c->n_utterances;
@@ -112,25 +114,14 @@ static ser_status compare_with_others(void *context, size_t u, int worker, ser_e
     return SER_OK;
 }
 
-typedef struct rows {
-    comparison *k;
-    size_t first;
-} rows;
-
-static ser_status compare_row(void *context, size_t item, int worker, ser_error *err)
-{
-    const rows *r = context;
-    return compare_with_others(r->k, r->first + item, worker, err);
-}
-
 static ser_status compare_all(comparison *k, int n_threads, const ser_progress *progress, ser_error *err)
 {
     const size_t n = k->corpus->n_utterances;
     ser_status st = SER_OK;
-    for (size_t u = 0; u < n && st == SER_OK; u += ROWS) {
-        size_t n_rows = n - u < ROWS ? n - u : ROWS;
-        st = ser_parallel_for(n_threads, n_rows, compare_row, &(rows){k, u}, err);
-        if (st == SER_OK && !ser_progress_report(progress, "copies", u + n_rows, n))
+    for (k->at = 0; k->at < n && st == SER_OK; k->at += ROWS) {
+        size_t n_rows = n - k->at < ROWS ? n - k->at : ROWS;
+        st = ser_parallel_for(n_threads, n_rows, compare_with_others, k, err);
+        if (st == SER_OK && !ser_progress_report(progress, "copies", k->at + n_rows, n))
             st = ser_fail(err, SER_E_CANCELLED, "interrupted");
     }
     return st;
