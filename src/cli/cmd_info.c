@@ -2,8 +2,10 @@
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/inputs.h"
 #include "cli/progress.h"
 #include "encoder/encoder.h"
+#include "io/checkpoint.h"
 #include "io/file.h"
 #include "io/foreign.h"
 #include "io/hub.h"
@@ -329,6 +331,30 @@ static ser_status print_run_folder(const char *folder, const char *model, ser_er
     return print_safetensors(model, err);
 }
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = ser_io_join(folder, name);
+    bool has = path && access(path, F_OK) == 0;
+    ser_free(path);
+    return has;
+}
+
+/* What else lies there, such as an embeddings.pt, makes no model of a folder with recordings in it.
+ * SER_E_FORMAT: there are none. */
+static ser_status print_recordings(const char *folder, ser_error *err)
+{
+    ser_inputs inputs = {0};
+    bool is_model = has_file(folder, "config.json");
+    for (size_t i = 0; i < SER_CHECKPOINT_N_FORMS; i++)
+        is_model = is_model || has_file(folder, ser_checkpoint_forms[i]);
+    ser_status st = is_model ? SER_E_FORMAT : ser_inputs_add(&inputs, folder, err);
+    if (st == SER_OK)
+        printf("%zu recording%s in this folder: 'ser predict %s' answers for %s\n", inputs.n,
+               inputs.n == 1 ? "" : "s", folder, inputs.n == 1 ? "it" : "each");
+    ser_inputs_release(&inputs);
+    return st;
+}
+
 static ser_status print_folder(const char *path, ser_error *err)
 {
     char *model = ser_io_join(path, "model.safetensors");
@@ -338,8 +364,10 @@ static ser_status print_folder(const char *path, ser_error *err)
     ser_safetensors_close(&file);
     char *report = ser_io_join(path, "report.json");
     bool is_report = !is_run && report && access(report, R_OK) == 0; /* of an evaluation or a test */
-    ser_status st =
-        is_run || is_report ? print_run_folder(path, is_run ? model : NULL, err) : print_encoder(path, err);
+    ser_status st = is_run || is_report ? print_run_folder(path, is_run ? model : NULL, err)
+                                        : print_recordings(path, err);
+    if (!is_run && !is_report && st == SER_E_FORMAT)
+        st = print_encoder(path, err);
     ser_free(report);
     ser_free(model);
     return st;

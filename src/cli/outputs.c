@@ -56,10 +56,10 @@ static const char *misfit(const char *path, const char *made)
     bool exists = stat(path, &info) == 0;
     if (!*path || path[strlen(path) - 1] == '/' || (exists && S_ISDIR(info.st_mode)))
         return "it is a folder: add a file name";
-    if (exists && !S_ISREG(info.st_mode))
+    char *target = exists && S_ISREG(info.st_mode) ? realpath(path, NULL) : NULL;
+    if (exists && !target) /* a device, a pipe, or what /dev/stdout was opened as and is removed since */
         return access(path, W_OK) == 0 ? NULL : "it cannot be written to: choose another";
-    char *target = exists ? realpath(path, NULL) : NULL;
-    char *folder = exists && !target ? NULL : folder_of(target ? target : path);
+    char *folder = folder_of(target ? target : path);
     bool fits = folder && (access(folder, W_OK | X_OK) == 0 ||
                            (made && access(folder, F_OK) != 0 && is_of(folder, made)));
     ser_free(folder);

@@ -163,19 +163,20 @@ ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
         errno = *path ? EISDIR : ENOENT;
         return fail_create(err);
     }
-    if (exists && !S_ISREG(st.st_mode)) { /* a device or a pipe has no name to replace */
-        out->path = ser_strdup(path);
-        out->file = out->path ? fopen(path, "wbe") : NULL;
-    } else {
-        /* A link stays a link: what it points to is replaced. */
-        char *target = exists ? realpath(path, NULL) : NULL;
-        out->path = ser_strdup(target ? target : path);
-        free(target);
-        out->file = out->path ? create_temporary(&out->temporary_path, out->path) : NULL;
-    }
+    /* A link stays a link: what it points to is replaced. */
+    bool is_regular = exists && S_ISREG(st.st_mode);
+    char *target = is_regular ? realpath(path, NULL) : NULL;
+    if (is_regular && !target && errno == ENOMEM)
+        return ser_fail_nomem(err);
+    out->path = ser_strdup(target ? target : path);
+    free(target);
+    if (!out->path)
+        return ser_fail_nomem(err);
+    /* A device or a pipe has no name to replace, nor what /dev/stdout was opened as and is removed since. */
+    out->file = exists && !target ? fopen(path, "wbe") : create_temporary(&out->temporary_path, out->path);
     if (out->file)
         return SER_OK;
-    ser_status status = out->path ? fail_create(err) : ser_fail_nomem(err);
+    ser_status status = fail_create(err);
     ser_output_abort(out);
     return status;
 }

@@ -451,15 +451,17 @@ static void receive_sound(ser_serve_stream *s, const char *bytes, size_t n, bool
     bool enough = wanted <= most_waiting(s);
     if (enough && wanted > s->capacity && wanted < 2 * s->capacity)
         wanted = 2 * s->capacity;
-    enough = enough && ser_grow(&s->bytes, &s->capacity, wanted, 1);
-    if (enough && n) { /* a message may be empty */
+    bool fits = enough && ser_grow(&s->bytes, &s->capacity, wanted, 1);
+    if (fits && n) { /* a message may be empty */
         memcpy(s->bytes + s->n_bytes, bytes, n);
         s->n_bytes += n;
     }
-    if (enough && whole && is_last)
+    if (fits && whole && is_last)
         queue(s);
     pthread_mutex_unlock(&s->mutex);
-    if (!enough)
+    if (enough && !fits)
+        refuse_for_memory(s);
+    else if (!enough)
         refuse(s, 503, "overloaded", "the sound cannot be heard as fast as it comes: try again later");
     else if (!whole)
         refuse(s, 400, "invalid_request", "a message does not end with a whole sample of every channel");
@@ -534,7 +536,7 @@ int ser_serve_stream_write(ser_serve_stream *s, struct lws *wsi)
         ser_free(room);
         s->n_sent += n + 1;
     }
-    bool more = s->n_sent < s->out.n;
+    bool more = end && s->n_sent < s->out.n; /* what has no end stopped for want of memory */
     if (!more || s->n_sent > MAX_UNREAD_BYTES / 16)
         forget_sent(s);
     if (more)

@@ -544,6 +544,26 @@ class Models(Case):
         shutil.copy(self.path("r1/report.json"), self.path("report.json"))  # as --json leaves one
         self.assertNotIn("a part of a run", self.ser("info", self.path("report.json"), status=1)[0])
 
+    def test_info_of_a_folder_of_recordings(self):
+        os.mkdir(self.path("mine"))
+        shutil.copy(SPEECH, self.path("mine/a.wav"))
+        for beside in (b"", b"PK\3\4" + bytes(40)):
+            with open(self.path("mine/embeddings.pt"), "wb") as f:
+                f.write(beside)
+            out, _ = self.ser("info", self.path("mine"))
+            self.assertIn(f"1 recording in this folder: 'ser predict {self.path('mine')}'", out)
+        with open(self.path("mine/model.safetensors"), "wb") as f:  # a model with an example beside it is a model
+            f.write(b"{}")
+        self.assertIn("config.json", self.ser("info", self.path("mine"), status=1)[1])
+
+    def test_output_to_what_is_removed(self):
+        """-o /dev/stdout, which is a file that has no name any more: that file is written to."""
+        with tempfile.TemporaryFile() as f:
+            p = subprocess.run([SER, "predict", "--format", "csv", "-o", "/dev/stdout", SPEECH], stdout=f, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((p.returncode, p.stderr), (0, ""))
+            f.seek(0)
+            self.assertIn(SPEECH, f.read().decode())
+
     def test_info_of_other_programs_weights(self):
         golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "io")
         self.assertIn("tensors (PyTorch), no model of ser", self.ser("info", os.path.join(golden, "state.bin"))[0])

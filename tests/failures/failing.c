@@ -220,6 +220,11 @@ void failing_at(long n)
     until_failure = n;
 }
 
+long failing_left(void)
+{
+    return until_failure;
+}
+
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size)

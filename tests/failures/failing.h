@@ -23,6 +23,8 @@ bool failing_hit(void);
 /* For a single call: the n-th allocation of ours from now on this thread (0: the next one) fails. Negative:
  * none. */
 void failing_at(long n);
+/* How many more there are before that one; negative: it has failed. */
+long failing_left(void);
 
 /* From now on each allocation is kept in mind, up to its free. trace: each with who asked for it, to be shown
  * in the end. Nothing is watched in a program that is built without FAILING_INTERPOSE. */

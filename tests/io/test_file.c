@@ -4,6 +4,7 @@
 #include "scratch.h"
 #include "test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -124,6 +125,19 @@ static void test_output_kinds(void)
     CHECK_FAILS(ser_io_write("/dev/full", megabyte, sizeof megabyte, &err), SER_E_IO, &err,
                 "cannot be written");
     CHECK(stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode));
+
+    /* What was opened and is removed since, by the name that /dev/stdout points to. */
+    char content[8] = "", itself[64];
+    int removed = open(scratch("kinds/removed"), O_RDWR | O_CREAT, 0600);
+    snprintf(itself, sizeof itself, "/proc/self/fd/%d", removed);
+    CHECK(removed >= 0 && unlink(scratch("kinds/removed")) == 0 &&
+          symlink(itself, scratch("kinds/stdout")) == 0);
+    int n_before = scratch_count("kinds");
+    CHECK_OK(ser_io_write(scratch("kinds/stdout"), "told", 4, &err), &err);
+    CHECK(pread(removed, content, sizeof content, 0) == 4 && strcmp(content, "told") == 0);
+    CHECK(lstat(scratch("kinds/stdout"), &st) == 0 && S_ISLNK(st.st_mode) &&
+          scratch_count("kinds") == n_before);
+    close(removed);
 
     for (long n = 0; n < 3; n++) {
         failing_at(n);
