@@ -5,7 +5,6 @@
 
 #include "corpus/corpus.h"
 #include "corpus/mapping.h"
-#include "io/json.h"
 #include "metrics/metrics.h"
 
 /* Of the recordings whose truth is one of the target's emotions. */
@@ -37,9 +36,5 @@ typedef struct ser_cross {
 ser_status ser_cross_compute(ser_cross *out, const float *scores, const bool *counted, const ser_mapping *m,
                              const ser_corpus *target, int n_resamples, uint64_t seed, ser_error *err);
 void ser_cross_release(ser_cross *c);
-
-/* source, target, ua_shared, acc_lenient, shared_labels, excluded and what belongs to them, as one object: to
- * be merged into a report, or to stand in it as "before". NULL: out of memory. */
-json_t *ser_cross_json(const ser_cross *c, const ser_mapping *m);
 
 #endif

@@ -5,6 +5,7 @@
 #include "report/formats.h"
 #include "report/html_parts.h"
 #include "report/pictures.h"
+#include "report/setup.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -60,13 +61,15 @@ static void append_figures(page *p)
     ser_text_append(p->t, "<section class=\"cards\">\n");
     for (size_t i = 0; i < SER_N_HEADLINES; i++)
         append_figure(p->t, &figures[i]);
-    for (size_t i = 0; i < p->r->n_extra; i++)
-        append_figure(p->t, &p->r->extra[i]);
+    ser_run_figure extras[SER_MAX_EXTRAS];
+    size_t n = ser_run_extras(extras, p->r);
+    for (size_t i = 0; i < n; i++)
+        append_figure(p->t, &extras[i]);
     ser_text_append(p->t, "</section>\n");
-    if (!p->r->intervals_over)
+    if (!ser_run_resampled(p->r))
         return;
     ser_text_append(p->t, "<p class=\"note\">Bands of UA and WA: 95 % intervals by resampling ");
-    ser_append_xml(p->t, p->r->intervals_over);
+    ser_append_xml(p->t, ser_run_resampled(p->r));
     ser_text_append(p->t, ".</p>\n");
 }
 
@@ -327,14 +330,23 @@ static ser_status append_mistakes(page *p, ser_error *err)
 
 static void append_configuration(page *p)
 {
-    if (!p->r->n_configuration)
+    const char *name;
+    json_t *value;
+    if (!json_object_size(p->r->config))
         return;
     ser_text_append(p->t, "<section><h2>How it was made</h2>\n<table class=\"facts\">\n");
-    for (size_t i = 0; i < p->r->n_configuration; i++) {
+    json_object_foreach((json_t *)p->r->config, name, value)
+    {
+        ser_text text = {0};
+        if (json_is_null(value))
+            continue;
+        ser_append_setting(&text, value);
         ser_text_append(p->t, "<tr>");
-        ser_html_element(p->t, "th scope=\"row\"", p->r->configuration[i].name);
-        ser_html_element(p->t, "td", p->r->configuration[i].value);
+        ser_html_element(p->t, "th scope=\"row\"", name);
+        ser_html_element(p->t, "td", text.s ? text.s : "");
         ser_text_append(p->t, "</tr>\n");
+        p->t->failed |= text.failed;
+        ser_text_release(&text);
     }
     ser_text_append(p->t, "</table></section>\n");
 }

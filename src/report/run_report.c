@@ -8,7 +8,8 @@ void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
 {
     const ser_figures *f = r->figures;
     const double none[2] = {NAN, NAN};
-    const double *ua = r->intervals_over ? f->ua_ci95 : none, *wa = r->intervals_over ? f->wa_ci95 : none;
+    const bool has_intervals = ser_run_resampled(r);
+    const double *ua = has_intervals ? f->ua_ci95 : none, *wa = has_intervals ? f->wa_ci95 : none;
     const char *ua_meaning = r->cross ? "mean recall of the emotions that both corpora have, the model asked "
                                         "for these alone"
                                       : "unweighted accuracy: the mean recall of the emotions";
@@ -23,6 +24,51 @@ void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
     };
     for (size_t i = 0; i < SER_N_HEADLINES; i++)
         out[i] = figures[i];
+}
+
+static void add_extra(ser_run_figure *out, size_t *n, const char *name, const char *meaning, double value,
+                      const double interval[2])
+{
+    if (*n < SER_MAX_EXTRAS)
+        out[(*n)++] = (ser_run_figure){
+            name, meaning, "%", value, {interval ? interval[0] : NAN, interval ? interval[1] : NAN}};
+}
+
+size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *r)
+{
+    size_t n = 0;
+    if (r->cross)
+        add_extra(out, &n, "Accuracy by the mapping",
+                  "answers that count as the truth, over the recordings for which some answer can",
+                  r->cross->lenient, r->cross->lenient_ci95);
+    if (r->corpora_left_out) {
+        add_extra(out, &n, "UA, restricted",
+                  "mean over the corpora left out, answers among the tested corpus's emotions",
+                  r->left_out.ua_restricted, NULL);
+        add_extra(out, &n, "UA, open", "mean over the corpora left out, answers among all emotions",
+                  r->left_out.ua_open, NULL);
+        add_extra(out, &n, "ECE, left out", "calibration error, mean over the corpora left out",
+                  r->left_out.ece, NULL);
+    }
+    for (size_t i = 0; i < r->n_honest; i++)
+        if (!*r->honest[i].reason)
+            add_extra(out, &n, r->honest[i].what, r->honest[i].protocol, r->honest[i].figures->ua,
+                      r->honest[i].figures->ua_ci95);
+    const ser_run_seeds *s = &r->seeds;
+    if (s->n)
+        add_extra(out, &n, "UA over all seeds", "mean, and one standard deviation to both sides", s->mean,
+                  (const double[]){s->mean - s->deviation, s->mean + s->deviation});
+    if (r->unheard) {
+        const char *meaning = "of models that had not heard the recording";
+        add_extra(out, &n, "UA, unheard", meaning, r->unheard->ua, r->unheard->ua_ci95);
+        add_extra(out, &n, "WA, unheard", meaning, r->unheard->wa, r->unheard->wa_ci95);
+    }
+    return n;
+}
+
+const char *ser_run_resampled(const ser_run_report *r)
+{
+    return r->cross && !r->cross->n_lenient && !r->figures->n ? NULL : r->intervals_over;
 }
 
 ser_matrix ser_run_matrix(const ser_run_report *r)

@@ -1,10 +1,12 @@
-/* What a run of training or testing shows to people: one struct behind the spreadsheet, the curves and the
- * page. Everything in it is borrowed for the call. Names, labels and texts may be any bytes. Numbers that are
- * NAN are shown as missing, parts that are NULL or empty are left out; figures and labels must be there. */
+/* What a run of training or testing has to tell: one struct behind report.json, the page, the spreadsheet,
+ * the text of a terminal, and the pictures. Everything in it is borrowed for the call. Names, labels and
+ * texts may be any bytes. Numbers that are NAN are shown as missing, parts that are NULL or empty are left
+ * out; figures and labels must be there. */
 #ifndef SER_REPORT_RUN_REPORT_H
 #define SER_REPORT_RUN_REPORT_H
 
 #include "base/text.h"
+#include "io/json.h"
 #include "metrics/metrics.h"
 #include "report/matrix.h"
 
@@ -22,6 +24,26 @@ typedef struct ser_run_shared {
     long speakers, texts, duplicates, takes;
 } ser_run_shared;
 
+/* A part of the features that a model may use or not: a hidden state of an encoder, log-mel, MFCC. */
+typedef struct ser_run_block {
+    const char *encoder; /* "WHISPER"; NULL: no encoder's */
+    int layer;
+} ser_run_block;
+
+/* What was chosen inside a training part. */
+typedef struct ser_run_choice {
+    bool active;
+    double spread_weight, c, temperature;
+    double inner_ua, inner_loss; /* out of the inner folds */
+    const float *layer_weights;  /* one for each of the run's blocks; NULL: there are none */
+} ser_run_choice;
+
+/* Of a corpus left out, or means over all: percent. */
+typedef struct ser_run_left_out {
+    double ua_restricted, ua_open, ece; /* answers among the tested corpus's emotions; among all */
+    const size_t *excluded; /* of one corpus: recordings of each label that are not scored; of means NULL */
+} ser_run_left_out;
+
 /* One model of the run. */
 typedef struct ser_run_fold {
     const char *name;                     /* "1", "03", "average" */
@@ -31,7 +53,9 @@ typedef struct ser_run_fold {
     double ua, wa, f1, loss;              /* of its test part; percent but for the loss */
     double lenient;                       /* across corpora: accuracy by the mapping, percent */
     double seconds;                       /* of training */
-    const char *choice;                   /* what was chosen inside its training part, in words; or NULL */
+    uint64_t blocks;                      /* that it uses, a bit for each of the run's */
+    const ser_run_choice *choice;         /* NULL: nothing was chosen */
+    ser_run_left_out left_out;            /* where the run's corpora_left_out */
     ser_run_shared shared;
     size_t kept_epoch; /* whose weights were kept; 0: not known */
     const ser_run_epoch *epochs;
@@ -47,10 +71,6 @@ typedef struct ser_run_figure {
     double interval[2]; /* NAN: none */
 } ser_run_figure;
 
-typedef struct ser_run_fact {
-    const char *name, *value;
-} ser_run_fact;
-
 typedef struct ser_run_note {
     const char *text;
     bool serious; /* a warning that nobody may miss */
@@ -60,6 +80,7 @@ typedef struct ser_run_note {
 #define SER_RUN_NO_TRUTH SIZE_MAX
 typedef struct ser_run_prediction {
     const char *file;
+    double start_s, end_s;   /* of a stretch of the file, 0: to its end; both 0: the file is one recording */
     const char *fold;        /* whose model answered; or NULL */
     size_t truth, predicted; /* labels; SER_RUN_NO_TRUTH: it is not known */
     const float *scores;     /* a probability for each column */
@@ -71,31 +92,71 @@ typedef struct ser_run_class {
     const ser_class_figures *shared; /* among the shared emotions; NULL: it is none */
 } ser_run_class;
 
-/* A test across corpora: figures are over the shared emotions, whose names are the report's labels; n_labels
- * may be 0. */
+/* Figures across corpora, which are over the shared emotions. */
 typedef struct ser_run_cross {
-    const char *source, *target;
-    ser_matrix matrix;            /* the target's emotions by the model's */
-    const ser_run_class *classes; /* matrix.n_truths */
+    const char *source, *target, *mapping; /* mapping: what the table is called */
+    ser_matrix matrix;                     /* the target's emotions by the model's */
+    const ser_run_class *classes;          /* matrix.n_truths */
+    const char *const *shared;             /* n_shared names */
+    size_t n_shared;
+    const ser_figures *figures;
     const ser_reliability *reliability;
-    size_t n; /* recordings */
+    size_t n, n_known,
+        n_lenient; /* recordings: all, with a known emotion, behind the accuracy by the mapping */
+    double lenient, lenient_ci95[2]; /* accuracy by the mapping, percent */
 } ser_run_cross;
+
+/* Of an adaptation: both models, and which was kept. */
+typedef struct ser_run_adaptation {
+    const ser_run_cross *before, *adapted;
+    bool kept_adapted;
+    const char *reason;
+    double agreement; /* percent of recordings to which both give the same answer */
+} ser_run_adaptation;
+
+/* The same by another protocol. */
+typedef struct ser_run_honest {
+    const char *what, *protocol;
+    const char *reason; /* why it could not be done; empty: it was, and the rest is there */
+    const ser_figures *figures;
+    bool corpora_left_out;
+    ser_run_left_out left_out;
+} ser_run_honest;
+
+/* Figures of the seeds seed, seed + 1, ...; the rest of the report is the first one's. */
+typedef struct ser_run_seeds {
+    const double *ua; /* n, percent */
+    size_t n;
+    double mean, deviation;
+} ser_run_seeds;
 
 typedef struct ser_run_report {
     const char *title; /* "EMODB" */
     const char *corpus, *protocol, *features, *model_type, *version, *date;
-    const char *setup;         /* the same and the options that matter most, in lines of text; or NULL */
+    const char *normalize, *precision, *encoder_sha256; /* the last two empty: no encoder */
+    const char *encoder_learned_from; /* the corpora that a tuned encoder knows; NULL: it was not tuned */
+    const char *cpu, *data_sha256, *split_sha256;
+    uint64_t seed;
+    int n_threads, n_ranks;    /* n_ranks 0: one process, and no rank */
     const char *of_what;       /* whose figures they are: "Average of all models"; NULL: of all answers */
     const char *const *labels; /* figures->n_labels */
     const ser_figures *figures;
-    const ser_run_cross *cross; /* NULL: training and test are of one set of emotions */
-    const char *intervals_over; /* what was resampled: "speakers", "recordings"; NULL: no intervals */
-    const ser_run_figure *extra;
-    size_t n_extra;
+    const ser_run_cross *cross; /* NULL: training and test are of one set of emotions; else figures are its */
+    const char *intervals_over; /* what is resampled: "speakers", "recordings" */
+    const ser_figures *unheard; /* over answers of models that had not heard the recording; NULL: all are */
+    const ser_run_cross *unheard_across; /* the same across corpora */
+    const ser_run_adaptation *adaptation;
+    size_t n_encoder_heard; /* of the source's recordings, by a tuned encoder; 0: none */
+    bool corpora_left_out;
+    ser_run_left_out left_out;
+    const ser_run_honest *honest;
+    size_t n_honest;
+    ser_run_seeds seeds; /* n 0: one seed */
+    const ser_run_block *blocks;
+    size_t n_blocks;
     const ser_run_fold *folds;
     size_t n_folds;
-    const ser_run_fact *configuration; /* every option in force, and what else makes the run the same again */
-    size_t n_configuration;
+    const json_t *config; /* every option in force */
     const ser_run_note *notes;
     size_t n_notes;
     const ser_run_prediction *predictions;
@@ -106,6 +167,11 @@ typedef struct ser_run_report {
 /* UA, WA, F1, ECE and loss, as their names and meanings stand everywhere. */
 enum { SER_N_HEADLINES = 5 };
 void ser_run_headlines(ser_run_figure *out, const ser_run_report *r);
+/* The figures beside them; how many there are. */
+enum { SER_MAX_EXTRAS = 16 };
+size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *r);
+/* What was resampled for the intervals; NULL: there is nothing to have one. */
+const char *ser_run_resampled(const ser_run_report *r);
 
 /* Truths and answers of the run, and how many recordings it tells of. */
 ser_matrix ser_run_matrix(const ser_run_report *r);

@@ -1,4 +1,5 @@
 /* The workbook's sheets for a reader of figures: summary, folds, emotions, confusion, recordings. */
+#include "report/setup.h"
 #include "report/spreadsheet_cells.h"
 
 #include <math.h>
@@ -20,11 +21,13 @@ static lxw_row_t add_heading(ser_book *b, lxw_worksheet *s)
 {
     const ser_run_report *r = b->report;
     ser_text line = {0};
-    char n[48];
+    char n[48], version[48] = "";
     snprintf(n, sizeof n, "%zu recordings", ser_run_n(r));
+    if (r->version)
+        snprintf(version, sizeof version, "ser %s", r->version);
     ser_book_text(b, s, 0, 0, r->title ? r->title : r->corpus, SER_CELL_TITLE);
     ser_book_check(b, worksheet_set_row(s, 0, 28, NULL));
-    const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, r->version, r->date};
+    const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, version, r->date};
     bool title_is_corpus = !r->title || (r->corpus && strcmp(r->title, r->corpus) == 0);
     for (size_t i = title_is_corpus; i < sizeof parts / sizeof *parts; i++)
         append_part(&line, parts[i]);
@@ -59,11 +62,13 @@ static lxw_row_t add_figures(ser_book *b, lxw_worksheet *s, lxw_row_t row)
     ser_book_headings(b, s, row++, columns, SUMMARY_COLUMNS);
     for (size_t i = 0; i < SER_N_HEADLINES; i++)
         add_figure(b, s, row++, &figures[i]);
-    for (size_t i = 0; i < r->n_extra; i++)
-        add_figure(b, s, row++, &r->extra[i]);
-    if (r->intervals_over) {
+    ser_run_figure extras[SER_MAX_EXTRAS];
+    size_t n = ser_run_extras(extras, r);
+    for (size_t i = 0; i < n; i++)
+        add_figure(b, s, row++, &extras[i]);
+    if (ser_run_resampled(r)) {
         char text[200];
-        snprintf(text, sizeof text, "95 %% intervals by resampling %.60s.", r->intervals_over);
+        snprintf(text, sizeof text, "95 %% intervals by resampling %.60s.", ser_run_resampled(r));
         ser_book_text(b, s, row++, 0, text, SER_CELL_MUTED);
     }
     return row + 1;
@@ -101,6 +106,27 @@ static lxw_row_t add_notes(ser_book *b, lxw_worksheet *s, lxw_row_t row)
     return known || r->n_notes ? row + 1 : row;
 }
 
+static void add_configuration(ser_book *b, lxw_worksheet *s, lxw_row_t row)
+{
+    static const ser_column columns[] = {
+        {"Option", 0, true}, {"Value", 0, true}, {"", 0, true}, {"", 0, true}, {"", 0, true}};
+    const char *name;
+    json_t *value;
+    ser_book_text(b, s, row++, 0, "Configuration", SER_CELL_SECTION);
+    ser_book_headings(b, s, row++, columns, SUMMARY_COLUMNS);
+    json_object_foreach((json_t *)b->report->config, name, value)
+    {
+        ser_text text = {0};
+        if (json_is_null(value))
+            continue;
+        ser_append_setting(&text, value);
+        ser_book_text(b, s, row, 0, name, SER_CELL_TEXT);
+        ser_book_text(b, s, row++, 1, text.s ? text.s : "", SER_CELL_TEXT);
+        b->no_memory |= text.failed;
+        ser_text_release(&text);
+    }
+}
+
 void ser_sheet_summary(ser_book *b)
 {
     const ser_run_report *r = b->report;
@@ -111,16 +137,8 @@ void ser_sheet_summary(ser_book *b)
     lxw_row_t row = add_heading(b, s);
     row = add_figures(b, s, row);
     row = add_notes(b, s, row);
-    if (!r->n_configuration)
-        return;
-    ser_book_text(b, s, row++, 0, "Configuration", SER_CELL_SECTION);
-    static const ser_column columns[] = {
-        {"Option", 0, true}, {"Value", 0, true}, {"", 0, true}, {"", 0, true}, {"", 0, true}};
-    ser_book_headings(b, s, row++, columns, SUMMARY_COLUMNS);
-    for (size_t i = 0; i < r->n_configuration; i++, row++) {
-        ser_book_text(b, s, row, 0, r->configuration[i].name, SER_CELL_TEXT);
-        ser_book_text(b, s, row, 1, r->configuration[i].value, SER_CELL_TEXT);
-    }
+    if (json_object_size(r->config))
+        add_configuration(b, s, row);
 }
 
 /* ---- folds ---- */

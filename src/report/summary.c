@@ -1,8 +1,9 @@
 #include "report/summary.h"
+#include "report/setup.h"
 
 #include <math.h>
 
-static void append_fold(ser_text *t, const ser_run_fold *f)
+static void append_fold(ser_text *t, const ser_run_report *r, const ser_run_fold *f)
 {
     if (f->is_model) {
         ser_text_appendf(t, "%-12s UA %6.2f   WA %6.2f", f->name, f->ua, f->wa);
@@ -16,8 +17,10 @@ static void append_fold(ser_text *t, const ser_run_fold *f)
     }
     if (f->kept_epoch)
         ser_text_appendf(t, "   epoch %zu of %zu kept", f->kept_epoch, f->n_epochs);
-    if (f->choice)
-        ser_text_appendf(t, "   %s", f->choice);
+    if (f->choice) {
+        ser_text_append(t, "   ");
+        ser_append_choice(t, r, f);
+    }
     ser_text_append(t, "\n");
 }
 
@@ -46,8 +49,10 @@ static void append_shared(ser_text *t, const ser_run_report *r)
 /* "UA, unheard 71.2 % (68.0 to 74.5): of models that had not heard the recording". */
 static void append_extra(ser_text *t, const ser_run_report *r)
 {
-    for (size_t i = 0; i < r->n_extra; i++) {
-        const ser_run_figure *f = &r->extra[i];
+    ser_run_figure extras[SER_MAX_EXTRAS];
+    size_t n = ser_run_extras(extras, r);
+    for (size_t i = 0; i < n; i++) {
+        const ser_run_figure *f = &extras[i];
         if (!isfinite(f->value))
             continue;
         ser_text_appendf(t, "%s %.1f%s%s", f->name, f->value, *f->unit ? " " : "", f->unit);
@@ -79,7 +84,7 @@ static void append_cross(ser_text *t, const ser_run_report *r, ser_style style)
 static void append_one_corpus(ser_text *t, const ser_run_report *r, ser_style style)
 {
     for (size_t i = 0; i < r->n_folds; i++)
-        append_fold(t, &r->folds[i]);
+        append_fold(t, r, &r->folds[i]);
     ser_text_append(t, "\n");
     if (r->of_what)
         ser_text_appendf(t, "%s\n", r->of_what);
@@ -96,7 +101,7 @@ static void append_one_corpus(ser_text *t, const ser_run_report *r, ser_style st
 void ser_append_run(ser_text *t, const ser_run_report *r, ser_style style)
 {
     ser_text whole = {0};
-    ser_text_append(&whole, r->setup ? r->setup : "");
+    ser_append_setup(&whole, r);
     ser_text_append(&whole, "\n");
     if (r->cross)
         append_cross(&whole, r, style);

@@ -31,7 +31,8 @@ typedef struct adapt_job {
     ser_adaptation adaptation;
     ser_mapping mapping;
     ser_cross cross[2];
-    ser_folds folds; /* a "fold" is a model here */
+    ser_run_adaptation both; /* of the report */
+    ser_folds folds;         /* a "fold" is a model here */
     ser_leaks leaks;
     ser_evaluation e; /* scores are of the model kept */
 } adapt_job;
@@ -349,14 +350,15 @@ static ser_status make_report(adapt_job *k, const ser_report_facts *facts, ser_e
     k->job.material.report.of_what = "The model kept";
     if (st != SER_OK)
         return st;
-    ser_json_set(&k->job.report, "before", ser_cross_json(&k->cross[0], &k->mapping));
-    ser_json_set(&k->job.report, "adapted", ser_cross_json(&k->cross[1], &k->mapping));
-    ser_json_set(&k->job.report, "kept", json_string(a->kept_adapted ? "adapted" : "source"));
-    ser_json_set(&k->job.report, "reason", json_string(a->reason));
-    ser_json_set(&k->job.report, "agreement", ser_number_json(a->agreement));
-    if (k->source.n_heard)
-        ser_json_set(&k->job.report, "encoder_heard", json_integer((json_int_t)k->source.n_heard));
-    return SER_OK;
+    ser_run_report *r = &k->job.material.report;
+    k->both =
+        (ser_run_adaptation){.kept_adapted = a->kept_adapted, .reason = a->reason, .agreement = a->agreement};
+    r->adaptation = &k->both;
+    r->n_encoder_heard = k->source.n_heard;
+    st = ser_run_material_add_cross(&k->both.before, &k->job.material, &k->mapping, &k->cross[0], err);
+    return st == SER_OK ? ser_run_material_add_cross(&k->both.adapted, &k->job.material, &k->mapping,
+                                                     &k->cross[1], err)
+                        : st;
 }
 
 /* Networks move into the model that is written. */
@@ -393,7 +395,7 @@ static ser_status save_pictures(adapt_job *k, ser_error *err)
                                        .target = &k->to,
                                        .mapping = &k->mapping,
                                        .cross = {&k->cross[0], &k->cross[1]},
-                                       .matrix = k->job.material.cross.matrix,
+                                       .matrix = k->job.material.report.cross->matrix,
                                        .ops = k->learning.ops,
                                        .n_threads = k->source.n_threads,
                                        .progress = &k->job.host.progress,
@@ -420,7 +422,7 @@ static ser_status save(adapt_job *k, ser_error *err)
         st = save_pictures(k, err);
     if (st == SER_OK)
         st = save_model(k, err);
-    return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
+    return st == SER_OK ? ser_job_save(job, err) : st;
 }
 
 /* ---- one run ---- */

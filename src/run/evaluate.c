@@ -27,6 +27,8 @@ typedef struct evaluate_job {
     ser_evaluation e;
     ser_epochs epochs;
     ser_honest honest;
+    ser_run_honest rows[SER_N_HONEST]; /* of the report, as is the next */
+    double *seeds;
     ser_run_folder *kept; /* where the networks' states are kept, of all seeds */
     char prefix[32];      /* of those of a seed but the first */
 } evaluate_job;
@@ -45,6 +47,7 @@ static void release(void *work)
 {
     evaluate_job *k = work;
     ser_honest_release(&k->honest);
+    ser_free(k->seeds);
     ser_epochs_close(&k->epochs);
     release_seed(k);
 }
@@ -88,8 +91,8 @@ static ser_status save_part(void *context, const ser_text *block, ser_error *err
                                 .corpus = k->w.corpus,
                                 .config = k->job.config,
                                 .encoder_sha256 = k->w.encoder_sha256};
-    k->job.report = json_pack("{s:i, s:s}", "fold", k->s.fold, "protocol", k->s.protocol);
-    return k->job.report ? ser_fold_part_write(&part, block, err) : ser_fail_nomem(err);
+    k->job.told = json_pack("{s:i, s:s}", "fold", k->s.fold, "protocol", k->s.protocol);
+    return k->job.told ? ser_fold_part_write(&part, block, err) : ser_fail_nomem(err);
 }
 
 static ser_status block_of(void *context, size_t fold, ser_text *block, ser_error *err)
@@ -189,82 +192,52 @@ static ser_status evaluate_others(evaluate_job *k, double *ua, ser_error *err)
     return st;
 }
 
-static ser_status add_seeds(evaluate_job *k, const double *ua, ser_error *err)
+static void add_seeds(evaluate_job *k)
 {
-    int n = k->s.n_seeds;
-    double mean = 0, squares = 0;
-    json_t *seeds = json_array();
-    for (int i = 0; i < n; i++)
-        mean += ua[i] / n;
-    for (int i = 0; i < n; i++) {
-        squares += (ua[i] - mean) * (ua[i] - mean);
-        ser_json_add(&seeds,
-                     json_pack("{s:I, s:f}", "seed", (json_int_t)k->s.learning.seed + i, "ua", ua[i]));
-    }
-    double deviation = sqrt(squares / (n - 1));
-    ser_run_material_add_figure(&k->job.material, "UA over all seeds",
-                                "mean, and one standard deviation to both sides", mean,
-                                (const double[]){mean - deviation, mean + deviation});
-    return json_object_set_new(k->job.report, "seeds", seeds) == 0 &&
-                   json_object_set_new(k->job.report, "ua_mean", json_real(mean)) == 0 &&
-                   json_object_set_new(k->job.report, "ua_sd", json_real(deviation)) == 0
-               ? SER_OK
-               : ser_fail_nomem(err);
+    ser_run_seeds *seeds = &k->job.material.report.seeds;
+    double squares = 0;
+    *seeds = (ser_run_seeds){.ua = k->seeds, .n = (size_t)k->s.n_seeds};
+    for (size_t i = 0; i < seeds->n; i++)
+        seeds->mean += seeds->ua[i] / (double)seeds->n;
+    for (size_t i = 0; i < seeds->n; i++)
+        squares += (seeds->ua[i] - seeds->mean) * (seeds->ua[i] - seeds->mean);
+    seeds->deviation = sqrt(squares / (double)(seeds->n - 1));
 }
 
 static ser_status evaluate_seeds(evaluate_job *k, ser_error *err)
 {
-    double *ua = ser_alloc((size_t)k->s.n_seeds, sizeof *ua);
-    ser_status st = ua ? evaluate_others(k, ua, err) : ser_fail_nomem(err);
+    k->seeds = ser_alloc((size_t)k->s.n_seeds, sizeof *k->seeds);
+    ser_status st = k->seeds ? evaluate_others(k, k->seeds, err) : ser_fail_nomem(err);
     if (st == SER_OK && ser_team_is_first(k->job.host.team)) {
-        ua[0] = k->e.figures.ua;
-        st = add_seeds(k, ua, err);
+        k->seeds[0] = k->e.figures.ua;
+        add_seeds(k);
     }
-    ser_free(ua);
     return st;
 }
 
 /* ---- stricter and stricter ---- */
 
-static json_t *honest_json(const ser_honest_row *row)
-{
-    const ser_evaluation *e = &row->evaluation;
-    const ser_figures *f = &e->figures;
-    if (*row->reason)
-        return json_pack("{s:s, s:s, s:s}", "what", row->what, "protocol", row->protocol, "reason",
-                         row->reason);
-    json_t *json =
-        json_pack("{s:s, s:s, s:f, s:[f, f], s:f, s:[f, f], s:f, s:f}", "what", row->what, "protocol",
-                  row->protocol, "ua", f->ua, "ua_ci95", f->ua_ci95[0], f->ua_ci95[1], "wa", f->wa, "wa_ci95",
-                  f->wa_ci95[0], f->wa_ci95[1], "f1", f->f1, "ece", f->ece);
-    if (json && e->across)
-        ser_json_update(&json,
-                        json_pack("{s:f, s:f}", "ua_restricted", e->ua_restricted, "ua_open", e->ua_open));
-    return json;
-}
-
 /* The first seed's, over what was taken in for the protocol. */
 static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
 {
     enum { N_FOLDS = 5 };
-    json_t *list = json_array();
     const ser_evaluate_settings settings = {.learn = k->learning.settings, .seed = k->w.seed};
     const ser_honest_known known = {.protocol = k->protocol,
                                     .speaker_disjoint = k->learning.settings.speaker_disjoint,
                                     .corpus_disjoint = k->learning.settings.corpus_disjoint,
                                     .evaluation = &k->e};
     ser_status st = ser_honest_run(&k->honest, &k->learning.data, N_FOLDS, &settings, &known, err);
-    bool first = ser_team_is_first(k->job.host.team);
-    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK && first; i++) {
+    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++) {
         const ser_honest_row *row = &k->honest.rows[i];
-        const ser_figures *f = &row->evaluation.figures;
-        ser_json_add(&list, honest_json(row));
-        if (!*row->reason)
-            ser_run_material_add_figure(&k->job.material, row->what, row->protocol, f->ua, f->ua_ci95);
+        k->rows[i] = (ser_run_honest){.what = row->what,
+                                      .protocol = row->protocol,
+                                      .reason = row->reason,
+                                      .figures = &row->evaluation.figures,
+                                      .corpora_left_out = row->evaluation.across,
+                                      .left_out = ser_run_left_out_of(&row->evaluation)};
     }
-    if (st == SER_OK && first && json_object_set(k->job.report, "honest", list) != 0)
-        st = ser_fail_nomem(err);
-    json_decref(list);
+    k->job.material.report.honest = k->rows;
+    k->job.material.report.n_honest = SER_N_HONEST;
     return st;
 }
 
@@ -287,30 +260,11 @@ static ser_status add_notes(evaluate_job *k, ser_error *err)
     return st;
 }
 
-/* Where corpora were left out: means over them. */
-static void add_across(evaluate_job *k)
-{
-    const ser_evaluation *e = &k->e;
-    ser_run_material *m = &k->job.material;
-    if (!e->across)
-        return;
-    ser_run_material_add_figure(m, "UA, restricted",
-                                "mean over the corpora left out, answers among the tested corpus's emotions",
-                                e->ua_restricted, NULL);
-    ser_run_material_add_figure(m, "UA, open", "mean over the corpora left out, answers among all emotions",
-                                e->ua_open, NULL);
-    ser_run_material_add_figure(m, "ECE, left out", "calibration error, mean over the corpora left out",
-                                e->ece, NULL);
-}
-
 static ser_status make_report(evaluate_job *k, ser_error *err)
 {
     const ser_report_facts facts = facts_of(k);
     ser_status st = add_notes(k, err);
-    if (st == SER_OK)
-        st = ser_job_report(&k->job, &facts, err);
-    add_across(k);
-    return st;
+    return st == SER_OK ? ser_job_report(&k->job, &facts, err) : st;
 }
 
 static ser_status evaluate_all(evaluate_job *k, ser_error *err)
@@ -332,7 +286,7 @@ static ser_status evaluate_all(evaluate_job *k, ser_error *err)
     if (st == SER_OK && k->s.n_seeds > 1)
         st = evaluate_seeds(k, err);
     if (st == SER_OK && first)
-        st = ser_run_save(&k->job.folder, &k->job.material.report, k->job.report, err);
+        st = ser_job_save(&k->job, err);
     if (st == SER_OK && first) {
         ser_epochs_finish(&k->epochs);
         ser_run_folder_tidy(&k->job.folder);

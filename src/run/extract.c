@@ -9,6 +9,7 @@
 #include "io/json.h"
 #include "io/npy.h"
 #include "model/hearing.h"
+#include "report/escape.h"
 #include "run/job.h"
 #include "run/journal.h"
 #include "run/part_folder.h"
@@ -90,7 +91,7 @@ static ser_status extract_recording(extract_job *k, ser_error *err)
         (st = ser_npy_write(output, l.all.x, 2, (size_t[]){l.all.n, l.all.dims}, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", output);
     if (st == SER_OK)
-        ser_json_set(&k->job.report, "shape",
+        ser_json_set(&k->job.told, "shape",
                      json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
     ser_frame_buffer_release(&l.all);
     ser_audio_close(&audio);
@@ -177,7 +178,7 @@ static ser_status report_tree(extract_job *k, const ser_tree_filled *f, ser_erro
                              (json_int_t)f->n, "dims", (json_int_t)f->dims, "computed",
                              (json_int_t)f->n_computed, "failed", (json_int_t)f->n_failed);
     ser_free(folder);
-    return json_array_append_new(json_object_get(k->job.report, "trees"), tree) == 0 ? SER_OK
+    return json_array_append_new(json_object_get(k->job.told, "trees"), tree) == 0 ? SER_OK
                                                                                      : ser_fail_nomem(err);
 }
 
@@ -351,7 +352,7 @@ static ser_status begin_share(extract_job *k, ser_error *err)
 static ser_status extract_corpora(extract_job *k, ser_corpus *corpus, ser_error *err)
 {
     ser_status st = ser_encoders_sha256(&k->encoders, k->encoder_sha256, err);
-    if (st == SER_OK && json_object_set_new(k->job.report, "trees", json_array()) != 0)
+    if (st == SER_OK && json_object_set_new(k->job.told, "trees", json_array()) != 0)
         st = ser_fail_nomem(err);
     if (st == SER_OK && k->s.shard)
         st = begin_share(k, err);
@@ -371,7 +372,7 @@ static ser_status extract(void *job, ser_error *err)
         st = ser_corpus_open(&corpus, k->s.data.corpus, k->s.data.data_dir, err);
     if (st == SER_OK)
         st = open_encoders(k, err);
-    if (st == SER_OK && !(k->job.report = json_object()))
+    if (st == SER_OK && !(k->job.told = json_object()))
         st = ser_fail_nomem(err);
     if (st == SER_OK && k->s.recording && k->job.host.team)
         st = ser_fail(err, SER_E_ARG, "one recording is for one process: start it without mpirun");

@@ -107,14 +107,20 @@ ser_status ser_run_read_config(json_t **out, const char *folder, ser_error *err)
     return st;
 }
 
-ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
+static ser_status save_text(const char *folder, const char *name, const char *text, ser_error *err)
 {
-    char *path = ser_io_join(folder, name),
-         *text = ser_json_dump(object, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    char *path = ser_io_join(folder, name);
     ser_status st = path && text ? ser_io_write(path, text, strlen(text), err) : ser_fail_nomem(err);
     if (st != SER_OK && path)
         ser_fail_within(err, st, "%s: ", path);
     ser_free(path);
+    return st;
+}
+
+ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err)
+{
+    char *text = ser_json_dump(object, SER_RUN_JSON);
+    ser_status st = save_text(folder, name, text, err);
     free(text);
     return st;
 }
@@ -233,8 +239,7 @@ static ser_status save_format(const ser_run_folder *f, const run_format *format,
     return st;
 }
 
-ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
-                        ser_error *err)
+ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const char *json, ser_error *err)
 {
 #define FORMAT(file, save) {file, save},
     static const run_format formats[] = {SER_RUN_FORMATS(FORMAT)};
@@ -244,7 +249,7 @@ ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const 
     ser_status st = ser_run_pictures_save(f->path, r, err);
     for (size_t i = 0; i < sizeof formats / sizeof *formats && st == SER_OK; i++)
         st = save_format(f, &formats[i], r, err);
-    return st == SER_OK ? ser_run_save_json(f->path, "report.json", report, err) : st;
+    return st == SER_OK ? save_text(f->path, "report.json", json, err) : st;
 }
 
 /* A path with a new line in it cannot be told: its file stays. */

@@ -42,10 +42,11 @@ ser_status ser_run_folder_begin(ser_run_folder *f, const ser_folds *folds, const
 /* When the run is complete: its states go, and what killed processes of it left without a final name. */
 void ser_run_folder_tidy(ser_run_folder *f);
 
+/* How objects are written. */
+enum { SER_RUN_JSON = JSON_INDENT(1) | JSON_REAL_PRECISION(9) };
 /* Into folder/name, or name where folder is empty. */
 ser_status ser_run_save_json(const char *folder, const char *name, const json_t *object, ser_error *err);
 /* metrics.xlsx, report.html, the usual pictures; then report.json, which tells that the run is complete. */
-ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const json_t *report,
-                        ser_error *err);
+ser_status ser_run_save(const ser_run_folder *f, const ser_run_report *r, const char *json, ser_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 #include "run/job.h"
 #include "base/memory.h"
-#include "io/json.h"
+#include "report/run_json.h"
 #include "report/summary.h"
 
 #include <locale.h>
@@ -8,7 +8,7 @@
 
 struct ser_run_result {
     ser_job *job;
-    char *folder, *json;
+    char *folder;
     ser_text text;
 };
 
@@ -19,7 +19,8 @@ static void release(ser_job *job)
     job->way->release(job);
     ser_run_folder_close(&job->folder);
     ser_run_material_release(&job->material);
-    json_decref(job->report);
+    json_decref(job->told);
+    free(job->json);
     json_decref(job->config);
     json_decref(job->given);
     ser_run_kept_release(&job->kept);
@@ -42,12 +43,22 @@ ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const s
 
 ser_status ser_job_report(ser_job *job, const ser_report_facts *facts, ser_error *err)
 {
-    ser_status st = ser_report_json(&job->report, facts, err);
-    if (st == SER_OK && job->host.team)
-        ser_json_set(&job->report, "ranks", json_integer(job->host.team->n));
-    if (st == SER_OK && !job->report)
-        st = ser_fail_nomem(err);
-    return st == SER_OK ? ser_run_material_finish(&job->material, facts, err) : st;
+    job->material.report.n_ranks = job->host.team ? job->host.team->n : 0;
+    return ser_run_material_finish(&job->material, facts, err);
+}
+
+static char *dump(json_t *object)
+{
+    char *text = object ? ser_json_dump(object, SER_RUN_JSON) : NULL;
+    json_decref(object);
+    return text;
+}
+
+ser_status ser_job_save(ser_job *job, ser_error *err)
+{
+    const ser_run_report *r = &job->material.report;
+    job->json = dump(ser_run_report_json(r));
+    return job->json ? ser_run_save(&job->folder, r, job->json, err) : ser_fail_nomem(err);
 }
 
 ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err)
@@ -70,16 +81,15 @@ static ser_status make_result(ser_run_result **out, ser_job *job, ser_error *err
 {
     const ser_style plain = {.width = 80, .utf8 = true};
     ser_run_result *r = *out = ser_alloc(1, sizeof *r);
+    if (job->told)
+        job->json = dump(json_incref(job->told));
     /* There was no memory for all of it; other ranks than the first have none. */
-    if (!r || (!job->report && !job->was_complete && ser_team_is_first(job->host.team)))
+    if (!r || (!job->json && !job->was_complete && ser_team_is_first(job->host.team)))
         return ser_fail_nomem(err);
-    char *json = job->report ? ser_json_dump(job->report, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-    r->json = json || !job->report ? ser_strdup(json ? json : "") : NULL;
-    free(json);
     r->folder = job->folder.path ? ser_strdup(job->folder.path) : NULL;
     r->job = job;
     ser_run_result_append(&r->text, r, plain);
-    return r->json && !r->folder == !job->folder.path && !r->text.failed ? SER_OK : ser_fail_nomem(err);
+    return !r->folder == !job->folder.path && !r->text.failed ? SER_OK : ser_fail_nomem(err);
 }
 
 static ser_status adopt(ser_job *job, const void *settings, ser_error *err)
@@ -154,7 +164,7 @@ void ser_run_result_append(ser_text *t, const ser_run_result *r, ser_style style
 
 const ser_run_report *ser_run_result_report(const ser_run_result *r)
 {
-    return r->job->report && r->job->material.report.figures ? &r->job->material.report : NULL;
+    return r->job->json && r->job->material.report.figures ? &r->job->material.report : NULL;
 }
 
 const char *ser_run_result_folder(const ser_run_result *r)
@@ -164,7 +174,7 @@ const char *ser_run_result_folder(const ser_run_result *r)
 
 const char *ser_run_result_json(const ser_run_result *r)
 {
-    return r->json;
+    return r->job->json ? r->job->json : "";
 }
 
 const char *ser_run_result_text(const ser_run_result *r)
@@ -189,7 +199,6 @@ void ser_run_result_free(ser_run_result **result)
         return;
     release(r->job);
     ser_free(r->folder);
-    ser_free(r->json);
     ser_text_release(&r->text);
     ser_free(r);
     *result = NULL;

@@ -24,7 +24,8 @@ typedef struct ser_job {
     ser_run_folder folder;
     ser_run_material material;
     bool was_complete;
-    json_t *report; /* NULL: nothing was done, because the run was complete */
+    json_t *told; /* what a job without figures has to tell; NULL: there is a report */
+    char *json;   /* the report's, once it is saved; free() */
     size_t n_failed;
 } ser_job;
 
@@ -36,8 +37,10 @@ ser_status ser_job_do(ser_run_result **out, const ser_job_way *way, const void *
 ser_status ser_job_open_folder(ser_job *job, const ser_run_place *place, const ser_run_naming *naming,
                                ser_error *err);
 
-/* Report and material of what was done; histories, and notes that stand above the others, are there. */
+/* The report of what was done; histories, and notes that stand above the others, are there. */
 ser_status ser_job_report(ser_job *job, const ser_report_facts *facts, ser_error *err);
+/* When nothing is added to it any more: as JSON, and all files of it into the run folder. */
+ser_status ser_job_save(ser_job *job, ser_error *err);
 
 /* Into the report; whoever listens is told of what is serious at once. t is released. */
 ser_status ser_job_note(ser_job *job, bool serious, ser_text *t, ser_error *err);

@@ -4,7 +4,9 @@
 #include "io/json.h"
 #include "keras/weights.h"
 #include "learn/evaluate.h"
-#include "run/report_json.h"
+#include "report/escape.h"
+#include "report/run_json.h"
+#include "run/material.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,12 +45,14 @@ void ser_model_output_origin(json_t **origin, const ser_workbench *w, const int 
 
 json_t *ser_model_output_head(const ser_workbench *w, const ser_head_fit *fit)
 {
+    ser_run_block blocks[SER_MAX_BLOCKS];
+    size_t n = ser_run_blocks(blocks, &w->spec);
     json_t *head = json_pack(
-        "{s:o, s:f, s:f, s:f, s:f, s:f}", "layers", ser_chosen_layers_json(&w->spec, fit->chosen.blocks),
+        "{s:o, s:f, s:f, s:f, s:f, s:f}", "layers", ser_run_layers_json(blocks, n, fit->chosen.blocks),
         "spread_weight", fit->chosen.spread_weight, "c", fit->chosen.c, "temperature",
         (double)fit->temperature, "inner_ua", fit->inner_ua, "inner_loss", fit->inner_loss);
     if (head && fit->chosen.weighted)
-        ser_json_set(&head, "layer_weights", ser_layer_weights_json(&w->spec, fit->layer_weight));
+        ser_json_set(&head, "layer_weights", ser_run_layer_weights_json(blocks, n, fit->layer_weight));
     return head;
 }
 

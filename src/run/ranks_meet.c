@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "run/ranks_parts.h"
-#include "run/report_json.h"
+#include "run/identity.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,8 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "io/json.h"
-#include "run/report_json.h"
+#include "report/escape.h"
+#include "run/identity.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* Every model of a run, and their average, on a corpus with the same emotions. */
-#include "io/json.h"
 #include "run/answers.h"
 #include "run/job.h"
 
@@ -35,7 +34,6 @@ static ser_status tell_leaks(test_job *k, ser_error *err)
 {
     ser_text t = {0};
     const ser_figures *f = &k->honest;
-    const char *meaning = "of models that had not heard the recording";
     ser_answers_append_leaks(&t, &k->a);
     if (!t.n && !t.failed)
         return SER_OK;
@@ -44,19 +42,10 @@ static ser_status tell_leaks(test_job *k, ser_error *err)
                          "Answers of models that had not heard the recording, %zu recordings: UA %.1f %%, WA "
                          "%.1f %%",
                          f->n, f->ua, f->wa);
-        ser_run_material_add_figure(&k->job.material, "UA, unheard", meaning, f->ua, f->ua_ci95);
-        ser_run_material_add_figure(&k->job.material, "WA, unheard", meaning, f->wa, f->wa_ci95);
+        k->job.material.report.unheard = f;
     } else
         ser_text_append(&t, "Every model had heard every recording: there is no honest figure");
     return ser_job_note(&k->job, true, &t, err);
-}
-
-static json_t *honest_json(const test_job *k)
-{
-    const ser_figures *f = &k->honest;
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:[f, f], s:[f, f]}", "n", (json_int_t)f->n, "ua", f->ua,
-                     "wa", f->wa, "f1", f->f1, "loss", f->loss, "ece", f->ece, "ua_ci95", f->ua_ci95[0],
-                     f->ua_ci95[1], "wa_ci95", f->wa_ci95[0], f->wa_ci95[1]);
 }
 
 static ser_status save(test_job *k, ser_error *err)
@@ -69,14 +58,12 @@ static ser_status save(test_job *k, ser_error *err)
     ser_status st = ser_run_material_init(&job->material, &k->a.folds, err);
     if (st == SER_OK)
         st = ser_job_report(job, &facts, err);
-    if (st == SER_OK && k->honest.n)
-        ser_json_set(&job->report, "unheard", honest_json(k));
     for (size_t m = 0; m < k->a.models.n && st == SER_OK; m++)
         job->material.folds[m].is_model = true;
     job->material.report.of_what = "Average of all models";
     if (st == SER_OK)
         st = tell_leaks(k, err);
-    return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
+    return st == SER_OK ? ser_job_save(job, err) : st;
 }
 
 /* ---- one test ---- */

@@ -1,6 +1,5 @@
 /* Every model of a run, and their average, on another corpus than theirs. */
 #include "base/memory.h"
-#include "io/json.h"
 #include "run/answers.h"
 #include "run/job.h"
 #include "run/pictures.h"
@@ -122,7 +121,7 @@ static ser_status save_matrix(const cross_job *k, const char *name, const char *
 static ser_status save_of_model(const cross_job *k, size_t m, ser_error *err)
 {
     ser_text name = {0}, title = {0};
-    ser_matrix matrix = k->job.material.cross.matrix;
+    ser_matrix matrix = k->job.material.report.cross->matrix;
     matrix.counts = k->of_model[m].confusion;
     ser_text_appendf(&name, "confusion-%s", k->a.models.items[m].name);
     ser_text_appendf(&title, "Confusion matrix, %s", k->a.models.items[m].name);
@@ -163,7 +162,8 @@ static ser_status make_material(cross_job *k, const ser_report_facts *facts, ser
     if (st == SER_OK)
         st = ser_job_report(&k->job, facts, err);
     if (st == SER_OK && k->honest.n)
-        ser_json_set(&k->job.report, "unheard", ser_cross_json(&k->honest, &k->mapping));
+        st = ser_run_material_add_cross(&k->job.material.report.unheard_across, &k->job.material, &k->mapping,
+                                        &k->honest, err);
     if (st == SER_OK)
         ser_run_material_add_average(&k->job.material, &k->cross);
     k->job.material.report.of_what = k->a.models.n > 1 ? "Average of all models" : NULL;
@@ -182,7 +182,7 @@ static ser_status save(cross_job *k, ser_error *err)
     ser_status st = make_material(k, &facts, err);
     if (st == SER_OK)
         st = save_pictures(k, err);
-    return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
+    return st == SER_OK ? ser_job_save(job, err) : st;
 }
 
 static void release(void *work)

@@ -3,7 +3,9 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "learn/train_model.h"
+#include "report/escape.h"
 #include "run/epochs.h"
+#include "run/identity.h"
 #include "run/job.h"
 #include "run/learning.h"
 #include "run/model_output.h"
@@ -184,7 +186,7 @@ static ser_status train_final(train_job *k, ser_error *err)
     if (st == SER_OK && !k->folds && first) {
         json_object_del(origin, "trained_on");
         st = ser_run_save_json(folder, "report.json", origin, err);
-        k->job.report = json_incref(origin);
+        k->job.told = json_incref(origin);
     }
     json_decref(origin);
     ser_linear_release(&head);
@@ -207,7 +209,7 @@ static ser_status save_report(train_job *k, ser_error *err)
     facts.model_type = k->s.learning.model_type;
     facts.config = job->config;
     ser_status st = ser_job_report(job, &facts, err);
-    return st == SER_OK ? ser_run_save(&job->folder, &job->material.report, job->report, err) : st;
+    return st == SER_OK ? ser_job_save(job, err) : st;
 }
 
 static ser_status open_bench(train_job *k, ser_error *err)

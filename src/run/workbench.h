@@ -10,7 +10,7 @@
 #include "model/model_file.h"
 #include "run/heard.h"
 #include "run/host.h"
-#include "run/report_json.h"
+#include "run/material.h"
 #include "run/settings.h"
 
 /* Everything is borrowed for the call. */

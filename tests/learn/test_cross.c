@@ -91,30 +91,6 @@ static void test_intervals_are_over_speakers(void)
     ser_mapping_release(&m);
 }
 
-static double number(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-static void test_json(void)
-{
-    ser_mapping m = make_mapping(4);
-    ser_cross c;
-    CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &target, 0, 1, &err), &err);
-    json_t *json = ser_cross_json(&c, &m), *excluded = json_object_get(json, "excluded");
-    CHECK(json && strcmp(json_string_value(json_object_get(json, "source")), "ours") == 0);
-    CHECK(strcmp(json_string_value(json_object_get(json, "target")), "theirs") == 0);
-    CHECK(near(number(json, "acc_lenient"), 50) && near(number(json, "ua_shared"), c.figures.ua));
-    CHECK(json_array_size(json_object_get(json, "shared_labels")) == 2);
-    CHECK(json_object_size(excluded) == 1 && near(number(excluded, "neutral"), 1));
-    CHECK(json_array_size(json_object_get(json, "per_class")) == 4);
-    json_t *pairs = json_object_get(json_object_get(json, "mapping"), "counts_as");
-    CHECK(strcmp(json_string_value(json_array_get(json_object_get(pairs, "boredom"), 0)), "calm") == 0);
-    json_decref(json);
-    ser_cross_release(&c);
-    ser_mapping_release(&m);
-}
-
 static void test_nothing_to_score(void)
 {
     ser_corpus unlabelled = target;
@@ -127,10 +103,6 @@ static void test_nothing_to_score(void)
     ser_cross c;
     CHECK_OK(ser_cross_compute(&c, scores, NULL, &m, &unlabelled, 100, 1, &err), &err);
     CHECK(c.n == 8 && c.n_known == 0 && c.figures.n == 0 && isnan(c.figures.ua) && isnan(c.acc_lenient));
-    json_t *json = ser_cross_json(&c, &m);
-    CHECK(json_is_null(json_object_get(json, "ua_shared")) &&
-          json_is_null(json_object_get(json, "acc_lenient")));
-    json_decref(json);
     ser_cross_release(&c);
     ser_mapping_release(&m);
 }
@@ -156,7 +128,6 @@ int main(void)
 {
     test_figures();
     test_intervals_are_over_speakers();
-    test_json();
     test_nothing_to_score();
     test_allocation_failures();
     return test_summary();

@@ -4,7 +4,7 @@
 #include "learn/kind.h"
 #include "learn/rows.h"
 #include "model/pooled.h"
-#include "run/report_json.h"
+#include "run/identity.h"
 #include "test.h"
 
 /* A corpus without sound: 60 recordings of 6 speakers and 3 emotions, with features drawn at random around a

@@ -32,12 +32,10 @@ static void make_hostile(run_example *e)
 {
     static const char *const labels[RUN_N_LABELS] = {
         "=cmd|' /C calc'!A0", "@SUM(A1)", "+1+1", "-1", "<b>&amp;", "\xff\x01\x1b[2J", "http://localhost/"};
-    static const ser_run_fact configuration[] = {
-        {"=1+1", "=HYPERLINK(\"http://localhost/\")"}, {NULL, NULL}, {"", "\t"}};
     e->report.labels = labels;
     e->report.title = "=1+1";
-    e->report.configuration = configuration;
-    e->report.n_configuration = 3;
+    json_object_set_new(e->config, "=1+1", json_string("=HYPERLINK(\"http://localhost/\")"));
+    json_object_set_new(e->config, "", json_string("\t"));
     e->folds[0].name = "=1+1";
     e->folds[1].name = "\"]'!A1";
     e->folds[1].ua = e->folds[1].loss = NAN;
