@@ -88,6 +88,10 @@ static ser_status fail_answers_nothing(ser_error *err)
 static ser_status open_encoders(ser_model *m, const ser_safetensors *file, ser_error *err)
 {
     char sha256[SER_ENCODERS_SHA256];
+    if (m->data.encoder_configs[0] && m->settings.n_encoders)
+        return ser_fail(err, SER_E_ARG,
+                        "the model carries its encoder: --encoder %s has no say in its answers",
+                        m->settings.encoders[0]);
     if (m->data.encoder_configs[0])
         return ser_model_encoders_open(&m->encoders, &m->data, file, m->settings.engine,
                                        m->settings.precision, err);

@@ -64,7 +64,8 @@ typedef struct ser_settings {
     ser_engine engine;       /* REF: plain C, slow, to compare with */
     /* Of models that carry no encoder: the checkpoint's folder, or its name in the model hub's cache; where a
      * model needs several, each once, with "TYPE=" in front where config.json does not tell. Those that are
-     * not named are looked for in that cache under their usual names. */
+     * not named are looked for in that cache under their usual names. With a model that carries its own,
+     * SER_E_ARG. */
     const char *const *encoders;
     size_t n_encoders;
 } ser_settings;

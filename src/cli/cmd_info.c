@@ -294,21 +294,27 @@ static bool ends_as_torch(const char *path)
 static const char *const parts[] = {"report.html", "report.json",   "metrics.xlsx",
                                     "weights.h5",  "history.jsonl", "config.json"};
 
+/* A report with the settings of its run: where it stands alone, 'ser evaluate --json' wrote it. */
+static bool has_report(const char *folder)
+{
+    char *report = ser_io_join(folder, "report.json"), *config = ser_io_join(folder, "config.json");
+    bool has = report && access(report, R_OK) == 0 && config && access(config, F_OK) == 0;
+    ser_free(config);
+    ser_free(report);
+    return has;
+}
+
 /* A file of a run folder that has no more to tell than the folder; false: it is none. */
 static bool print_part(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     char *folder = slash ? ser_strndup(path, (size_t)(slash - path) + 1) : ser_strdup("./");
-    char *report = folder ? ser_io_join(folder, "report.json") : NULL;
-    char *config = folder ? ser_io_join(folder, "config.json") : NULL; /* not beside one of --json */
     bool is_part = false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         is_part = is_part || strcmp(name, parts[i]) == 0;
-    is_part = is_part && report && access(report, F_OK) == 0 && config && access(config, F_OK) == 0;
+    is_part = is_part && folder && has_report(folder);
     if (is_part)
         printf("a part of a run: 'ser info %s' tells of all\n", folder);
-    ser_free(config);
-    ser_free(report);
     ser_free(folder);
     return is_part;
 }
@@ -362,13 +368,11 @@ static ser_status print_folder(const char *path, ser_error *err)
     bool is_run = model && access(model, R_OK) == 0 && ser_safetensors_open(&file, model, NULL) == SER_OK &&
                   ser_safetensors_metadata(file, "ser.format_version");
     ser_safetensors_close(&file);
-    char *report = ser_io_join(path, "report.json");
-    bool is_report = !is_run && report && access(report, R_OK) == 0; /* of an evaluation or a test */
-    ser_status st = is_run || is_report ? print_run_folder(path, is_run ? model : NULL, err)
-                                        : print_recordings(path, err);
-    if (!is_run && !is_report && st == SER_E_FORMAT)
+    bool is_run_folder = is_run || has_report(path); /* of an evaluation or a test */
+    ser_status st =
+        is_run_folder ? print_run_folder(path, is_run ? model : NULL, err) : print_recordings(path, err);
+    if (!is_run_folder && st == SER_E_FORMAT)
         st = print_encoder(path, err);
-    ser_free(report);
     ser_free(model);
     return st;
 }

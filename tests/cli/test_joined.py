@@ -87,6 +87,7 @@ class Joined(Case):
         plain = self.predict("plain/model.safetensors", *GIVEN)
         self.assertEqual(plain, self.predict("plain/model.safetensors", "-e", HUBERT, "-e", WAVLM))
         carried = self.predict("whole/model.safetensors")
+        self.assertIn("carries its encoder", self.predict("whole/model.safetensors", "-e", HUBERT, status=2))
         for label, score in plain.items():  # the carried weights have 8 bits
             self.assertAlmostEqual(carried[label], score, delta=0.1)
         self.assertTrue(self.predict("plain/model.safetensors", status=1).endswith("ser pull facebook/hubert-base-ls960\n"))

@@ -543,6 +543,9 @@ class Models(Case):
             self.assertIn(f"a part of a run: 'ser info {self.path('r1')}/'", self.ser("info", self.path("r1/" + part))[0])
         shutil.copy(self.path("r1/report.json"), self.path("report.json"))  # as --json leaves one
         self.assertNotIn("a part of a run", self.ser("info", self.path("report.json"), status=1)[0])
+        os.mkdir(self.path("reports"))
+        shutil.copy(self.path("r1/report.json"), self.path("reports"))
+        self.assertNotIn("run folder", self.ser("info", self.path("reports"), status=1)[0])
 
     def test_info_of_a_folder_of_recordings(self):
         os.mkdir(self.path("mine"))
