@@ -128,8 +128,9 @@ SER_API void ser_session_free(ser_session **session);
 
 typedef enum ser_note {
     SER_NOTE_NONE,
-    SER_NOTE_SILENCE, /* nothing but silence: no label */
-    SER_NOTE_NO_VOICE /* sound, but no voice in it: no label */
+    SER_NOTE_SILENCE,  /* nothing but silence: no label */
+    SER_NOTE_NO_VOICE, /* sound, but no voice in it: no label */
+    SER_NOTE_UNLIKE    /* a label, whose confidence was lowered: see unlike of ser_result */
 } ser_note;
 
 /* How a recording sounds, as far as answers depend on it: docs/sound.md says how each is measured. NaN: could
@@ -162,8 +163,16 @@ typedef struct ser_result {
     size_t n_segments;
     float *peaks; /* with n_peaks: the largest absolute sample of so many equal parts; owned by the result */
     size_t n_peaks;
-    ser_acoustics sound;  /* with sound; else zeroed */
-    uint64_t reserved[2]; /* 0 */
+    ser_acoustics sound; /* with sound; else zeroed */
+    /* How far the recording lies from those that the model learned from, in the space of its features (the
+     * mean of |x - mean| / deviation over them: novelty detection, Pimentel et al. 2014,
+     * doi:10.1016/j.sigpro.2013.12.026). 1 is as far as 99 of 100 recordings of corpora that it was tried on
+     * without having heard them; beyond that the scores, of segments and events too, have been evened out
+     * (docs/strangers.md). Of a recording of more than 10 s the mean over its stretches. 0: no label, or a
+     * model that does not measure it. */
+    float unlike;
+    float reserved_float; /* 0 */
+    uint64_t reserved[1]; /* 0 */
 } ser_result;
 
 typedef struct ser_predict_options {

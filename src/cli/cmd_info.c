@@ -115,6 +115,10 @@ static ser_status print_model(const ser_safetensors *file, ser_error *err)
                     100 * m.min_confidence, 100 * m.min_confidence_plain);
     else if (m.min_confidence > 0)
         print_field("uncertain", "below %.0f %% confidence (--min-confidence auto)", 100 * m.min_confidence);
+    if (m.unlike.n_in)
+        print_field(
+            "unlike",
+            "measured: beyond what 99 of 100 recordings of corpora left out keep within, confidence falls");
     if (m.provenance)
         st = print_provenance(m.provenance, err);
     ser_text_release(&key);

@@ -46,6 +46,9 @@ static ser_status check(writing *w, ser_error *err)
                         "the model's weights take %zu features, its specification gives %zu: "
                         "the file is damaged",
                         m->plain.n_in, SER_N_STATISTICS * w->dims);
+    if (m->unlike.n_in)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "measures how unlike recordings are: only ONNX takes that along, C does not");
     if (!m->n_networks)
         return SER_OK;
     size_t n_frames = 1 + MAX_SAMPLES / w->hop, n_averaged = m->networks[0].condense.n_averaged;

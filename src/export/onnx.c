@@ -194,13 +194,17 @@ static ser_onnx_value judge(void *context, ser_onnx_value frames, ser_onnx_value
     graph *b = context;
     const ser_model_data *m = b->m;
     ser_onnx_value scores = NULL, others = NULL;
-    if (m->plain.n_in)
-        scores = ser_onnx_linear(b->g, frames, active, &m->plain, b->layout.block_dims, b->layout.n_blocks);
+    ser_onnx_value pooled =
+        m->plain.n_in ? ser_onnx_pool(b->g, frames, active, b->layout.block_dims, b->layout.n_blocks) : NULL;
+    if (pooled)
+        scores = ser_onnx_linear(b->g, pooled, &m->plain);
     if (m->n_networks)
         others = ser_onnx_networks(b->g, frames, active, m->networks, m->n_networks, &b->layout);
     if (!scores || !others)
-        return scores ? scores : others;
-    return SER_ONNX(b->g, "Div", SER_ONNX(b->g, "Add", scores, others), ser_onnx_scalar(b->g, 2));
+        scores = scores ? scores : others;
+    else
+        scores = SER_ONNX(b->g, "Div", SER_ONNX(b->g, "Add", scores, others), ser_onnx_scalar(b->g, 2));
+    return pooled && m->unlike.n_in ? ser_onnx_even_out(b->g, scores, pooled, &m->unlike) : scores;
 }
 
 static ser_status add_all(graph *b, ser_error *err)

@@ -40,9 +40,15 @@ ser_status ser_onnx_voice(ser_onnx *g, ser_onnx_value spans[2], ser_onnx_value w
 
 /* ---- frames to scores ---- */
 
-/* Calibrated scores (1, labels). dims (n_blocks): of each block of a frame. */
-ser_onnx_value ser_onnx_linear(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active, const ser_linear *l,
-                               const size_t *dims, size_t n_blocks);
+/* Statistics over time as ser_pooling_finish lays them out: (1, 4 dims). dims (n_blocks): of each block of a
+ * frame. */
+ser_onnx_value ser_onnx_pool(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active, const size_t *dims,
+                             size_t n_blocks);
+/* Calibrated scores (1, labels) of such statistics x. */
+ser_onnx_value ser_onnx_linear(ser_onnx *g, ser_onnx_value x, const ser_linear *l);
+/* The scores (1, labels) of a recording of statistics x, evened out as far as it is unlike others
+ * (model/unlike.h). */
+ser_onnx_value ser_onnx_even_out(ser_onnx *g, ser_onnx_value scores, ser_onnx_value x, const ser_unlike *u);
 
 /* Likewise, the mean of the networks' scores; they read frames of l. */
 ser_onnx_value ser_onnx_networks(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active,

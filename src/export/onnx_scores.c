@@ -2,6 +2,7 @@
 #include "export/onnx_parts.h"
 #include "model/pooled.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- active frames ---- */
@@ -75,10 +76,10 @@ static void moments(ser_onnx *g, ser_onnx_value out[2], ser_onnx_value frames, s
     out[1] = SER_ONNX(g, "Where", varies, deviation, ser_onnx_scalar(g, 0));
 }
 
-/* As ser_pooling_finish lays them out: (1, 1, 4 dims). */
-static ser_onnx_value pool(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active, const size_t *dims,
-                           size_t n_blocks)
+ser_onnx_value ser_onnx_pool(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active, const size_t *dims,
+                             size_t n_blocks)
 {
+    const int64_t one = 1;
     ser_onnx_value all = SER_ONNX(g, "Expand", ser_onnx_scalar(g, 1), SER_ONNX(g, "Shape", active));
     ser_onnx_value statistics[SER_N_STATISTICS],
         parts[SER_MAX_PARTS * SER_ENCODER_MAX_LAYERS * SER_N_STATISTICS + 1];
@@ -96,7 +97,7 @@ static ser_onnx_value pool(ser_onnx *g, ser_onnx_value frames, ser_onnx_value ac
     parts[n] = NULL;
     ser_onnx_value pooled = ser_onnx_node(g, "Concat", parts);
     ser_onnx_int(g, "axis", 2);
-    return pooled;
+    return SER_ONNX(g, "Squeeze", pooled, ser_onnx_i64(g, 1, &one));
 }
 
 static ser_onnx_value vector(ser_onnx *g, const float *x, size_t n)
@@ -108,16 +109,13 @@ static ser_onnx_value vector(ser_onnx *g, const float *x, size_t n)
     return value;
 }
 
-ser_onnx_value ser_onnx_linear(ser_onnx *g, ser_onnx_value frames, ser_onnx_value active, const ser_linear *l,
-                               const size_t *dims, size_t n_blocks)
+ser_onnx_value ser_onnx_linear(ser_onnx *g, ser_onnx_value x, const ser_linear *l)
 {
-    const int64_t one = 1;
-    ser_onnx_value w, x = pool(g, frames, active, dims, n_blocks);
+    ser_onnx_value w;
     float *turned = ser_onnx_floats(g, &w, 2, (const size_t[]){l->n_in, l->n_labels});
     for (size_t i = 0; turned && i < l->n_in; i++)
         for (size_t k = 0; k < l->n_labels; k++)
             turned[i * l->n_labels + k] = l->w[k * l->n_in + i];
-    x = SER_ONNX(g, "Squeeze", x, ser_onnx_i64(g, 1, &one));
     x = SER_ONNX(g, "Sub", x, vector(g, l->mean, l->n_in));
     x = SER_ONNX(g, "Mul", x, vector(g, l->scale, l->n_in));
     x = SER_ONNX(g, "Add", SER_ONNX(g, "MatMul", x, w), vector(g, l->bias, l->n_labels));
@@ -125,4 +123,23 @@ ser_onnx_value ser_onnx_linear(ser_onnx *g, ser_onnx_value frames, ser_onnx_valu
     x = SER_ONNX(g, "Softmax", x);
     ser_onnx_int(g, "axis", -1);
     return x;
+}
+
+ser_onnx_value ser_onnx_even_out(ser_onnx *g, ser_onnx_value scores, ser_onnx_value x, const ser_unlike *u)
+{
+    const int64_t features = 1;
+    const float first = ser_unlike_factor(1), per_reach = ser_unlike_factor(2) - first;
+    double n = 0;
+    for (size_t i = 0; i < u->n_in; i++)
+        n += u->scale[i] != 0;
+    x = SER_ONNX(g, "Mul", SER_ONNX(g, "Sub", x, vector(g, u->mean, u->n_in)), vector(g, u->scale, u->n_in));
+    ser_onnx_value away = SER_ONNX(g, "ReduceSum", SER_ONNX(g, "Abs", x), ser_onnx_i64(g, 1, &features));
+    away = SER_ONNX(g, "Div", away, ser_onnx_scalar(g, (float)(fmax(n, 1) * (double)u->reach)));
+    away = SER_ONNX(g, "Sub", SER_ONNX(g, "Max", away, ser_onnx_scalar(g, 1)), ser_onnx_scalar(g, 1));
+    ser_onnx_value factor = SER_ONNX(g, "Add", SER_ONNX(g, "Mul", away, ser_onnx_scalar(g, per_reach)),
+                                     ser_onnx_scalar(g, first));
+    scores = SER_ONNX(g, "Log", SER_ONNX(g, "Max", scores, ser_onnx_scalar(g, 1e-30f)));
+    scores = SER_ONNX(g, "Softmax", SER_ONNX(g, "Div", scores, factor));
+    ser_onnx_int(g, "axis", -1);
+    return scores;
 }

@@ -30,7 +30,8 @@ static ser_status copy_labels(ser_model_data *m, const ser_corpus *corpus, ser_e
 typedef struct parts {
     ser_learned *learned;
     const ser_head_fit *baseline;
-    const float *spread; /* of the baseline's features */
+    const float *spread;      /* of the baseline's features */
+    const ser_unlike *unlike; /* may be NULL */
 } parts;
 
 static ser_kept what_is_kept(const parts *p, const ser_extractor *e)
@@ -40,6 +41,18 @@ static ser_kept what_is_kept(const parts *p, const ser_extractor *e)
     for (size_t i = 0; i < l->n_kinds; i++)
         used |= l->kinds[i]->blocks(l, l->own[i], e);
     return ser_kept_of(e, used);
+}
+
+/* Of the blocks that are kept. */
+static ser_status keep_unlike(ser_model_data *m, const ser_unlike *u, const ser_kept *kept, ser_error *err)
+{
+    ser_status st = ser_unlike_init(&m->unlike, kept->n_in, err);
+    if (st != SER_OK)
+        return st;
+    ser_kept_compress(m->unlike.mean, u->mean, kept);
+    ser_kept_compress(m->unlike.scale, u->scale, kept);
+    m->unlike.reach = u->reach;
+    return SER_OK;
 }
 
 static ser_status assemble(ser_model_data *m, const parts *p, const ser_learn_data *data, ser_error *err)
@@ -57,6 +70,8 @@ static ser_status assemble(ser_model_data *m, const parts *p, const ser_learn_da
         if (st == SER_OK)
             ser_kept_compress(m->baseline_spread, p->spread, &kept);
     }
+    if (st == SER_OK && p->unlike)
+        st = keep_unlike(m, p->unlike, &kept, err);
     return st;
 }
 
@@ -202,8 +217,10 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
         if (st == SER_OK)
             st = ser_learn_head(&out->baseline, data, fold, -1, &of_baseline, "baseline head", err);
     }
-    const parts p = {
-        .learned = &out->learned, .baseline = with_baseline ? &out->baseline : NULL, .spread = spread};
+    const parts p = {.learned = &out->learned,
+                     .baseline = with_baseline ? &out->baseline : NULL,
+                     .spread = spread,
+                     .unlike = settings->unlike};
     if (st == SER_OK && first)
         st = assemble(&out->model, &p, data, err);
     ser_free(fold);

@@ -13,6 +13,7 @@ typedef struct ser_train_settings {
     /* The plain head of all blocks, which something else has learned; NULL: what settings.learn says is
      * learned. */
     const ser_linear *head;
+    const ser_unlike *unlike; /* of the features of all blocks, likewise; NULL: it is not measured */
 } ser_train_settings;
 
 typedef struct ser_training {

@@ -92,13 +92,23 @@ static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *
     return st;
 }
 
+/* Before j->pooled is standardised. */
+static void measure_unlike(ser_judge *j)
+{
+    const ser_unlike *u = &j->model->unlike;
+    j->unlike = u->n_in ? (float)(ser_unlike_distance(u, j->pooled) / (double)u->reach) : 0;
+}
+
 /* Of j->pooled and the frames. */
 static ser_status answer(ser_judge *j, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
 {
     const ser_model_data *m = j->model;
+    measure_unlike(j);
     if (m->plain.n_in)
         ser_baseline_score(&j->baseline, m, scores, j->pooled);
     ser_status st = m->n_networks ? add_networks(j, stretch, scores, err) : SER_OK;
+    if (st == SER_OK)
+        ser_unlike_even_out(scores, m->n_labels, ser_unlike_factor(j->unlike));
     *label = 0;
     for (size_t i = 1; i < m->n_labels && st == SER_OK; i++)
         if (scores[i] > scores[*label])

@@ -20,6 +20,7 @@ typedef struct ser_judge {
     float *condensed;          /* frames as they read them */
     size_t condensed_capacity;
     ser_baseline baseline;
+    float unlike;                 /* of what ser_judge_voice judged last, in reaches; 0: not measured */
     ser_voice_detector *detector; /* says where there is a voice to be judged */
     ser_quality *quality;         /* of the recording that is heard */
 } ser_judge;
@@ -32,7 +33,8 @@ void ser_judge_release(ser_judge *j);
 
 /* What the linear part reads of frames: pooled (ser_pooled_dims). There must be an active one. */
 void ser_judge_pool(ser_judge *j, const ser_pooling *frames, float *pooled);
-/* A stretch in which somebody speaks: changes nothing that later answers depend on. */
+/* A stretch in which somebody speaks: changes nothing that later answers depend on. Beyond the model's reach
+ * scores are evened out (model/unlike.h). */
 ser_status ser_judge_voice(ser_judge *j, const ser_stretch *stretch, float *scores, int *label,
                            ser_error *err);
 /* A recording with a voice in it joins the baseline, where that follows. */

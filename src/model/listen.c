@@ -22,7 +22,7 @@ typedef struct listening {
     ser_voice_span *spans; /* utterances; end 0: under way */
     size_t n_spans, spans_capacity, span_at;
     size_t n_voiced; /* cells of a conversation with a voice in them, and their scores */
-    double score_sums[SER_MAX_LABELS];
+    double score_sums[SER_MAX_LABELS], unlike_sum;
     ser_utterances utterances; /* with a timeline, as all that follows */
     size_t n_told;             /* utterances that are over */
     ser_segment *segments;
@@ -302,6 +302,7 @@ static ser_status judge_utterance(listening *l, ser_result *r, ser_error *err)
         ser_judge_hear(j, &pooled);
         const ser_stretch whole = {.pooled = &pooled, .frames = frames};
         st = ser_judge_voice(j, &whole, r->scores, &r->label, err);
+        r->unlike = j->unlike;
     }
     ser_pooling_release(&pooled);
     return st;
@@ -320,6 +321,7 @@ static ser_status judge_cell(void *context, const ser_stretch *stretch, ser_erro
         return SER_OK;
     ser_status st = ser_judge_voice(l->judge, stretch, scores, &label, err);
     l->n_voiced++;
+    l->unlike_sum += (double)l->judge->unlike;
     for (size_t i = 0; i < l->judge->model->n_labels && st == SER_OK; i++)
         l->score_sums[i] += (double)scores[i];
     return st;
@@ -358,6 +360,7 @@ static ser_status follow(listening *l, ser_error *err)
 static void judge_conversation(const listening *l, ser_result *r)
 {
     r->label = l->n_voiced ? 0 : -1;
+    r->unlike = l->n_voiced ? (float)(l->unlike_sum / (double)l->n_voiced) : 0;
     for (size_t i = 0; i < l->judge->model->n_labels && l->n_voiced; i++) {
         r->scores[i] = (float)(l->score_sums[i] / (double)l->n_voiced);
         if (r->scores[i] > r->scores[r->label])
@@ -426,9 +429,12 @@ static ser_status fill_result(listening *l, ser_result *r, ser_error *err)
         ser_quality_tell(l->judge->quality, &r->sound);
     if (silence)
         r->label = -1;
-    if (r->label >= 0)
+    if (r->label < 0)
+        r->unlike = 0;
+    if (r->label >= 0) {
         r->confidence = r->scores[r->label];
-    else
+        r->note = r->unlike > 1 ? SER_NOTE_UNLIKE : SER_NOTE_NONE;
+    } else
         r->note = silence ? SER_NOTE_SILENCE : SER_NOTE_NO_VOICE;
     ser_status st = wants_timeline(l) && !silence ? append_pause(l, r->duration_s, err) : SER_OK;
     if (st == SER_OK && !silence) {

@@ -15,7 +15,7 @@ static const struct {
     {"plain", offsetof(ser_model_data, plain)},
     {"baseline", offsetof(ser_model_data, baseline)},
 };
-enum { N_HEADS = sizeof heads / sizeof *heads, TENSORS_PER_HEAD = 5 };
+enum { N_HEADS = sizeof heads / sizeof *heads, TENSORS_PER_HEAD = 5, TENSORS_OF_UNLIKE = 3 };
 
 static ser_linear *head_of(ser_model_data *m, size_t i)
 {
@@ -33,6 +33,7 @@ void ser_model_data_release(ser_model_data *m)
         ser_timnet_member_release(&m->networks[i]);
     ser_free(m->networks);
     ser_free(m->baseline_spread);
+    ser_unlike_release(&m->unlike);
     for (size_t i = 0; i < SER_MAX_PARTS; i++)
         ser_free(m->encoder_configs[i]);
     ser_free(m->provenance);
@@ -381,6 +382,28 @@ ser_status ser_model_encoders_open(ser_encoders *out, const ser_model_data *m, c
     return st;
 }
 
+/* There where unlike.mean is; of features that a linear part reads, whose number the rest of the file says.
+ */
+static ser_status read_unlike(ser_model_data *m, const ser_safetensors *file, ser_error *err)
+{
+    static const char name[] = "unlike";
+    if (!ser_safetensors_find(file, "unlike.mean"))
+        return SER_OK;
+    if (!m->plain.n_in)
+        return ser_fail(err, SER_E_FORMAT,
+                        "tensor 'unlike.mean' is there without a linear part: the model file is damaged");
+    ser_status st = ser_unlike_init(&m->unlike, m->plain.n_in, err);
+    if (st == SER_OK)
+        st = read_floats(m->unlike.mean, file, name, "mean", m->unlike.n_in, err);
+    if (st == SER_OK)
+        st = read_floats(m->unlike.scale, file, name, "scale", m->unlike.n_in, err);
+    if (st == SER_OK)
+        st = read_floats(&m->unlike.reach, file, name, "reach", 1, err);
+    if (st == SER_OK && !(m->unlike.reach > 0))
+        st = ser_fail(err, SER_E_FORMAT, "unlike.reach must be positive: the model file is damaged");
+    return st;
+}
+
 bool ser_emotion_is_plain(const char *emotion)
 {
     return strcmp(emotion, "neutral") == 0 || strcmp(emotion, "calm") == 0;
@@ -427,6 +450,8 @@ ser_status ser_model_data_read(ser_model_data *m, const ser_safetensors *file, s
                  ? read_floats(m->baseline_spread, file, "baseline", "spread", m->plain.n_in, err)
                  : ser_fail_nomem(err);
     }
+    if (st == SER_OK)
+        st = read_unlike(m, file, err);
     for (size_t i = 0; i < ser_feature_spec_n_encoders(&m->spec) && st == SER_OK; i++) {
         char key[48];
         encoder_config_key(key, i);
@@ -471,7 +496,7 @@ static void add_tensor(ser_tensor *tensors, ser_timnet_name *names, size_t *n, c
 
 static size_t n_tensors_of(const ser_model_data *m)
 {
-    size_t n = N_HEADS * TENSORS_PER_HEAD + 1;
+    size_t n = N_HEADS * TENSORS_PER_HEAD + 1 + TENSORS_OF_UNLIKE;
     for (size_t i = 0; i < m->n_networks; i++)
         n += m->networks[i].net->n_params + 3;
     return n;
@@ -494,6 +519,11 @@ static size_t list_tensors(const ser_model_data *m, ser_tensor *tensors, ser_tim
     }
     if (m->baseline.n_in)
         add_tensor(tensors, names, &n, "baseline", "spread", m->baseline_spread, 0, m->baseline.n_in);
+    if (m->unlike.n_in) {
+        add_tensor(tensors, names, &n, "unlike", "mean", m->unlike.mean, 0, m->unlike.n_in);
+        add_tensor(tensors, names, &n, "unlike", "scale", m->unlike.scale, 0, m->unlike.n_in);
+        add_tensor(tensors, names, &n, "unlike", "reach", &m->unlike.reach, 0, 1);
+    }
     for (size_t i = 0; i < m->n_networks; i++) {
         const ser_timnet_member *network = &m->networks[i];
         size_t n_in = network->net->shape.n_in;

@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 #include "model/linear.h"
 #include "model/timnet_model.h"
+#include "model/unlike.h"
 
 /* Written where a file says what readers of version 1 would overlook: that the encoder is pooled (2). */
 enum { SER_MODEL_FORMAT_VERSION = 2 };
@@ -30,6 +31,7 @@ typedef struct ser_model_data {
     char *encoder_configs[SER_MAX_PARTS];
     double min_confidence;       /* below it a label is uncertain; 0: the file states no such rule */
     double min_confidence_plain; /* the same of neutral and calm; 0: as of all others */
+    ser_unlike unlike;           /* n_in 0: not measured */
     char *provenance;            /* JSON object: corpora, hashes, settings, figures; may be NULL */
 } ser_model_data;
 

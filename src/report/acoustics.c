@@ -117,6 +117,19 @@ void ser_finding_append(ser_text *t, ser_finding f, const ser_acoustics *s)
     }
 }
 
+bool ser_unlike_append(ser_text *t, float unlike)
+{
+    if (!(unlike > 1))
+        return false;
+    ser_text_appendf(
+        t,
+        "unlike what the model learned from, %.1f times as far from it as nearly all speech that it was "
+        "tried on: the confidence was lowered: let one voice speak alone, for 2 s and more, near the "
+        "microphone",
+        (double)unlike);
+    return true;
+}
+
 void ser_acoustics_append(ser_text *t, const ser_acoustics *s)
 {
     ser_text_appendf(t, "nothing noteworthy in the sound: %.1f s of voice", (double)s->voice_s);

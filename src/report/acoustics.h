@@ -27,6 +27,9 @@ typedef enum ser_gravity {
 ser_gravity ser_finding_gravity(ser_finding f, const ser_acoustics *s);
 /* "bandwidth 3.4 kHz, as by telephone: ...: ..." */
 void ser_finding_append(ser_text *t, ser_finding f, const ser_acoustics *s);
+/* "unlike what the model learned from, 1.4 times ...: ..." Nothing, and false, up to 1, beyond which
+ * confidence is lowered (ser_result.unlike). */
+bool ser_unlike_append(ser_text *t, float unlike);
 /* All figures that are known, when there is nothing to tell: "nothing noteworthy: 2.1 s of voice at ...". */
 void ser_acoustics_append(ser_text *t, const ser_acoustics *s);
 

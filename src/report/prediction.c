@@ -14,6 +14,8 @@ const char *ser_note_text(ser_note note)
         return "silence";
     case SER_NOTE_NO_VOICE:
         return "no voice";
+    case SER_NOTE_UNLIKE:
+        return "unlike the training recordings";
     case SER_NOTE_NONE:
         break;
     }
@@ -89,6 +91,22 @@ static void append_object(ser_text *t, json_t *object)
     json_decref(object);
 }
 
+/* The figures of the sound, and in words before all else how unlike the recording is. */
+static json_t *sound_json(const ser_result *r)
+{
+    json_t *sound = ser_acoustics_json(&r->sound);
+    ser_text line = {0};
+    if (ser_unlike_append(&line, r->unlike)) {
+        json_t *text = line.failed ? NULL : json_string(line.s);
+        if (json_array_insert_new(json_object_get(sound, "notes"), 0, text) != 0) {
+            json_decref(sound);
+            sound = NULL;
+        }
+    }
+    ser_text_release(&line);
+    return sound;
+}
+
 void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const char *file, const ser_result *r)
 {
     json_t *object =
@@ -97,7 +115,10 @@ void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const cha
     if (ser_note_text(r->note))
         ser_json_set(&object, "note", json_string(ser_note_text(r->note)));
     if (form->explain)
-        ser_json_set(&object, "sound", ser_acoustics_json(&r->sound));
+        ser_json_set(&object, "sound", sound_json(r));
+    if (form->explain)
+        ser_json_set(&object, "unlike",
+                     r->unlike > 0 ? ser_number_json(round((double)r->unlike * 1000) / 1000) : json_null());
     if (form->timeline)
         ser_json_set(&object, "segments", segments_json(form, r));
     append_object(t, object);
@@ -143,7 +164,16 @@ void ser_prediction_csv_header(ser_text *t, const ser_prediction_form *form)
     }
     if (form->explain)
         ser_acoustics_csv_header(t);
-    ser_text_append(t, "note,error\n");
+    ser_text_append(t, form->explain ? "unlike,note,error\n" : "note,error\n");
+}
+
+/* r NULL: all empty. */
+static void append_csv_sound(ser_text *t, const ser_result *r)
+{
+    ser_acoustics_csv(t, r ? &r->sound : NULL);
+    if (r && r->unlike > 0)
+        ser_text_appendf(t, "%.3f", (double)r->unlike);
+    ser_text_append(t, ",");
 }
 
 /* From the label to the end of the row, r being the whole recording's result. */
@@ -161,7 +191,7 @@ static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int 
     }
     ser_text_append(t, ",");
     if (form->explain)
-        ser_acoustics_csv(t, &r->sound);
+        append_csv_sound(t, r);
     const char *note = ser_note_text(r->note);
     ser_text_appendf(t, "%s,\n", note ? note : "");
 }
@@ -194,7 +224,7 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
         ser_text_append(t, ",");
     ser_text_append(t, ",");
     if (form->explain)
-        ser_acoustics_csv(t, NULL);
+        append_csv_sound(t, NULL);
     ser_text_append(t, ",");
     ser_append_csv(t, error);
     ser_text_append(t, "\n");
@@ -279,13 +309,17 @@ static void append_told(ser_text *t, const ser_prediction_form *form, const char
     ser_text_release(&line);
 }
 
-/* What is worth telling of the sound. */
+/* What is worth telling of the recording: how unlike it is, then how it sounds. */
 static void append_sound(ser_text *t, const ser_prediction_form *form, const ser_result *r)
 {
     ser_gravity least = form->explain ? SER_GRAVITY_TOLD : SER_GRAVITY_SERIOUS;
     size_t n_told = 0, n_most = form->explain ? SER_N_FINDINGS : form->warns ? 1 : 0;
     ser_text told = {0};
-    for (int f = 0; f < SER_N_FINDINGS && n_told < n_most; f++) {
+    if (n_most && ser_unlike_append(&told, r->unlike)) {
+        append_told(t, form, form->explain ? "" : "note: ", &told);
+        n_told++;
+    }
+    for (int f = 0; f < SER_N_FINDINGS && (form->explain || n_told < n_most); f++) {
         if (ser_finding_gravity((ser_finding)f, &r->sound) < least)
             continue;
         n_told++;

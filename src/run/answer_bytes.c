@@ -9,7 +9,7 @@ typedef struct answer_head {
     size_t n_segments, n_peaks;
     int status; /* of a failure, whose text follows */
     int label, note;
-    float confidence;
+    float confidence, unlike;
     ser_acoustics sound;
     unsigned n_scores, n_text;
 } answer_head;
@@ -35,6 +35,7 @@ void ser_answer_pack(ser_text *t, const ser_result *r, const ser_error *failure)
         h.label = r->label;
         h.note = (int)r->note;
         h.confidence = r->confidence;
+        h.unlike = r->unlike;
         h.sound = r->sound;
         h.n_scores = n_scores_of(r);
     } else
@@ -73,6 +74,7 @@ static bool read_result(ser_result *r, const answer_head *h, const char *at, con
     r->label = h->label;
     r->note = (ser_note)h->note;
     r->confidence = h->confidence;
+    r->unlike = h->unlike;
     r->sound = h->sound;
     if (h->n_text >= sizeof r->warning || h->n_scores > SER_MAX_LABELS || h->label >= SER_MAX_LABELS ||
         !cut(r->warning, &at, end, h->n_text) || !cut(r->scores, &at, end, h->n_scores * sizeof *r->scores))

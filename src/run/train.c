@@ -9,6 +9,7 @@
 #include "run/job.h"
 #include "run/learning.h"
 #include "run/model_output.h"
+#include "run/renew.h"
 #include "run/tuning.h"
 
 #include <string.h>
@@ -130,6 +131,7 @@ static void tell_tuning(json_t **origin, const ser_run_tuning *t)
     ser_json_set(origin, "ece", ser_number_json(t->ece));
     ser_json_set(origin, "right", ser_number_json(t->right));
     ser_json_set(origin, "right_above", ser_number_json(t->right_above));
+    ser_run_tell_unlike(origin, &t->unlike);
 }
 
 /* Nothing is tested, so nothing is refused. An encoder that was tuned just now is another matter: what its
@@ -163,7 +165,8 @@ static ser_status train_final(train_job *k, ser_error *err)
                                          .baseline_candidates = k->learning.baseline_candidates,
                                          .n_baseline_candidates = k->learning.n_baseline_candidates,
                                          .state = state,
-                                         .head = k->tuning.net ? &head : NULL};
+                                         .head = k->tuning.net ? &head : NULL,
+                                         .unlike = k->tuning.unlike.n_in ? &k->tuning.unlike : NULL};
     bool first = ser_team_is_first(k->job.host.team);
     ser_status st = open_tuned_head(&head, k, err);
     if (st == SER_OK)
@@ -304,6 +307,8 @@ static ser_status tune(train_job *k, ser_error *err)
     ser_free(corpus);
     if (st == SER_OK && !k->job.was_complete)
         st = ser_run_tune(&k->tuning, &k->s, &features, &k->job.host, &k->job.folder, err);
+    if (st == SER_OK && k->job.was_complete && !k->job.host.team)
+        st = ser_run_renew(&k->s, &features, &k->job.host, &k->job.folder, err);
     k->encoder = k->tuning.encoder;
     k->s.data.encoders = &k->encoder;
     k->s.data.n_encoders = 1;

@@ -1,11 +1,10 @@
-#include "run/tuning.h"
 #include "base/memory.h"
 #include "corpus/folds.h"
 #include "io/file.h"
 #include "metrics/metrics.h"
 #include "report/escape.h"
 #include "run/heard.h"
-#include "run/tuned.h"
+#include "run/tuning_parts.h"
 #include "train/softmax_regression.h"
 
 #include <math.h>
@@ -17,24 +16,7 @@ enum { MAX_ASKED = 500, MAX_ASKED_AGAIN = 200 };
 
 /* ---- what a left-out part is asked, and what it answers ---- */
 
-typedef struct answers {
-    float *logits; /* (n, n_labels): of labels that the training part has; the others' are far below */
-    int *label;
-    size_t *row;
-    size_t n, n_labels;
-} answers;
-
-typedef struct work {
-    const ser_run_train_settings *s;
-    const char *folder;
-    ser_corpus *corpus;
-    ser_folds *folds;
-    ser_tuned tuned;
-    answers all;
-} work;
-
-/* At most MAX_ASKED recordings of a fold, spread evenly, whose emotion was heard. */
-static size_t choose_asked(size_t *row, const work *k, int fold, uint64_t heard)
+size_t ser_tuning_choose(size_t *row, const ser_tuning *k, int fold, uint64_t heard)
 {
     size_t n_all = 0, n = 0, seen = 0;
     for (size_t u = 0; u < k->corpus->n_utterances; u++)
@@ -50,7 +32,7 @@ static size_t choose_asked(size_t *row, const work *k, int fold, uint64_t heard)
 }
 
 /* UA in percent; restricted: answers among the emotions that these recordings have. */
-static double ua_of(const answers *a, size_t first, bool restricted)
+static double ua_of(const ser_tuning_answers *a, size_t first, bool restricted)
 {
     size_t right[SER_MAX_LABELS] = {0}, all[SER_MAX_LABELS] = {0}, n_present = 0;
     double sum = 0;
@@ -71,11 +53,11 @@ static double ua_of(const answers *a, size_t first, bool restricted)
 }
 
 /* Adds "conditions": restricted UA of some of the part's recordings, as they are and altered. */
-static ser_status ask_again(const work *k, const ser_tune_net *net, uint64_t heard, const size_t *row,
+static ser_status ask_again(const ser_tuning *k, const ser_tune_net *net, uint64_t heard, const size_t *row,
                             size_t n, json_t *figures, ser_error *err)
 {
     ser_tuned_source source = k->tuned.source;
-    answers a = {.n_labels = k->all.n_labels, .n = n < MAX_ASKED_AGAIN ? n : MAX_ASKED_AGAIN};
+    ser_tuning_answers a = {.n_labels = k->all.n_labels, .n = n < MAX_ASKED_AGAIN ? n : MAX_ASKED_AGAIN};
     size_t again[MAX_ASKED_AGAIN];
     json_t *conditions = json_object();
     a.label = ser_alloc(a.n ? a.n : 1, sizeof *a.label);
@@ -99,7 +81,7 @@ static ser_status ask_again(const work *k, const ser_tune_net *net, uint64_t hea
     return st;
 }
 
-static ser_status ask(work *k, const ser_tune_net *net, int fold, json_t *figures, ser_error *err)
+static ser_status ask(ser_tuning *k, const ser_tune_net *net, int fold, json_t *figures, ser_error *err)
 {
     uint64_t heard = ser_tuned_heard(k->tuned.source.crops);
     size_t first = k->all.n, n_labels = k->all.n_labels;
@@ -107,7 +89,7 @@ static ser_status ask(work *k, const ser_tune_net *net, int fold, json_t *figure
     size_t *chosen = ser_alloc(k->corpus->n_utterances, sizeof *chosen);
     if (!chosen)
         return ser_fail_nomem(err);
-    n = choose_asked(chosen, k, fold, heard);
+    n = ser_tuning_choose(chosen, k, fold, heard);
     memcpy(row, chosen, n * sizeof *row);
     ser_free(chosen);
     ser_status st =
@@ -122,13 +104,15 @@ static ser_status ask(work *k, const ser_tune_net *net, int fold, json_t *figure
                   "ua_restricted", ua_of(&k->all, first, true), "ua_open", ua_of(&k->all, first, false));
     st = json_array_append(figures, part) == 0 ? ask_again(k, net, heard, row, n, part, err)
                                                : ser_fail_nomem(err);
+    if (st == SER_OK)
+        st = ser_tuning_distances(k, net, first, n, part, err);
     json_decref(part);
     return st;
 }
 
 /* left-out.jsonl: what each recording of a left-out part was answered, so that whoever doubts temperature,
  * threshold or bias can fit them again without training again. */
-static ser_status save_answers(const work *k, ser_error *err)
+static ser_status save_answers(const ser_tuning *k, ser_error *err)
 {
     ser_text t = {0};
     char *path = ser_io_join(k->folder, "left-out.jsonl");
@@ -146,7 +130,8 @@ static ser_status save_answers(const work *k, ser_error *err)
             ser_append_json(&t, k->corpus->labels[l]);
             ser_text_appendf(&t, ": %.5f", (double)k->all.logits[i * k->all.n_labels + l]);
         }
-        ser_text_append(&t, "}}\n");
+        ser_text_append(&t, "}");
+        ser_tuning_append_distance(&t, k->all.distance[i]);
     }
     ser_status st = path && !t.failed ? ser_io_write(path, t.s, t.n, err) : ser_fail_nomem(err);
     ser_text_release(&t);
@@ -157,7 +142,7 @@ static ser_status save_answers(const work *k, ser_error *err)
 /* ---- trainings ---- */
 
 /* fold -1: from everything. */
-static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
+static ser_status train(ser_tuning *k, ser_tune_net **net, int fold, ser_error *err)
 {
     ser_text state = {0};
     char what[64] = "final encoder";
@@ -174,7 +159,7 @@ static ser_status train(work *k, ser_tune_net **net, int fold, ser_error *err)
 
 /* By one rank: a checkpoint that says what it learned from, which is all that the encoder it began from had
  * learned from, and the recordings but those of the fold (-1: all). */
-static ser_status save_encoder(const work *k, const ser_tune_net *net, int fold, const char *folder,
+static ser_status save_encoder(const ser_tuning *k, const ser_tune_net *net, int fold, const char *folder,
                                ser_error *err)
 {
     ser_heard heard = {0};
@@ -197,7 +182,7 @@ static ser_status save_encoder(const work *k, const ser_tune_net *net, int fold,
     return st;
 }
 
-static ser_status keep_encoder(const work *k, const ser_tune_net *net, int fold, ser_error *err)
+static ser_status keep_encoder(const ser_tuning *k, const ser_tune_net *net, int fold, ser_error *err)
 {
     ser_text path = {0};
     if (!k->s->keep_encoders)
@@ -208,7 +193,7 @@ static ser_status keep_encoder(const work *k, const ser_tune_net *net, int fold,
     return st;
 }
 
-static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
+static ser_status calibrate(ser_tuning *k, ser_run_tuning *out, ser_error *err)
 {
     ser_status st = SER_OK;
     for (size_t f = 0; f < k->folds->n_folds && st == SER_OK; f++) {
@@ -225,9 +210,9 @@ static ser_status calibrate(work *k, ser_run_tuning *out, ser_error *err)
 
 /* By how much the answers of a left-out part are more confident, on average, than they are right; of the
  * worst part. scores (n, n_labels) is room. */
-static double overconfidence(const work *k, float *scores, float temperature)
+static double overconfidence(const ser_tuning *k, float *scores, float temperature)
 {
-    const answers *a = &k->all;
+    const ser_tuning_answers *a = &k->all;
     double worst = -1, sum = 0;
     size_t n = 0;
     memcpy(scores, a->logits, a->n * a->n_labels * sizeof *scores);
@@ -249,9 +234,9 @@ static double overconfidence(const work *k, float *scores, float temperature)
 /* The lowest temperature at which no part that was left out is answered with more confidence, on average,
  * than it is right, but not below that which fits all answers best. Corpora to come are rather like the
  * hardest of those at hand than like their mean: a temperature for the mean is too sure of them. */
-static float choose_temperature(const work *k, float *scores)
+static float choose_temperature(const ser_tuning *k, float *scores)
 {
-    const answers *a = &k->all;
+    const ser_tuning_answers *a = &k->all;
     float low = ser_temperature_fit(a->logits, a->label, a->n, a->n_labels), high = 10;
     if (overconfidence(k, scores, low) <= 0)
         return low;
@@ -303,9 +288,9 @@ static void choose_rule(ser_run_tuning *out, const verdict *v, size_t n)
 }
 
 /* The temperature, the confidence from which an answer gets a label, and what both are worth. */
-static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
+static ser_status measure(const ser_tuning *k, ser_run_tuning *out, ser_error *err)
 {
-    const answers *a = &k->all;
+    const ser_tuning_answers *a = &k->all;
     ser_reliability reliability;
     float *scores = ser_alloc(a->n, a->n_labels * sizeof *scores);
     verdict *verdicts = ser_alloc(a->n, sizeof *verdicts);
@@ -339,7 +324,7 @@ static ser_status measure(const work *k, ser_run_tuning *out, ser_error *err)
 /* ---- beginning and end ---- */
 
 /* All are asked in turn. */
-static ser_status check_unheard(const work *k, ser_error *err)
+static ser_status check_unheard(const ser_tuning *k, ser_error *err)
 {
     const char *encoder = k->tuned.encoders.folders[0], (*sha256)[65] = k->tuned.source.crops->sha256;
     ser_heard heard = {0};
@@ -351,7 +336,7 @@ static ser_status check_unheard(const work *k, ser_error *err)
     return st;
 }
 
-static ser_status open_work(work *k, const ser_run_features *f, const ser_run_host *host, ser_error *err)
+ser_status ser_tuning_open(ser_tuning *k, const ser_run_features *f, const ser_run_host *host, ser_error *err)
 {
     const ser_run_data *d = &k->s->data;
     const ser_tuned_wish wish = {.data = d,
@@ -368,7 +353,7 @@ static ser_status open_work(work *k, const ser_run_features *f, const ser_run_ho
     return st == SER_OK ? check_unheard(k, err) : st;
 }
 
-static ser_status open_folds(work *k, ser_error *err)
+ser_status ser_tuning_open_folds(ser_tuning *k, ser_error *err)
 {
     const char *text = k->corpus->n_parts > 1 ? "loco" : "group-kfold=3";
     ser_protocol protocol;
@@ -381,16 +366,18 @@ static ser_status open_folds(work *k, ser_error *err)
     k->all.n_labels = k->corpus->n_labels;
     k->all.label = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.label);
     k->all.row = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.row);
+    k->all.distance = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.distance);
     k->all.logits = ser_mul_size(&n, k->folds->n_folds * MAX_ASKED, k->all.n_labels)
                         ? ser_alloc(n, sizeof *k->all.logits)
                         : NULL;
-    return k->all.label && k->all.row && k->all.logits ? SER_OK : ser_fail_nomem(err);
+    return k->all.label && k->all.row && k->all.distance && k->all.logits ? SER_OK : ser_fail_nomem(err);
 }
 
-static void close_work(work *k)
+void ser_tuning_close(ser_tuning *k)
 {
     ser_free(k->all.label);
     ser_free(k->all.row);
+    ser_free(k->all.distance);
     ser_free(k->all.logits);
     ser_folds_free(&k->folds);
     ser_tuned_close(&k->tuned);
@@ -402,12 +389,13 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         ser_error *err)
 {
     static const char *const states[] = {"tuning", NULL};
-    work k = {.s = s, .folder = folder->path};
+    ser_tuning k = {.s = s, .folder = folder->path};
     *out = (ser_run_tuning){
         .temperature = 1, .figures = json_array(), .encoder = ser_io_join(folder->path, "encoder")};
-    ser_status st = out->figures && out->encoder ? open_work(&k, features, host, err) : ser_fail_nomem(err);
+    ser_status st =
+        out->figures && out->encoder ? ser_tuning_open(&k, features, host, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        st = open_folds(&k, err);
+        st = ser_tuning_open_folds(&k, err);
     bool first = ser_team_is_first(host->team); /* the answers are rank 0's */
     if (st == SER_OK && first)
         st = ser_run_folder_begin(folder, NULL, NULL, states, k.folds->n_folds + 1, err);
@@ -422,8 +410,10 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
     if (st == SER_OK)
         st = save_encoder(&k, out->net, -1, out->encoder, err);
     if (st == SER_OK)
+        st = ser_tuning_reach(&k, out->net, &out->unlike, err);
+    if (st == SER_OK)
         st = ser_team_meet(host->team, err); /* it is read by all */
-    close_work(&k);
+    ser_tuning_close(&k);
     if (st != SER_OK)
         ser_run_tuning_release(out);
     return st;
@@ -434,5 +424,6 @@ void ser_run_tuning_release(ser_run_tuning *t)
     ser_tune_net_free(&t->net);
     ser_free(t->encoder);
     json_decref(t->figures);
+    ser_unlike_release(&t->unlike);
     *t = (ser_run_tuning){0};
 }

@@ -5,6 +5,7 @@
 
 #include "io/json.h"
 #include "learn/fine_tune.h"
+#include "model/unlike.h"
 #include "run/folder.h"
 #include "run/host.h"
 #include "run/settings.h"
@@ -19,6 +20,8 @@ typedef struct ser_run_tuning {
     double ece, labelled, right, right_above; /* of those answers: calibration error in percent; shares that
                                                  get a label, are right, are right with a label */
     json_t *figures;                          /* of the parts left out */
+    ser_unlike unlike; /* of pooled features; its reach is that of the parts' recordings, each asked of the
+                          net that did not hear it. With a team rank 0's */
 } ser_run_tuning;
 
 /* Encoder, layers and training by s; folder: where the tuned encoder and the states go. Each corpus is left
@@ -27,6 +30,12 @@ typedef struct ser_run_tuning {
 ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         const ser_run_features *features, const ser_run_host *host, ser_run_folder *folder,
                         ser_error *err);
+/* The same measure of how unlike recordings are, for a run that is complete and was made without it: by the
+ * encoders that it kept. Distances join its left-out.jsonl. Of *out, unlike and figures (those of the
+ * distances alone) are filled. *kept false, and nothing done: it kept none. */
+ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, const ser_run_train_settings *s,
+                               const ser_run_features *features, const ser_run_host *host,
+                               const ser_run_folder *folder, ser_error *err);
 void ser_run_tuning_release(ser_run_tuning *t);
 
 #endif

@@ -73,6 +73,76 @@ class FineTune(Case):
         with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
             self.assertNotEqual(a.read(), c.read())
 
+    def read(self, path):
+        """Of a model file: its metadata, {name: (type, shape, bytes)}."""
+        with open(path, "rb") as f:
+            n = int.from_bytes(f.read(8), "little")
+            header, data = json.loads(f.read(n)), f.read()
+        return header.pop("__metadata__"), {name: (t["dtype"], t["shape"], data[slice(*t["data_offsets"])]) for name, t in header.items()}
+
+    def write(self, path, metadata, tensors):
+        header, data = {"__metadata__": metadata}, b""
+        for name, (kind, shape, content) in tensors.items():
+            header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+            data += content
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        with open(path, "wb") as f:
+            f.write(len(text).to_bytes(8, "little") + text + data)
+
+    def test_how_unlike_recordings_are(self):
+        self.train(self.one + "+" + self.two, "a", "--keep-encoders")
+        with open(self.path("a/report.json")) as f:
+            report = json.load(f)
+        with open(self.path("a/left-out.jsonl")) as f:
+            lines = f.read()
+        away = sorted(json.loads(line)["distance"] for line in lines.splitlines())
+        self.assertAlmostEqual(report["reach"], away[math.ceil(0.99 * len(away)) - 1], 4)
+        for part in report["parts_left_out"]:
+            own = sorted(a["distance"] for a in map(json.loads, lines.splitlines()) if a["left_out"] == part["left_out"])
+            self.assertAlmostEqual(part["distance"]["half"], own[math.ceil(0.5 * len(own)) - 1], 4)
+        self.assertGreater(report["temperature_per_reach"], 0)
+        model = self.path("a/model.safetensors")
+        metadata, tensors = self.read(model)
+        vectors = {k: numpy.frombuffer(tensors["unlike." + k][2], numpy.float32) for k in ("mean", "scale", "reach")}
+        self.assertEqual(len(vectors["mean"]), len(vectors["scale"]))
+        self.assertAlmostEqual(float(vectors["reach"][0]), report["reach"], 5)
+        # An answer's distance, computed again from what the model reads; half of it, the active frames', does not count.
+        (answer,) = map(json.loads, self.ser("predict", "--explain", "--model", model, "--format", "json", self.path("one/angry0.wav"))[0].splitlines())
+        self.assertGreater(answer["unlike"], 0)
+        used = vectors["scale"] != 0
+        self.assertLessEqual(used.sum(), len(used) / 2)
+        # The same recordings, beyond a reach that is hardly any: less confident, and told.
+        near = dict(tensors, **{"unlike.reach": ("F32", [1], numpy.float32(report["reach"] / 4).tobytes())})
+        self.write(self.path("near.safetensors"), metadata, near)
+        out = self.ser("predict", "--explain", "--model", self.path("near.safetensors"), "--format", "json", self.path("one/angry0.wav"))[0]
+        far = json.loads(out)
+        self.assertAlmostEqual(far["unlike"], 4 * answer["unlike"], 2)
+        self.assertEqual(far["note"], "unlike the training recordings")
+        factor = 1 + report["temperature_per_reach"] * (far["unlike"] - 1)
+        even = {k: p ** (1 / factor) for k, p in answer["scores"].items()}
+        for k, p in far["scores"].items():
+            self.assertAlmostEqual(p, even[k] / sum(even.values()), 3)
+        # A run of before, which has no such thing, gets it from the encoders that it kept; all else stays as it is.
+        old = {k: v for k, v in tensors.items() if not k.startswith("unlike.")}
+        self.write(model, metadata, old)
+        plain = json.loads(self.ser("predict", "--explain", "--model", model, "--format", "json", self.path("one/angry0.wav"))[0])
+        self.assertIsNone(plain["unlike"])
+        if answer["unlike"] <= 1:
+            self.assertEqual(plain["scores"], answer["scores"])
+        with open(self.path("a/left-out.jsonl"), "w") as f:
+            f.write("".join(line[:line.index(', "distance"')] + "}\n" for line in lines.splitlines()))
+        self.ser("train", "--resume", self.path("a"))
+        with open(self.path("a/left-out.jsonl")) as f:
+            self.assertEqual(f.read(), lines)
+        with open(self.path("a/report.json")) as f:
+            self.assertEqual(json.load(f), report)
+        self.assertEqual(self.read(model)[1], tensors)
+        shutil.rmtree(self.path("a/encoder-without-two"))  # without them nothing happens
+        self.write(model, metadata, old)
+        self.ser("train", "--resume", self.path("a"))
+        self.assertEqual(self.read(model)[1], old)
+
     def weights_of(self, folder):
         """Of a checkpoint: {name: array}."""
         with open(os.path.join(folder, "model.safetensors"), "rb") as f:

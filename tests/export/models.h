@@ -75,6 +75,7 @@ typedef struct wanted {
     size_t n_networks, n_averaged;
     bool trim;
     uint64_t blocks; /* of the second network, the first of them LOGMEL */
+    float reach;     /* of how unlike recordings are; 0: that is not measured */
 } wanted;
 
 static inline const char *checkpoint(const wanted *w)
@@ -112,6 +113,12 @@ static inline void write_model(const wanted *w, const char *path)
     m.provenance = ser_strdup("{\"corpus\": \"none */\"}");
     if (w->linear)
         init_head(&m.plain, w->dims, w->encoder ? 0 : -20, 0.01f);
+    if (w->reach > 0) {
+        CHECK_OK(ser_unlike_init(&m.unlike, m.plain.n_in, &err), &err);
+        for (size_t i = 0; i < m.unlike.n_in / 2; i++)
+            m.unlike.scale[2 * i] = 1;
+        m.unlike.reach = w->reach;
+    }
     m.networks = ser_alloc(w->n_networks, sizeof *m.networks);
     for (; m.n_networks < w->n_networks; m.n_networks++) {
         ser_timnet_member *n = &m.networks[m.n_networks];
@@ -135,8 +142,8 @@ static inline void make_recording(size_t i)
 }
 
 /* Of the first n recordings. model: a file, or NULL: the model built into the library. encoder: or NULL. */
-static inline void write_vectors(const char *model_path, const char *encoder, size_t n_recordings,
-                                 const char *path)
+static inline void write_vectors(const char *model_path, bool unlike, const char *encoder,
+                                 size_t n_recordings, const char *path)
 {
     ser_error err = {0};
     ser_model *model = NULL;
@@ -156,6 +163,7 @@ static inline void write_vectors(const char *model_path, const char *encoder, si
         make_recording(i);
         CHECK_OK(ser_predict(session, pcm, n_samples[i], NULL, &r, &err), &err);
         CHECK(r.label >= 0 && r.confidence < 0.9999f);
+        CHECK(!unlike || (r.unlike > 1 && r.unlike < 2));
         CHECK(fwrite(&n, sizeof n, 1, f) == 1 && fwrite(pcm, sizeof *pcm, n_samples[i], f) == n_samples[i] &&
               fwrite(r.scores, sizeof *r.scores, n_labels, f) == n_labels);
         ser_result_release(&r);

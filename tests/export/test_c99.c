@@ -21,7 +21,7 @@ static void test_model(const wanted *w)
     write_model(w, scratch(w->name));
     CHECK_OK(ser_export_c99(scratch(w->name), scratch(folder), &err), &err);
     CHECK(scratch_count(folder) == 6);
-    write_vectors(scratch(w->name), NULL, N_UTTERANCES, scratch(vectors));
+    write_vectors(scratch(w->name), false, NULL, N_UTTERANCES, scratch(vectors));
     snprintf(model, sizeof model, "%s/emotion.c", folder);
     CHECK(shell("cc -std=c99 -pedantic -Wall -Wextra -Werror -O2 -DEMOTION_CHECK -o %s %s -lm%s",
                 scratch("check"), scratch(model), "") == 0);
@@ -89,6 +89,11 @@ static void test_folders(const char *model)
     CHECK_FAILS(ser_export_c99(scratch(model), scratch("no/where"), &err), SER_E_IO, &err, "cannot be made");
     CHECK_FAILS(ser_export_c99(scratch("none"), scratch("new"), &err), SER_E_IO, &err, "none");
     CHECK_FAILS(ser_export_c99(NULL, scratch("new"), &err), SER_E_UNSUPPORTED, &err, "WHISPER");
+    wanted measuring = models[0]; /* how unlike recordings are */
+    measuring.reach = 1;
+    write_model(&measuring, scratch("measuring"));
+    CHECK_FAILS(ser_export_c99(scratch("measuring"), scratch("new"), &err), SER_E_UNSUPPORTED, &err, "ONNX");
+    unlink(scratch("measuring"));
     CHECK(scratch_count("") == n_before && scratch_count("plain-c") == 6);
     CHECK(mkdir(scratch("empty"), 0777) == 0);
     CHECK_OK(ser_export_c99(scratch(model), scratch("empty/"), &err), &err);

@@ -85,12 +85,17 @@ static void leave_one(const char *folder, const wanted *w)
     snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
     CHECK_OK(ser_export_onnx(model, &options, path, &err), &err);
     snprintf(path, sizeof path, "%s/%s.vectors", folder, name);
-    write_vectors(model, encoder, N_RECORDINGS, path);
+    write_vectors(model, w && w->reach > 0, encoder, N_RECORDINGS, path);
 }
 
 /* Each member of the family once, with each kind of model. */
 static const wanted with_encoders[] = {
-    {.name = "hubert", .features = "HUBERT", .encoder = "hubert_base", .dims = 144, .linear = true},
+    {.name = "hubert",
+     .features = "HUBERT",
+     .encoder = "hubert_base",
+     .dims = 144,
+     .linear = true,
+     .reach = 0.4f},
     {.name = "hubert-large", .features = "HUBERT", .encoder = "hubert_large", .dims = 144, .n_networks = 1},
     {.name = "padded",
      .features = "HUBERT",
@@ -106,7 +111,8 @@ static const wanted with_encoders[] = {
      .n_networks = 1,
      .n_averaged = 4,
      .trim = true,
-     .activations = {SER_SWISH}},
+     .activations = {SER_SWISH},
+     .reach = 7.5f},
     {.name = "xlsr", .features = "WAV2VEC2", .encoder = "wav2vec2_xlsr", .dims = 144, .linear = true},
     {.name = "wavlm", .features = "WAVLM", .encoder = "wavlm_base", .dims = 144, .linear = true},
     {.name = "wavlm-large", .features = "WAVLM", .encoder = "wavlm_large", .dims = 144, .linear = true},

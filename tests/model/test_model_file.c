@@ -81,6 +81,60 @@ static void test_file(void)
     ser_model_data_release(&m);
 }
 
+/* The tensors of how unlike recordings are: all of them, of as many features as the head reads, or none. */
+static void test_unlike(void)
+{
+    ser_error err = {0};
+    ser_model_data m = {0}, read;
+    ser_safetensors *file = NULL;
+    CHECK_OK(ser_feature_spec_parse(&m.spec, "LOGMEL", &err), &err);
+    m.labels = ser_alloc(2, sizeof *m.labels);
+    m.labels[0] = ser_strdup("angry");
+    m.labels[1] = ser_strdup("sad");
+    m.n_labels = 2;
+    fill(&m.plain, 24, 2, 1);
+    CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
+    CHECK_OK(ser_model_data_read(&read, file, &err), &err);
+    CHECK(!read.unlike.n_in && !read.unlike.mean);
+    ser_model_data_release(&read);
+    ser_safetensors_close(&file);
+    CHECK_OK(ser_unlike_init(&m.unlike, 24, &err), &err);
+    m.unlike.mean[3] = 5;
+    m.unlike.scale[4] = 0.25f;
+    m.unlike.reach = 1.5f;
+    CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
+    CHECK_OK(ser_model_data_read(&read, file, &err), &err);
+    CHECK(read.unlike.n_in == 24 && read.unlike.mean[3] == 5 && read.unlike.scale[4] == 0.25f &&
+          read.unlike.reach == 1.5f);
+    ser_model_data_release(&read);
+    ser_safetensors_close(&file);
+    const struct {
+        float *at, value;
+        const char *said;
+    } bad[] = {{&m.unlike.reach, 0, "unlike.reach"},
+               {&m.unlike.reach, -1, "unlike.reach"},
+               {&m.unlike.reach, NAN, "unlike.reach"},
+               {&m.unlike.mean[7], INFINITY, "unlike.mean"},
+               {&m.unlike.scale[7], NAN, "unlike.scale"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        float good = *bad[i].at;
+        *bad[i].at = bad[i].value;
+        CHECK_OK(ser_model_data_write(&m, scratch("bad.safetensors"), NULL, 0, &err), &err);
+        CHECK_OK(ser_safetensors_open(&file, scratch("bad.safetensors"), &err), &err);
+        CHECK_FAILS(ser_model_data_read(&read, file, &err), SER_E_FORMAT, &err, bad[i].said);
+        ser_safetensors_close(&file);
+        *bad[i].at = good;
+    }
+    m.unlike.n_in = 23; /* of other features than the head's */
+    CHECK_OK(ser_model_data_write(&m, scratch("bad.safetensors"), NULL, 0, &err), &err);
+    CHECK_OK(ser_safetensors_open(&file, scratch("bad.safetensors"), &err), &err);
+    CHECK_FAILS(ser_model_data_read(&read, file, &err), SER_E_FORMAT, &err, "unlike.mean");
+    ser_safetensors_close(&file);
+    ser_model_data_release(&m);
+}
+
 static void test_joined(void)
 {
     ser_error err = {0};
@@ -118,6 +172,7 @@ int main(void)
 {
     scratch_make();
     test_file();
+    test_unlike();
     test_joined();
     scratch_remove();
     return test_summary();

@@ -177,6 +177,49 @@ static void test_json(void)
     ser_text_release(&t);
 }
 
+/* How unlike the recording is stands before all that its sound has to say. */
+static void test_unlike(void)
+{
+    ser_result r = {
+        .duration_s = 3, .label = 1, .scores = {0.3f, 0.4f, 0.3f}, .sound = good(), .unlike = 0.8f};
+    ser_prediction_form f = form();
+    ser_text t = {0};
+    f.explain = true;
+    r.sound.clipped = 0.012345f;
+    ser_prediction_json(&t, &f, "a.wav", &r);
+    json_t *o = json_loads(t.s, 0, NULL);
+    CHECK(fabs(json_real_value(json_object_get(o, "unlike")) - 0.8) < 1e-9 && !json_object_get(o, "note"));
+    CHECK(json_array_size(json_object_get(json_object_get(o, "sound"), "notes")) == 1);
+    json_decref(o);
+    ser_text_clear(&t);
+    ser_prediction_text(&t, &f, "a.wav", &r);
+    CHECK(!strstr(t.s, "unlike") && strstr(t.s, "clipped"));
+    ser_text_clear(&t);
+    r.unlike = 1.44f;
+    r.note = SER_NOTE_UNLIKE;
+    ser_prediction_json(&t, &f, "a.wav", &r);
+    o = json_loads(t.s, 0, NULL);
+    const json_t *notes = json_object_get(json_object_get(o, "sound"), "notes");
+    CHECK(json_array_size(notes) == 2 &&
+          strstr(json_string_value(json_array_get(notes, 0)), "1.4 times as far from it"));
+    CHECK(strcmp(json_string_value(json_object_get(o, "note")), "unlike the training recordings") == 0);
+    CHECK(json_is_string(json_object_get(o, "label")));
+    json_decref(o);
+    ser_text_clear(&t);
+    ser_prediction_text(&t, &f, "a.wav", &r);
+    CHECK(strstr(t.s, "\n  unlike what the model learned from, 1.4 times") && strstr(t.s, "clipped"));
+    ser_text_clear(&t);
+    f.explain = false; /* to everybody, since the answer is another for it */
+    f.warns = true;
+    ser_prediction_text(&t, &f, "a.wav", &r);
+    CHECK(strstr(t.s, "\n  note: unlike what the model learned from, 1.4 times") && !strstr(t.s, "clipped"));
+    ser_text_clear(&t);
+    f.warns = false;
+    ser_prediction_text(&t, &f, "a.wav", &r);
+    CHECK(!strstr(t.s, "unlike"));
+    ser_text_release(&t);
+}
+
 static size_t count_commas(const char *s)
 {
     size_t n = 0;
@@ -192,6 +235,7 @@ static void test_csv(void)
     r.segments = &segment;
     r.n_segments = 1;
     r.sound.decay_s = NAN;
+    r.unlike = 1.2341f;
     for (int timeline = 0; timeline < 2; timeline++) {
         ser_prediction_form f = form();
         ser_text header = {0}, row = {0}, failed = {0};
@@ -200,9 +244,10 @@ static void test_csv(void)
         ser_prediction_csv_header(&header, &f);
         ser_prediction_csv(&row, &f, "a.wav", &r);
         ser_prediction_csv_error(&failed, &f, "b.wav", "it is damaged");
-        CHECK(strstr(header.s,
-                     ",sad,voice_s,bandwidth_hz,level_db,noise_db,snr_db,clipped,decay_s,note,error\n"));
-        CHECK(strstr(row.s, ",2.3,7875,-21.4,-60,38.6,0,,,\n"));
+        CHECK(
+            strstr(header.s,
+                   ",sad,voice_s,bandwidth_hz,level_db,noise_db,snr_db,clipped,decay_s,unlike,note,error\n"));
+        CHECK(strstr(row.s, ",2.3,7875,-21.4,-60,38.6,0,,1.234,,\n"));
         CHECK(count_commas(row.s) == count_commas(header.s) &&
               count_commas(failed.s) == count_commas(header.s));
         CHECK(strstr(failed.s, ",it is damaged\n"));
@@ -214,6 +259,7 @@ static void test_csv(void)
 
 int main(void)
 {
+    test_unlike();
     test_limits();
     test_words();
     test_text();

@@ -46,7 +46,8 @@ class Acoustics(c.Structure):
 class Result(c.Structure):
     _fields_ = [("duration_s", c.c_double), ("label", c.c_int), ("confidence", c.c_float), ("scores", c.c_float * MAX_LABELS),
                 ("note", c.c_int), ("warning", c.c_char * 256), ("segments", POINTER(Segment)), ("n_segments", c.c_size_t),
-                ("peaks", POINTER(c.c_float)), ("n_peaks", c.c_size_t), ("sound", Acoustics), ("reserved", c.c_uint64 * 2)]
+                ("peaks", POINTER(c.c_float)), ("n_peaks", c.c_size_t), ("sound", Acoustics), ("unlike", c.c_float),
+                ("reserved_float", c.c_float), ("reserved", c.c_uint64 * 1)]
 
 
 PredictProgress = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_double, c.c_double)
