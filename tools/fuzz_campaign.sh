@@ -1,7 +1,9 @@
 #!/bin/sh
 # Fuzzes the readers: every target, or those named, until N inputs of each have been run in all, beginning with the
-# committed corpora in fuzz/seeds; then says for each reader how many ran, how long, and how much of its source they reach.
+# committed corpora in fuzz/seeds; then says for each reader how many ran, how long, and how much they reach with the
+# committed ones: the lines of its source files, which may write as well and name what is wrong, and of the functions entered.
 # Usage: tools/fuzz_campaign.sh N [TARGET...]       (clang and llvm of `sh setup.sh packages-test`)
+#   N = 0 fuzzes nothing: after a fresh checkout the table is that of the committed corpora
 #   MERGE=1   writes what reaches more of a reader into its committed corpus, minimised
 #   JOBS=N    processes at a time (default: 1)
 #   SLICE=S   seconds that a target runs before the next has its turn (default: 60)
@@ -50,7 +52,7 @@ build() { # FOLDER OPTIONS...: the targets, named by $prefix
   ninja -C "$dir" $(for t in $targets; do echo "fuzz/$prefix-$t"; done) >"$dir/log" 2>&1 || { tail -n 30 "$dir/log"; exit 1; }
 }
 
-prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+[ "$n" = 0 ] && [ "${MERGE:-0}" != 1 ] || prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 
 campaign=$top/build-fuzz/campaign
 number() { cat "$campaign/$1/$2" 2>/dev/null || echo 0; } # TARGET inputs|seconds
@@ -89,21 +91,24 @@ while [ $more = 1 ]; do
 done
 
 prefix=run build build-fuzz-coverage --buildtype=debugoptimized -Db_lundef=false \
-  -Dc_args='-fprofile-instr-generate -fcoverage-mapping' -Dc_link_args='-fprofile-instr-generate'
+  -Dc_args="-fprofile-instr-generate -fcoverage-mapping -fcoverage-prefix-map=../=$top/" -Dc_link_args='-fprofile-instr-generate'
 status=0
-printf '%-12s %12s %9s %8s  %s\n' reader inputs seconds corpus 'lines reached'
+printf '%-12s %12s %9s %8s  %-18s %s\n' reader inputs seconds corpus 'lines reached' 'of functions entered'
 for t in $targets; do
   if [ "${MERGE:-0}" = 1 ]; then
     rm -rf "$campaign/$t/merged" && mkdir -p "$campaign/$t/merged"
     "build-fuzz/fuzz/fuzz-$t" -merge=1 -max_len=4096 "$campaign/$t/merged" "$campaign/$t/corpus" "fuzz/seeds/$t" >/dev/null 2>&1 || true
     for f in "$campaign/$t/merged"/*; do [ ! -e "$f" ] || cp -n "$f" "fuzz/seeds/$t/"; done
   fi
+  mkdir -p "$campaign/$t/corpus"
   LLVM_PROFILE_FILE=$campaign/$t/profile "build-fuzz-coverage/fuzz/run-$t" "fuzz/seeds/$t" "$campaign/$t/corpus" >/dev/null 2>&1 || true
   llvm-profdata merge -o "$campaign/$t/merged.profile" "$campaign/$t/profile"
   # shellcheck disable=SC2046
-  reached=$(llvm-cov report "build-fuzz-coverage/fuzz/run-$t" -instr-profile="$campaign/$t/merged.profile" $(sources "$t") |
-    sed -n 's/^TOTAL .* \([0-9.]*%\) *[0-9]* *[0-9]* *[0-9.-]*%*$/\1/p')
-  printf '%-12s %12s %9s %8s  %s\n' "$t" "$(number "$t" inputs)" "$(number "$t" seconds)" "$(ls "$campaign/$t/corpus" | wc -l)" "$reached"
+  reached=$(llvm-cov report "build-fuzz-coverage/fuzz/run-$t" -instr-profile="$campaign/$t/merged.profile" -show-functions $(sources "$t") |
+    awk '$4 ~ /%$/ && $7 ~ /%$/ && $1 != "TOTAL" { all += $5; hit += $5 - $6; if ($6 < $5) entered += $5 }
+         END { a = sprintf("%d of %d", hit, all); printf "%-11s %3d %%  %3d %%", a, 100 * hit / all, 100 * hit / entered }')
+  n_corpus=$(find "$campaign/$t/corpus" "fuzz/seeds/$t" -type f | wc -l)
+  printf '%-12s %12s %9s %8s  %s\n' "$t" "$(number "$t" inputs)" "$(number "$t" seconds)" "$n_corpus" "$reached"
   if failed "$t"; then
     status=1
     echo "FAILED: see $campaign/$t/failure"

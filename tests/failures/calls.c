@@ -190,31 +190,32 @@ static ser_status run_job(const call *c, char *answer, ser_error *err)
 }
 
 const call calls[] = {
-    {"predict", predict, NULL, MODEL},
-    {"voice", hear_voice},
-    {"stream", stream},
-    {"train", run_job, "train", LOGMEL NETWORK OUT},
+    {"predict", predict, NULL, MODEL, true},
+    {"voice", hear_voice, NULL, NULL, true},
+    {"stream", stream, NULL, NULL, true},
+    {"train", run_job, "train", LOGMEL NETWORK OUT, true},
     {"train-linear", run_job, "train",
      LOGMEL "\"model_type\": \"linear\", \"inner_folds\": 2, \"split_fold\": 0, " OUT},
     {"fine-tune", run_job, "train",
      TINY "\"model_type\": \"linear\", \"pooling\": \"all\", \"split_fold\": 0, \"fine_tune\": true, "
           "\"fine_tune_steps\": 2, \"embed_encoder\": true, " OUT},
     {"evaluate", run_job, "evaluate",
-     LOGMEL "\"protocol\": \"kfold=2\", \"augment\": 1, \"inner_folds\": 2, " OUT},
+     LOGMEL "\"protocol\": \"kfold=2\", \"augment\": 1, \"inner_folds\": 2, " OUT, true},
     {"evaluate-honest", run_job, "evaluate",
      LOGMEL
      "\"honest\": true, \"protocol\": \"group-kfold=2\", \"augment\": \"none\", \"inner_folds\": 2, " OUT},
-    {"test", run_job, "test", CORPUS "\"test_path\": \"trained\", " OUT},
+    {"test", run_job, "test", CORPUS "\"test_path\": \"trained\", " OUT, true},
     {"test-cross-corpus", run_job, "test-cross-corpus",
-     CORPUS "\"target\": \"other.csv\", \"test_path\": \"trained\", \"visualize\": true, " OUT},
+     CORPUS "\"target\": \"other.csv\", \"test_path\": \"trained\", \"visualize\": true, " OUT, true},
     {"train-lmmd", run_job, "train-lmmd",
      LOGMEL NETWORK "\"model_type\": \"timnet\", \"target\": \"other.csv\", \"visualize\": true, " OUT},
-    {"extract-tree", run_job, "extract", LOGMEL "\"features_dir\": \"out\""},
+    {"extract-tree", run_job, "extract", LOGMEL "\"features_dir\": \"out\"", true},
     {"extract-one", run_job, "extract",
      "\"recording\": \"corpus/sad0.wav\", \"feature_type\": \"WHISPER\", \"encoder\": [\"tiny\"], "
      "\"layers\": "
      "\"1,2\", "
-     "\"output\": \"out.npy\""},
-    {"built-in", predict, NULL, NULL},
+     "\"output\": \"out.npy\"",
+     true},
+    {"built-in", predict, NULL, NULL, true},
     {NULL},
 };

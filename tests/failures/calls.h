@@ -10,6 +10,7 @@ typedef struct call {
     /* Makes what it makes below "out", and leaves *answer untouched where it fails. */
     ser_status (*run)(const struct call *c, char *answer, ser_error *err);
     const char *job, *settings; /* of those that are a job: JSON without its braces */
+    bool is_smallest;           /* of its kind: each allocation of it is worth a try */
 } call;
 
 enum { ANSWER_BYTES = 1 << 16 };

@@ -2,10 +2,11 @@
  * "out of memory", or does without what it did not get; outputs are untouched, nothing is half-written, and
  * what a run folder holds is gone on with.
  *
- * Usage: test-allocation [--long] [--call NAME] [--one ours|first|later N] GOLDEN
- *   Without --long a sample of n, and none of later. --one shows who asked for that allocation.
+ * Usage: test-allocation [--long] [--later] [--call NAME,...] [--one ours|first|later N] GOLDEN
+ *   --long: every n of ours in the smallest call of each kind, else the first 500 and 500 at random, of the
+ *   libraries' too; without it a sample. --one shows who asked for that allocation.
  * ours: our allocator's. first: of libraries in a process's first call, while they set themselves up; later:
- * when they have done that. Each n runs in a process of its own, or some of ours in one. */
+ * when they have done that, with --later. Each n runs in a process of its own, or some of ours in one. */
 #include "failures/calls.h"
 #include "failures/failing.h"
 #include "failures/folders.h"
@@ -20,7 +21,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-enum { MAX_KEPT = 64, MAX_N = 1 << 17, FIRST = 500, AT_RANDOM = 250, IN_ONE_PROCESS = 32, LONGEST_S = 120 };
+enum { MAX_KEPT = 64, MAX_N = 1 << 17, FIRST = 500, AT_RANDOM = 500, IN_ONE_PROCESS = 32, LONGEST_S = 120 };
 typedef enum turn { OURS, FIRST_CALL, LATER_CALL, N_TURNS } turn;
 static const char *const turns[] = {"ours", "first", "later"};
 
@@ -43,6 +44,13 @@ typedef struct plan {
     size_t n;
     bool longer, trace;
 } plan;
+
+typedef struct choice { /* of the command line */
+    bool longer, later;
+    const char *calls; /* NULL: all */
+    turn turn;         /* of the only one, else N_TURNS */
+    long one;
+} choice;
 
 /* ---- in the child ---- */
 
@@ -294,13 +302,12 @@ static void run_plan(const plan *p)
     }
 }
 
-/* Which are tried: all of ours or a sample; of the libraries' first call the first, and some of the
- * others; of a later one some. */
+/* Which are tried: of ours all of the smallest calls, or a sample; else the first, and others at random. */
 static size_t choose(long *ns, const plan *p, long count)
 {
     size_t n = 0;
     uint64_t x = 88172645463325252u; /* xorshift: the same in every run */
-    if (p->turn == OURS) {
+    if (p->turn == OURS && (!p->longer || p->call->is_smallest)) {
         long step = p->longer || count < 16 ? 1 : count / 16;
         for (long i = p->longer ? 0 : count % step; i < count && n < MAX_N; i += step)
             ns[n++] = i;
@@ -348,22 +355,23 @@ static bool try_turn(const plan *p)
     return true;
 }
 
-static bool try_call(const call *c, bool longer, turn only, const long *one, bool libraries)
+static bool try_call(const call *c, const choice *chosen, bool libraries)
 {
     for (turn t = OURS; t < N_TURNS; t++) {
-        plan p = {
-            .call = c, .turn = t, .kind = t == OURS ? FAILING_OURS : FAILING_LIBRARIES, .longer = longer};
-        if (only != N_TURNS)
-            p.ns = one, p.n = 1, p.trace = true;
-        if (t == LATER_CALL && !longer && only == N_TURNS)
+        plan p = {.call = c,
+                  .turn = t,
+                  .kind = t == OURS ? FAILING_OURS : FAILING_LIBRARIES,
+                  .longer = chosen->longer};
+        if (chosen->turn != N_TURNS)
+            p.ns = &chosen->one, p.n = 1, p.trace = true;
+        else if (t == LATER_CALL && !chosen->later)
             continue;
-        if ((t != OURS && !libraries) || (only != N_TURNS && only != t))
+        if ((t != OURS && !libraries) || (chosen->turn != N_TURNS && chosen->turn != t))
             continue;
         if (!try_turn(&p))
             return false;
-        printf("%-18s %-6s %6ld allocations, %5zu failed, %5zu did without, %5zu gone on with, %3zu "
-               "crashed in "
-               "a library\n",
+        printf("%-18s %-6s %6ld allocations, %5zu failed, %5zu did without, %5zu gone on with, %3zu crashed "
+               "in a library\n",
                c->name, turns[t], all->count, all->n_done, all->n_without, all->n_resumed, all->n_theirs);
         fflush(stdout);
     }
@@ -385,24 +393,36 @@ static bool interposed(void)
     return failing_disarm() > 0;
 }
 
-int main(int argc, char **argv)
+static bool is_among(const char *name, const char *names)
 {
-    bool longer = false;
-    const char *only = NULL;
-    long one = -1;
-    turn turn_of_one = N_TURNS;
+    size_t n = strlen(name);
+    for (const char *at = names; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, name, n) == 0 && (!at[n] || at[n] == ','))
+            return true;
+    return !names;
+}
+
+static choice read_arguments(int argc, char **argv)
+{
+    choice c = {.turn = N_TURNS, .one = -1};
     for (int i = 1; i < argc - 1; i++) {
-        longer = longer || strcmp(argv[i], "--long") == 0;
+        c.longer = c.longer || strcmp(argv[i], "--long") == 0;
+        c.later = c.later || strcmp(argv[i], "--later") == 0;
         if (strcmp(argv[i], "--call") == 0)
-            only = argv[++i];
+            c.calls = argv[++i];
         else if (strcmp(argv[i], "--one") == 0 && i + 2 < argc) {
-            for (turn_of_one = OURS;
-                 turn_of_one < LATER_CALL && strcmp(argv[i + 1], turns[turn_of_one]) != 0;)
-                turn_of_one++;
-            one = atol(argv[i + 2]);
+            for (c.turn = OURS; c.turn < LATER_CALL && strcmp(argv[i + 1], turns[c.turn]) != 0;)
+                c.turn++;
+            c.one = atol(argv[i + 2]);
             i += 2;
         }
     }
+    return c;
+}
+
+int main(int argc, char **argv)
+{
+    const choice chosen = read_arguments(argc, argv);
     char *golden = argc > 1 ? realpath(argv[argc - 1], NULL) : NULL;
     all = mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     scratch_make();
@@ -412,8 +432,8 @@ int main(int argc, char **argv)
     bool good = golden && in_child(prepare, (const plan *)(const void *)golden, 0, 0),
          libraries = interposed();
     for (const call *c = calls; good && c->name; c++)
-        if (!only || strcmp(only, c->name) == 0)
-            good = try_call(c, longer, turn_of_one, &one, libraries);
+        if (is_among(c->name, chosen.calls))
+            good = try_call(c, &chosen, libraries);
     if (chdir("/") == 0)
         scratch_remove();
     free(golden);
