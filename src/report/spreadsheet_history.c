@@ -99,7 +99,7 @@ static void add_chart(ser_book *b, lxw_worksheet *s, lxw_row_t row, const fold_r
         chart_axis_set_max(chart->y_axis, 1);
         chart_axis_set_num_format(chart->y_axis, "0%");
     } else {
-        chart_axis_set_num_format(chart->y_axis, "0.0");
+        chart_axis_set_num_format(chart->y_axis, "General"); /* neighbours never alike */
     }
     chart_legend_set_position(chart, LXW_CHART_LEGEND_RIGHT);
     ser_book_check(b, chart_legend_delete_series(chart, hidden));

@@ -119,6 +119,8 @@ class Spreadsheet(unittest.TestCase):
             self.assertEqual(len(series), 20)
             ranges = [f.text for f in series[-1].iter(CHART + "f")]
             self.assertTrue(ranges[-1].endswith(f"${max(epochs)}"), ranges)
+            formats = {numbers.get("formatCode") for numbers in chart.iter(CHART + "numFmt")}
+            self.assertLessEqual(formats, {"General", "0%"})  # with fixed digits losses that are close would be 1.9, 1.9, 1.9
 
     def test_frozen(self):
         for name in ("Folds", "Classes", "Confusion", "History", "Recordings"):
