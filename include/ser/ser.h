@@ -45,7 +45,8 @@ typedef enum ser_status {
 
 typedef struct ser_error {
     ser_status status;
-    char text[512]; /* UTF-8, one line, no final full stop or newline */
+    char text[512]; /* UTF-8, one line, no final full stop or newline; the one path that a call was given is
+                     * the caller's to put before it */
 } ser_error;
 
 typedef enum ser_precision {

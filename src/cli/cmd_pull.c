@@ -28,15 +28,18 @@ const ser_command ser_command_pull = {
     .run = run,
     .summary = "fetch an encoder's weights or a corpus",
     .usage = "NAME...",
-    .description = "NAME is a model on the hub, such as facebook/hubert-base-ls960, or one of the "
-                   "corpora " SER_KNOWN_NAMES "in any case. Models go to "
-                   "the hub's own cache, where other programs find them too, and are then used by name "
-                   "(--encoder NAME); only the configuration and the weights are fetched. Corpora go to the "
-                   "data folder.\n"
-                   "Size and hash are checked against what the hub or the publisher states. After an "
-                   "interruption the same command goes on where it was. No other command uses the network.",
+    .description =
+        "NAME is a model on the hub, such as facebook/hubert-base-ls960, or one of the "
+        "corpora " SER_KNOWN_NAMES "in any case. Models go to "
+        "the hub's own cache, where other programs find them too, and are then used by name "
+        "(--encoder NAME); only the configuration and the weights are fetched. Corpora go to the "
+        "data folder.\n"
+        "Size and hash are checked against what the hub or the publisher states; what a publisher has "
+        "without encryption alone is fetched where --endpoint says so. After an "
+        "interruption the same command goes on where it was. No other command uses the network.",
     .examples = "ser pull openai/whisper-base\n"
-                "ser pull facebook/hubert-base-ls960 emodb\n"
+                "ser pull facebook/hubert-base-ls960 ravdess\n"
+                "ser pull --endpoint http://emodb.bilderbar.info emodb\n"
                 "ser pull --endpoint https://hub.example.org microsoft/wavlm-base-plus",
     .options = options,
 };

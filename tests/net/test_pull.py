@@ -3,7 +3,7 @@
 
 Usage: test_pull.py PATH_OF_SER        (the environment: SER_TEST_DIR, the folder tests/)
 """
-import concurrent.futures, hashlib, io, json, os, resource, shutil, signal, socket, stat, subprocess, sys, tempfile, time
+import concurrent.futures, hashlib, io, json, os, resource, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
 import unittest, wave, zipfile
 from server import *
 
@@ -414,6 +414,21 @@ class Redirects(Case):
             self.refuse("not fetched from")
 
 
+@unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+class Strangers(Case):
+    def test_certificate_of_nobody(self):
+        """Who is not who he says he is gets neither a request nor the token."""
+        cert = self.path("cert.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.path("key.pem"),
+                        "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, self.path("key.pem"))
+        self.server.http.socket = context.wrap_socket(self.server.http.socket, server_side=True)
+        self.env["HF_TOKEN"] = "hf_secret"
+        self.refuse("does not prove who it is", endpoint=self.server.url.replace("http:", "https:"))
+        self.assertEqual(self.server.log, [])
+
+
 class Codes(Case):
     def listing(self, answer):
         self.server.routes["/api/models/some/model/revision/main?blobs=true"] = answer
@@ -613,6 +628,13 @@ class Corpora(Case):
         self.refuse("free some space", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)))
         self.pull("emodb")
         self.assertEqual(len(self.server.requests(self.EMODB)), 1)
+        self.assertEqual(self.listed(), ["EMODB"])
+
+    def test_without_encryption_only_where_told(self):
+        _, err = self.ser("pull", "emodb", status=1)
+        self.assertIn("without encryption, http://emodb.bilderbar.info: if that is fine, name it with --endpoint", err)
+        self.assertEqual(os.listdir(self.dir), [])
+        self.pull("emodb")
         self.assertEqual(self.listed(), ["EMODB"])
 
     def test_without_an_archive(self):
