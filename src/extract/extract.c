@@ -16,16 +16,9 @@ struct ser_extractor {
 struct ser_extractor_work {
     ser_mel_work *mel_work;
     ser_encoder_work *encoder_works[SER_MAX_PARTS]; /* as the encoders */
-    float *pcm;                                     /* one window, and a sample more */
-    float *part[SER_MAX_PARTS];                     /* (capacity, part_dims) */
-    float *log_mel;                                 /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
-    float *frames;                                  /* (capacity, dims): the parts side by side */
-    float *level;                                   /* (capacity): mean square around each frame */
-    unsigned char *active;                          /* (capacity) */
-    size_t capacity;
+    float *pcm; /* one window, and a sample more; from the first recording on that is read */
+    ser_frame_room room;
     int n_threads;
-    ser_extractor_work
-        *beside[SER_MAX_CUTS]; /* of one thread each, from the first time that they are wanted */
 };
 
 /* ---- what is shared ---- */
@@ -200,9 +193,6 @@ ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor 
     for (size_t i = 0; i < e->spec.n_parts && st == SER_OK; i++)
         if (e->encoders[i])
             st = ser_encoder_work_new(&w->encoder_works[i], e->encoders[i], n_threads, err);
-    w->pcm = ser_alloc(SER_WINDOW_SAMPLES + 1, sizeof *w->pcm);
-    if (st == SER_OK && !w->pcm)
-        st = ser_fail_nomem(err);
     if (st != SER_OK) {
         ser_extractor_work_free(&w);
         return st;
@@ -218,35 +208,43 @@ void ser_extractor_work_free(ser_extractor_work **w)
     ser_mel_work_free(&(*w)->mel_work);
     for (size_t i = 0; i < SER_MAX_PARTS; i++)
         ser_encoder_work_free(&(*w)->encoder_works[i]);
-    for (size_t i = 0; i < SER_MAX_PARTS; i++)
-        ser_free((*w)->part[i]);
-    for (size_t i = 0; i < SER_MAX_CUTS; i++)
-        ser_extractor_work_free(&(*w)->beside[i]);
+    ser_frame_room_release(&(*w)->room);
     ser_free((*w)->pcm);
-    ser_free((*w)->log_mel);
-    ser_free((*w)->frames);
-    ser_free((*w)->level);
-    ser_free((*w)->active);
     ser_free(*w);
     *w = NULL;
 }
 
-/* Buffers grow with the longest window seen, so that short recordings stay cheap. */
-static ser_status reserve_frames(const ser_extractor *e, ser_extractor_work *w, size_t n_frames,
-                                 ser_error *err)
+int ser_extractor_work_threads(const ser_extractor_work *w)
 {
-    if (n_frames <= w->capacity)
+    return w->n_threads;
+}
+
+void ser_frame_room_release(ser_frame_room *r)
+{
+    for (size_t i = 0; i < SER_MAX_PARTS; i++)
+        ser_free(r->part[i]);
+    ser_free(r->log_mel);
+    ser_free(r->frames);
+    ser_free(r->level);
+    ser_free(r->active);
+    *r = (ser_frame_room){0};
+}
+
+/* Buffers grow with the longest window seen, so that short recordings stay cheap. */
+static ser_status reserve_frames(const ser_extractor *e, ser_frame_room *r, size_t n_frames, ser_error *err)
+{
+    if (n_frames <= r->capacity)
         return SER_OK;
-    w->capacity = 0;
+    r->capacity = 0;
     enum { N_OWN = 3 };
-    float **buffers[N_OWN + SER_MAX_PARTS] = {&w->frames, &w->log_mel, &w->level};
+    float **buffers[N_OWN + SER_MAX_PARTS] = {&r->frames, &r->log_mel, &r->level};
     size_t dims[N_OWN + SER_MAX_PARTS] = {e->dims, e->mel ? SER_LOGMEL_DIMS : 0, 1};
     for (size_t i = 0; i < e->spec.n_parts; i++) {
-        buffers[N_OWN + i] = &w->part[i];
+        buffers[N_OWN + i] = &r->part[i];
         dims[N_OWN + i] = e->part_dims[i];
     }
-    ser_free(w->active);
-    if (!(w->active = ser_alloc(n_frames, 1)))
+    ser_free(r->active);
+    if (!(r->active = ser_alloc(n_frames, 1)))
         return ser_fail_nomem(err);
     for (size_t i = 0; i < N_OWN + e->spec.n_parts; i++) {
         size_t n;
@@ -255,13 +253,14 @@ static ser_status reserve_frames(const ser_extractor *e, ser_extractor_work *w, 
         if (!*buffers[i])
             return ser_fail_nomem(err);
     }
-    w->capacity = n_frames;
+    r->capacity = n_frames;
     return SER_OK;
 }
 
 /* ---- one window ---- */
 
 typedef struct window {
+    const float *pcm;
     size_t n_samples;
     size_t from, to; /* frames that are asked for; to SIZE_MAX: until the last one */
     float
@@ -281,8 +280,8 @@ static float max_of(const float *x, size_t n)
 static void window_log_mel(ser_extractor_work *w, const window *win, size_t n_frames)
 {
     size_t n = n_frames * SER_LOGMEL_DIMS;
-    w->log_mel[n] = win->log_mel_max;
-    ser_features_power_to_db(w->log_mel, n + 1);
+    w->room.log_mel[n] = win->log_mel_max;
+    ser_features_power_to_db(w->room.log_mel, n + 1);
 }
 
 static ser_status run_parts(const ser_extractor *e, ser_extractor_work *w, const window *win,
@@ -292,23 +291,24 @@ static ser_status run_parts(const ser_extractor *e, ser_extractor_work *w, const
     *n_frames = SIZE_MAX;
     if (e->mel) {
         n_mel = ser_mel_n_frames(e->mel, win->n_samples);
-        ser_mel_run(e->mel, w->mel_work, w->log_mel, w->pcm, win->n_samples);
+        ser_mel_run(e->mel, w->mel_work, w->room.log_mel, win->pcm, win->n_samples);
         window_log_mel(w, win, n_mel);
         *n_frames = n_mel;
     }
     for (size_t i = 0; i < e->spec.n_parts; i++) {
         const ser_feature_part *p = &e->spec.parts[i];
         if (p->kind == SER_FEATURE_LOGMEL) {
-            memcpy(w->part[i], w->log_mel, n_mel * SER_LOGMEL_DIMS * sizeof(float));
+            memcpy(w->room.part[i], w->room.log_mel, n_mel * SER_LOGMEL_DIMS * sizeof(float));
         } else if (p->kind == SER_FEATURE_MFCC) {
-            ser_features_mfcc(w->part[i], w->log_mel, e->dct, n_mel, SER_LOGMEL_DIMS, SER_MFCC_DIMS);
+            ser_features_mfcc(w->room.part[i], w->room.log_mel, e->dct, n_mel, SER_LOGMEL_DIMS,
+                              SER_MFCC_DIMS);
         } else {
             size_t n_padded = (size_t)e->spec.pad_s * SER_SAMPLE_RATE_HZ;
             size_t n =
                 ser_encoder_n_frames(e->encoders[i], n_padded > win->n_samples ? n_padded : win->n_samples);
-            ser_status st = ser_encoder_run_frames(e->encoders[i], w->encoder_works[i], w->part[i], w->pcm,
-                                                   win->n_samples, n_padded, win->from, win->to, p->layers,
-                                                   p->n_layers, err);
+            ser_status st = ser_encoder_run_frames(e->encoders[i], w->encoder_works[i], w->room.part[i],
+                                                   win->pcm, win->n_samples, n_padded, win->from, win->to,
+                                                   p->layers, p->n_layers, err);
             if (st != SER_OK)
                 return st;
             *n_frames = n < *n_frames ? n : *n_frames;
@@ -343,19 +343,19 @@ static void find_active(const ser_extractor *e, ser_extractor_work *w, const win
             to = win->n_samples;
         float sum = 0;
         for (size_t i = from; i < to; i++)
-            sum += w->pcm[i] * w->pcm[i];
-        w->level[t] = from < to ? sum / (float)(to - from) : 0;
+            sum += win->pcm[i] * win->pcm[i];
+        w->room.level[t] = from < to ? sum / (float)(to - from) : 0;
     }
-    float max = max_of(w->level, n_frames);
+    float max = max_of(w->room.level, n_frames);
     for (size_t t = 0; t < n_frames; t++)
-        w->active[t] = w->level[t] >= max * threshold;
+        w->room.active[t] = w->room.level[t] >= max * threshold;
 }
 
 static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, const window *win,
                               ser_frames_fn receive, void *context, ser_error *err)
 {
     size_t n_frames;
-    ser_status st = reserve_frames(e, w, window_frames(e, win->n_samples), err);
+    ser_status st = reserve_frames(e, &w->room, window_frames(e, win->n_samples), err);
     if (st == SER_OK)
         st = run_parts(e, w, win, &n_frames, err);
     if (st != SER_OK)
@@ -364,14 +364,15 @@ static ser_status emit_window(const ser_extractor *e, ser_extractor_work *w, con
     if (from >= to)
         return SER_OK;
     find_active(e, w, win, n_frames);
-    ser_frames frames = {.x = w->part[0] + from * e->dims, .active = w->active + from, .n = to - from};
+    ser_frames frames = {
+        .x = w->room.part[0] + from * e->dims, .active = w->room.active + from, .n = to - from};
     if (e->spec.n_parts > 1) {
         for (size_t t = from; t < to; t++) {
-            float *row = w->frames + (t - from) * e->dims;
+            float *row = w->room.frames + (t - from) * e->dims;
             for (size_t i = 0; i < e->spec.n_parts; row += e->part_dims[i++])
-                memcpy(row, w->part[i] + t * e->part_dims[i], e->part_dims[i] * sizeof(float));
+                memcpy(row, w->room.part[i] + t * e->part_dims[i], e->part_dims[i] * sizeof(float));
         }
-        frames.x = w->frames;
+        frames.x = w->room.frames;
     }
     return receive(context, &frames, err);
 }
@@ -399,7 +400,8 @@ static ser_status for_each_window(const ser_extractor *e, ser_extractor_work *w,
             return st;
         n_have += n_read;
         bool last = n_have <= SER_WINDOW_SAMPLES;
-        const window win = {.n_samples = last ? n_have : SER_WINDOW_SAMPLES,
+        const window win = {.pcm = w->pcm,
+                            .n_samples = last ? n_have : SER_WINDOW_SAMPLES,
                             .from = first ? 0 : margin,
                             .to = last ? SIZE_MAX : advance + margin,
                             .log_mel_max = log_mel_max};
@@ -414,12 +416,12 @@ static ser_status measure_window(const ser_extractor *e, ser_extractor_work *w, 
                                  void *context, ser_error *err)
 {
     float *max = context;
-    ser_status st = reserve_frames(e, w, window_frames(e, win->n_samples), err);
+    ser_status st = reserve_frames(e, &w->room, window_frames(e, win->n_samples), err);
     if (st != SER_OK)
         return st;
     size_t n = ser_mel_n_frames(e->mel, win->n_samples);
-    ser_mel_run(e->mel, w->mel_work, w->log_mel, w->pcm, win->n_samples);
-    float window_max = max_of(w->log_mel, n * SER_LOGMEL_DIMS);
+    ser_mel_run(e->mel, w->mel_work, w->room.log_mel, win->pcm, win->n_samples);
+    float window_max = max_of(w->room.log_mel, n * SER_LOGMEL_DIMS);
     *max = window_max > *max ? window_max : *max;
     return SER_OK;
 }
@@ -441,6 +443,8 @@ ser_status ser_extract(const ser_extractor *e, ser_extractor_work *w, const ser_
 {
     receiver r = {receive, context};
     size_t n_read = 0;
+    if (!w->pcm && !(w->pcm = ser_alloc(SER_WINDOW_SAMPLES + 1, sizeof *w->pcm)))
+        return ser_fail_nomem(err);
     ser_status st = source->read(source->context, w->pcm, SER_WINDOW_SAMPLES + 1, &n_read, err);
     if (st != SER_OK)
         return st;
@@ -465,48 +469,31 @@ static ser_status keep_frames(void *context, const ser_frames *frames, ser_error
     return SER_OK;
 }
 
-static ser_status extract_cut(const ser_extractor *e, ser_extractor_work *w, ser_cut *cut, ser_error *err)
+ser_status ser_extract_cut(const ser_extractor *e, ser_extractor_work *w, ser_cut *cut, ser_frame_room *room,
+                           ser_error *err)
 {
-    const window win = {
-        .n_samples = cut->n_samples, .from = cut->from, .to = cut->to, .log_mel_max = cut->log_mel_max};
+    const window win = {.pcm = cut->pcm,
+                        .n_samples = cut->n_samples,
+                        .from = cut->from,
+                        .to = cut->to,
+                        .log_mel_max = cut->log_mel_max};
+    const ser_frame_room own = w->room;
+    if (room)
+        w->room = *room;
     cut->frames = (ser_frames){0};
-    memcpy(w->pcm, cut->pcm, cut->n_samples * sizeof *cut->pcm);
-    return emit_window(e, w, &win, keep_frames, &cut->frames, err);
-}
-
-size_t ser_extract_at_once(const ser_extractor_work *w)
-{
-    return w->n_threads < SER_MAX_CUTS ? (size_t)w->n_threads : SER_MAX_CUTS;
-}
-
-typedef struct cuts_job {
-    const ser_extractor *e;
-    ser_extractor_work *w;
-    ser_cut *cuts;
-} cuts_job;
-
-/* ser_work. The frames of each lie in a work of its own. */
-static ser_status extract_beside(void *context, size_t item, int worker, ser_error *err)
-{
-    const cuts_job *j = context;
-    ser_extractor_work **own = &j->w->beside[item];
-    (void)worker;
-    ser_status st = *own ? SER_OK : ser_extractor_work_new(own, j->e, 1, err);
-    return st == SER_OK ? extract_cut(j->e, *own, &j->cuts[item], err) : st;
-}
-
-ser_status ser_extract_cuts(const ser_extractor *e, ser_extractor_work *w, ser_cut *cuts, size_t n,
-                            ser_error *err)
-{
-    cuts_job j = {e, w, cuts};
-    return n > 1 ? ser_parallel_for(w->n_threads, n, extract_beside, &j, err) : extract_cut(e, w, cuts, err);
+    ser_status st = emit_window(e, w, &win, keep_frames, &cut->frames, err);
+    if (room) {
+        *room = w->room;
+        w->room = own;
+    }
+    return st;
 }
 
 ser_status ser_extract_window(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
                               size_t n_samples, float log_mel_max, ser_frames *frames, ser_error *err)
 {
     ser_cut whole = {.pcm = pcm, .n_samples = n_samples, .log_mel_max = log_mel_max, .to = SIZE_MAX};
-    ser_status st = extract_cut(e, w, &whole, err);
+    ser_status st = ser_extract_cut(e, w, &whole, NULL, err);
     *frames = whole.frames;
     return st;
 }
@@ -519,9 +506,8 @@ bool ser_extractor_has_log_mel(const ser_extractor *e)
 ser_status ser_extract_log_mel_max(const ser_extractor *e, ser_extractor_work *w, const float *pcm,
                                    size_t n_samples, float *max, ser_error *err)
 {
-    const window win = {.n_samples = n_samples};
+    const window win = {.pcm = pcm, .n_samples = n_samples};
     *max = 0;
-    memcpy(w->pcm, pcm, n_samples * sizeof *pcm);
     return measure_window(e, w, &win, max, err);
 }
 

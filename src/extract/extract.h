@@ -25,6 +25,7 @@ void ser_extractor_free(ser_extractor **e);
 ser_status ser_extractor_work_new(ser_extractor_work **out, const ser_extractor *e, int n_threads,
                                   ser_error *err);
 void ser_extractor_work_free(ser_extractor_work **w);
+int ser_extractor_work_threads(const ser_extractor_work *w);
 
 const ser_feature_spec *ser_extractor_spec(const ser_extractor *e);
 size_t ser_extractor_dims(const ser_extractor *e);
@@ -73,13 +74,21 @@ typedef struct ser_cut {
     float log_mel_max;
     size_t from, to;
     ser_frames frames;
+    uint64_t start, end; /* for whoever cuts */
 } ser_cut;
-/* Several of them, at most as many as ser_extract_at_once says: each by a thread of its own, which takes the
- * processors less time than several threads in one. All frames live until the next call. */
-ser_status ser_extract_cuts(const ser_extractor *e, ser_extractor_work *w, ser_cut *cuts, size_t n,
-                            ser_error *err);
-enum { SER_MAX_CUTS = 16 };
-size_t ser_extract_at_once(const ser_extractor_work *w);
+/* Where frames lie, and what they are made of: it grows with the longest window. A zeroed one is empty. */
+typedef struct ser_frame_room {
+    float *part[SER_MAX_PARTS]; /* (capacity, dims of the part) */
+    float *log_mel;             /* (capacity, SER_LOGMEL_DIMS), for LOGMEL and MFCC */
+    float *frames;              /* (capacity, dims): the parts side by side */
+    float *level;               /* (capacity): mean square around each frame */
+    unsigned char *active;      /* (capacity) */
+    size_t capacity;
+} ser_frame_room;
+/* The frames live until room is used again; NULL: until the next call. */
+ser_status ser_extract_cut(const ser_extractor *e, ser_extractor_work *w, ser_cut *cut, ser_frame_room *room,
+                           ser_error *err);
+void ser_frame_room_release(ser_frame_room *r);
 /* Whether log_mel_max matters. */
 bool ser_extractor_has_log_mel(const ser_extractor *e);
 /* A window's largest power. */

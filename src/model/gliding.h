@@ -1,12 +1,11 @@
 /* Sound of any length, heard in windows of three seconds that overlap, each frame kept from the window in
  * whose middle it lies. What an encoder makes of a sound depends on where it lies in its window and on what
  * else is there, and models learn from utterances of a few seconds: windows of 30 s were right half as often
- * (tools/check_timeline.py). Samples are pushed in any portions; frames do not depend on them, nor on how
- * many windows are heard at once. */
+ * (tools/check_timeline.py). Samples are pushed in any portions; frames do not depend on them. */
 #ifndef SER_MODEL_GLIDING_H
 #define SER_MODEL_GLIDING_H
 
-#include "extract/extract.h"
+#include "extract/cuts.h"
 
 enum { SER_GLIDING_SAMPLES = 3 * SER_SAMPLE_RATE_HZ };
 
@@ -24,22 +23,22 @@ static inline size_t ser_gliding_margin(size_t overlap_samples, size_t hop_sampl
 typedef struct ser_gliding {
     const ser_extractor *extractor; /* borrowed, as all below */
     ser_extractor_work *work;
+    ser_cuts *cuts;
     ser_frames_fn receive; /* consecutive frames; NULL: only log_mel_max is wanted */
     void *context;
-    size_t overlap_samples, n_at_once;
+    size_t overlap_samples;
     float log_mel_max; /* the largest power that is known of */
     bool maximum_runs; /* it grows with what is heard */
-    float *pcm; /* (capacity): the windows under way, and the sample that shows that none of them is the
-                   last */
-    size_t n_have, capacity;
+    float *pcm; /* (SER_GLIDING_SAMPLES + 1): the window under way, and the sample that shows that it is not
+                   the last */
+    size_t n_have;
     bool first;
 } ser_gliding;
 
-/* Windows that share overlap_samples with the next one. n_at_once: how many may be waited for, to be heard
- * together, see ser_extract_at_once; 1 where somebody waits for each. A zeroed struct can be released. */
-ser_status ser_gliding_init(ser_gliding *m, const ser_extractor *e, ser_extractor_work *work,
-                            size_t overlap_samples, size_t n_at_once, ser_frames_fn receive, void *context,
-                            ser_error *err);
+/* Windows that share overlap_samples with the next one. cuts: who computes them; frames come when it hands
+ * them on. A zeroed struct can be released. */
+ser_status ser_gliding_init(ser_gliding *m, const ser_extractor *e, ser_extractor_work *work, ser_cuts *cuts,
+                            size_t overlap_samples, ser_frames_fn receive, void *context, ser_error *err);
 void ser_gliding_release(ser_gliding *m);
 /* Another recording begins. */
 void ser_gliding_start(ser_gliding *m);

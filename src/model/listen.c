@@ -23,6 +23,7 @@ typedef struct listening {
     size_t n_spans, spans_capacity, span_at;
     size_t n_voiced; /* cells of a conversation with a voice in them, and their scores */
     double score_sums[SER_MAX_LABELS], unlike_sum;
+    ser_cuts *cuts;            /* who computes windows */
     ser_utterances utterances; /* with a timeline, as all that follows */
     size_t n_told;             /* utterances that are over */
     ser_segment *segments;
@@ -341,14 +342,16 @@ static ser_status follow(listening *l, ser_error *err)
         &cells, ser_extractor_dims(j->extractor), ser_extractor_frames_per_s(j->extractor),
         j->model->n_networks ? ser_timeline_of_networks() : ser_timeline_of_statistics(), judge_cell, l, err);
     if (st == SER_OK)
-        st = ser_gliding_init(&windows, j->extractor, j->work, SER_LISTEN_OVERLAP,
-                              ser_extract_at_once(j->work), NULL, &cells, err);
+        st =
+            ser_gliding_init(&windows, j->extractor, j->work, l->cuts, SER_LISTEN_OVERLAP, NULL, &cells, err);
     /* Log-mel is clamped below the whole recording's maximum, so it is heard once more for that. */
     if (st == SER_OK && ser_extractor_has_log_mel(j->extractor))
         st = push_all(l, &windows, err);
     windows.receive = hear_cells;
     if (st == SER_OK)
         st = push_all(l, &windows, err);
+    if (st == SER_OK)
+        st = ser_cuts_drain(l->cuts, err);
     if (st == SER_OK)
         st = ser_timeline_finish(&cells, err);
     ser_gliding_release(&windows);
@@ -399,9 +402,11 @@ static ser_status answer(listening *l, ser_result *r, ser_error *err)
         return st;
     const ser_utterance_listener segments = {.context = l, .measured = receive_segment};
     st = hear_voices_in_opening(l, err);
+    if (st == SER_OK)
+        st = ser_cuts_new(&l->cuts, l->judge->extractor, l->judge->work, is_long(l), SER_UTTERANCE_WINDOW,
+                          err);
     if (st == SER_OK && wants_timeline(l))
-        st = ser_utterances_init(&l->utterances, l->judge, &segments, ser_extract_at_once(l->judge->work),
-                                 err);
+        st = ser_utterances_init(&l->utterances, l->judge, &segments, l->cuts, err);
     if (st == SER_OK && !is_long(l)) {
         if (l->n_spans)
             st = judge_utterance(l, r, err);
@@ -465,6 +470,7 @@ ser_status ser_listen(ser_judge *j, const ser_pcm_source *source, const ser_pred
         *r = result;
     else
         ser_free(result.peaks);
+    ser_cuts_free(&l.cuts);
     ser_utterances_release(&l.utterances);
     ser_free(l.segments);
     ser_free(l.spans);

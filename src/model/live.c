@@ -8,6 +8,7 @@ struct ser_live {
     ser_judge *judge;
     ser_rate *rate;
     ser_voice_detector *detector;
+    ser_cuts *cuts;
     ser_utterances utterances;
     uint64_t lag; /* samples: by which windows are heard later than they could be, see windows_lag */
     bool over;    /* finished, or broken */
@@ -126,7 +127,9 @@ ser_status ser_live_new(ser_live **out, ser_judge *judge, const ser_voice_networ
     if (st == SER_OK)
         st = ser_voice_detector_new(&l->detector, network, err);
     if (st == SER_OK)
-        st = ser_utterances_init(&l->utterances, judge, &listener, 1, err);
+        st = ser_cuts_new(&l->cuts, judge->extractor, judge->work, false, SER_UTTERANCE_WINDOW, err);
+    if (st == SER_OK)
+        st = ser_utterances_init(&l->utterances, judge, &listener, l->cuts, err);
     if (st != SER_OK) {
         ser_live_free(&l);
         return st;
@@ -147,6 +150,7 @@ void ser_live_free(ser_live **l)
     if ((*l)->detector)
         ser_voice_detector_free(&(*l)->detector);
     ser_utterances_release(&(*l)->utterances);
+    ser_cuts_free(&(*l)->cuts);
     ser_free((*l)->events);
     ser_free(*l);
     *l = NULL;

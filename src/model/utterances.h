@@ -22,7 +22,8 @@ typedef struct ser_utterance_listener {
 } ser_utterance_listener;
 
 typedef struct ser_utterances {
-    ser_judge *judge; /* borrowed */
+    ser_judge *judge; /* borrowed, as the next */
+    ser_cuts *cuts;
     ser_utterance_listener listener;
     double update_s; /* how often the last 3 s are judged; 0: never */
     bool joins;      /* each utterance joins a baseline that follows, when it has ended */
@@ -32,7 +33,8 @@ typedef struct ser_utterances {
     bool open, is_long;    /* an utterance is under way; it lasts for more than 4 s */
     uint64_t start, taken; /* of the utterance; up to where a long one has gone into windows */
     uint64_t n_updates;
-    ser_gliding windows; /* of long ones, as all that follows */
+    ser_gliding windows; /* of long ones */
+    /* of the utterance whose windows are handed on, which may be one before */
     ser_timeline cells;
     ser_smoothing smoothing;
     ser_pooling whole, recent; /* recent: of what is judged at once */
@@ -43,9 +45,11 @@ typedef struct ser_utterances {
     double score_sums[SER_MAX_LABELS];
 } ser_utterances;
 
-/* n_at_once: of windows, see ser_gliding_init. A zeroed struct can be released. */
+/* cuts: who computes windows, of up to SER_UTTERANCE_WINDOW samples. Answers come when it hands these on: for
+ * an utterance's updates it must do so at once. A zeroed struct can be released. */
+enum { SER_UTTERANCE_WINDOW = 4 * SER_SAMPLE_RATE_HZ };
 ser_status ser_utterances_init(ser_utterances *u, ser_judge *judge, const ser_utterance_listener *listener,
-                               size_t n_at_once, ser_error *err);
+                               ser_cuts *cuts, ser_error *err);
 void ser_utterances_release(ser_utterances *u);
 
 /* The sound, one block after the other, before anything is told of what is in it. */

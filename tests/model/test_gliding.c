@@ -1,4 +1,4 @@
-/* Windows over a long sound: the same frames however many are heard at once and however the sound is pushed,
+/* Windows over a long sound: the same frames however many threads hear them and however the sound is pushed,
  * and each frame heard with three seconds of sound alone. */
 #include "base/memory.h"
 #include "base/random.h"
@@ -25,15 +25,16 @@ static ser_status keep(void *context, const ser_frames *f, ser_error *err)
     return SER_OK;
 }
 
-static void hear(kept *k, const ser_extractor *e, const float *pcm, size_t overlap, size_t n_at_once,
-                 bool runs, size_t portion)
+static void hear(kept *k, const ser_extractor *e, const float *pcm, size_t overlap, int n_threads, bool runs,
+                 size_t portion)
 {
     ser_error err = {0};
     ser_gliding windows = {0};
     ser_extractor_work *work = NULL;
-    CHECK_OK(ser_extractor_work_new(&work, e, (int)n_at_once, &err), &err);
-    CHECK(ser_extract_at_once(work) == n_at_once);
-    CHECK_OK(ser_gliding_init(&windows, e, work, overlap, n_at_once, keep, k, &err), &err);
+    ser_cuts *cuts = NULL;
+    CHECK_OK(ser_extractor_work_new(&work, e, n_threads, &err), &err);
+    CHECK_OK(ser_cuts_new(&cuts, e, work, n_threads > 1, SER_GLIDING_SAMPLES, &err), &err);
+    CHECK_OK(ser_gliding_init(&windows, e, work, cuts, overlap, keep, k, &err), &err);
     windows.maximum_runs = runs;
     for (int again = 0; again < 2; again++) { /* the second recording is heard as the first */
         memset(k, 0, sizeof *k);
@@ -44,7 +45,9 @@ static void hear(kept *k, const ser_extractor *e, const float *pcm, size_t overl
             CHECK_OK(ser_gliding_push(&windows, pcm + at, n, &err), &err);
         }
         CHECK_OK(ser_gliding_finish(&windows, &err), &err);
+        CHECK_OK(ser_cuts_drain(cuts, &err), &err);
     }
+    ser_cuts_free(&cuts);
     ser_gliding_release(&windows);
     ser_extractor_work_free(&work);
 }
@@ -71,7 +74,7 @@ int main(void)
             /* A second behind something loud nothing else is loud enough; three seconds behind it all is. */
             CHECK(!memchr(alone.active + 55, 1, 40));
             CHECK(!memchr(alone.active + 180, 0, 420));
-            for (size_t n = 2; n <= 4; n++) {
+            for (int n = 2; n <= 4; n++) {
                 hear(&beside, e, pcm, overlap, n, runs, n == 3 ? 777 : SER_SAMPLE_RATE_HZ);
                 CHECK(memcmp(&beside, &alone, sizeof alone) == 0);
             }
