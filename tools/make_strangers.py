@@ -54,8 +54,9 @@ def confidence_table():
         said = [confidence_of(a, True) for a in some]
         away = sorted(a["distance"] / report["reach"] for a in some)
         within = lambda share: away[math.ceil(share * len(away)) - 1]
+        near = [(-a["distance"], right) for a, (_, right) in zip(some, said)]
         lines.append(f"| {name} | {100 * sum(r for _, r in said) / len(said):.1f} | {100 * sum(c for c, _ in said) / len(said):.1f} | "
-                     f"{calibration_error(said):.1f} | {area(said):.2f} | {area([(-a["distance"], r) for a, (_, r) in zip(some, said)]):.2f} | {within(0.5):.2f} | {within(0.99):.2f} |")
+                     f"{calibration_error(said):.1f} | {area(said):.2f} | {area(near):.2f} | {within(0.5):.2f} | {within(0.99):.2f} |")
 
     for p in parts:
         line(name_of(p), [a for a in answers if a["left_out"] == p["left_out"]])

@@ -3,7 +3,7 @@
 
 Usage: test_program.py PATH_OF_SER        (the environment: SER_SHARED, optional, the folder of real recordings)
 """
-import csv, io, json, math, os, random, shutil, signal, struct, subprocess, sys, tempfile, threading, time, unittest, wave
+import array, csv, io, json, math, os, random, shutil, signal, struct, subprocess, sys, tempfile, threading, time, unittest, wave
 
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
@@ -269,6 +269,7 @@ class Predict(Case):
         """How a recording sounds, as the file has it, whatever its rate."""
         plain, (row,) = self.rows(SPEECH)[0][0], self.rows("--explain", SPEECH)[0]
         sound = row.pop("sound")
+        self.assertTrue(0 < row.pop("unlike") < 2)
         self.assertEqual(row, plain)
         self.assertTrue(0 < sound["voice_s"] <= row["duration"] + 0.04 and sound["clipped"] == 0, sound)
         x = voice(140, 2, level=0.9)
@@ -286,6 +287,29 @@ class Predict(Case):
         (first,) = csv.DictReader(io.StringIO(self.ser("predict", "--explain", "-f", "csv", self.path("clipped.wav"))[0]))
         self.assertEqual(float(first["clipped"]), said["clipped"]["clipped"])
         self.assertIn("no place", self.ser("predict", "--explain", "--timeline", "-f", "srt", SPEECH, status=2)[1])
+
+    def test_unlike(self):
+        """Half a second of a voice, and one that drowns in noise: less confident than of the same model without the measure."""
+        with wave.open(SPEECH) as f:
+            rate, x = f.getframerate(), array.array("h", f.readframes(f.getnframes()))
+        x = [v / 32768 for v in x[::f.getnchannels()]]
+        loud, r = (sum(v * v for v in x) / len(x)) ** 0.5, random.Random(1)
+        write_wav(self.path("short.wav"), x[len(x) // 10:][:rate // 2], rate)
+        write_wav(self.path("noisy.wav"), [0.3 * (v + r.gauss(0, 1.7 * loud)) for v in x], rate)
+        (whole, short, noisy), _ = self.rows("--explain", SPEECH, self.path("short.wav"), self.path("noisy.wav"))
+        self.assertNotIn("note", whole)
+        self.assertLess(whole["unlike"], 1)
+        for a in (short, noisy):
+            self.assertGreater(a["unlike"], 1.1, a)
+            self.assertEqual((a["note"], a["label"]), ("unlike the training recordings", "uncertain"))
+            self.assertIn("unlike what the model learned from", a["sound"]["notes"][0])
+            # As it was before it was evened out: by three times the temperature for each reach beyond the first.
+            before = [p ** (1 + 3 * (a["unlike"] - 1)) for p in a["scores"].values()]
+            self.assertGreater(max(before) / sum(before), a["confidence"] + 0.05)
+            self.assertAlmostEqual(sum(a["scores"].values()), 1, 5)
+        self.assertRegex(self.ser("predict", self.path("short.wav"))[0], r"\n  note: unlike what the model learned from, 1\.[0-9] times .*\n")
+        (row,) = csv.DictReader(io.StringIO(self.ser("predict", "--explain", "-f", "csv", self.path("short.wav"))[0]))
+        self.assertEqual((float(row["unlike"]), row["note"]), (short["unlike"], short["note"]))
 
     def test_min_confidence(self):
         (row,), _ = self.rows("--min-confidence", "1", SPEECH)

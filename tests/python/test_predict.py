@@ -38,6 +38,14 @@ class Answers(Case):
             self.assertTrue(ours is None or abs(ours - theirs) <= 0.5, (name, ours, theirs))
         self.assertIsNone(ser.predict(np.zeros(16000, np.float32), 16000, explain=True).sound.level_db)
 
+    def test_unlike(self):
+        whole, line = ser.predict(SPEECH), predicted("--explain", SPEECH)[0]
+        self.assertAlmostEqual(whole.unlike, line["unlike"], 3)
+        short = ser.predict((SPEECH, 0.15, 0.6))
+        self.assertGreater(short.unlike, 1.1)
+        self.assertEqual((short.note, short.to_dict()["note"]), ("unlike the training recordings",) * 2)
+        self.assertIsNone(ser.predict(np.zeros(16000, np.float32), 16000).unlike)
+
     def test_segments(self):
         answer, line = ser.predict(SPEECH, timeline=True), predicted("--timeline", SPEECH)[0]
         self.assertIsNone(ser.predict(SPEECH).segments)
