@@ -4,7 +4,7 @@
 # committed ones: the lines of its source files, which may write as well and name what is wrong, and of the functions entered.
 # Usage: tools/fuzz_campaign.sh N [TARGET...]       (clang and llvm of `sh setup.sh packages-test`)
 #   N = 0 fuzzes nothing: after a fresh checkout the table is that of the committed corpora
-#   MERGE=1   writes what reaches more of a reader into its committed corpus, minimised
+#   MERGE=1   writes what reaches more of a reader into its committed corpus
 #   JOBS=N    processes at a time (default: 1)
 #   SLICE=S   seconds that a target runs before the next has its turn (default: 60)
 # What it works on is kept in build-fuzz/campaign, also how many inputs have been run (TARGET/inputs), so that it can be
@@ -52,7 +52,9 @@ build() { # FOLDER OPTIONS...: the targets, named by $prefix
   ninja -C "$dir" $(for t in $targets; do echo "fuzz/$prefix-$t"; done) >"$dir/log" 2>&1 || { tail -n 30 "$dir/log"; exit 1; }
 }
 
-[ "$n" = 0 ] && [ "${MERGE:-0}" != 1 ] || prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+if [ "$n" != 0 ] || [ "${MERGE:-0}" = 1 ]; then
+  prefix=fuzz build build-fuzz -Dfuzz=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+fi
 
 campaign=$top/build-fuzz/campaign
 number() { cat "$campaign/$1/$2" 2>/dev/null || echo 0; } # TARGET inputs|seconds
@@ -96,9 +98,9 @@ status=0
 printf '%-12s %12s %9s %8s  %-18s %s\n' reader inputs seconds corpus 'lines reached' 'of functions entered'
 for t in $targets; do
   if [ "${MERGE:-0}" = 1 ]; then
-    rm -rf "$campaign/$t/merged" && mkdir -p "$campaign/$t/merged"
-    "build-fuzz/fuzz/fuzz-$t" -merge=1 -max_len=4096 "$campaign/$t/merged" "$campaign/$t/corpus" "fuzz/seeds/$t" >/dev/null 2>&1 || true
-    for f in "$campaign/$t/merged"/*; do [ ! -e "$f" ] || cp -n "$f" "fuzz/seeds/$t/"; done
+    rm -rf "$campaign/$t/merged" && mkdir -p "$campaign/$t/corpus" && cp -r "fuzz/seeds/$t" "$campaign/$t/merged"
+    "build-fuzz/fuzz/fuzz-$t" -merge=1 -use_counters=0 -max_len=100000 "$campaign/$t/merged" "$campaign/$t/corpus" >/dev/null 2>&1 || true
+    find "$campaign/$t/merged" -type f -size -9 -exec cp -n {} "fuzz/seeds/$t/" \; # of 4 KB at most
   fi
   mkdir -p "$campaign/$t/corpus"
   LLVM_PROFILE_FILE=$campaign/$t/profile "build-fuzz-coverage/fuzz/run-$t" "fuzz/seeds/$t" "$campaign/$t/corpus" >/dev/null 2>&1 || true
