@@ -3,7 +3,7 @@
 
 Usage: test_program.py PATH_OF_SER        (the environment: SER_SHARED, optional, the folder of real recordings)
 """
-import array, csv, io, json, math, os, random, shutil, signal, struct, subprocess, sys, tempfile, threading, time, unittest, wave
+import array, csv, io, json, math, os, random, re, shutil, signal, struct, subprocess, sys, tempfile, threading, time, unittest, wave
 
 SER = os.path.abspath(sys.argv.pop(1))
 SPEECH = "/usr/share/sounds/alsa/Front_Center.wav"  # of Debian's alsa-utils
@@ -377,6 +377,15 @@ class Predict(Case):
     def test_the_loaded_part_has_one_symbol(self):
         said = subprocess.run(["nm", "-D", "--defined-only", BESIDE], capture_output=True, check=True, text=True).stdout
         self.assertEqual([line.split()[-1] for line in said.splitlines() if " ser_" in line], ["ser_extras_get"])
+
+    @unittest.skipUnless(os.path.exists(BESIDE) and shutil.which("nm"), "no build folder, or no nm")
+    def test_there_is_no_shell(self):
+        """What begins another program is ffmpeg's start alone, by its path and with an environment of ours."""
+        for path in (SER, BESIDE):
+            said = subprocess.run(["nm", "-D", "--undefined-only", path], capture_output=True, check=True, text=True).stdout
+            called = {line.split()[-1].split("@")[0] for line in said.splitlines()}
+            begin = {name for name in called if re.fullmatch("f?exec[lv].*|system|popen|posix_spawnp?|wordexp", name)}
+            self.assertLessEqual(begin, {"execve"}, path)
 
     def test_quiet_and_verbose(self):
         os.makedirs(self.path("in"))
