@@ -9,21 +9,20 @@
 
 #include <string.h>
 
-/* With AMX, own kernels, which finish one block while they multiply the next. Where there is no AVX-512, own
- * kernels: GELU within the product, weights packed once, nothing compiled at run time; but not those that
- * clang makes, for which SER_FAST has plain loops only. For bytes, oneDNN 2.6 has nothing below AVX-512's
- * VNNI. */
+/* With AMX, own kernels, which finish one block while they multiply the next. For bytes, and where there is
+ * no AVX-512, own kernels: GELU within the product, weights packed once, nothing compiled at run time; but
+ * not those for floats that clang makes, for which SER_FAST has plain loops only. */
 static const ser_nn_engine *find_engine(ser_engine engine, ser_precision precision)
 {
-    unsigned cpu = ser_cpu(), enough = precision == SER_PRECISION_INT8 ? SER_CPU_AVX512VNNI : SER_CPU_AVX512;
+    unsigned cpu = ser_cpu(), enough = SER_CPU_AVX512;
 #if defined(__clang__)
-    enough |= precision == SER_PRECISION_INT8 ? 0 : SER_CPU_AVX2;
+    enough |= SER_CPU_AVX2;
 #endif
     if (engine == SER_ENGINE_REF)
         return &ser_nn_engine_ref;
     if (cpu & SER_CPU_AMX && ser_amx_ready())
         return &ser_nn_engine_amx;
-    return cpu & enough ? &ser_nn_engine_onednn : &ser_nn_engine_packed;
+    return precision == SER_PRECISION_INT8 || !(cpu & enough) ? &ser_nn_engine_packed : &ser_nn_engine_onednn;
 }
 
 ser_status ser_nn_ops_new(ser_nn_ops **out, ser_engine engine, ser_precision precision, ser_error *err)

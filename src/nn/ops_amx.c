@@ -147,7 +147,7 @@ static ser_status quantise(ser_amx_source *x, ser_amx_finish *finish, ser_nn_wor
         return ser_fail_nomem(err);
     float *steps = lows + x->n;
     uint8_t *bytes = (uint8_t *)(steps + x->n);
-    ser_nn_quantise_rows(bytes, n_row, lows, steps, x->data, x->type, x->n, x->n_terms);
+    ser_nn_quantise_rows(bytes, n_row, lows, steps, x->data, x->type, x->n, x->n_terms, 255);
     finish->lows = lows;
     finish->steps = steps;
     x->data = bytes;

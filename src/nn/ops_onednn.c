@@ -2,11 +2,7 @@
 #include "nn/ops_onednn.h"
 #include "base/cpu.h"
 #include "nn/layers.h"
-#include "nn/quantise.h"
 #include "nn/thrown.h"
-#include "nn/tiles.h"
-
-enum { PIECE_8_BITS = 64 /* rows, so that their sums stay in the cache */ };
 
 /* oneDNN has a limit of its own, for the whole process, which counts as long as it was not asked for
  * anything. */
@@ -91,32 +87,6 @@ static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void 
     return a ? ser_onednn_run(item, work, y, a, p->memory, p->bias, err) : ser_fail_nomem(err);
 }
 
-/* Between the row's quantisation and what the sums are worth stands one product of bytes. */
-static ser_status forward_8_bits(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
-{
-    const ser_onednn_weights *p = l->weights;
-    ser_onednn_product key = {
-        .n_batch = 1, .m = n_rows, .n = l->n_out, .k = l->n_in, .a_type = SER_U8, .c_type = SER_I32};
-    size_t n_sums = n_rows * l->n_out * sizeof(int32_t), n_row_floats = 2 * n_rows * sizeof(float);
-    int32_t *sums = ser_nn_buffer_reserve(&work->engine_slots[SER_ONEDNN_CONVERTED_SLOT],
-                                          n_sums + n_row_floats + n_rows * l->n_in);
-    ser_onednn_item *item;
-    if (!sums)
-        return ser_fail_nomem(err);
-    float *lows = (float *)(sums + n_rows * l->n_out), *steps = lows + n_rows;
-    uint8_t *bytes = (uint8_t *)(steps + n_rows);
-    ser_nn_quantise_rows(bytes, l->n_in, lows, steps, x, x_type, n_rows, l->n_in);
-    ser_status status = ser_onednn_find(&item, work, &key, &p->md, err);
-    if (status == SER_OK)
-        status = ser_onednn_run(item, work, sums, bytes, p->memory, NULL, err);
-    ser_nn_quantised q = {p->scales, p->sums,  l->bias,  lows,     steps,
-                          n_rows,    l->n_out, l->n_out, l->n_out, l->act};
-    if (status == SER_OK)
-        ser_nn_dequantise(y, y_type, sums, &q, add);
-    return status;
-}
-
 static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                         const void *x, ser_dtype x_type, size_t n_rows, bool add,
                                         ser_error *err)
@@ -125,13 +95,10 @@ static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     size_t x_row = l->n_in * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    bool bytes = ser_nn_in_8_bits(l);
-    size_t piece = bytes ? PIECE_8_BITS : SER_NN_PIECE;
-    for (size_t t = 0; t < n_rows && status == SER_OK; t += piece) {
-        size_t n = n_rows - t < piece ? n_rows - t : piece;
-        status = (bytes ? forward_8_bits : forward_piece)(l, work, (unsigned char *)y + t * y_row, y_type,
-                                                          (const unsigned char *)x + t * x_row, x_type, n,
-                                                          add, err);
+    for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_NN_PIECE) {
+        size_t n = n_rows - t < SER_NN_PIECE ? n_rows - t : SER_NN_PIECE;
+        status = forward_piece(l, work, (unsigned char *)y + t * y_row, y_type,
+                               (const unsigned char *)x + t * x_row, x_type, n, add, err);
     }
     omp_set_num_threads(n_threads);
     return status;
@@ -202,20 +169,9 @@ static ser_status gemm_bf16(ser_nn_work *work, float *c, const void *a, const vo
                                   : ser_onednn_fail(err, status);
 }
 
-/* Attention over up to ten seconds, by own tiles: oneDNN's first product of floats makes all kernels that it
- * has for them, while everybody waits. Where layers are products of floats, too, that cannot be spared. */
-static bool is_for_tiles(const ser_nn_work *work, const ser_gemm *g)
-{
-    enum { MANY = 512 };
-    return work->ops->precision == SER_PRECISION_INT8 && g->ab_type == SER_F32 && g->n <= MANY &&
-           g->k <= MANY && ser_tile_is_wide();
-}
-
 static ser_status onednn_gemm(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                               ser_error *err)
 {
-    if (is_for_tiles(work, g))
-        return ser_packed_gemm(work, c, a, b, g, err);
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
     ser_status status =

@@ -19,7 +19,6 @@ typedef struct ser_onednn_weights {
     dnnl_memory_desc_t md;
     void *data;
     dnnl_memory_t memory, bias; /* only read, so that threads may share them */
-    float *scales, *sums;       /* (n_out), in 8 bits only: see quantise.h */
 } ser_onednn_weights;
 
 /* What a primitive was made for. */

@@ -23,18 +23,7 @@ ser_status ser_onednn_fail(ser_error *err, dnnl_status_t status)
 
 static dnnl_data_type_t type_of(ser_dtype t)
 {
-    switch (t) {
-    case SER_BF16:
-        return dnnl_bf16;
-    case SER_I8:
-        return dnnl_s8;
-    case SER_U8:
-        return dnnl_u8;
-    case SER_I32:
-        return dnnl_s32;
-    default:
-        return dnnl_f32;
-    }
+    return t == SER_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
 dnnl_status_t ser_onednn_matrix(dnnl_memory_desc_t *md, size_t n_rows, size_t n_columns, size_t row_stride,
@@ -187,9 +176,8 @@ dnnl_status_t ser_onednn_describe_product(ser_onednn_makings *m, const ser_onedn
     if (status == dnnl_success)
         status = ser_onednn_matrix(&bias, 1, key->n, key->n, 1, SER_F32);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(
-            &any, 2, b_sizes, type_of(key->a_type == SER_U8 ? SER_I8 : (ser_dtype)key->a_type),
-            dnnl_format_tag_any);
+        status = dnnl_memory_desc_init_by_tag(&any, 2, b_sizes, type_of((ser_dtype)key->a_type),
+                                              dnnl_format_tag_any);
     if (status == dnnl_success)
         status =
             dnnl_matmul_desc_init(&desc, &a, b ? b : &any, key->flags & SER_ONEDNN_LINEAR ? &bias : NULL, &c);

@@ -1,13 +1,7 @@
 /* Weights, packed once in the layout that oneDNN's fastest kernels read. */
 #include "base/memory.h"
 #include "nn/ops_onednn.h"
-#include "nn/quantise.h"
 #include "nn/thrown.h"
-
-static ser_dtype weight_type(const ser_nn_linear *l)
-{
-    return ser_nn_in_8_bits(l) ? SER_I8 : l->ops->type;
-}
 
 /* Weights are packed in panels of some output rows, so that what lies between the file and the packed form
  * stays in the cache. In a panel, rows lie a little more than n_in apart: at multiples of 4 KiB, the columns
@@ -23,9 +17,9 @@ typedef struct panel {
 static dnnl_status_t choose_layout(dnnl_memory_desc_t *md, ser_onednn_makings *m, const ser_nn_linear *l)
 {
     ser_onednn_product key = {.n_batch = 1, .m = SER_NN_PIECE, .n = l->n_out, .k = l->n_in};
-    key.flags = ser_nn_in_8_bits(l) ? 0 : SER_ONEDNN_LINEAR;
-    key.a_type = ser_nn_in_8_bits(l) ? SER_U8 : l->ops->type;
-    key.c_type = ser_nn_in_8_bits(l) ? SER_I32 : SER_F32;
+    key.flags = SER_ONEDNN_LINEAR;
+    key.a_type = l->ops->type;
+    key.c_type = SER_F32;
     dnnl_status_t status = ser_onednn_describe_product(m, &key, NULL);
     if (status == dnnl_success)
         *md = *dnnl_primitive_desc_query_md(m->pd, dnnl_query_weights_md, 0);
@@ -47,7 +41,7 @@ static dnnl_status_t panel_init(panel *p, const ser_nn_linear *l, const dnnl_mem
     enum { WANTED = 64, GAP = 64 };
     size_t block = rows_in_block(md);
     *p = (panel){.n_rows = (WANTED + block - 1) / block * block, .ld = l->n_in + GAP};
-    p->rows = ser_alloc(p->n_rows * p->ld, ser_dtype_size(weight_type(l)));
+    p->rows = ser_alloc(p->n_rows * p->ld, ser_dtype_size(l->ops->type));
     p->row = ser_alloc(l->n_in, sizeof *p->row);
     if (!p->rows || !p->row)
         return dnnl_out_of_memory;
@@ -61,20 +55,17 @@ static void panel_release(panel *p)
     ser_free(p->row);
 }
 
-static ser_status read_rows(panel *p, ser_onednn_weights *packed, const ser_nn_linear *l, const ser_tensor *w,
-                            const float *scales, size_t first, size_t n, ser_error *err)
+static ser_status read_rows(panel *p, const ser_nn_linear *l, const ser_tensor *w, const float *scales,
+                            size_t first, size_t n, ser_error *err)
 {
-    ser_dtype type = weight_type(l);
+    ser_dtype type = l->ops->type;
     ser_status status = SER_OK;
     for (size_t o = 0; o < n && status == SER_OK; o++) {
         void *to = (unsigned char *)p->rows + o * p->ld * ser_dtype_size(type);
         if (type == SER_BF16)
             status = ser_nn_weight_row_bf16(to, p->row, w, scales, first + o, l->n_in, err);
         else
-            status = ser_nn_weight_row(type == SER_F32 ? to : p->row, w, scales, first + o, l->n_in, err);
-        if (status == SER_OK && type == SER_I8)
-            packed->scales[first + o] =
-                ser_nn_quantise_weights(to, &packed->sums[first + o], p->row, l->n_in);
+            status = ser_nn_weight_row(to, w, scales, first + o, l->n_in, err);
     }
     return status;
 }
@@ -96,11 +87,11 @@ static int pack_rows_now(void *context)
     const ser_nn_linear *l = o->l;
     size_t n = o->n;
     dnnl_memory_desc_t from_md, to_md = w->md;
-    size_t block = rows_in_block(&w->md), size = ser_dtype_size(weight_type(l));
+    size_t block = rows_in_block(&w->md), size = ser_dtype_size(l->ops->type);
     size_t at = o->first / block * (size_t)w->md.format_desc.blocking.strides[1] * size;
     to_md.dims[1] = (dnnl_dim_t)n;
     to_md.padded_dims[1] = (dnnl_dim_t)((n + block - 1) / block * block);
-    dnnl_status_t status = ser_onednn_matrix(&from_md, l->n_in, n, 1, p->ld, weight_type(l));
+    dnnl_status_t status = ser_onednn_matrix(&from_md, l->n_in, n, 1, p->ld, l->ops->type);
     if (status == dnnl_success)
         status = dnnl_memory_create(&m->from, &from_md, m->engine, p->rows);
     if (status == dnnl_success)
@@ -135,7 +126,7 @@ static ser_status pack(ser_onednn_weights *p, const ser_nn_linear *l, const ser_
     ser_status status = SER_OK;
     for (size_t o = 0; o < l->n_out && status == SER_OK && failed == dnnl_success; o += rows.n_rows) {
         size_t n = l->n_out - o < rows.n_rows ? l->n_out - o : rows.n_rows;
-        status = read_rows(&rows, p, l, w, scales, o, n, err);
+        status = read_rows(&rows, l, w, scales, o, n, err);
         if (status == SER_OK)
             failed = pack_rows(&rows, p, l, o, n);
     }
@@ -160,11 +151,7 @@ static int describe_now(void *context)
         status = dnnl_unimplemented;
     if (status == dnnl_success)
         p->data = ser_alloc(dnnl_memory_desc_get_size(&p->md), 1);
-    if (status == dnnl_success && ser_nn_in_8_bits(l)) {
-        p->scales = ser_alloc(2 * l->n_out, sizeof *p->scales);
-        p->sums = p->scales ? p->scales + l->n_out : NULL;
-    }
-    if (status == dnnl_success && (!p->data || (ser_nn_in_8_bits(l) && !p->scales)))
+    if (status == dnnl_success && !p->data)
         status = dnnl_out_of_memory;
     if (status == dnnl_success)
         status = dnnl_memory_create(&p->memory, &p->md, l->ops->engine_data, p->data);
@@ -206,6 +193,5 @@ void ser_onednn_linear_release(ser_nn_linear *l)
     dnnl_memory_destroy(p->memory);
     dnnl_memory_destroy(p->bias);
     ser_free(p->data);
-    ser_free(p->scales);
     ser_free(p);
 }

@@ -53,52 +53,62 @@ typedef struct rest {
 } rest;
 
 typedef struct packed_weights {
-    float *numbers;       /* (n_panels, n_in, 16) */
-    int8_t *bytes;        /* instead, in 8 bits: (n_panels, n_in / 4 rounded up, 16, 4) */
-    float *scales, *sums; /* (n_out), with them: see quantise.h */
-    rest *rests;          /* (n_panels), where the kernel needs them */
+    float *numbers; /* (n_panels, n_in, 16) */
+    int8_t *groups; /* instead, in 8 bits: (n_panels, n_groups, 16, 4 bytes) */
+    bool words;     /* for a layer that 8 bits are too few for: each group is two of 16 */
+    size_t n_groups;
+    float *scales, *sums, *bias; /* (n_panels, 16), with them: see quantise.h */
+    rest *rests;                 /* (n_panels), where the kernel needs them */
     size_t n_rest_max;
+    ser_byte_range range;
 } packed_weights;
 
-static size_t byte_terms(size_t n_in)
+/* Column o of a layer: row o of its weights as whole numbers, four bytes of them, then the same of its
+ * neighbours. */
+static void pack_groups(packed_weights *p, void *whole, const float *row, size_t o, size_t n_in)
 {
-    return (n_in + SER_BYTE_TERMS - 1) / SER_BYTE_TERMS * SER_BYTE_TERMS;
-}
-
-/* Column o of a layer: row o of its weights as bytes, four of them, then the same of its neighbours. */
-static void pack_bytes(packed_weights *p, int8_t *bytes, const float *row, size_t o, size_t n_in)
-{
-    enum { GROUP = SER_BYTE_COLUMNS * SER_BYTE_TERMS };
-    int8_t *to = p->bytes + o / SER_BYTE_COLUMNS * byte_terms(n_in) * SER_BYTE_COLUMNS +
+    int8_t *to = p->groups + o / SER_BYTE_COLUMNS * p->n_groups * SER_BYTE_GROUP +
                  o % SER_BYTE_COLUMNS * SER_BYTE_TERMS;
-    p->scales[o] = ser_nn_quantise_weights(bytes, &p->sums[o], row, n_in);
-    for (size_t k = 0; k < n_in; k += SER_BYTE_TERMS)
-        memcpy(to + k / SER_BYTE_TERMS * GROUP, bytes + k,
-               n_in - k < SER_BYTE_TERMS ? n_in - k : SER_BYTE_TERMS);
+    size_t n_bytes = p->words ? n_in * sizeof(int16_t) : n_in;
+    p->scales[o] = p->words ? ser_nn_quantise_words(whole, &p->sums[o], row, n_in)
+                            : ser_nn_quantise_weights(whole, &p->sums[o], row, n_in);
+    for (size_t k = 0; k < n_bytes; k += SER_BYTE_TERMS, to += SER_BYTE_GROUP)
+        memcpy(to, (int8_t *)whole + k, n_bytes - k < SER_BYTE_TERMS ? n_bytes - k : SER_BYTE_TERMS);
 }
 
 static ser_status allocate_weights(packed_weights *p, const ser_nn_linear *l, ser_error *err)
 {
     size_t n_columns = ser_tile_panels(l->n_out) * SER_TILE_COLUMNS, n;
-    if (!ser_mul_size(&n, byte_terms(l->n_in), n_columns))
-        return ser_fail_nomem(err);
-    if (ser_nn_in_8_bits(l)) {
-        p->bytes = ser_alloc(n, 1);
-        p->scales = ser_alloc(2 * l->n_out, sizeof *p->scales);
-        p->sums = p->scales ? p->scales + l->n_out : NULL;
-    } else {
-        p->numbers = ser_alloc(n / byte_terms(l->n_in) * l->n_in, sizeof *p->numbers);
+    bool in_words = l->exact && l->n_in <= SER_WORD_N_MAX;
+    if (l->ops->precision != SER_PRECISION_INT8 || (l->exact && !in_words)) {
+        p->numbers = ser_mul_size(&n, l->n_in, n_columns) ? ser_alloc(n, sizeof *p->numbers) : NULL;
+        return p->numbers ? SER_OK : ser_fail_nomem(err);
     }
-    return p->numbers || (p->bytes && p->scales) ? SER_OK : ser_fail_nomem(err);
+    p->words = in_words;
+    p->range = ser_byte_fine;
+    size_t n_terms = in_words ? SER_WORD_TERMS : SER_BYTE_TERMS;
+    p->n_groups = (l->n_in + n_terms - 1) / n_terms;
+    p->groups = ser_mul_size(&n, p->n_groups, n_columns) ? ser_alloc(n, SER_BYTE_TERMS) : NULL;
+    p->scales = ser_alloc(3 * n_columns, sizeof *p->scales);
+    if (!p->groups || !p->scales)
+        return ser_fail_nomem(err);
+    p->sums = p->scales + n_columns;
+    p->bias = p->sums + n_columns;
+    memcpy(p->bias, l->bias, l->n_out * sizeof *p->bias);
+    return SER_OK;
+}
+
+static int8_t *panel_of(const packed_weights *p, size_t j)
+{
+    return p->groups + j * p->n_groups * SER_BYTE_GROUP;
 }
 
 /* Panel j, when all its bytes are there; bytes (n_terms, 16) and at (n_terms): to work in, zeros before and
  * after. */
-static ser_status split_panel(packed_weights *p, size_t j, size_t n_terms, int8_t *bytes, uint32_t *at,
-                              ser_error *err)
+static ser_status split_panel(packed_weights *p, size_t j, int8_t *bytes, uint32_t *at, ser_error *err)
 {
     rest *r = &p->rests[j];
-    r->n = ser_byte_split(p->bytes + j * n_terms * SER_BYTE_COLUMNS, n_terms, bytes, at);
+    r->n = ser_byte_split(panel_of(p, j), p->n_groups * SER_BYTE_TERMS, p->range.pair, bytes, at);
     if (!r->n)
         return SER_OK;
     r->bytes = ser_alloc(r->n, SER_BYTE_COLUMNS);
@@ -113,13 +123,28 @@ static ser_status split_panel(packed_weights *p, size_t j, size_t n_terms, int8_
     return SER_OK;
 }
 
-static ser_status split_panels(packed_weights *p, size_t n_panels, size_t n_terms, ser_error *err)
+/* By the first panel: whether more than one term of 16 comes again. */
+static ser_byte_range choose_range(const packed_weights *p, int8_t *bytes, uint32_t *at, int8_t *copy)
 {
-    uint32_t *at = ser_alloc(n_terms, sizeof *at + SER_BYTE_COLUMNS);
+    size_t n_terms = p->n_groups * SER_BYTE_TERMS, n_panel = n_terms * SER_BYTE_COLUMNS;
+    memcpy(copy, panel_of(p, 0), n_panel);
+    size_t n = ser_byte_split(copy, n_terms, ser_byte_fine.pair, bytes, at);
+    memset(bytes, 0, n_panel);
+    memset(at, 0, n_terms * sizeof *at);
+    return n > n_terms / 16 ? ser_byte_coarse : ser_byte_fine;
+}
+
+static ser_status split_panels(packed_weights *p, size_t n_panels, ser_error *err)
+{
+    size_t n_terms = p->n_groups * SER_BYTE_TERMS;
+    uint32_t *at = ser_alloc(n_terms, sizeof *at + (size_t)2 * SER_BYTE_COLUMNS);
     p->rests = ser_alloc(n_panels, sizeof *p->rests);
     ser_status status = at && p->rests ? SER_OK : ser_fail_nomem(err);
+    int8_t *bytes = (int8_t *)(at + n_terms);
+    if (status == SER_OK)
+        p->range = choose_range(p, bytes, at, bytes + n_terms * SER_BYTE_COLUMNS);
     for (size_t j = 0; j < n_panels && status == SER_OK; j++)
-        status = split_panel(p, j, n_terms, (int8_t *)(at + n_terms), at, err);
+        status = split_panel(p, j, bytes, at, err);
     ser_free(at);
     return status;
 }
@@ -131,21 +156,22 @@ static ser_status packed_linear_init(ser_nn_linear *l, const ser_tensor *w, cons
      * cache. */
     size_t ld = l->n_in + ALIGNMENT;
     packed_weights *p = l->weights = ser_alloc(1, sizeof *p);
-    float *rows = ser_alloc((SER_TILE_COLUMNS + 1) * ld, sizeof *rows); /* the last one: a row as bytes */
+    float *rows =
+        ser_alloc((SER_TILE_COLUMNS + 1) * ld, sizeof *rows); /* the last one: a row of whole ones */
     ser_status status = p && rows ? allocate_weights(p, l, err) : ser_fail_nomem(err);
     for (size_t o = 0; o < l->n_out && status == SER_OK; o += SER_TILE_COLUMNS) {
         size_t n_columns = l->n_out - o < SER_TILE_COLUMNS ? l->n_out - o : SER_TILE_COLUMNS;
         for (size_t i = 0; i < n_columns && status == SER_OK; i++) {
             status = ser_nn_weight_row(rows + i * ld, w, scales, o + i, l->n_in, err);
-            if (status == SER_OK && p->bytes)
-                pack_bytes(p, (int8_t *)(rows + SER_TILE_COLUMNS * ld), rows + i * ld, o + i, l->n_in);
+            if (status == SER_OK && p->groups)
+                pack_groups(p, rows + SER_TILE_COLUMNS * ld, rows + i * ld, o + i, l->n_in);
         }
         if (status == SER_OK && p->numbers)
             ser_tile_pack_rows(p->numbers + o * l->n_in, rows, n_columns, l->n_in, ld);
     }
     ser_free(rows);
-    if (status == SER_OK && p->bytes && ser_byte_kernel_here().adds_pairs)
-        status = split_panels(p, ser_tile_panels(l->n_out), byte_terms(l->n_in), err);
+    if (status == SER_OK && p->groups && !p->words && ser_byte_kernel_here().adds_pairs)
+        status = split_panels(p, ser_tile_panels(l->n_out), err);
     return status;
 }
 
@@ -160,7 +186,7 @@ static void packed_linear_release(ser_nn_linear *l)
     }
     ser_free(p->rests);
     ser_free(p->numbers);
-    ser_free(p->bytes);
+    ser_free(p->groups);
     ser_free(p->scales);
     ser_free(p);
 }
@@ -200,57 +226,75 @@ static void forward_numbers(const ser_nn_linear *l, float *y, const float *x, si
         multiply_group(l, &block, j, n_panels - j < GROUP_PANELS ? n_panels : j + GROUP_PANELS);
 }
 
-/* sums += x w, of n_terms terms. */
-static void add_bytes(int32_t *sums, const uint8_t *x, size_t ld, const int8_t *w, size_t n_rows,
-                      size_t n_terms)
+/* What a block of rows becomes, and the further terms of a panel. */
+typedef struct whole_rows {
+    float *lows, *steps;
+    uint8_t *whole;                 /* (n_rows, n_groups, 4 bytes) */
+    uint32_t *regrouped, *gathered; /* where the kernel needs further terms */
+} whole_rows;
+
+static bool reserve_rows(whole_rows *r, ser_nn_work *work, const packed_weights *w, size_t n_rows)
 {
-    ser_byte_kernel kernel = ser_byte_kernel_here();
-    for (size_t k = 0; k < n_terms; k += SER_BYTE_CHUNK)
-        kernel.multiply(
-            &(ser_byte_panel){.sums = sums,
-                              .x = x + k,
-                              .w = w + k * SER_BYTE_COLUMNS,
-                              .x_row = ld,
-                              .n_rows = n_rows,
-                              .n_terms = n_terms - k < SER_BYTE_CHUNK ? n_terms - k : SER_BYTE_CHUNK});
+    size_t n_row = w->n_groups * SER_BYTE_TERMS, n_rest = w->rests ? n_row + w->n_rest_max : 0;
+    r->lows = ser_nn_buffer_reserve(&work->engine_slots[QUANTISED_SLOT],
+                                    n_rows * (2 * sizeof *r->lows + n_row + n_rest));
+    if (!r->lows)
+        return false;
+    r->steps = r->lows + n_rows;
+    r->whole = (uint8_t *)(r->steps + n_rows);
+    r->regrouped = (uint32_t *)(r->whole + n_rows * n_row);
+    r->gathered = r->regrouped + n_rows * w->n_groups;
+    return true;
 }
 
-/* The further terms of a panel; gathered (n_rows, r->n): to work in. */
-static void add_rest(int32_t *sums, const uint8_t *x, size_t ld, const rest *r, size_t n_rows,
-                     uint8_t *gathered)
+static void quantise_rows(const whole_rows *r, const packed_weights *w, const float *x, size_t n_rows,
+                          size_t n_in)
 {
-    for (size_t t = 0; t < n_rows; t++)
-        for (size_t i = 0; i < r->n; i++)
-            gathered[t * r->n + i] = x[t * ld + r->at[i]];
-    add_bytes(sums, gathered, r->n, r->bytes, n_rows, r->n);
+    size_t n_row = w->n_groups * SER_BYTE_TERMS;
+    if (w->words)
+        ser_nn_quantise_rows_to_words((uint16_t *)(void *)r->whole, n_row / sizeof(uint16_t), r->lows,
+                                      r->steps, x, n_rows, n_in);
+    else
+        ser_nn_quantise_rows(r->whole, n_row, r->lows, r->steps, x, SER_F32, n_rows, n_in, w->range.highest);
+    if (w->rests)
+        ser_byte_regroup(r->regrouped, r->whole, n_rows, n_row);
 }
 
-/* A block of rows, quantised once; then panel by panel, so that its sums stay in the cache until they are
- * numbers again. */
-static ser_status forward_bytes(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
+/* A block of rows, quantised once; then as many panels at once as the kernel takes. */
+static ser_status forward_whole(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
                                 size_t n_rows, bool add, ser_error *err)
 {
     const packed_weights *w = l->weights;
-    size_t ld = byte_terms(l->n_in), n_sums = n_rows * SER_BYTE_COLUMNS;
-    int32_t *sums =
-        ser_nn_buffer_reserve(&work->engine_slots[QUANTISED_SLOT],
-                              n_sums * sizeof *sums + n_rows * (2 * sizeof(float) + ld + w->n_rest_max));
-    if (!sums)
+    ser_byte_kernel kernel = ser_byte_kernel_here();
+    whole_rows r;
+    if (!reserve_rows(&r, work, w, n_rows))
         return ser_fail_nomem(err);
-    float *lows = (float *)(sums + n_sums), *steps = lows + n_rows;
-    uint8_t *bytes = (uint8_t *)(steps + n_rows);
-    ser_nn_quantise_rows(bytes, ld, lows, steps, x, SER_F32, n_rows, l->n_in);
-    for (size_t o = 0; o < l->n_out; o += SER_BYTE_COLUMNS) {
-        memset(sums, 0, n_sums * sizeof *sums);
-        add_bytes(sums, bytes, ld, w->bytes + o * ld, n_rows, ld);
+    quantise_rows(&r, w, x, n_rows, l->n_in);
+    ser_byte_panel p = {.words = w->words, .lows = r.lows, .steps = r.steps, .y_row = l->n_out, .add = add};
+    p.n_rows = n_rows;
+    p.gelu = l->act == SER_ACT_GELU;
+    p.sum.x = r.whole;
+    p.sum.x_group = SER_BYTE_TERMS;
+    p.sum.x_row = w->n_groups * SER_BYTE_TERMS;
+    p.sum.n_groups = w->n_groups;
+    p.sum.w_panel = w->n_groups * SER_BYTE_GROUP;
+    for (size_t o = 0; o < l->n_out; o += kernel.n_panels * SER_BYTE_COLUMNS) {
+        size_t n = kernel.n_panels * SER_BYTE_COLUMNS, j = o / SER_BYTE_COLUMNS;
+        p.sum.w = w->groups + j * p.sum.w_panel;
+        p.scales = w->scales + o;
+        p.weight_sums = w->sums + o;
+        p.bias = w->bias + o;
+        p.y = y + o;
+        p.n_columns = l->n_out - o < n ? l->n_out - o : n;
+        if (w->rests && w->rests[j].n)
+            ser_byte_gather(r.gathered, r.regrouped, w->rests[j].at, w->rests[j].n, n_rows);
         if (w->rests)
-            add_rest(sums, bytes, ld, &w->rests[o / SER_BYTE_COLUMNS], n_rows, bytes + n_rows * ld);
-        ser_nn_quantised q = {w->scales + o, w->sums + o, l->bias + o, lows, steps, n_rows};
-        q.n_out = l->n_out - o < SER_BYTE_COLUMNS ? l->n_out - o : SER_BYTE_COLUMNS;
-        q.sums_row = SER_BYTE_COLUMNS;
-        q.y_row = l->n_out;
-        q.act = l->act;
-        ser_nn_dequantise(y + o, SER_F32, sums, &q, add);
+            p.rest = (ser_byte_sum){.x = (const uint8_t *)r.gathered,
+                                    .w = w->rests[j].bytes,
+                                    .x_row = SER_BYTE_TERMS,
+                                    .x_group = n_rows * SER_BYTE_TERMS,
+                                    .n_groups = w->rests[j].n / SER_BYTE_TERMS};
+        kernel.multiply(&p);
     }
     return SER_OK;
 }
@@ -267,8 +311,8 @@ static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
         n = (n_rows - t + n_blocks - i - 1) / (n_blocks - i); /* nearly equal shares */
         float *to = (float *)y + t * l->n_out;
         const float *from = (const float *)x + t * l->n_in;
-        if (ser_nn_in_8_bits(l))
-            status = forward_bytes(l, work, to, from, n, add, err);
+        if (((const packed_weights *)l->weights)->groups)
+            status = forward_whole(l, work, to, from, n, add, err);
         else
             forward_numbers(l, to, from, n, add);
     }

@@ -8,19 +8,20 @@
 /* w (n) -> q (n): w is about scale * q; returns the scale. sum: of w as q says it. */
 float ser_nn_quantise_weights(int8_t *q, float *sum, const float *w, size_t n);
 
-/* x (n_rows, n) -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is at most highest.
- */
-void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
-                          size_t n_rows, size_t n);
+/* The same in 16 bits, of which so many are used that the sum of products with activations of 12 bits fits
+ * into 32, whatever they are; n is at most SER_WORD_N_MAX. */
+enum { SER_WORD_ACTIVATION_MAX = 4095, SER_WORD_N_MAX = 1 << 18 };
+float ser_nn_quantise_words(int16_t *q, float *sum, const float *w, size_t n);
 
-/* What the products q_x q_w say about x w: y[t,o] = act(steps[t] * scales[o] * sums[t,o] + lows[t] *
- * weight_sums[o] + bias[o]), y (n_rows, n_out); add: y += (fp32 only, no activation). */
-typedef struct ser_nn_quantised {
-    const float *scales, *weight_sums, *bias; /* (n_out) */
-    const float *lows, *steps;                /* (n_rows) */
-    size_t n_rows, n_out, sums_row, y_row;    /* the latter: from one row to the next */
-    ser_activation act;
-} ser_nn_quantised;
-void ser_nn_dequantise(void *y, ser_dtype y_type, const int32_t *sums, const ser_nn_quantised *q, bool add);
+/* x (n_rows, n) -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is at most highest,
+ * which is at most 255. */
+void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
+                          size_t n_rows, size_t n, int highest);
+/* x in fp32, q at most SER_WORD_ACTIVATION_MAX. */
+void ser_nn_quantise_rows_to_words(uint16_t *q, size_t ld, float *lows, float *steps, const float *x,
+                                   size_t n_rows, size_t n);
+
+/* What the products q_x q_w say about x w, then, of row t and column o: steps[t] * scales[o] * sums[t,o] +
+ * lows[t] * weight_sums[o]. */
 
 #endif

@@ -15,7 +15,17 @@ static void test_rows(void)
         x[N + i] = 2.5f; /* nothing but one value */
         x[2 * N + i] = i ? 0 : -1e-3f;
     }
-    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N);
+    uint16_t words[ROWS * N];
+    ser_nn_quantise_rows_to_words(words, N, lows, steps, x, ROWS, N);
+    for (size_t t = 0; t < ROWS; t++)
+        for (size_t i = 0; i < N; i++) {
+            double back = (double)lows[t] + (double)steps[t] * words[t * N + i];
+            CHECK(fabs(back - (double)x[t * N + i]) <= (t == 1 ? 0 : 0.501 * (double)steps[t]));
+        }
+    CHECK(words[0] == 0 && words[N - 1] == SER_WORD_ACTIVATION_MAX);
+    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N, 200);
+    CHECK(q[0] == 0 && q[N - 1] == 200);
+    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N, 255);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t i = 0; i < N; i++) {
             double back = (double)lows[t] + (double)steps[t] * q[t * N + i];
@@ -42,7 +52,8 @@ static double bound(const float *x, const float *w)
         sum_x += fabs((double)x[i]);
         sum_w += fabs((double)w[i]);
     }
-    double half_step = (high - low) / 255 / 2, half_scale = largest / 127 / 2;
+    int steps = ser_byte_kernel_here().adds_pairs ? ser_byte_coarse.highest : ser_byte_fine.highest;
+    double half_step = (high - low) / steps / 2, half_scale = largest / 127 / 2;
     return 1.02 * (sum_w * half_step + sum_x * half_scale + N_IN * half_step * half_scale) + 1e-5;
 }
 
@@ -98,44 +109,138 @@ static void linear_case(const ser_nn_ops *ops, ser_activation act, ser_dtype x_t
     ser_free(typed);
 }
 
-/* Whatever the weights, the largest at the same end included: not one sum is off. */
-static void test_sums_are_exact(void)
+/* Weights in 16 bits, however large and alike, leave room for the sum. */
+static void test_words(void)
 {
-    enum { TERMS = 52, COLUMNS = SER_BYTE_COLUMNS, HIGH = 7 };
-    int8_t w[TERMS * COLUMNS], kept[TERMS * COLUMNS], rest[TERMS * COLUMNS] = {0};
-    uint8_t x[HIGH * TERMS], gathered[HIGH * TERMS];
-    uint32_t at[TERMS] = {0}, state = 1;
-    int32_t sums[HIGH * COLUMNS] = {0};
-    for (size_t i = 0; i < sizeof w; i++) {
-        state = state * 1664525 + 1013904223;
-        w[i] = (int8_t)(i % COLUMNS == 0 ? 127 : i % COLUMNS == 1 ? -127 : (int)(state >> 24) % 255 - 127);
-    }
-    for (size_t i = 0; i < sizeof x; i++)
-        x[i] = i < TERMS ? 255 : (uint8_t)(i * 37);
-    memcpy(kept, w, sizeof w);
-    ser_byte_kernel kernel = ser_byte_kernel_here();
-    size_t n = kernel.adds_pairs ? ser_byte_split(w, TERMS, rest, at) : 0;
-    CHECK(n <= TERMS && n % SER_BYTE_TERMS == 0);
-    for (size_t i = 0; i < HIGH * n; i++)
-        gathered[i] = x[i / n * TERMS + at[i % n]];
-    kernel.multiply(&(ser_byte_panel){sums, x, w, TERMS, HIGH, TERMS});
-    kernel.multiply(&(ser_byte_panel){sums, gathered, rest, n, HIGH, n});
-    size_t n_wrong = 0;
-    for (size_t t = 0; t < HIGH; t++)
-        for (size_t o = 0; o < COLUMNS; o++) {
-            int32_t sum = 0;
-            for (size_t k = 0; k < TERMS; k++)
-                sum += x[t * TERMS + k] * kept[k / 4 * 4 * COLUMNS + o * 4 + k % 4];
-            n_wrong += sums[t * COLUMNS + o] != sum;
+    enum { N = 3000 };
+    float *w = random_floats(N, 0.02, 9), sum;
+    int16_t q[N];
+    for (int alike = 0; alike < 2; alike++) {
+        float scale = ser_nn_quantise_words(q, &sum, w, N);
+        int64_t all = 0, total = 0;
+        size_t n_wrong = 0;
+        for (size_t i = 0; i < N; i++) {
+            all += q[i] < 0 ? -q[i] : q[i];
+            total += q[i];
+            n_wrong += !(fabs((double)w[i] - (double)scale * q[i]) <= 0.501 * (double)scale);
         }
+        CHECK(n_wrong == 0 && all * SER_WORD_ACTIVATION_MAX <= INT32_MAX && all > N * 64);
+        CHECK(fabs((double)sum - (double)scale * (double)total) <= 1e-6 * fabs((double)sum));
+        for (size_t i = 0; i < N; i++)
+            w[i] = -3;
+    }
+    ser_free(w);
+}
+
+/* What a kernel is asked for, with room for whatever weights and rows there are. */
+enum { TERMS = 52, COLUMNS = SER_BYTE_COLUMNS, HIGH = 31, MOST_PANELS = 2, GROUP = SER_BYTE_GROUP };
+typedef struct kernel_case {
+    int8_t w[MOST_PANELS * TERMS * COLUMNS], kept[MOST_PANELS * TERMS * COLUMNS], rest[TERMS * COLUMNS];
+    uint8_t x[HIGH * TERMS];
+    uint32_t at[TERMS], groups[HIGH * TERMS / 4], gathered[HIGH * TERMS / 4];
+    float scales[MOST_PANELS * COLUMNS], sums[MOST_PANELS * COLUMNS], bias[MOST_PANELS * COLUMNS];
+    float lows[HIGH], steps[HIGH], y[HIGH * MOST_PANELS * COLUMNS];
+} kernel_case;
+
+/* Bytes, the largest at the same end included; words of up to 12 bits. */
+static void fill_case(kernel_case *c, bool words, int highest)
+{
+    uint32_t state = 1;
+    for (size_t i = 0; i < sizeof c->w; i++) {
+        state = state * 1664525 + 1013904223;
+        size_t column = i / 4 % COLUMNS;
+        c->w[i] = (int8_t)(words && i % 2          ? (int)(state >> 24) % 16 - 8
+                           : column == 0 && !words ? 127
+                           : column == 1 && !words ? -127
+                                                   : (int)(state >> 24) % 255 - 127);
+    }
+    for (size_t i = 0; i < sizeof c->x; i++)
+        c->x[i] = (uint8_t)(words && i % 2 ? i * 37 % 16
+                            : i < TERMS    ? (size_t)highest
+                                           : i * 37 % (size_t)(highest + 1));
+    for (size_t o = 0; o < MOST_PANELS * COLUMNS; o++) {
+        c->scales[o] = 1 / (float)(1 + o);
+        c->sums[o] = (float)o - 7;
+        c->bias[o] = (float)o / 16;
+    }
+    for (size_t t = 0; t < HIGH; t++) {
+        c->lows[t] = (float)t / 8 - 1;
+        c->steps[t] = 1e-4f * (float)(1 + t);
+    }
+    memcpy(c->kept, c->w, sizeof c->w);
+}
+
+static double before_gelu(const kernel_case *c, size_t t, size_t o, bool words)
+{
+    int32_t sum = 0;
+    const int8_t *w = c->kept + o / COLUMNS * TERMS * COLUMNS + o % COLUMNS * 4;
+    for (size_t k = 0; k < TERMS; k += words ? 2 : 1) {
+        int16_t two[2] = {0};
+        memcpy(&two[0], c->x + t * TERMS + k, words ? 2 : 1);
+        memcpy(&two[1], w + k / 4 * GROUP + k % 4, words ? 2 : 1);
+        sum += words ? two[0] * two[1] : c->x[t * TERMS + k] * w[k / 4 * GROUP + k % 4];
+    }
+    return (double)c->steps[t] * (double)c->scales[o] * sum + (double)c->lows[t] * (double)c->sums[o] +
+           (double)c->bias[o];
+}
+
+/* Not one sum is off, for however many rows and columns, and what follows is right. */
+static void check_kernel(ser_byte_range range, bool words, bool with_gelu, bool add, size_t n_rows,
+                         size_t n_columns)
+{
+    kernel_case c = {0};
+    ser_byte_kernel kernel = ser_byte_kernel_here();
+    fill_case(&c, words, range.highest);
+    size_t n = kernel.adds_pairs && !words ? ser_byte_split(c.w, TERMS, range.pair, c.rest, c.at) : 0;
+    CHECK(n <= TERMS && n % SER_BYTE_TERMS == 0);
+    ser_byte_regroup(c.groups, c.x, n_rows, TERMS);
+    ser_byte_gather(c.gathered, c.groups, c.at, n, n_rows);
+    for (size_t i = 0; i < HIGH * MOST_PANELS * COLUMNS; i++)
+        c.y[i] = 0.5f;
+    size_t y_row = n_columns + 1;
+    kernel.multiply(&(ser_byte_panel){.sum = {c.x, c.w, TERMS, 4, TERMS * COLUMNS, TERMS / 4},
+                                      .rest = {(uint8_t *)c.gathered, c.rest, 4, 4 * n_rows, 0, n / 4},
+                                      .words = words,
+                                      .scales = c.scales,
+                                      .weight_sums = c.sums,
+                                      .bias = c.bias,
+                                      .lows = c.lows,
+                                      .steps = c.steps,
+                                      .y = c.y,
+                                      .y_row = y_row,
+                                      .n_rows = n_rows,
+                                      .n_columns = n_columns,
+                                      .gelu = with_gelu,
+                                      .add = add});
+    size_t n_wrong = 0;
+    for (size_t t = 0; t < n_rows; t++) {
+        for (size_t o = 0; o < n_columns; o++) {
+            double value = before_gelu(&c, t, o, words), wanted = with_gelu ? gelu(value) : value;
+            double may = 2e-6 * (fabs(value) + 20) + (with_gelu ? 1e-4 : 0);
+            wanted += add ? 0.5 : 0;
+            n_wrong += !(fabs((double)c.y[t * y_row + o] - wanted) <= may);
+        }
+        n_wrong += c.y[t * y_row + n_columns] != 0.5f; /* nobody else's */
+    }
     CHECK(n_wrong == 0);
+}
+
+static void test_kernels(void)
+{
+    size_t most = ser_byte_kernel_here().n_panels * COLUMNS;
+    for (size_t n_rows = 1; n_rows <= HIGH; n_rows++)
+        for (int words = 0; words < 2; words++) {
+            check_kernel(ser_byte_fine, words, false, false, n_rows, most - 1);
+            check_kernel(ser_byte_coarse, words, false, true, n_rows, most - 1);
+            check_kernel(ser_byte_fine, words, true, false, n_rows, 5);
+        }
 }
 
 /* Pairs that are too large are found wherever they are, and no others: what is too much of them becomes
  * further terms. */
 static void test_large_pairs(void)
 {
-    enum { GROUPS = 16, TERMS = GROUPS * SER_BYTE_TERMS, COLUMNS = SER_BYTE_COLUMNS };
+    enum { GROUPS = 16, N_TERMS = GROUPS * SER_BYTE_TERMS };
     static const struct {
         size_t term, column; /* of the first */
         int8_t first, second, excess;
@@ -144,13 +249,13 @@ static void test_large_pairs(void)
                  {12 * 4, 15, -64, -65, -1},
                  {12 * 4 + 2, 7, -64, -64, 0},
                  {15 * 4 + 2, 8, -127, -127, -126}};
-    int8_t w[TERMS * COLUMNS], kept[TERMS * COLUMNS], rest[TERMS * COLUMNS] = {0};
-    uint32_t at[TERMS] = {0};
+    int8_t w[N_TERMS * COLUMNS], kept[N_TERMS * COLUMNS], rest[N_TERMS * COLUMNS] = {0};
+    uint32_t at[N_TERMS] = {0};
     for (size_t i = 0; i < sizeof w; i++)
         w[i] = (int8_t)((int)(i * 37 % 121) - 60);
     memcpy(kept, w, sizeof w);
-    CHECK(ser_byte_split(w, TERMS, rest, at) == 0 && memcmp(w, kept, sizeof w) == 0);
-    int8_t expected[TERMS * COLUMNS] = {0};
+    CHECK(ser_byte_split(w, N_TERMS, 128, rest, at) == 0 && memcmp(w, kept, sizeof w) == 0);
+    int8_t expected[N_TERMS * COLUMNS] = {0};
     size_t n = 0;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         size_t place = pairs[i].term / 4 * 4 * COLUMNS + pairs[i].column * 4 + pairs[i].term % 4;
@@ -160,7 +265,7 @@ static void test_large_pairs(void)
         if (pairs[i].excess)
             expected[pairs[i].column * 4 + n++] = pairs[i].excess;
     }
-    CHECK(ser_byte_split(w, TERMS, rest, at) == 4 && memcmp(w, kept, sizeof w) == 0);
+    CHECK(ser_byte_split(w, N_TERMS, 128, rest, at) == 4 && memcmp(w, kept, sizeof w) == 0);
     CHECK(memcmp(rest, expected, sizeof rest) == 0);
     CHECK(n == 3 && at[0] == 5 * 4 + 3 && at[1] == 12 * 4 + 1 && at[2] == 15 * 4 + 3 && !at[3]);
 }
@@ -200,7 +305,8 @@ int main(void)
     ser_error err = {0};
     ser_nn_ops *ops;
     test_rows();
-    test_sums_are_exact();
+    test_words();
+    test_kernels();
     test_large_pairs();
     ser_status status = ser_nn_ops_new(&ops, SER_ENGINE_ONEDNN, SER_PRECISION_INT8, &err);
     if (status == SER_E_UNSUPPORTED) /* an older processor */
