@@ -15,9 +15,7 @@
 #include <string.h>
 
 static ser_run_evaluate_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
-static const char *json_path, *html_path, *picture_path, *reliability_path, *reproduce_path, *resume_path;
+static const char *html_path, *picture_path, *reliability_path, *reproduce_path;
 
 static const ser_option options[] = {
     {SER_OPTION_GROUP, .help = "Protocol"},
@@ -47,27 +45,27 @@ static const ser_option options[] = {
         ser_job_evaluate, settings, 0, "micro-batch", "N",
         "recordings of a batch that are normalised and learned from together, the parts' gradients added; "
         "several ranks share them, to the same bits for any number (default: the whole batch)"),
-    SER_JOB_ENCODER(ser_job_evaluate, settings, encoders),
+    SER_JOB_ENCODER(ser_job_evaluate, settings),
     {SER_OPTION_GROUP, .help = "Output"},
-    SER_JOB_JSON(json_path),
+    SER_JOB_JSON(),
     {SER_OPTION_STRING, 0, "html", &html_path, "FILE", "the report as a web page"},
     {SER_OPTION_STRING, 'p', "picture", &picture_path, "FILE", "the confusion matrix (.png or .svg)"},
     {SER_OPTION_STRING, 0, "reliability", &reliability_path, "FILE",
      "the reliability diagram (.png or .svg)"},
     SER_JOB_PLACE(ser_job_evaluate, settings, 0, "run", "DIR",
                   "run folder (default: runs/evaluate-CORPUS-FEATURES-DATE-TIME)"),
-    SER_JOB_RESUME(resume_path),
+    SER_JOB_RESUME(),
     {SER_OPTION_STRING, 0, "reproduce", &reproduce_path, "REPORT.json",
      "run a report again and compare; options given besides replace the report's"},
     {SER_OPTION_END},
 };
 
-static void prepare(void);
+static const ser_job_command job;
 static int run(int argc, char **argv);
 
 const ser_command ser_command_evaluate = {
     .name = "evaluate",
-    .prepare = prepare,
+    SER_JOB_RUNS(job),
     .run = run,
     .summary = "train and test by a protocol, report the figures",
     .usage = "",
@@ -90,16 +88,8 @@ static const ser_job_command job = {
     .command = &ser_command_evaluate,
     .job = &ser_job_evaluate,
     .settings = &settings,
-    .encoders = &encoders,
-    .resume = &resume_path,
-    .kept = &kept,
     .needs = {{"data", "no corpus is named: give --data"},
               {"protocol", "no protocol is named: give --protocol", "honest"}}};
-
-static void prepare(void)
-{
-    ser_run_evaluate_settings_init(&settings, sizeof settings);
-}
 
 /* ---- what is written besides ---- */
 
@@ -139,8 +129,8 @@ static ser_status save(const ser_run_result *r, ser_error *err)
     const ser_run_report *report = ser_run_result_report(r);
     const char *json = ser_run_result_json(r);
     ser_status st = report ? save_pictures(report, err) : SER_OK;
-    if (st == SER_OK && json_path && *json)
-        st = within(ser_io_write(json_path, json, strlen(json), err), json_path, err);
+    if (st == SER_OK && ser_job_given.json && *json)
+        st = within(ser_io_write(ser_job_given.json, json, strlen(json), err), ser_job_given.json, err);
     return st == SER_OK && html_path && report
                ? within(ser_run_page_save(html_path, report, err), html_path, err)
                : st;
@@ -217,8 +207,9 @@ static ser_status load_report(json_t **report, ser_error *err)
             err, SER_E_FORMAT,
             "%s: it is no report of 'ser evaluate': name one that --json wrote, or a run's report.json",
             reproduce_path);
-    prepare();
-    st = ser_run_settings_from_json(&ser_job_evaluate, &settings, config, &kept.listed, NULL, err);
+    ser_job_init(&job);
+    st = ser_run_settings_from_json(&ser_job_evaluate, &settings, config, &ser_job_given.kept.listed, NULL,
+                                    err);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", reproduce_path);
 }
 
@@ -261,7 +252,7 @@ static bool outputs_fit(int *status)
 {
     const ser_command *c = &ser_command_evaluate;
     const char *made = ser_job_folder(&job);
-    return !ser_together_is_first() || (ser_output_fits(c, "json", json_path, made, status) &&
+    return !ser_together_is_first() || (ser_output_fits(c, "json", ser_job_given.json, made, status) &&
                                         ser_output_fits(c, "html", html_path, made, status) &&
                                         ser_picture_fits(c, "picture", picture_path, made, status) &&
                                         ser_picture_fits(c, "reliability", reliability_path, made, status));
@@ -284,6 +275,6 @@ static int run(int argc, char **argv)
         status = ser_exit_status(st);
     }
     json_decref(old);
-    ser_job_release(&job);
+    ser_job_release();
     return status;
 }

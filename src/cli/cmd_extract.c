@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 
 static ser_run_extract_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
 static bool type_given;
 
 static const ser_option options[] = {
@@ -52,16 +50,16 @@ static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_extract, settings, 0, "pool-encoder", NULL,
                    "the encoder's mean over time in every frame, as the original system had it"),
     SER_JOB_OPTION(ser_job_extract, settings, 'j', "jobs", "N", "threads (default: all cores)"),
-    SER_JOB_ENCODER(ser_job_extract, settings, encoders),
+    SER_JOB_ENCODER(ser_job_extract, settings),
     {SER_OPTION_END},
 };
 
-static void prepare(void);
+static const ser_job_command job;
 static int run(int argc, char **argv);
 
 const ser_command ser_command_extract = {
     .name = "extract",
-    .prepare = prepare,
+    SER_JOB_RUNS(job),
     .run = run,
     .summary = "write the features of recordings as .npy",
     .usage = "[--data CORPUS | -o OUT.npy AUDIO | -o FOLDER AUDIO...]",
@@ -81,16 +79,8 @@ const ser_command ser_command_extract = {
     .options = options,
 };
 
-static const ser_job_command job = {.command = &ser_command_extract,
-                                    .job = &ser_job_extract,
-                                    .settings = &settings,
-                                    .encoders = &encoders,
-                                    .kept = &kept};
-
-static void prepare(void)
-{
-    ser_run_extract_settings_init(&settings, sizeof settings);
-}
+static const ser_job_command job = {
+    .command = &ser_command_extract, .job = &ser_job_extract, .settings = &settings};
 
 static bool is_folder(const char *path)
 {
@@ -158,7 +148,7 @@ static int extract_each(char *const *outputs, const ser_option_list *paths)
     for (size_t i = 0; i < paths->n && status <= SER_EXIT_FAILED; i++) {
         settings.recording = paths->items[i];
         settings.output = outputs[i];
-        int now = ser_job_finish(&job, NULL);
+        int now = ser_job_finish(&job);
         status = now > status ? now : status;
     }
     return status;
@@ -199,9 +189,9 @@ static int run(int argc, char **argv)
         status = extract_into_folder(&paths);
     else if (go_on) {
         settings.recording = settings.output ? paths.items[0] : NULL;
-        status = ser_job_finish(&job, NULL);
+        status = ser_job_finish(&job);
     }
     ser_option_list_release(&paths);
-    ser_job_release(&job);
+    ser_job_release();
     return status;
 }

@@ -4,17 +4,14 @@
 #include "corpus/known.h"
 
 static ser_run_test_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
-static const char *json_path;
 
 static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_test, settings, 0, "test-path", "DIR",
                    "a run folder of 'ser train', a model file, or Keras weights (.h5) of this network"),
     SER_JOB_TESTED(ser_job_test, settings),
-    SER_JOB_ENCODER(ser_job_test, settings, encoders),
+    SER_JOB_ENCODER(ser_job_test, settings),
     {SER_OPTION_GROUP, .help = "Output"},
-    SER_JOB_JSON(json_path),
+    SER_JOB_JSON(),
     SER_JOB_PLACE(ser_job_test, settings, 0, "run", "DIR",
                   "run folder (default: runs/test-CORPUS-FEATURES-DATE-TIME)"),
     {SER_OPTION_END},
@@ -23,25 +20,12 @@ static const ser_option options[] = {
 static const ser_job_command job = {.command = &ser_command_test,
                                     .job = &ser_job_test,
                                     .settings = &settings,
-                                    .encoders = &encoders,
-                                    .kept = &kept,
                                     .needs = {{"data", "no corpus is named: give --data"},
                                               {"test_path", "no models are named: give --test-path"}}};
 
-static void prepare(void)
-{
-    ser_run_test_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, &json_path);
-}
-
 const ser_command ser_command_test = {
     .name = "test",
-    .prepare = prepare,
-    .run = run,
+    SER_JOB_RUNS(job),
     .summary = "test the models of a run on a corpus",
     .usage = "",
     .description =

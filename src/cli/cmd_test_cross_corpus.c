@@ -4,9 +4,6 @@
 #include "corpus/known.h"
 
 static ser_run_test_across_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
-static const char *json_path;
 
 static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_test_across, settings, 0, "test-path", "DIR",
@@ -21,11 +18,11 @@ static const ser_option options[] = {
         "the emotions that both corpora have)"),
     SER_JOB_NORMALIZE(ser_job_test_across, settings),
     SER_JOB_TESTED(ser_job_test_across, settings),
-    SER_JOB_ENCODER(ser_job_test_across, settings, encoders),
+    SER_JOB_ENCODER(ser_job_test_across, settings),
     {SER_OPTION_GROUP, .help = "Output"},
     SER_JOB_PLACE(ser_job_test_across, settings, 0, "visualize", NULL,
                   "confusion matrices of each model and of the shared emotions, beside that of the average"),
-    SER_JOB_JSON(json_path),
+    SER_JOB_JSON(),
     SER_JOB_PLACE(ser_job_test_across, settings, 0, "run", "DIR",
                   "run folder (default: runs/test-cross-corpus-SOURCE-TARGET-FEATURES-DATE-TIME)"),
     {SER_OPTION_END},
@@ -35,25 +32,12 @@ static const ser_job_command job = {
     .command = &ser_command_test_cross_corpus,
     .job = &ser_job_test_across,
     .settings = &settings,
-    .encoders = &encoders,
-    .kept = &kept,
     .needs = {{"data", "no corpus is named that the models were trained on: give --data"},
               {"test_path", "no models are named: give --test-path"}}};
 
-static void prepare(void)
-{
-    ser_run_test_across_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, &json_path);
-}
-
 const ser_command ser_command_test_cross_corpus = {
     .name = "test-cross-corpus",
-    .prepare = prepare,
-    .run = run,
+    SER_JOB_RUNS(job),
     .summary = "test the models of a run on another corpus",
     .usage = "",
     .description =

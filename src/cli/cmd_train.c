@@ -4,9 +4,6 @@
 #include "corpus/known.h"
 
 static ser_run_train_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
-static const char *resume_path;
 
 static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_train, settings, 0, "split-fold", "N",
@@ -31,36 +28,22 @@ static const ser_option options[] = {
         ser_job_train, settings, 0, "micro-batch", "N",
         "recordings of a batch that are normalised and learned from together, the parts' gradients added; "
         "several ranks share them, to the same bits for any number (default: the whole batch)"),
-    SER_JOB_ENCODER(ser_job_train, settings, encoders),
+    SER_JOB_ENCODER(ser_job_train, settings),
     {SER_OPTION_GROUP, .help = "Output"},
     SER_JOB_PLACE(ser_job_train, settings, 0, "run", "DIR",
                   "run folder (default: runs/train-CORPUS-FEATURES-DATE-TIME)"),
-    SER_JOB_RESUME(resume_path),
+    SER_JOB_RESUME(),
     {SER_OPTION_END},
 };
 
 static const ser_job_command job = {.command = &ser_command_train,
                                     .job = &ser_job_train,
                                     .settings = &settings,
-                                    .encoders = &encoders,
-                                    .resume = &resume_path,
-                                    .kept = &kept,
                                     .needs = {{"data", "no corpus is named: give --data"}}};
-
-static void prepare(void)
-{
-    ser_run_train_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, NULL);
-}
 
 const ser_command ser_command_train = {
     .name = "train",
-    .prepare = prepare,
-    .run = run,
+    SER_JOB_RUNS(job),
     .summary = "train a model on a corpus",
     .usage = "",
     .description =

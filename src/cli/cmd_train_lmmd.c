@@ -4,9 +4,6 @@
 #include "corpus/known.h"
 
 static ser_run_adapt_settings settings;
-static ser_option_list encoders;
-static ser_run_kept kept;
-static const char *json_path, *resume_path;
 
 static const ser_option options[] = {
     SER_JOB_OPTION(
@@ -27,39 +24,25 @@ static const ser_option options[] = {
     SER_JOB_OPTION(ser_job_adapt, settings, 0, "balance-weight", "W",
                    "of answers on the target that crowd in a few emotions"),
     SER_JOB_NETWORK(ser_job_adapt, settings),
-    SER_JOB_ENCODER(ser_job_adapt, settings, encoders),
+    SER_JOB_ENCODER(ser_job_adapt, settings),
     {SER_OPTION_GROUP, .help = "Output"},
     SER_JOB_PLACE(ser_job_adapt, settings, 0, "visualize", NULL,
                   "draw the losses, the confusions and maps of both corpora, before and after"),
-    SER_JOB_JSON(json_path),
+    SER_JOB_JSON(),
     SER_JOB_PLACE(ser_job_adapt, settings, 0, "run", "DIR",
                   "run folder (default: runs/train-lmmd-SOURCE-TARGET-FEATURES-DATE-TIME)"),
-    SER_JOB_RESUME(resume_path),
+    SER_JOB_RESUME(),
     {SER_OPTION_END},
 };
 
 static const ser_job_command job = {.command = &ser_command_train_lmmd,
                                     .job = &ser_job_adapt,
                                     .settings = &settings,
-                                    .encoders = &encoders,
-                                    .resume = &resume_path,
-                                    .kept = &kept,
                                     .needs = {{"data", "no corpus is named: give --data"}}};
-
-static void prepare(void)
-{
-    ser_run_adapt_settings_init(&settings, sizeof settings);
-}
-
-static int run(int argc, char **argv)
-{
-    return ser_job_main(&job, argc, argv, &json_path);
-}
 
 const ser_command ser_command_train_lmmd = {
     .name = "train-lmmd",
-    .prepare = prepare,
-    .run = run,
+    SER_JOB_RUNS(job),
     .summary = "adapt a model to a corpus without its labels",
     .usage = "",
     .description =

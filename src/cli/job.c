@@ -11,22 +11,29 @@
 #include <string.h>
 #include <unistd.h>
 
+ser_job_words ser_job_given;
+
 /* ---- options ---- */
+
+void ser_job_init(const ser_job_command *c)
+{
+    c->job->init(c->settings, c->job->size);
+}
 
 bool ser_job_parse(const ser_job_command *c, int argc, char **argv, ser_option_list *rest, int *status)
 {
-    ser_option_list own = {0};
-    ser_option_list_release(c->encoders);
+    ser_option_list own = {0}, *encoders = &ser_job_given.encoders;
+    ser_option_list_release(encoders);
     ser_together_begin(argc, argv);
     if (!ser_options_start(c->command, argc, argv, rest ? rest : &own, status))
         return false;
     if (own.n)
         *status = ser_usage_error(c->command, "'%s' is not expected here", own.items[0]);
     ser_option_list_release(&own);
-    if (c->encoders->n) {
+    if (encoders->n) {
         ser_run_data *data = ser_run_data_of(c->settings);
-        data->encoders = c->encoders->items;
-        data->n_encoders = c->encoders->n;
+        data->encoders = encoders->items;
+        data->n_encoders = encoders->n;
     }
     return *status == SER_EXIT_OK;
 }
@@ -52,9 +59,9 @@ static bool resume(const ser_job_command *c, int argc, char **argv, int *status)
 {
     ser_error err = {0};
     json_t *own = NULL, *given = NULL;
-    const char *folder = *c->resume;
-    c->job->init(c->settings, c->job->size);
-    ser_status st = ser_run_settings_of(c->settings, c->kept, folder, c->job, &err);
+    const char *folder = ser_job_given.resume;
+    ser_job_init(c);
+    ser_status st = ser_run_settings_of(c->settings, &ser_job_given.kept, folder, c->job, &err);
     bool go_on = st == SER_OK;
     if (go_on) {
         own = ser_run_settings_to_json(c->job, c->settings);
@@ -99,15 +106,15 @@ bool ser_job_start(const ser_job_command *c, int argc, char **argv, int *status)
 {
     if (!ser_job_parse(c, argc, argv, NULL, status))
         return false;
-    if (c->resume && *c->resume)
+    if (ser_job_given.resume)
         return resume(c, argc, argv, status);
     return ser_job_check_needs(c, status);
 }
 
-void ser_job_release(const ser_job_command *c)
+void ser_job_release(void)
 {
-    ser_option_list_release(c->encoders);
-    ser_run_kept_release(c->kept);
+    ser_option_list_release(&ser_job_given.encoders);
+    ser_run_kept_release(&ser_job_given.kept);
 }
 
 /* ---- running ---- */
@@ -154,6 +161,14 @@ static void on_message(void *context, ser_run_message kind, const char *text)
     }
 }
 
+static bool has_resume(const ser_job_command *c)
+{
+    const ser_option *o = c->command->options;
+    while (o->kind != SER_OPTION_END && o->value != &ser_job_given.resume)
+        o++;
+    return o->kind != SER_OPTION_END;
+}
+
 ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error *err)
 {
     listening l = {.progress = ser_progress_start()};
@@ -173,9 +188,9 @@ ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error
     ser_ranks_close(&ranks, &st, err);
     if (st != SER_OK)
         ser_run_result_free(out);
-    const char *folder = l.folder ? l.folder : c->resume ? *c->resume : NULL;
+    const char *folder = l.folder ? l.folder : ser_job_given.resume;
     ser_progress_clear();
-    if (st == SER_E_CANCELLED && c->resume && folder)
+    if (st == SER_E_CANCELLED && has_resume(c) && folder)
         ser_say("go on with: ser %s --resume %s", c->command->name, folder);
     if (st == SER_OK && ser_run_result_was_complete(*out))
         ser_say("%s: this run is complete", ser_run_result_folder(*out));
@@ -196,8 +211,9 @@ void ser_job_print(const ser_run_result *r)
         printf("%s\n", ser_run_result_folder(r));
 }
 
-int ser_job_finish(const ser_job_command *c, const char *json_path)
+int ser_job_finish(const ser_job_command *c)
 {
+    const char *json_path = ser_job_given.json;
     ser_error err = {0};
     ser_run_result *r = NULL;
     ser_status st = ser_job_run(&r, c, &err);
@@ -214,13 +230,13 @@ int ser_job_finish(const ser_job_command *c, const char *json_path)
     return status;
 }
 
-int ser_job_main(const ser_job_command *c, int argc, char **argv, const char *const *json_path)
+int ser_job_main(const ser_job_command *c, int argc, char **argv)
 {
     int status;
     if (ser_job_start(c, argc, argv, &status) &&
-        (!json_path || !ser_together_is_first() ||
-         ser_output_fits(c->command, "json", *json_path, ser_job_folder(c), &status)))
-        status = ser_job_finish(c, json_path ? *json_path : NULL);
-    ser_job_release(c);
+        (!ser_together_is_first() ||
+         ser_output_fits(c->command, "json", ser_job_given.json, ser_job_folder(c), &status)))
+        status = ser_job_finish(c);
+    ser_job_release();
     return status;
 }

@@ -9,15 +9,17 @@ typedef struct ser_job_command {
     const ser_command *command;
     const ser_run_job *job;
     void *settings; /* the command's own; its options fill them */
-    ser_option_list *encoders;
-    const char *const *resume; /* --resume; NULL: the command has none */
-    ser_run_kept *kept;        /* settings of a run to resume or of a report; zeroed */
     struct {
         const char *name, *complaint, *unless;
     } needs[3]; /* fields without which it does not begin, and what is said then; unless: a flag that makes up
                    for it */
 } ser_job_command;
 
+/* In a command's row: what it is, where it does no more than run the job, or more in a run of its own. */
+#define SER_JOB_RUNS(own) .job = &(own), .prepare = ser_job_init, .run_job = ser_job_main
+
+/* Defaults into its settings. */
+void ser_job_init(const ser_job_command *c);
 /* ser_options_start, where no other arguments are expected. With --resume the run's settings are in force,
  * and those given besides must be the same. true: go on. */
 bool ser_job_start(const ser_job_command *c, int argc, char **argv, int *status);
@@ -33,10 +35,10 @@ bool ser_job_parse(const ser_job_command *c, int argc, char **argv, ser_option_l
 ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error *err);
 /* Summary and run folder on standard output. */
 void ser_job_print(const ser_run_result *r);
-/* What a command ends with: runs it, prints, writes the report to json_path (NULL: nowhere) besides. */
-int ser_job_finish(const ser_job_command *c, const char *json_path);
-void ser_job_release(const ser_job_command *c);
-/* The whole of a command that does no more than that, and writes the report to *json_path besides. */
-int ser_job_main(const ser_job_command *c, int argc, char **argv, const char *const *json_path);
+/* What a command ends with: runs it, prints, writes the report where --json says besides. */
+int ser_job_finish(const ser_job_command *c);
+void ser_job_release(void);
+/* The whole of a command that does no more than that. */
+int ser_job_main(const ser_job_command *c, int argc, char **argv);
 
 #endif

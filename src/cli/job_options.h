@@ -6,6 +6,14 @@
 #include "cli/options.h"
 #include "run/settings.h"
 
+/* What is given besides the settings. */
+typedef struct ser_job_words {
+    ser_option_list encoders;
+    const char *json, *resume; /* --json, --resume */
+    ser_run_kept kept;         /* settings of a run to resume or of a report */
+} ser_job_words;
+extern ser_job_words ser_job_given; /* a process runs one command */
+
 /* clang-format off */
 #define SER_FEATURE_WORDS "LOGMEL|MFCC|WHISPER|HUBERT|WAV2VEC2|WAVLM|DATA2VEC|FUSION"
 #define SER_PROTOCOL_WORDS "loso|group-kfold=5|text-kfold=5|kfold=5|emobox|loco"
@@ -26,9 +34,9 @@
     SER_JOB_OPTION(j, s, 0, "pool-encoder", NULL, "the encoder's mean over time in every frame"), \
     SER_JOB_OPTION(j, s, 'j', "jobs", "N", "threads (default: all cores)")
 
-#define SER_JOB_ENCODER(j, s, list) \
+#define SER_JOB_ENCODER(j, s) \
     {SER_OPTION_GROUP, .help = "Encoder"}, \
-    {SER_OPTION_LIST, 'e', "encoder", &(list), "[TYPE=]DIR|NAME", "checkpoint: a folder, or a name such as openai/whisper-base that 'ser pull' fetched; once for each where features need several (default: the usual ones)"}, \
+    {SER_OPTION_LIST, 'e', "encoder", &ser_job_given.encoders, "[TYPE=]DIR|NAME", "checkpoint: a folder, or a name such as openai/whisper-base that 'ser pull' fetched; once for each where features need several (default: the usual ones)"}, \
     SER_JOB_OPTION(j, s, 0, "precision", NULL, "of the encoder's products"), \
     SER_JOB_OPTION(j, s, 0, "engine", NULL, "ref: plain C, slow, to compare with")
 
@@ -115,10 +123,10 @@
     SER_JOB_OPTION(j, s, 0, "preset", NULL, "the defaults of the next ones"), \
     SER_JOB_SHAPE(j, s)
 
-#define SER_JOB_RESUME(resume) \
-    {SER_OPTION_STRING, 0, "resume", &(resume), "DIR", "go on with an interrupted run, with the options it was begun with"}
-#define SER_JOB_JSON(path) \
-    {SER_OPTION_STRING, 0, "json", &(path), "FILE", "the whole report as JSON"}
+#define SER_JOB_RESUME() \
+    {SER_OPTION_STRING, 0, "resume", &ser_job_given.resume, "DIR", "go on with an interrupted run, with the options it was begun with"}
+#define SER_JOB_JSON() \
+    {SER_OPTION_STRING, 0, "json", &ser_job_given.json, "FILE", "the whole report as JSON"}
 /* clang-format on */
 
 #endif

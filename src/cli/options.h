@@ -46,8 +46,12 @@ typedef struct ser_option {
 
 typedef struct ser_command {
     const char *name;
-    void (*prepare)(void); /* gives values their defaults, before anything looks at options; or NULL */
-    int (*run)(int argc, char **argv);
+    int (*run)(int argc, char **argv); /* NULL: run_job */
+    /* Of commands that run a job, see job.h: its defaults, before anything looks at options, and all of it.
+     */
+    const struct ser_job_command *job;
+    void (*prepare)(const struct ser_job_command *job);
+    int (*run_job)(const struct ser_job_command *job, int argc, char **argv);
     const char *summary;     /* one line */
     const char *usage;       /* what stands after "ser NAME [OPTIONS]" */
     const char *description; /* paragraphs for --help and the manual, with a newline between them; or NULL */

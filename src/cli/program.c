@@ -81,14 +81,17 @@ static int run(const ser_program *program, int argc, char **argv)
         ser_say("%s", err.text);
         return SER_EXIT_USAGE;
     }
-    return command ? command->run(argc - 1, argv + 1) : complain_about(program, name);
+    if (!command)
+        return complain_about(program, name);
+    return command->run ? command->run(argc - 1, argv + 1)
+                        : command->run_job(command->job, argc - 1, argv + 1);
 }
 
 int ser_program_run(const ser_program *program, int argc, char **argv)
 {
     for (const ser_command *const *c = program->commands; *c; c++)
         if ((*c)->prepare)
-            (*c)->prepare();
+            (*c)->prepare((*c)->job);
     setlocale(LC_CTYPE, ""); /* which letters the terminal can show; numbers stay as in C */
     int status = run(program, argc, argv);
     /* A full disk or a closed pipe behind standard output shows only now. */
