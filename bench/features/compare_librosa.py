@@ -5,7 +5,6 @@ PROGRAM is bench-features; RECORDING any file that soundfile reads (16 kHz), rep
 Packages: tools/requirements.txt. Both sides take turns, and the fastest run of each counts: on a busy machine
 medians favour whoever fits between two interruptions.
 """
-import os
 import pathlib
 import subprocess
 import sys
@@ -53,29 +52,24 @@ def fastest_ms(f):
 
 def main():
     y = signal()
-    cores = len(os.sched_getaffinity(0))
-    print(f"{describe()}; {cores} cores, {SECONDS} s, fastest of {ROUNDS * RUNS} runs, milliseconds")
-    print("| | reference | ser, 1 thread | ser, all cores | times as fast, 1 / all | largest difference |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(f"{describe()}; {SECONDS} s, fastest of {ROUNDS * RUNS} runs, milliseconds")
+    print("| | reference | ser | times as fast | largest difference |")
+    print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/in.f32", f"{folder}/out.f32"]
         y.tofile(paths[0])
 
-        def ser_ms(kind, hop, n_threads):
-            command = [sys.argv[1], *paths, kind, str(hop), str(n_threads), str(RUNS)]
+        def ser_ms(kind, hop):
+            command = [sys.argv[1], *paths, kind, str(hop), str(RUNS)]
             return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
         for kind, hop in (("logmel", 512), ("logmel", 320), ("whisper", 160)):
             expected = reference(kind, hop, y)
-            rounds = [
-                (fastest_ms(lambda: reference(kind, hop, y)), ser_ms(kind, hop, 1), ser_ms(kind, hop, cores))
-                for _ in range(ROUNDS)
-            ]
-            theirs, one, all_cores = (min(column) for column in zip(*rounds))
+            rounds = [(fastest_ms(lambda: reference(kind, hop, y)), ser_ms(kind, hop)) for _ in range(ROUNDS)]
+            theirs, own = (min(column) for column in zip(*rounds))
             difference = np.abs(np.fromfile(paths[1], np.float32).reshape(expected.shape) - expected).max()
             print(
-                f"| {kind}, hop {hop} | {theirs:.2f} | {one:.2f} | {all_cores:.2f} "
-                f"| {theirs / one:.1f} / {theirs / all_cores:.1f} | {difference:.1e} |"
+                f"| {kind}, hop {hop} | {theirs:.2f} | {own:.2f} | {theirs / own:.1f} | {difference:.1e} |"
             )
 
 

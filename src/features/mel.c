@@ -1,13 +1,12 @@
 #include "features/mel.h"
 #include "base/memory.h"
-#include "base/threads.h"
 #include "base/vector.h"
 #include "features/filters.h"
 
 #include <kiss_fft.h>
 #include <math.h>
 
-enum { MAX_N_FFT = 65536, MAX_N_MELS = 4096, FRAMES_PER_ITEM = 32 };
+enum { MAX_N_FFT = 65536, MAX_N_MELS = 4096 };
 
 /* A real transform of n_fft samples is a complex one of half that length, of the samples taken in pairs, and
  * a last step in power_spectrum. */
@@ -226,12 +225,11 @@ SER_FAST_STATIC(void, apply_filters,
     }
 }
 
-/* mel: the row of first_frame. */
 static void run_frames(const ser_mel *m, ser_mel_work *w, float *mel, const float *pcm, size_t n_samples,
-                       size_t first_frame, size_t n_frames)
+                       size_t n_frames)
 {
     const int n_fft = m->s.n_fft, n_mels = m->s.n_mels;
-    for (size_t frame = first_frame; frame < first_frame + n_frames; frame++, mel += n_mels) {
+    for (size_t frame = 0; frame < n_frames; frame++, mel += n_mels) {
         apply_window(w->windowed, frame_samples(m, w, pcm, n_samples, frame), m->window, n_fft);
         kiss_fft(m->half, (const kiss_fft_cpx *)w->windowed, w->half);
         split_complex(w->re, w->im, w->half, n_fft / 2);
@@ -242,56 +240,14 @@ static void run_frames(const ser_mel *m, ser_mel_work *w, float *mel, const floa
 
 void ser_mel_run(const ser_mel *m, ser_mel_work *w, float *mel, const float *pcm, size_t n_samples)
 {
-    run_frames(m, w, mel, pcm, n_samples, 0, ser_mel_n_frames(m, n_samples));
-}
-
-typedef struct threaded_run {
-    const ser_mel *m;
-    ser_mel_work **works; /* one for each worker */
-    float *mel;
-    const float *pcm;
-    size_t n_samples, n_frames;
-} threaded_run;
-
-static ser_status run_item(void *context, size_t item, int worker, ser_error *err)
-{
-    (void)err;
-    const threaded_run *r = context;
-    size_t first = item * FRAMES_PER_ITEM, n = r->n_frames - first;
-    run_frames(r->m, r->works[worker], r->mel + first * (size_t)r->m->s.n_mels, r->pcm, r->n_samples, first,
-               n < FRAMES_PER_ITEM ? n : FRAMES_PER_ITEM);
-    return SER_OK;
-}
-
-ser_status ser_mel_run_threads(const ser_mel *m, float *mel, const float *pcm, size_t n_samples,
-                               int n_threads, ser_error *err)
-{
-    ser_status status = SER_OK;
-    threaded_run r = {.m = m, .mel = mel, .pcm = pcm, .n_samples = n_samples};
-    r.n_frames = ser_mel_n_frames(m, n_samples);
-    size_t n_items = (r.n_frames + FRAMES_PER_ITEM - 1) / FRAMES_PER_ITEM;
-    if (n_threads <= 0)
-        n_threads = ser_n_cores();
-    if ((size_t)n_threads > n_items)
-        n_threads = (int)n_items;
-    r.works = ser_alloc((size_t)n_threads, sizeof *r.works);
-    if (!r.works)
-        return ser_fail_nomem(err);
-    for (int i = 0; i < n_threads && status == SER_OK; i++)
-        status = ser_mel_work_new(&r.works[i], m, err);
-    if (status == SER_OK)
-        status = ser_parallel_for(n_threads, n_items, run_item, &r, err);
-    for (int i = 0; i < n_threads; i++)
-        ser_mel_work_free(&r.works[i]);
-    ser_free(r.works);
-    return status;
+    run_frames(m, w, mel, pcm, n_samples, ser_mel_n_frames(m, n_samples));
 }
 
 size_t ser_features_whisper_mel(const ser_mel *m, ser_mel_work *w, float *mel, const float *pcm,
                                 size_t n_samples)
 {
     size_t n_frames = n_samples / (size_t)m->s.hop_samples;
-    run_frames(m, w, mel, pcm, n_samples, 0, n_frames);
+    run_frames(m, w, mel, pcm, n_samples, n_frames);
     ser_features_whisper_log(mel, n_frames * (size_t)m->s.n_mels);
     return n_frames;
 }

@@ -27,10 +27,6 @@ size_t ser_mel_n_frames(const ser_mel *m, size_t n_samples); /* 1 + n_samples / 
  * shorter than a window. */
 void ser_mel_run(const ser_mel *m, ser_mel_work *w, float *mel, const float *pcm, size_t n_samples);
 
-/* The same bits, with n_threads (0: all cores) working on one recording: pays from about a second on. */
-ser_status ser_mel_run_threads(const ser_mel *m, float *mel, const float *pcm, size_t n_samples,
-                               int n_threads, ser_error *err);
-
 /* librosa.power_to_db in place: reference 1, floor 1e-10, 80 dB below the maximum of all n values. */
 void ser_features_power_to_db(float *x, size_t n);
 

@@ -217,18 +217,24 @@ ser_status ser_safetensors_open_memory(ser_safetensors **out, const void *bytes,
     return status;
 }
 
-ser_status ser_safetensors_open(ser_safetensors **out, const char *path, ser_error *err)
+ser_status ser_safetensors_open_by(ser_safetensors **out, const char *path, ser_safetensors_reader *read,
+                                   ser_error *err)
 {
     *out = NULL;
     ser_bytes file;
     ser_status status = ser_io_map(&file, path, 0, err);
     if (status == SER_OK)
-        status = ser_safetensors_open_memory(out, file.data, file.n, err);
+        status = read(out, file.data, file.n, err);
     if (status == SER_OK)
         (*out)->file = file;
     else
         ser_bytes_release(&file);
     return status;
+}
+
+ser_status ser_safetensors_open(ser_safetensors **out, const char *path, ser_error *err)
+{
+    return ser_safetensors_open_by(out, path, ser_safetensors_open_memory, err);
 }
 
 void ser_safetensors_forget(const ser_safetensors *f, const ser_tensor *t)

@@ -19,4 +19,10 @@ struct ser_safetensors {
 /* By name. SER_E_FORMAT: two have the same. */
 ser_status ser_tensors_sort(ser_safetensors *f, ser_error *err);
 
+/* Reads what is in a file's bytes, which are not copied. */
+typedef ser_status ser_safetensors_reader(ser_safetensors **out, const void *bytes, size_t n, ser_error *err);
+/* Maps the file for it. */
+ser_status ser_safetensors_open_by(ser_safetensors **out, const char *path, ser_safetensors_reader *read,
+                                   ser_error *err);
+
 #endif

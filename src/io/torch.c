@@ -179,14 +179,5 @@ ser_status ser_torch_open_memory(ser_safetensors **out, const void *bytes, size_
 
 ser_status ser_torch_open(ser_safetensors **out, const char *path, ser_error *err)
 {
-    *out = NULL;
-    ser_bytes file;
-    ser_status status = ser_io_map(&file, path, 0, err);
-    if (status == SER_OK)
-        status = ser_torch_open_memory(out, file.data, file.n, err);
-    if (status == SER_OK)
-        (*out)->file = file;
-    else
-        ser_bytes_release(&file);
-    return status;
+    return ser_safetensors_open_by(out, path, ser_torch_open_memory, err);
 }

@@ -86,6 +86,22 @@ static size_t list_tensors(ser_tensor *tensors, const timnet_progress *p, double
     return n;
 }
 
+/* An epoch after the other, each value where the files of all versions have it. */
+static double *value_of(const timnet_progress *p, size_t i)
+{
+    ser_timnet_epoch *e = &p->history[i / PER_EPOCH];
+    double *const values[PER_EPOCH] = {&e->train_loss,
+                                       &e->train_accuracy,
+                                       &e->validation_loss,
+                                       &e->validation_accuracy,
+                                       &e->rate,
+                                       &e->seconds,
+                                       &e->lmmd,
+                                       &e->entropy,
+                                       &e->balance};
+    return values[i % PER_EPOCH];
+}
+
 ser_status timnet_state_write(const char *path, const timnet_progress *p, const ser_state_identity *identity,
                               ser_error *err)
 {
@@ -93,35 +109,14 @@ ser_status timnet_state_write(const char *path, const timnet_progress *p, const 
     double *history = ser_alloc(p->n_done * PER_EPOCH, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
-    for (size_t i = 0; i < p->n_done; i++) {
-        const ser_timnet_epoch *e = &p->history[i];
-        const double values[PER_EPOCH] = {
-            e->train_loss, e->train_accuracy, e->validation_loss, e->validation_accuracy, e->rate, e->seconds,
-            e->lmmd,       e->entropy,        e->balance};
-        memcpy(history + i * PER_EPOCH, values, sizeof values);
-    }
+    for (size_t i = 0; i < p->n_done * PER_EPOCH; i++)
+        history[i] = *value_of(p, i);
     ser_status st = ser_state_write(path, &kind, identity, tensors, list_tensors(tensors, p, history), err);
     ser_free(history);
     return st;
 }
 
 /* ---- reading ---- */
-
-static void fill_history(timnet_progress *p, const double *history)
-{
-    for (size_t i = 0; i < p->n_done; i++) {
-        const double *v = history + i * PER_EPOCH;
-        p->history[i].train_loss = v[0];
-        p->history[i].train_accuracy = v[1];
-        p->history[i].validation_loss = v[2];
-        p->history[i].validation_accuracy = v[3];
-        p->history[i].rate = v[4];
-        p->history[i].seconds = v[5];
-        p->history[i].lmmd = v[6];
-        p->history[i].entropy = v[7];
-        p->history[i].balance = v[8];
-    }
-}
 
 static ser_status read_tensors(timnet_progress *p, size_t n_epochs, const ser_safetensors *file,
                                ser_error *err)
@@ -135,8 +130,8 @@ static ser_status read_tensors(timnet_progress *p, size_t n_epochs, const ser_sa
         return ser_fail_nomem(err);
     p->n_done = h->dims[0];
     ser_status st = ser_state_read(file, tensors, list_tensors(tensors, p, history), err);
-    if (st == SER_OK)
-        fill_history(p, history);
+    for (size_t i = 0; i < p->n_done * PER_EPOCH && st == SER_OK; i++)
+        *value_of(p, i) = history[i];
     ser_free(history);
     return st;
 }

@@ -81,15 +81,13 @@ static size_t list_tensors(ser_tensor *tensors, const tune_progress *p, double *
 }
 
 /* The number of steps, then the epochs. */
-static void put_history(double *history, const tune_progress *p)
+/* The steps, then an epoch after the other. */
+static double *value_of(const tune_progress *p, size_t i)
 {
-    history[0] = (double)p->learned->step;
-    for (size_t i = 0; i < p->n_done; i++) {
-        const ser_tune_epoch *e = &p->history[i];
-        double *v = history + 1 + i * PER_EPOCH;
-        v[0] = e->loss, v[1] = e->accuracy, v[2] = e->gradient_norm;
-        v[3] = e->rate, v[4] = e->seconds, v[5] = e->seconds_of_sound;
-    }
+    ser_tune_epoch *e = &p->history[i / PER_EPOCH];
+    double *const values[PER_EPOCH] = {&e->loss, &e->accuracy, &e->gradient_norm,
+                                       &e->rate, &e->seconds,  &e->seconds_of_sound};
+    return values[i % PER_EPOCH];
 }
 
 ser_status ser_tune_state_write(const char *path, const tune_progress *p, const ser_state_identity *identity,
@@ -99,22 +97,13 @@ ser_status ser_tune_state_write(const char *path, const tune_progress *p, const 
     double *history = ser_alloc(p->n_done * PER_EPOCH + 1, sizeof *history);
     if (!history)
         return ser_fail_nomem(err);
-    put_history(history, p);
+    history[0] = (double)p->learned->step;
+    for (size_t i = 0; i < p->n_done * PER_EPOCH; i++)
+        history[1 + i] = *value_of(p, i);
     ser_status st =
         ser_state_write(path, &kind, identity, tensors, list_tensors(tensors, p, history, p->n_done), err);
     ser_free(history);
     return st;
-}
-
-static void take_history(tune_progress *p, const double *history)
-{
-    p->learned->step = (uint64_t)history[0];
-    for (size_t i = 0; i < p->n_done; i++) {
-        const double *v = history + 1 + i * PER_EPOCH;
-        ser_tune_epoch *e = &p->history[i];
-        e->loss = v[0], e->accuracy = v[1], e->gradient_norm = v[2];
-        e->rate = v[3], e->seconds = v[4], e->seconds_of_sound = v[5];
-    }
 }
 
 static ser_status read_tensors(tune_progress *p, size_t n_epochs, const ser_safetensors *file, ser_error *err)
@@ -134,7 +123,9 @@ static ser_status read_tensors(tune_progress *p, size_t n_epochs, const ser_safe
     ser_status st = ser_state_read(file, tensors, list_tensors(tensors, p, history, n_done), err);
     if (st == SER_OK) {
         p->n_done = n_done;
-        take_history(p, history);
+        p->learned->step = (uint64_t)history[0];
+        for (size_t i = 0; i < n_done * PER_EPOCH; i++)
+            *value_of(p, i) = history[1 + i];
     }
     ser_free(history);
     return st;

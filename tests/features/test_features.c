@@ -162,23 +162,6 @@ static void test_definition(void)
     release(&a);
 }
 
-static void test_threads(void)
-{
-    ser_error err = {0};
-    analysis a = make(ser_logmel_settings(160));
-    size_t n = ser_mel_n_frames(a.m, N_SAMPLES) * 128;
-    ser_mel_run(a.m, a.w, expected, signal_pcm, N_SAMPLES);
-    for (int n_threads = 0; n_threads <= 9; n_threads += 3) {
-        memset(values, 0, n * sizeof *values);
-        CHECK_OK(ser_mel_run_threads(a.m, values, signal_pcm, N_SAMPLES, n_threads, &err), &err);
-        CHECK(memcmp(values, expected, n * sizeof *values) == 0);
-    }
-    failing_at(2);
-    CHECK_FAILS(ser_mel_run_threads(a.m, values, signal_pcm, N_SAMPLES, 2, &err), SER_E_NOMEM, &err,
-                "memory");
-    release(&a);
-}
-
 /* The logarithm against the C library's, over all magnitudes and at the floor. */
 static void test_logarithm(void)
 {
@@ -263,7 +246,6 @@ int main(void)
     test_whisper("whisper_128_500.f32", 128, 500);
     test_tiny_recordings();
     test_definition();
-    test_threads();
     test_logarithm();
     test_bad_settings();
     test_failing_allocations();
