@@ -87,8 +87,8 @@ static void decide(ser_adaptation *a, size_t n_target)
                  n_target == 1 ? "" : "s", FEWEST);
     else
         snprintf(a->reason, sizeof a->reason,
-                 "both models give the same answer to %.1f %% of the recordings, %s %.0f %%", a->agreement,
-                 a->kept_adapted ? "at least" : "less than", least_agreement);
+                 "both models give the same answer to %.1f %% of the recordings, and %.0f %% are needed",
+                 a->agreement, least_agreement);
 }
 
 static ser_status learn_both(ser_adaptation *a, const ser_learn_data *source,

@@ -25,6 +25,9 @@ const char ser_html_style[] =
     "background:none;margin-bottom:8px}\n"
     ".card{flex:1 1 170px;padding:14px 16px;background:var(--paper);border:1px solid "
     "var(--grid);border-radius:10px}\n"
+    /* six: two rows of three */
+    ".card:first-child:nth-last-child(6),.card:first-child:nth-last-child(6)~.card{flex-basis:max(30%,170px)}"
+    "\n"
     ".card p{font-size:12.5px;color:var(--muted)}\n"
     ".card "
     ".big{font-size:34px;line-height:1.25;font-weight:650;color:var(--ink);font-variant-numeric:tabular-nums}"
@@ -63,7 +66,7 @@ const char ser_html_style[] =
     "td.bar span{position:relative}\n"
     "summary{margin:14px 0 6px;color:var(--muted);cursor:pointer}\n"
     "@media(max-width:640px){body{padding:12px}section{padding:14px 10px}th,td{padding:4px 5px}tbody "
-    "th{min-width:0}"
+    "th{min-width:4em}"
     "td.bar{min-width:4.5em}td.bar i{display:none}}\n"
     "@media print{*{print-color-adjust:exact;-webkit-print-color-adjust:exact}"
     "body{background:none;padding:0;font-size:12px}section{overflow:visible}"

@@ -100,8 +100,7 @@ static ser_status save_confusions(const ser_adaptation_pictures *p, ser_error *e
         const ser_figures *f = &p->cross[m]->figures;
         ser_matrix matrix = p->matrix;
         matrix.counts = p->cross[m]->confusion;
-        snprintf(subtitle, sizeof subtitle,
-                 "%.60s to %.60s: UA %.1f %%, WA %.1f %% (shared emotions); framed: counts as right",
+        snprintf(subtitle, sizeof subtitle, "%.60s to %.60s: UA %.1f %%, WA %.1f %%; framed: right",
                  p->mapping->source, p->mapping->target, f->ua, f->wa);
         const ser_confusion_picture picture = {.title = titles[m], .subtitle = subtitle, .matrix = &matrix};
         st = save_picture(p, names[m], SER_PICTURE_CONFUSION, &picture, err);
