@@ -215,7 +215,7 @@ void ser_help_command(ser_text *t, const ser_command *command, ser_style style)
     append_examples(t, command->examples, style);
 }
 
-void ser_help_program(ser_text *t, const ser_program *program, ser_style style)
+static void append_program(ser_text *t, const ser_program *program, ser_style style)
 {
     style = limited(style);
     size_t widest = strlen("--version");
@@ -254,6 +254,6 @@ int ser_help_print(const ser_command *command)
 int ser_help_print_program(const ser_program *program)
 {
     ser_text t = {0};
-    ser_help_program(&t, program, ser_style_of(stdout));
+    append_program(&t, program, ser_style_of(stdout));
     return print(&t);
 }

@@ -6,7 +6,6 @@
 #include "report/text.h"
 
 void ser_help_command(ser_text *t, const ser_command *command, ser_style style);
-void ser_help_program(ser_text *t, const ser_program *program, ser_style style);
 
 /* The above on standard output. Returns the exit status. */
 int ser_help_print(const ser_command *command);

@@ -51,8 +51,8 @@ static ser_status parse_facts(ser_tree_entry *e, const ser_safetensors *file, se
     return ser_fail(err, SER_E_FORMAT, "none of its frames is active: extract the features again");
 }
 
-ser_status ser_tree_entry_read_facts(ser_tree_entry *e, const char *folder, const char *utterance,
-                                     ser_error *err)
+/* All but the frames: only their number is set. */
+static ser_status read_facts(ser_tree_entry *e, const char *folder, const char *utterance, ser_error *err)
 {
     ser_safetensors *file = NULL;
     *e = (ser_tree_entry){0};
@@ -126,7 +126,7 @@ static ser_status read_frames(ser_frame_buffer *frames, const char *path, ser_er
 ser_status ser_tree_entry_read(ser_tree_entry *e, size_t dims, const char *folder, const char *utterance,
                                ser_error *err)
 {
-    ser_status st = ser_tree_entry_read_facts(e, folder, utterance, err);
+    ser_status st = read_facts(e, folder, utterance, err);
     if (st != SER_OK)
         return st;
     char *path = ser_tree_npy_path(folder, utterance);

@@ -19,9 +19,6 @@ typedef struct ser_tree_entry {
  * says, than dims and the other file say, or a value that is not finite. */
 ser_status ser_tree_entry_read(ser_tree_entry *out, size_t dims, const char *folder, const char *utterance,
                                ser_error *err);
-/* The same without the frames: only their number is set. */
-ser_status ser_tree_entry_read_facts(ser_tree_entry *out, const char *folder, const char *utterance,
-                                     ser_error *err);
 /* The .npy first: where the second file is, both are whole. */
 ser_status ser_tree_entry_write(const ser_tree_entry *entry, const char *folder, const char *utterance,
                                 ser_error *err);

@@ -99,8 +99,8 @@ static ser_status start_head(ser_tune_net *net, const ser_crops *c, const ser_fi
     return st == SER_OK && s->tune.team ? share_head(net, s->tune.team, err) : st;
 }
 
-ser_status ser_fine_tune_start(ser_tune_net **net, const ser_crops *crops,
-                               const ser_fine_tune_settings *settings, ser_error *err)
+static ser_status start(ser_tune_net **net, const ser_crops *crops, const ser_fine_tune_settings *settings,
+                        ser_error *err)
 {
     ser_fine_tune_settings s = *settings;
     s.shape.n_labels = crops->rows.n_labels;
@@ -173,7 +173,7 @@ ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops 
                          const ser_fine_tune_settings *settings, ser_error *err)
 {
     ser_tune_fit own = {0};
-    ser_status st = ser_fine_tune_start(net, crops, settings, err);
+    ser_status st = start(net, crops, settings, err);
     if (st == SER_OK && !settings->head_alone)
         st = train(*net, fit ? fit : &own, crops, settings, err);
     if (st == SER_OK)

@@ -24,12 +24,8 @@ typedef struct ser_fine_tune_settings {
 /* What docs/strangers.md found: layers 1 to 4 of Whisper base. */
 ser_fine_tune_settings ser_fine_tune_default_settings(void);
 
-/* The pretrained encoder with a head that reads it, fitted to some of the recordings that crops has selected.
- */
-ser_status ser_fine_tune_start(ser_tune_net **net, const ser_crops *crops,
-                               const ser_fine_tune_settings *settings, ser_error *err);
-
-/* The same, then both learn from the recordings that crops has selected. *net is the caller's; fit may be
+/* The pretrained encoder with a head, which is fitted to some of the recordings that crops has selected; then
+ * both learn from all of them. *net is the caller's; fit may be
  * NULL. */
 ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops *crops,
                          const ser_fine_tune_settings *settings, ser_error *err);

@@ -1,4 +1,4 @@
-/* Kinds of models behind one seam. A kind is one file and one row of the table in kinds.c; a model has one
+/* Kinds of models behind one seam. A kind is one file and one row of the table below; a model has one
  * part of each kind that --model-type joins with '+', and the parts' calibrated scores are averaged. A kind
  * that only its caller knows, such as a user's own head, is passed in ser_learn_settings.more. */
 #ifndef SER_LEARN_KIND_H

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *ser_note_text(ser_note note)
+/* NULL for SER_NOTE_NONE. */
+static const char *note_text(ser_note note)
 {
     switch (note) {
     case SER_NOTE_SILENCE:
@@ -112,8 +113,8 @@ void ser_prediction_json(ser_text *t, const ser_prediction_form *form, const cha
     json_t *object =
         json_pack("{s:o, s:o}", "file", ser_text_json(file), "duration", json_time(r->duration_s));
     add_answer(&object, form, r->label, r->scores);
-    if (ser_note_text(r->note))
-        ser_json_set(&object, "note", json_string(ser_note_text(r->note)));
+    if (note_text(r->note))
+        ser_json_set(&object, "note", json_string(note_text(r->note)));
     if (form->explain)
         ser_json_set(&object, "sound", sound_json(r));
     if (form->explain)
@@ -192,7 +193,7 @@ static void append_csv_answer(ser_text *t, const ser_prediction_form *form, int 
     ser_text_append(t, ",");
     if (form->explain)
         append_csv_sound(t, r);
-    const char *note = ser_note_text(r->note);
+    const char *note = note_text(r->note);
     ser_text_appendf(t, "%s,\n", note ? note : "");
 }
 
@@ -341,7 +342,7 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
     for (size_t i = 0; i < form->n_labels; i++)
         width = ser_columns(form->labels[i]) > width ? ser_columns(form->labels[i]) : width;
     width = width < LONGEST ? width : LONGEST;
-    const char *note = ser_note_text(r->note);
+    const char *note = note_text(r->note);
     append_label(t, form, r->label, r->scores, width, note ? note : "no label", true);
     ser_text_appendf(t, "  %7.2f s  ", r->duration_s);
     ser_append_line(t, file, 0, form->style.utf8);

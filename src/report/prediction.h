@@ -60,7 +60,4 @@ void ser_prediction_counts_add(ser_prediction_counts *c, const ser_prediction_fo
                                const ser_result *r);
 void ser_prediction_counts_text(ser_text *t, const ser_prediction_form *form, const ser_prediction_counts *c);
 
-/* "silence", "no voice", or NULL for SER_NOTE_NONE. */
-const char *ser_note_text(ser_note note);
-
 #endif

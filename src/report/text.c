@@ -62,7 +62,7 @@ void ser_append_left(ser_text *t, const char *text, size_t width, ser_style styl
     append_field(t, text, width, false, style);
 }
 
-void ser_append_right(ser_text *t, const char *text, size_t width, ser_style style)
+static void append_right(ser_text *t, const char *text, size_t width, ser_style style)
 {
     append_field(t, text, width, true, style);
 }
@@ -170,7 +170,7 @@ static void append_count(ser_text *t, size_t count, size_t n_row, bool right, si
         append_shade(t, (double)count / (double)n_row);
     if (right)
         ser_append_bold(t, style);
-    ser_append_right(t, count ? text : style.utf8 ? "·" : ".", width - 1, style);
+    append_right(t, count ? text : style.utf8 ? "·" : ".", width - 1, style);
     ser_text_append(t, " ");
     if (count || right)
         ser_append_plain(t, style);
@@ -201,7 +201,7 @@ void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style)
     ser_append_left(t, "truth", left, style);
     for (size_t j = 0; j < m->n_answers; j++) {
         ser_text_append(t, " ");
-        ser_append_right(t, m->answers[j], width - 2, style);
+        append_right(t, m->answers[j], width - 2, style);
         ser_text_append(t, " ");
     }
     ser_text_append(t, "  right\n");

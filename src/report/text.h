@@ -25,7 +25,6 @@ void ser_append_bold(ser_text *t, ser_style style);
 void ser_append_plain(ser_text *t, ser_style style);
 /* text in a field of width columns, cut where it is longer, without control characters. */
 void ser_append_left(ser_text *t, const char *text, size_t width, ser_style style);
-void ser_append_right(ser_text *t, const char *text, size_t width, ser_style style);
 
 /* Text whose lines wider than a terminal go on, between words and further in, on the next one; elsewhere as
  * it is, so that what reads lines finds them whole. */

@@ -131,7 +131,7 @@ done:
     return st;
 }
 
-ser_status ser_merge_answers(const ser_manifest *manifests, size_t n, const char *output, ser_error *err)
+static ser_status merge_answers(const ser_manifest *manifests, size_t n, const char *output, ser_error *err)
 {
     joining j = {.manifests = manifests,
                  .n = n,
@@ -177,7 +177,7 @@ static ser_status merge(const ser_manifest *manifests, size_t n, const char *out
         return st;
     tell_processors(manifests, n, host);
     if (strcmp(manifests[0].command, "predict") == 0 && !manifests[0].is_folder)
-        return ser_merge_answers(manifests, n, output, err);
+        return merge_answers(manifests, n, output, err);
     if (strcmp(manifests[0].command, "extract") == 0 && manifests[0].is_folder)
         return ser_merge_trees(manifests, n, output, host, err);
     if (strcmp(manifests[0].command, "evaluate") == 0 && manifests[0].is_folder)

@@ -5,7 +5,6 @@
 #include "run/host.h"
 #include "run/shard.h"
 
-ser_status ser_merge_answers(const ser_manifest *manifests, size_t n, const char *output, ser_error *err);
 ser_status ser_merge_trees(const ser_manifest *manifests, size_t n, const char *output,
                            const ser_run_host *host, ser_error *err);
 ser_status ser_merge_folds(const ser_manifest *manifests, size_t n, const char *output,

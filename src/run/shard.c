@@ -34,7 +34,8 @@ ser_status ser_shard_parse(ser_shard *out, const char *text, ser_error *err)
     return SER_OK;
 }
 
-bool ser_shard_takes(const ser_shard *s, const char *relative_path)
+/* By a hash of the path, so that it does not depend on what else is there. */
+static bool takes(const ser_shard *s, const char *relative_path)
 {
     char hex[65];
     ser_sha256_of(hex, relative_path, strlen(relative_path));
@@ -62,7 +63,7 @@ bool ser_part_deal(ser_part *p, const char *name, const char *relative_path)
 {
     ser_sha256_add(&p->listing, name, strlen(name) + 1);
     p->n_listed++;
-    return ser_shard_takes(&p->shard, relative_path);
+    return takes(&p->shard, relative_path);
 }
 
 ser_status ser_part_note(ser_part *p, size_t position, const char *name, const char *failure, json_t *more,

@@ -17,8 +17,6 @@ typedef struct ser_shard {
 
 /* "2/4". SER_E_ARG: anything else. */
 ser_status ser_shard_parse(ser_shard *out, const char *text, ser_error *err);
-/* By a hash of the path, so that it does not depend on what else is there. */
-bool ser_shard_takes(const ser_shard *s, const char *relative_path);
 
 /* ---- a share being done ---- */
 

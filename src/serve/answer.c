@@ -13,7 +13,8 @@ enum { LONG_S = 30, QUICK_S = 2 };
 /* Features are computed without a pause, and are many numbers: of sound, and in one answer. */
 enum { MAX_FEATURES_S = 600, MAX_FEATURES = 8 << 20 };
 
-ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
+/* *out is the worker's. */
+static ser_status session_of(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err)
 {
     ser_session **session = &s->workers[worker].sessions[model];
     ser_status st = *session ? SER_OK : ser_session_new(session, s->models[model], NULL, err);
@@ -106,7 +107,7 @@ static ser_status open_upload(ser_request *r, int worker, const ser_upload *u, s
                               ser_decoded *sound, ser_error *err)
 {
     bool is_decoded = r->sound.pcm != NULL; /* before it was put aside */
-    ser_status st = ser_serve_session(session, r->service, r->model, worker, err);
+    ser_status st = session_of(session, r->service, r->model, worker, err);
     if (st == SER_OK && !is_decoded)
         st = decode(r, worker, u, err);
     if (st != SER_OK && atomic_load(&r->service->is_out_of_time)) /* which ended the decoder */

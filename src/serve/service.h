@@ -106,8 +106,6 @@ struct ser_service {
 /* ---- answer.c: on a worker's thread ---- */
 void ser_answer(ser_task *task, int worker);
 void ser_answer_drop(ser_task *task); /* ser_task.drop */
-/* SER_E_NOMEM and so on; *out is the worker's. */
-ser_status ser_serve_session(ser_session **out, ser_service *s, size_t model, int worker, ser_error *err);
 
 /* ---- routes.c: on the loop's thread ---- */
 /* What can be said at once: everything but a POST that is to be answered. */

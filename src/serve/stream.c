@@ -12,6 +12,15 @@ enum { MAX_FIRST_MESSAGE = 4096, MAX_RATE_HZ = 384000, MAX_CHANNELS = 8 };
 /* TURN_S: of sound that a worker hears before it is somebody else's turn. */
 enum { TURN_S = 1, MAX_WAITING_BYTES = 16 << 20, MAX_UNREAD_BYTES = 1 << 20, CLOSE_S = 5 };
 
+/* What the first message asks for. */
+typedef struct stream_wish {
+    ser_stream_settings settings;
+    size_t model;
+    bool floats; /* f32le instead of s16le */
+    double min_confidence;
+    char key[300];
+} stream_wish;
+
 struct ser_serve_stream {
     ser_task task; /* first: a worker gets only this */
     ser_service *service;
@@ -34,7 +43,7 @@ struct ser_serve_stream {
     size_t n_sent;
 
     /* of the worker */
-    ser_stream_wish wish;
+    stream_wish wish;
     ser_session *session;
     ser_stream *heard;
     float *samples;
@@ -70,7 +79,7 @@ static bool read_whole(int *out, const json_t *o, const char *key, int low, int 
     return fits;
 }
 
-static bool read_words(ser_stream_wish *w, const ser_serve_settings *serve, const json_t *o, ser_error *err)
+static bool read_words(stream_wish *w, const ser_serve_settings *serve, const json_t *o, ser_error *err)
 {
     const char *encoding = json_string_value(json_object_get(o, "encoding")),
                *name = json_string_value(json_object_get(o, "model"));
@@ -96,8 +105,10 @@ static bool read_words(ser_stream_wish *w, const ser_serve_settings *serve, cons
     return true;
 }
 
-ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *serve, const char *text,
-                                size_t n, ser_error *err)
+/* {"rate": 16000, "channels": 1, "encoding": "s16le", "update": 1, "pause": 0.5, "model": NAME,
+ * "min_confidence": P, "key": KEY}, all of it optional. SER_E_ARG says what is wrong. */
+static ser_status read_wish(stream_wish *out, const ser_serve_settings *serve, const char *text, size_t n,
+                            ser_error *err)
 {
     static const char *const known[] = {"rate",  "channels",       "encoding", "update", "pause",
                                         "model", "min_confidence", "key",      "type"};
@@ -105,7 +116,7 @@ ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *
     int rate = SER_SAMPLE_RATE_HZ, channels = 1;
     const char *key;
     json_t *value, *o = NULL;
-    *out = (ser_stream_wish){.min_confidence = serve->min_confidence};
+    *out = (stream_wish){.min_confidence = serve->min_confidence};
     if (ser_json_load(&o, text, n, JSON_REJECT_DUPLICATES, NULL) == SER_E_NOMEM)
         return ser_fail_nomem(err);
     bool fits = json_is_object(o);
@@ -365,8 +376,7 @@ static void read_first(ser_serve_stream *s)
 {
     ser_error err = {0};
     const ser_keys *keys = &s->service->keys;
-    ser_status st =
-        ser_stream_wish_read(&s->wish, s->service->settings, s->first.s ? s->first.s : "", s->first.n, &err);
+    ser_status st = read_wish(&s->wish, s->service->settings, s->first.s ? s->first.s : "", s->first.n, &err);
     if (st == SER_E_NOMEM)
         refuse_for_memory(s);
     else if (st != SER_OK)

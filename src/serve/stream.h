@@ -8,20 +8,6 @@
 
 typedef struct ser_serve_stream ser_serve_stream;
 
-/* What the first message asks for. */
-typedef struct ser_stream_wish {
-    ser_stream_settings settings;
-    size_t model;
-    bool floats; /* f32le instead of s16le */
-    double min_confidence;
-    char key[300];
-} ser_stream_wish;
-
-/* {"rate": 16000, "channels": 1, "encoding": "s16le", "update": 1, "pause": 0.5, "model": NAME,
- * "min_confidence": P, "key": KEY}, all of it optional. SER_E_ARG says what is wrong. */
-ser_status ser_stream_wish_read(ser_stream_wish *out, const ser_serve_settings *serve, const char *text,
-                                size_t n, ser_error *err);
-
 /* ---- on the loop's thread ---- */
 ser_serve_stream *ser_serve_stream_new(ser_service *s, struct lws *wsi,
                                        bool has_key); /* NULL: out of memory */

@@ -24,7 +24,6 @@ typedef struct tune_places {
     size_t conv1, conv1_bias, conv2, conv2_bias, positions, last_norm, last_norm_shift, head, head_bias;
     tune_layer *layers; /* (last) */
 } tune_places;
-ser_status ser_tune_places_init(tune_places *p, const ser_tune_net *net, ser_error *err);
 
 /* A recording in the batch: its rows follow those of the one before. There is at least one row of padding, so
  * that silence lies between any two. */
@@ -92,7 +91,6 @@ const float *ser_tune_hidden(const ser_tune_work *w, int i);
 /* Matrix at among the values, as products read it. */
 const void *ser_tune_typed(const ser_tune_work *w, size_t at);
 float *ser_tune_gradient(const ser_tune_work *w, size_t at);
-bool ser_tune_learns(const ser_tune_work *w, int layer);                                   /* -1: the stem */
 void *ser_tune_offset(const ser_tune_work *w, void *matrix, size_t row, size_t n_columns); /* of a T matrix */
 bool ser_tune_has_last_norm(const ser_tune_net *net);
 
@@ -101,8 +99,6 @@ ser_status ser_tune_stem_backward(ser_tune_work *w, ser_error *err);
 ser_status ser_tune_layers_forward(ser_tune_work *w, ser_error *err);
 /* Computes again what layer i keeps, from its x. */
 ser_status ser_tune_layer_again(ser_tune_work *w, int i, ser_error *err);
-ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, const float *pooled,
-                                    ser_error *err);
 ser_status ser_tune_pool(const ser_tune_work *w, float *pooled, ser_error *err);
 /* dx += what the statistics of pooled state number `state` hand down. */
 ser_status ser_tune_pool_backward(const ser_tune_work *w, size_t state, const float *dpooled,

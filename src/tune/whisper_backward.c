@@ -228,8 +228,7 @@ static ser_status last_norm_back(ser_tune_work *w, ser_error *err)
     return SER_OK;
 }
 
-ser_status ser_tune_layers_backward(ser_tune_work *w, const float *dpooled, const float *pooled,
-                                    ser_error *err)
+static ser_status layers_backward(ser_tune_work *w, const float *dpooled, const float *pooled, ser_error *err)
 {
     const ser_tune_shape *s = &w->net->shape;
     size_t state = s->n_pooled;
@@ -255,7 +254,7 @@ ser_status ser_tune_backward(ser_tune_work *w, const float *dlogits, const float
         return ser_fail_nomem(err);
     w->grads = gradients;
     ser_tune_head_backward(w, dpooled, dlogits, pooled, dropout);
-    ser_status st = ser_tune_layers_backward(w, dpooled, pooled, err);
+    ser_status st = layers_backward(w, dpooled, pooled, err);
     if (st == SER_OK && w->net->shape.from == 0 && !w->from_hidden)
         st = ser_tune_stem_backward(w, err);
     ser_free(dpooled);

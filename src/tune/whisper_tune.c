@@ -23,7 +23,7 @@ bool ser_tune_has_last_norm(const ser_tune_net *net)
     return net->shape.last == net->shape.n_layers;
 }
 
-ser_status ser_tune_places_init(tune_places *p, const ser_tune_net *net, ser_error *err)
+static ser_status init_places(tune_places *p, const ser_tune_net *net, ser_error *err)
 {
     p->conv1 = place(net, "", "conv1.weight"), p->conv1_bias = place(net, "", "conv1.bias");
     p->conv2 = place(net, "", "conv2.weight"), p->conv2_bias = place(net, "", "conv2.bias");
@@ -72,7 +72,8 @@ float *ser_tune_gradient(const ser_tune_work *w, size_t at)
     return w->grads + (at - w->net->n_frozen);
 }
 
-bool ser_tune_learns(const ser_tune_work *w, int layer)
+/* layer -1: the stem. */
+static bool layer_learns(const ser_tune_work *w, int layer)
 {
     int from = w->net->shape.from;
     return layer >= from || from == 0;
@@ -124,7 +125,7 @@ static size_t list_stem(part *parts, ser_tune_work *w, size_t n)
     parts[i++] = (part){&w->h1, 0, 2 * n * row};
     parts[i++] = (part){&w->g1, row, 2 * n * row};
     parts[i++] = (part){&w->h2, 0, n * row};
-    if (w->learns && ser_tune_learns(w, -1)) {
+    if (w->learns && layer_learns(w, -1)) {
         parts[i++] = (part){&w->dh1, 0, 2 * n * row};
         parts[i++] = (part){&w->dh2, row, n * row};
     }
@@ -282,7 +283,7 @@ ser_status ser_tune_work_new(ser_tune_work **out, const ser_tune_net *net, ser_n
         w->typed = ser_alloc(net->n_values, w->size);
     ser_status st = w->layers && (w->typed || w->type == SER_F32) ? init_mel(w, err) : ser_fail_nomem(err);
     if (st == SER_OK)
-        st = ser_tune_places_init(&w->at, net, err);
+        st = init_places(&w->at, net, err);
     if (st == SER_OK)
         st = ser_nn_work_keep_shapes(nn, TUNE_SHAPES, err);
     if (st == SER_OK)
