@@ -172,9 +172,9 @@ static double or_none(size_t n)
     return n ? (double)n : NAN;
 }
 
-/* Columns of the folds' table that some models have no number for. */
+/* Columns of the folds' table that not all runs have. */
 typedef struct fold_columns {
-    bool validation, kept_epoch;
+    bool validation, kept_epoch, lenient, seconds;
 } fold_columns;
 
 static void append_fold(ser_text *t, const ser_run_fold *f, fold_columns has)
@@ -189,61 +189,43 @@ static void append_fold(ser_text *t, const ser_run_fold *f, fold_columns has)
     ser_html_share(t, f->ua / 100);
     ser_html_share(t, f->wa / 100);
     ser_html_share(t, f->f1 / 100);
+    if (has.lenient)
+        ser_html_share(t, f->lenient / 100);
     append_number(t, f->loss, 3);
     if (has.kept_epoch)
         append_number(t, or_none(f->kept_epoch), 0);
-    append_number(t, f->seconds, f->seconds < 10 ? 1 : 0);
+    if (has.seconds)
+        append_number(t, f->seconds, f->seconds < 10 ? 1 : 0);
     ser_text_append(t, "</tr>\n");
 }
 
+/* Across corpora models, of which each is tested on everything. */
 static void append_folds(page *p)
 {
-    fold_columns has = {false, false};
-    if (!p->r->n_folds)
+    const ser_run_report *r = p->r;
+    const char *of = r->cross ? ", shared emotions" : "";
+    fold_columns has = {.lenient = r->cross, .seconds = !r->cross};
+    if (!r->n_folds && !r->cross)
         return;
-    for (size_t i = 0; i < p->r->n_folds; i++) {
-        has.validation |= p->r->folds[i].n_validation > 0;
-        has.kept_epoch |= p->r->folds[i].kept_epoch > 0;
+    for (size_t i = 0; i < r->n_folds && !r->cross; i++) {
+        has.validation |= r->folds[i].n_validation > 0;
+        has.kept_epoch |= r->folds[i].kept_epoch > 0;
     }
     ser_text_appendf(p->t,
-                     "<section><h2>Folds</h2>\n<table><thead><tr><th>Fold</th><th>Training</th>%s"
-                     "<th>Test</th><th>UA</th><th>WA</th><th>F1</th><th>Loss</th>%s<th>Seconds</th></tr>"
-                     "</thead>\n<tbody>\n",
-                     has.validation ? "<th>Validation</th>" : "",
-                     has.kept_epoch ? "<th>Kept epoch</th>" : "");
+                     "<section><h2>%s</h2>\n<table><thead><tr><th>%s</th><th>Training</th>%s<th>%s</th>"
+                     "<th>UA%s</th><th>WA%s</th><th>F1%s</th>%s<th>Loss</th>%s%s</tr></thead>\n<tbody>\n",
+                     r->cross ? "Models" : "Folds", r->cross ? "Model" : "Fold",
+                     has.validation ? "<th>Validation</th>" : "", r->cross ? "Tested" : "Test", of, of, of,
+                     has.lenient ? "<th>Accuracy by the mapping</th>" : "",
+                     has.kept_epoch ? "<th>Kept epoch</th>" : "", has.seconds ? "<th>Seconds</th>" : "");
     for (int combined = 0; combined < 2; combined++)
-        for (size_t i = 0; i < p->r->n_folds; i++)
-            if (p->r->folds[i].combined == combined)
-                append_fold(p->t, &p->r->folds[i], has);
+        for (size_t i = 0; i < r->n_folds; i++)
+            if (r->folds[i].combined == combined)
+                append_fold(p->t, &r->folds[i], has);
     ser_text_append(p->t, "</tbody></table></section>\n");
 }
 
 /* ---- across corpora ---- */
-
-static void append_models(page *p)
-{
-    ser_text_append(p->t,
-                    "<section><h2>Models</h2>\n<table><thead><tr><th>Model</th><th>Training</th>"
-                    "<th>Tested</th><th>UA, shared emotions</th><th>WA, shared emotions</th>"
-                    "<th>F1, shared emotions</th><th>Accuracy by the mapping</th><th>Loss</th></tr></thead>\n"
-                    "<tbody>\n");
-    for (size_t i = 0; i < p->r->n_folds; i++) {
-        const ser_run_fold *f = &p->r->folds[i];
-        ser_text_append(p->t,
-                        f->combined ? "<tr class=\"total\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
-        ser_append_xml(p->t, f->name);
-        ser_text_append(p->t, "</th>");
-        append_number(p->t, or_none(f->n_train), 0);
-        append_number(p->t, or_none(f->n_test), 0);
-        ser_html_share(p->t, f->ua / 100);
-        ser_html_share(p->t, f->wa / 100);
-        ser_html_share(p->t, f->f1 / 100);
-        ser_html_share(p->t, f->lenient / 100);
-        append_number(p->t, f->loss, 3);
-        ser_text_append(p->t, "</tr>\n");
-    }
-    ser_text_append(p->t, "</tbody></table></section>\n");
-}
 
 /* The answers that count as a truth, joined by commas; a dash where there are none. */
 static void append_answers(ser_text *t, const ser_matrix *m, size_t truth)
@@ -359,7 +341,7 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     append_figures(&p);
     if (r->cross) { /* there are no parts of one corpus; what was kept, and why, is a note */
         append_notes(&p, false);
-        append_models(&p);
+        append_folds(&p);
     } else {
         append_shared(&p);
     }
