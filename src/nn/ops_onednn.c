@@ -20,6 +20,14 @@ static void limit_processor(void)
                                                     : dnnl_cpu_isa_sse41);
 }
 
+/* ONEDNN_MAX_CPU_ISA is in it: a text, for which there may be no memory. */
+static int ask_isa(void *isa)
+{
+    limit_processor();
+    *(dnnl_cpu_isa_t *)isa = dnnl_get_effective_cpu_isa();
+    return dnnl_success;
+}
+
 static int make_engine(void *engine)
 {
     return (int)dnnl_engine_create(engine, dnnl_cpu, 0);
@@ -27,8 +35,9 @@ static int make_engine(void *engine)
 
 static ser_status onednn_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {
-    limit_processor();
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa(); /* ONEDNN_MAX_CPU_ISA is in it */
+    dnnl_cpu_isa_t isa;
+    if (ser_nn_try(ask_isa, &isa, dnnl_out_of_memory) != dnnl_success)
+        return ser_onednn_fail(err, dnnl_out_of_memory);
     unsigned cpu = ser_cpu();
     bool has_bf16 =
         cpu & SER_CPU_AVX512BF16 && (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
