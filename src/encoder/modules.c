@@ -322,7 +322,7 @@ static ser_status load_positional(ser_module *m, const loading *l, const ser_mod
     if (status == SER_OK)
         status = read_whole(&bias, bias_tensor, err);
     if (status == SER_OK)
-        status = ser_nn_grouped_conv_init(&m->grouped, w, bias, spec->n_out, spec->n_out / spec->n_in,
+        status = ser_nn_grouped_conv_init(&m->grouped, l->ops, w, bias, spec->n_out, spec->n_out / spec->n_in,
                                           spec->kernel, err);
     ser_free(w);
     ser_free(bias);

@@ -173,10 +173,12 @@ ser_status ser_nn_conv1d_forward(const ser_nn_conv1d *c, ser_nn_work *work, void
     size_t n_row = s->kernel * s->n_in * ser_dtype_size(x_type), n_bytes;
     if (c->shared)
         return forward_pairs(c, work, y, x, n_frames, first_row, n_rows, err);
-    /* Rows that neither overlap nor reach beyond x lie there already. */
-    if (s->kernel == s->stride && !s->padding && (first_row + n_rows) * s->kernel <= n_frames)
-        return ser_nn_linear_forward(c->linear, work, y, y_type, (const unsigned char *)x + first_row * n_row,
-                                     x_type, n_rows, false, err);
+    /* Rows that do not reach beyond x lie there already. */
+    size_t x_row = s->stride * s->n_in;
+    if (!s->padding && n_rows && (first_row + n_rows - 1) * s->stride + s->kernel <= n_frames)
+        return ser_nn_linear_forward_rows(
+            c->linear, work, y, y_type, (const unsigned char *)x + first_row * x_row * ser_dtype_size(x_type),
+            x_type, x_row, n_rows, false, err);
     void *rows = ser_mul_size(&n_bytes, n_rows, n_row) ? ser_nn_scratch(work, ROWS_SLOT, n_bytes) : NULL;
     if (!rows)
         return ser_fail_nomem(err);

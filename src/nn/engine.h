@@ -6,6 +6,7 @@
 
 /* An engine. _init may leave things half-built when it fails: the matching _release is called in any case. */
 typedef struct ser_nn_engine {
+    bool overlaps; /* reads rows that overlap where they lie */
     /* Sets precision and type. */
     ser_status (*ops_init)(ser_nn_ops *ops, ser_precision wanted, ser_error *err);
     void (*ops_release)(ser_nn_ops *ops);
@@ -16,9 +17,10 @@ typedef struct ser_nn_engine {
     void (*linear_release)(ser_nn_linear *l);
     /* Memory for what is compiled for n_shapes shapes; what was there is lost. */
     ser_status (*work_reserve)(ser_nn_work *work, size_t n_shapes, ser_error *err);
-    /* Both use one thread. */
+    /* Both use one thread. Rows of x are x_row elements apart, and may overlap. */
     ser_status (*linear_forward)(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
+                                 const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                 ser_error *err);
     ser_status (*gemm)(ser_nn_work *work, float *c, const void *a, const void *b, const ser_gemm *g,
                        ser_error *err);
 } ser_nn_engine;

@@ -8,14 +8,46 @@
  * in the cache for all rows of a block. */
 enum { TILE_ROWS = 8, TILE_LANES = 3, BLOCK_ROWS = 256, BLOCK_TERMS = 768, SLICE_SLOT = 1 };
 
-ser_status ser_nn_grouped_conv_init(ser_nn_grouped_conv *c, const float *w, const float *bias,
-                                    size_t n_channels, size_t n_groups, size_t kernel, ser_error *err)
+/* A group's weights (n, kernel, n) and what is wanted of them. */
+static ser_status new_linear(ser_nn_linear **out, const ser_nn_ops *ops, const float *w, const float *bias,
+                             size_t n, size_t kernel, ser_error *err)
+{
+    size_t n_row = kernel * n;
+    float *turned = ser_alloc(n * n_row, sizeof *turned);
+    if (!turned)
+        return ser_fail_nomem(err);
+    for (size_t o = 0; o < n; o++)
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < kernel; j++)
+                turned[o * n_row + j * n + i] = w[(o * n + i) * kernel + j];
+    ser_tensor t = {.name = "positions", .dtype = SER_F32, .n_elements = n * n_row, .data = turned};
+    ser_status status = ser_nn_linear_new_exact(out, ops, &t, NULL, bias, n, n_row, SER_ACT_NONE, err);
+    ser_free(turned);
+    return status;
+}
+
+static ser_status init_linear(ser_nn_grouped_conv *c, const ser_nn_ops *ops, const float *w,
+                              const float *bias, ser_error *err)
+{
+    size_t n = c->n_channels / c->n_groups;
+    c->linear = ser_alloc(c->n_groups, sizeof *c->linear);
+    ser_status status = c->linear ? SER_OK : ser_fail_nomem(err);
+    for (size_t g = 0; g < c->n_groups && status == SER_OK; g++)
+        status = new_linear(&c->linear[g], ops, w + g * n * n * c->kernel, bias + g * n, n, c->kernel, err);
+    return status;
+}
+
+ser_status ser_nn_grouped_conv_init(ser_nn_grouped_conv *c, const ser_nn_ops *ops, const float *w,
+                                    const float *bias, size_t n_channels, size_t n_groups, size_t kernel,
+                                    ser_error *err)
 {
     *c = (ser_nn_grouped_conv){.n_channels = n_channels, .n_groups = n_groups, .kernel = kernel};
     size_t n = n_channels / n_groups, n_weights;
     size_t ld = c->n_columns = (n + SER_N_LANES - 1) / SER_N_LANES * SER_N_LANES;
     if (!ser_mul_size(&n_weights, n_channels * kernel, ld))
         return ser_fail_nomem(err);
+    if (ser_nn_ops_type(ops) == SER_BF16 && ser_nn_ops_overlap(ops))
+        return init_linear(c, ops, w, bias, err);
     c->weights = ser_alloc(n_weights, sizeof *c->weights);
     c->bias = ser_alloc(n_groups * ld, sizeof *c->bias);
     if (!c->weights || !c->bias)
@@ -32,9 +64,12 @@ ser_status ser_nn_grouped_conv_init(ser_nn_grouped_conv *c, const float *w, cons
 
 void ser_nn_grouped_conv_release(ser_nn_grouped_conv *c)
 {
+    for (size_t g = 0; c->linear && g < c->n_groups; g++)
+        ser_nn_linear_free(&c->linear[g]);
+    ser_free(c->linear);
     ser_free(c->weights);
     ser_free(c->bias);
-    c->weights = c->bias = NULL;
+    *c = (ser_nn_grouped_conv){0};
 }
 
 /* sums (n_rows, ld) += x_t . w for rows t of n_terms neighbours, which start row floats apart; n_lanes wide.
@@ -126,6 +161,27 @@ static void take_slice(float *slice, const job *j, size_t group, size_t first, s
             memset(slice, 0, n * sizeof *slice);
 }
 
+/* A block of frames of one group, whose windows overlap. */
+static ser_status convolve_typed(const job *j, size_t group, size_t first, size_t n_rows, ser_nn_work *work,
+                                 ser_error *err)
+{
+    const ser_nn_grouped_conv *c = j->c;
+    size_t n = c->n_channels / c->n_groups, n_slice = (n_rows + c->kernel - 1) * n;
+    ser_dtype type = ser_nn_work_type(work);
+    float *sums = ser_nn_scratch(work, SLICE_SLOT, (n_rows * n + SER_N_LANES + 2 * n_slice) * sizeof *sums);
+    if (!sums)
+        return ser_fail_nomem(err);
+    float *slice = sums + n_rows * n + SER_N_LANES, *typed = slice + n_slice;
+    take_slice(slice, j, group, first, n_rows + c->kernel - 1);
+    ser_nn_convert(typed, type, slice, n_slice);
+    ser_status status =
+        ser_nn_linear_forward_rows(c->linear[group], work, sums, SER_F32, typed, type, n, n_rows, false, err);
+    size_t at = first * c->n_channels + group * n;
+    if (status == SER_OK)
+        finish_rows(j->y + at, j->x + at, sums, n, n, n_rows, c->n_channels, j->residual);
+    return status;
+}
+
 /* A block of frames of one group. */
 static ser_status convolve(void *context, size_t item, ser_nn_work *work, ser_error *err)
 {
@@ -133,6 +189,8 @@ static ser_status convolve(void *context, size_t item, ser_nn_work *work, ser_er
     const ser_nn_grouped_conv *c = j->c;
     size_t group = item / j->n_blocks, first = item % j->n_blocks * BLOCK_ROWS;
     size_t n_rows = j->n_frames - first < BLOCK_ROWS ? j->n_frames - first : BLOCK_ROWS;
+    if (c->linear)
+        return convolve_typed(j, group, first, n_rows, work, err);
     size_t n_tiled = (n_rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS, ld = c->n_columns;
     size_t n = c->n_channels / c->n_groups, n_terms = c->kernel * n, n_slice = n_tiled + c->kernel - 1;
     float *sums = ser_nn_scratch(work, SLICE_SLOT, (n_tiled * ld + n_slice * n) * sizeof *sums);

@@ -61,6 +61,11 @@ ser_dtype ser_nn_ops_type(const ser_nn_ops *ops)
     return ops->type;
 }
 
+bool ser_nn_ops_overlap(const ser_nn_ops *ops)
+{
+    return ops->engine->overlaps;
+}
+
 ser_status ser_nn_work_new(ser_nn_work **out, const ser_nn_ops *ops, int n_threads, ser_error *err)
 {
     *out = NULL;
@@ -233,7 +238,7 @@ typedef struct linear_job {
     unsigned char *y;
     const unsigned char *x;
     ser_dtype y_type, x_type;
-    size_t n_rows, part;
+    size_t x_row, n_rows, part;
     bool add;
 } linear_job;
 
@@ -243,18 +248,26 @@ static ser_status run_linear_part(void *context, size_t item, ser_nn_work *work,
     size_t first = item * j->part, n = j->n_rows - first < j->part ? j->n_rows - first : j->part;
     return j->l->ops->engine->linear_forward(
         j->l, work, j->y + first * j->l->n_out * ser_dtype_size(j->y_type), j->y_type,
-        j->x + first * j->l->n_in * ser_dtype_size(j->x_type), j->x_type, n, j->add, err);
+        j->x + first * j->x_row * ser_dtype_size(j->x_type), j->x_type, j->x_row, n, j->add, err);
 }
 
-ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+ser_status ser_nn_linear_forward_rows(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                      const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                      ser_error *err)
 {
     if ((x_type != SER_F32 && x_type != l->ops->type) || (y_type != SER_F32 && y_type != l->ops->type) ||
         (add && (y_type != SER_F32 || l->act != SER_ACT_NONE)))
         return ser_fail(err, SER_E_ARG, "a linear layer cannot read, write or add these types");
     linear_job j = {.l = l, .y = y, .x = x, .y_type = y_type, .x_type = x_type, .n_rows = n_rows, .add = add};
+    j.x_row = x_row;
     j.part = part_size(work, n_rows);
     return ser_nn_parallel_for(work, (n_rows + j.part - 1) / j.part, run_linear_part, &j, err);
+}
+
+ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                 const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+{
+    return ser_nn_linear_forward_rows(l, work, y, y_type, x, x_type, l->n_in, n_rows, add, err);
 }
 
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,

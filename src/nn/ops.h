@@ -52,7 +52,14 @@ void ser_nn_linear_free(ser_nn_linear **l);
  * of rows do well to round it up. */
 ser_status ser_nn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
                                  const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err);
-/* The same with fp32 on both sides. */
+/* The same where rows of x lie x_row elements apart, which may be fewer than they have. */
+ser_status ser_nn_linear_forward_rows(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
+                                      const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                      ser_error *err);
+/* Whether rows that overlap cost no more than others: a few rows of long sums, such as those of convolutions,
+ * are then as cheap as what they are made of. */
+bool ser_nn_ops_overlap(const ser_nn_ops *ops);
+/* ser_nn_linear_forward with fp32 on both sides. */
 ser_status ser_nn_linear_run(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
                              size_t n_rows, bool add, ser_error *err);
 

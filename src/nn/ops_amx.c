@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Packed rows and, where the sum may come in parts, packed columns that are to stay in the second cache. */
-enum { MAX_LEFT = 1 << 20, MAX_TERMS = 1024, LEFT_SLOT = 0, OTHER_SLOT = 1 };
+enum { MAX_LEFT = 1 << 20, MAX_TERMS = 1024, CLOSE = 4, LEFT_SLOT = 0, OTHER_SLOT = 1 };
 
 static ser_status amx_ops_init(ser_nn_ops *ops, ser_precision wanted, ser_error *err)
 {
@@ -121,6 +121,25 @@ static void *pack_left(ser_nn_work *work, const ser_amx_source *s, size_t first,
     return packed;
 }
 
+/* Rows of bf16 that lie closer than they are long are read where they lie, in whole blocks: how many. */
+static size_t rows_in_place(const ser_amx_source *x, ser_amx_kind kind)
+{
+    bool dense = kind == SER_AMX_HALVES && x->type == SER_BF16 && x->n_terms % ser_amx_terms(kind) == 0 &&
+                 x->ld * CLOSE <= x->n_terms;
+    return dense ? x->n - x->n % SER_AMX_SIDE : 0;
+}
+
+static void multiply_in_place(ser_amx_product *p, const ser_amx_source *x, size_t n)
+{
+    p->left = x->data;
+    p->left_row = x->ld * sizeof(uint16_t);
+    p->left_tile = SER_AMX_SIDE / 2 * p->left_row;
+    p->left_block = SER_AMX_SIDE * p->left_row;
+    p->left_step = ser_amx_terms(p->kind) * sizeof(uint16_t);
+    p->finish.n_rows = n;
+    ser_amx_multiply(p);
+}
+
 /* Terms first ... of some rows. Where the sum comes in parts, all but the first are added to y. */
 static ser_status forward_terms(const ser_nn_linear *l, ser_nn_work *work, const ser_amx_source *x,
                                 size_t first, const ser_amx_finish *finish, ser_error *err)
@@ -130,10 +149,17 @@ static ser_status forward_terms(const ser_nn_linear *l, ser_nn_work *work, const
     ser_amx_product product = {.kind = p->kind, .n_steps = n_steps, .finish = *finish};
     product.right = p->blocks + first / ser_amx_terms(p->kind) * ser_amx_step(p->kind);
     product.right_block = p->block;
-    void *packed = pack_left(work, x, 0, x->n, p->kind);
+    size_t n_done = rows_in_place(x, p->kind);
+    if (n_done)
+        multiply_in_place(&product, x, n_done);
+    if (n_done == x->n)
+        return SER_OK;
+    void *packed = pack_left(work, x, n_done, x->n - n_done, p->kind);
     if (!packed)
         return ser_fail_nomem(err);
     ser_amx_packed_left(&product, packed, n_steps);
+    product.finish.y = (unsigned char *)finish->y + n_done * finish->y_row * ser_dtype_size(finish->y_type);
+    product.finish.n_rows = x->n - n_done;
     ser_amx_multiply(&product);
     return SER_OK;
 }
@@ -147,7 +173,7 @@ static ser_status quantise(ser_amx_source *x, ser_amx_finish *finish, ser_nn_wor
         return ser_fail_nomem(err);
     float *steps = lows + x->n;
     uint8_t *bytes = (uint8_t *)(steps + x->n);
-    ser_nn_quantise_rows(bytes, n_row, lows, steps, x->data, x->type, x->n, x->n_terms, 255);
+    ser_nn_quantise_rows(bytes, n_row, lows, steps, x->data, x->type, x->ld, x->n, x->n_terms, 255);
     finish->lows = lows;
     finish->steps = steps;
     x->data = bytes;
@@ -182,7 +208,8 @@ static ser_status forward_rows(const ser_nn_linear *l, ser_nn_work *work, ser_am
 }
 
 static ser_status amx_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                     const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+                                     const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                     ser_error *err)
 {
     const packed_weights *p = l->weights;
     ser_status status = SER_OK;
@@ -191,9 +218,9 @@ static ser_status amx_linear_forward(const ser_nn_linear *l, ser_nn_work *work, 
     size_t n_once = rows_at_once(p->kind, n_steps, n_rows);
     for (size_t t = 0; t < n_rows && status == SER_OK; t += n_once) {
         size_t n = n_rows - t < n_once ? n_rows - t : n_once;
-        ser_amx_source rows = {.data = (const unsigned char *)x + t * l->n_in * ser_dtype_size(x_type),
+        ser_amx_source rows = {.data = (const unsigned char *)x + t * x_row * ser_dtype_size(x_type),
                                .type = x_type,
-                               .ld = l->n_in,
+                               .ld = x_row,
                                .n = n,
                                .n_terms = l->n_in};
         ser_amx_finish finish = {.y = (unsigned char *)y + t * l->n_out * ser_dtype_size(y_type),
@@ -263,6 +290,7 @@ static ser_status amx_gemm(ser_nn_work *work, float *c, const void *a, const voi
 }
 
 const ser_nn_engine ser_nn_engine_amx = {
+    .overlaps = true,
     .ops_init = amx_ops_init,
     .ops_release = amx_ops_release,
     .work_init = amx_work_init,

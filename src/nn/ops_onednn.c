@@ -4,6 +4,8 @@
 #include "nn/layers.h"
 #include "nn/thrown.h"
 
+#include <string.h>
+
 /* oneDNN has a limit of its own, for the whole process, which counts as long as it was not asked for
  * anything. */
 static void limit_processor(void)
@@ -68,19 +70,29 @@ static void onednn_ops_release(ser_nn_ops *ops)
     dnnl_engine_destroy(ops->engine_data);
 }
 
-/* x in the products' type. */
-static const void *converted(ser_nn_work *work, const void *x, ser_dtype x_type, size_t n)
+/* x (n_rows, n) in the products' type, one row behind the other. */
+static const void *contiguous(ser_nn_work *work, const void *x, ser_dtype x_type, size_t x_row, size_t n_rows,
+                              size_t n)
 {
-    if (x_type == work->ops->type)
+    ser_dtype type = work->ops->type;
+    size_t x_size = ser_dtype_size(x_type), size = ser_dtype_size(type);
+    if (x_type == type && x_row == n)
         return x;
-    uint16_t *half = ser_nn_buffer_reserve(&work->engine_slots[SER_ONEDNN_CONVERTED_SLOT], n * sizeof *half);
-    if (half)
-        ser_nn_to_bf16(half, x, n);
-    return half;
+    unsigned char *rows =
+        ser_nn_buffer_reserve(&work->engine_slots[SER_ONEDNN_CONVERTED_SLOT], n_rows * n * size);
+    for (size_t t = 0; rows && t < n_rows; t++) {
+        const unsigned char *from = (const unsigned char *)x + t * x_row * x_size;
+        if (x_type == type)
+            memcpy(rows + t * n * size, from, n * size);
+        else
+            ser_nn_to_bf16((uint16_t *)(void *)(rows + t * n * size), (const float *)(const void *)from, n);
+    }
+    return rows;
 }
 
 static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+                                const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                ser_error *err)
 {
     const ser_onednn_weights *p = l->weights;
     ser_onednn_product key = {.n_batch = 1, .m = n_rows, .n = l->n_out, .k = l->n_in};
@@ -92,22 +104,22 @@ static ser_status forward_piece(const ser_nn_linear *l, ser_nn_work *work, void 
     ser_status status = ser_onednn_find(&item, work, &key, &p->md, err);
     if (status != SER_OK)
         return status;
-    const void *a = converted(work, x, x_type, n_rows * l->n_in);
+    const void *a = contiguous(work, x, x_type, x_row, n_rows, l->n_in);
     return a ? ser_onednn_run(item, work, y, a, p->memory, p->bias, err) : ser_fail_nomem(err);
 }
 
 static ser_status onednn_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                        const void *x, ser_dtype x_type, size_t n_rows, bool add,
-                                        ser_error *err)
+                                        const void *x, ser_dtype x_type, size_t x_row, size_t n_rows,
+                                        bool add, ser_error *err)
 {
     ser_status status = SER_OK;
-    size_t x_row = l->n_in * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
+    size_t x_bytes = x_row * ser_dtype_size(x_type), y_row = l->n_out * ser_dtype_size(y_type);
     int n_threads = omp_get_max_threads();
     omp_set_num_threads(1);
     for (size_t t = 0; t < n_rows && status == SER_OK; t += SER_NN_PIECE) {
         size_t n = n_rows - t < SER_NN_PIECE ? n_rows - t : SER_NN_PIECE;
         status = forward_piece(l, work, (unsigned char *)y + t * y_row, y_type,
-                               (const unsigned char *)x + t * x_row, x_type, n, add, err);
+                               (const unsigned char *)x + t * x_bytes, x_type, x_row, n, add, err);
     }
     omp_set_num_threads(n_threads);
     return status;

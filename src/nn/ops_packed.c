@@ -214,12 +214,13 @@ static void multiply_group(const ser_nn_linear *l, const ser_tile_panel *block, 
         }
 }
 
-static void forward_numbers(const ser_nn_linear *l, float *y, const float *x, size_t n_rows, bool add)
+static void forward_numbers(const ser_nn_linear *l, float *y, const float *x, size_t x_row, size_t n_rows,
+                            bool add)
 {
     size_t n_panels = ser_tile_panels(l->n_out);
     ser_tile_panel block = {.y = y, .x = x, .n_rows = n_rows, .add = add};
     block.y_row = l->n_out;
-    block.x_row = l->n_in;
+    block.x_row = x_row;
     block.x_term = 1;
     block.w_term = SER_TILE_COLUMNS;
     for (size_t j = 0; j < n_panels; j += GROUP_PANELS)
@@ -247,29 +248,30 @@ static bool reserve_rows(whole_rows *r, ser_nn_work *work, const packed_weights 
     return true;
 }
 
-static void quantise_rows(const whole_rows *r, const packed_weights *w, const float *x, size_t n_rows,
-                          size_t n_in)
+static void quantise_rows(const whole_rows *r, const packed_weights *w, const float *x, size_t x_row,
+                          size_t n_rows, size_t n_in)
 {
     size_t n_row = w->n_groups * SER_BYTE_TERMS;
     if (w->words)
         ser_nn_quantise_rows_to_words((uint16_t *)(void *)r->whole, n_row / sizeof(uint16_t), r->lows,
-                                      r->steps, x, n_rows, n_in);
+                                      r->steps, x, x_row, n_rows, n_in);
     else
-        ser_nn_quantise_rows(r->whole, n_row, r->lows, r->steps, x, SER_F32, n_rows, n_in, w->range.highest);
+        ser_nn_quantise_rows(r->whole, n_row, r->lows, r->steps, x, SER_F32, x_row, n_rows, n_in,
+                             w->range.highest);
     if (w->rests)
         ser_byte_regroup(r->regrouped, r->whole, n_rows, n_row);
 }
 
 /* A block of rows, quantised once; then as many panels at once as the kernel takes. */
 static ser_status forward_whole(const ser_nn_linear *l, ser_nn_work *work, float *y, const float *x,
-                                size_t n_rows, bool add, ser_error *err)
+                                size_t x_row, size_t n_rows, bool add, ser_error *err)
 {
     const packed_weights *w = l->weights;
     ser_byte_kernel kernel = ser_byte_kernel_here();
     whole_rows r;
     if (!reserve_rows(&r, work, w, n_rows))
         return ser_fail_nomem(err);
-    quantise_rows(&r, w, x, n_rows, l->n_in);
+    quantise_rows(&r, w, x, x_row, n_rows, l->n_in);
     ser_byte_panel p = {.words = w->words, .lows = r.lows, .steps = r.steps, .y_row = l->n_out, .add = add};
     p.n_rows = n_rows;
     p.gelu = l->act == SER_ACT_GELU;
@@ -300,8 +302,8 @@ static ser_status forward_whole(const ser_nn_linear *l, ser_nn_work *work, float
 }
 
 static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                        const void *x, ser_dtype x_type, size_t n_rows, bool add,
-                                        ser_error *err)
+                                        const void *x, ser_dtype x_type, size_t x_row, size_t n_rows,
+                                        bool add, ser_error *err)
 {
     (void)y_type; /* there is but one */
     (void)x_type;
@@ -310,11 +312,11 @@ static ser_status packed_linear_forward(const ser_nn_linear *l, ser_nn_work *wor
     for (size_t i = 0, t = 0, n; i < n_blocks && status == SER_OK; i++, t += n) {
         n = (n_rows - t + n_blocks - i - 1) / (n_blocks - i); /* nearly equal shares */
         float *to = (float *)y + t * l->n_out;
-        const float *from = (const float *)x + t * l->n_in;
+        const float *from = (const float *)x + t * x_row;
         if (((const packed_weights *)l->weights)->groups)
-            status = forward_whole(l, work, to, from, n, add, err);
+            status = forward_whole(l, work, to, from, x_row, n, add, err);
         else
-            forward_numbers(l, to, from, n, add);
+            forward_numbers(l, to, from, x_row, n, add);
     }
     return status;
 }
@@ -369,6 +371,7 @@ ser_status ser_packed_gemm(ser_nn_work *work, float *c, const void *a, const voi
 }
 
 const ser_nn_engine ser_nn_engine_packed = {
+    .overlaps = true,
     .ops_init = packed_ops_init,
     .ops_release = packed_ops_release,
     .work_init = packed_work_init,

@@ -99,13 +99,14 @@ static void product(float *c, const float *a, const float *b, const ser_gemm *g,
 }
 
 static ser_status ref_linear_forward(const ser_nn_linear *l, ser_nn_work *work, void *y, ser_dtype y_type,
-                                     const void *x, ser_dtype x_type, size_t n_rows, bool add, ser_error *err)
+                                     const void *x, ser_dtype x_type, size_t x_row, size_t n_rows, bool add,
+                                     ser_error *err)
 {
     (void)work;
     (void)y_type;
     (void)x_type;
     (void)err;
-    ser_gemm g = {.m = n_rows, .n = l->n_out, .k = l->n_in, .lda = l->n_in, .ldb = l->n_in, .ldc = l->n_out};
+    ser_gemm g = {.m = n_rows, .n = l->n_out, .k = l->n_in, .lda = x_row, .ldb = l->n_in, .ldc = l->n_out};
     g.beta = add ? 1 : 0;
     product(y, x, l->weights, &g, l->bias);
     if (l->act == SER_ACT_GELU)
@@ -164,6 +165,7 @@ static ser_status ref_gemm(ser_nn_work *work, float *c, const void *a, const voi
 }
 
 const ser_nn_engine ser_nn_engine_ref = {
+    .overlaps = true,
     .ops_init = ref_ops_init,
     .ops_release = ref_ops_release,
     .work_init = ref_work_init,

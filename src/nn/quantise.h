@@ -13,13 +13,13 @@ float ser_nn_quantise_weights(int8_t *q, float *sum, const float *w, size_t n);
 enum { SER_WORD_ACTIVATION_MAX = 4095, SER_WORD_N_MAX = 1 << 18 };
 float ser_nn_quantise_words(int16_t *q, float *sum, const float *w, size_t n);
 
-/* x (n_rows, n) -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is at most highest,
- * which is at most 255. */
+/* x (n_rows, n), rows x_row apart -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is
+ * at most highest, which is at most 255. */
 void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
-                          size_t n_rows, size_t n, int highest);
+                          size_t x_row, size_t n_rows, size_t n, int highest);
 /* x in fp32, q at most SER_WORD_ACTIVATION_MAX. */
 void ser_nn_quantise_rows_to_words(uint16_t *q, size_t ld, float *lows, float *steps, const float *x,
-                                   size_t n_rows, size_t n);
+                                   size_t x_row, size_t n_rows, size_t n);
 
 /* What the products q_x q_w say about x w, then, of row t and column o: steps[t] * scales[o] * sums[t,o] +
  * lows[t] * weight_sums[o]. */

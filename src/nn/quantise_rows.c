@@ -56,11 +56,11 @@ SER_INLINE float step_of(float low, float high, int highest)
 }
 
 SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *steps, const void *x, bool half,
-                         size_t n_rows, size_t n, int highest)
+                         size_t x_row, size_t n_rows, size_t n, int highest)
 {
     size_t size = half ? sizeof(uint16_t) : sizeof(float);
     for (size_t t = 0; t < n_rows; t++, q += ld) {
-        const unsigned char *restrict row = (const unsigned char *)x + t * n * size;
+        const unsigned char *restrict row = (const unsigned char *)x + t * x_row * size;
         float low, high;
         find_range(&low, &high, row, half, n);
         float inverse = 1 / (steps[t] = step_of(low, high, highest));
@@ -72,17 +72,17 @@ SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *ste
 }
 
 SER_FAST_STATIC(void, quantise_bf16,
-                (uint8_t * q, size_t ld, float *lows, float *steps, const uint16_t *x, size_t n_rows,
-                 size_t n, int highest),
-                (q, ld, lows, steps, x, n_rows, n, highest))
+                (uint8_t * q, size_t ld, float *lows, float *steps, const uint16_t *x, size_t x_row,
+                 size_t n_rows, size_t n, int highest),
+                (q, ld, lows, steps, x, x_row, n_rows, n, highest))
 {
-    quantise(q, ld, lows, steps, x, true, n_rows, n, highest);
+    quantise(q, ld, lows, steps, x, true, x_row, n_rows, n, highest);
 }
 
-static void words_plain(uint16_t *q, size_t ld, float *lows, float *steps, const float *x, size_t n_rows,
-                        size_t n)
+static void words_plain(uint16_t *q, size_t ld, float *lows, float *steps, const float *x, size_t x_row,
+                        size_t n_rows, size_t n)
 {
-    for (size_t t = 0; t < n_rows; t++, q += ld, x += n) {
+    for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         find_range(&lows[t], &high, x, false, n);
         float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
@@ -132,12 +132,12 @@ AVX2_INLINE __m256i rounded_16(const float *x, __m256 low, __m256 inverse)
     return _mm256_packs_epi32(rounded_8(x, low, inverse), rounded_8(x + N_OCTET, low, inverse));
 }
 
-AVX2 static void bytes_avx2(uint8_t *q, size_t ld, float *lows, float *steps, const float *x, size_t n_rows,
-                            size_t n, int highest)
+AVX2 static void bytes_avx2(uint8_t *q, size_t ld, float *lows, float *steps, const float *x, size_t x_row,
+                            size_t n_rows, size_t n, int highest)
 {
     size_t n_whole = n - n % (4 * N_OCTET);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    for (size_t t = 0; t < n_rows; t++, q += ld, x += n) {
+    for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         range_avx2(&lows[t], &high, x, n);
         float inverse = 1 / (steps[t] = step_of(lows[t], high, highest));
@@ -153,11 +153,11 @@ AVX2 static void bytes_avx2(uint8_t *q, size_t ld, float *lows, float *steps, co
     }
 }
 
-AVX2 static void words_avx2(uint16_t *q, size_t ld, float *lows, float *steps, const float *x, size_t n_rows,
-                            size_t n)
+AVX2 static void words_avx2(uint16_t *q, size_t ld, float *lows, float *steps, const float *x, size_t x_row,
+                            size_t n_rows, size_t n)
 {
     size_t n_whole = n - n % (2 * N_OCTET);
-    for (size_t t = 0; t < n_rows; t++, q += ld, x += n) {
+    for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         range_avx2(&lows[t], &high, x, n);
         float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
@@ -173,26 +173,26 @@ AVX2 static void words_avx2(uint16_t *q, size_t ld, float *lows, float *steps, c
 #endif
 
 void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
-                          size_t n_rows, size_t n, int highest)
+                          size_t x_row, size_t n_rows, size_t n, int highest)
 {
     if (x_type == SER_BF16)
-        quantise_bf16(q, ld, lows, steps, x, n_rows, n, highest);
+        quantise_bf16(q, ld, lows, steps, x, x_row, n_rows, n, highest);
 #if defined(__x86_64__)
     else if (ser_cpu() & SER_CPU_AVX2)
-        bytes_avx2(q, ld, lows, steps, x, n_rows, n, highest);
+        bytes_avx2(q, ld, lows, steps, x, x_row, n_rows, n, highest);
 #endif
     else
-        quantise(q, ld, lows, steps, x, false, n_rows, n, highest);
+        quantise(q, ld, lows, steps, x, false, x_row, n_rows, n, highest);
 }
 
 void ser_nn_quantise_rows_to_words(uint16_t *q, size_t ld, float *lows, float *steps, const float *x,
-                                   size_t n_rows, size_t n)
+                                   size_t x_row, size_t n_rows, size_t n)
 {
 #if defined(__x86_64__)
     if (ser_cpu() & SER_CPU_AVX2) {
-        words_avx2(q, ld, lows, steps, x, n_rows, n);
+        words_avx2(q, ld, lows, steps, x, x_row, n_rows, n);
         return;
     }
 #endif
-    words_plain(q, ld, lows, steps, x, n_rows, n);
+    words_plain(q, ld, lows, steps, x, x_row, n_rows, n);
 }

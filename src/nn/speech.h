@@ -39,11 +39,14 @@ typedef struct ser_nn_grouped_conv {
     size_t n_columns; /* channels of a group, rounded up to whole lanes */
     float *weights;   /* (n_groups, kernel, channels of a group, n_columns) */
     float *bias;      /* (n_groups, n_columns) */
+    ser_nn_linear *
+        *linear; /* instead, in bf16 or 8 bits, where the engine reads overlapping rows: (n_groups) */
 } ser_nn_grouped_conv;
 
 /* w (n_channels, n_channels / n_groups, kernel), bias (n_channels). */
-ser_status ser_nn_grouped_conv_init(ser_nn_grouped_conv *c, const float *w, const float *bias,
-                                    size_t n_channels, size_t n_groups, size_t kernel, ser_error *err);
+ser_status ser_nn_grouped_conv_init(ser_nn_grouped_conv *c, const ser_nn_ops *ops, const float *w,
+                                    const float *bias, size_t n_channels, size_t n_groups, size_t kernel,
+                                    ser_error *err);
 void ser_nn_grouped_conv_release(ser_nn_grouped_conv *c);
 /* x (n_frames, n_channels) -> y, the same; y may not be x. residual: y = x + gelu(...) instead. */
 ser_status ser_nn_grouped_conv_forward(const ser_nn_grouped_conv *c, ser_nn_work *work, float *y,

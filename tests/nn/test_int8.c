@@ -16,16 +16,16 @@ static void test_rows(void)
         x[2 * N + i] = i ? 0 : -1e-3f;
     }
     uint16_t words[ROWS * N];
-    ser_nn_quantise_rows_to_words(words, N, lows, steps, x, ROWS, N);
+    ser_nn_quantise_rows_to_words(words, N, lows, steps, x, N, ROWS, N);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t i = 0; i < N; i++) {
             double back = (double)lows[t] + (double)steps[t] * words[t * N + i];
             CHECK(fabs(back - (double)x[t * N + i]) <= (t == 1 ? 0 : 0.501 * (double)steps[t]));
         }
     CHECK(words[0] == 0 && words[N - 1] == SER_WORD_ACTIVATION_MAX);
-    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N, 200);
+    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, N, ROWS, N, 200);
     CHECK(q[0] == 0 && q[N - 1] == 200);
-    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, ROWS, N, 255);
+    ser_nn_quantise_rows(q, N, lows, steps, x, SER_F32, N, ROWS, N, 255);
     for (size_t t = 0; t < ROWS; t++)
         for (size_t i = 0; i < N; i++) {
             double back = (double)lows[t] + (double)steps[t] * q[t * N + i];
