@@ -91,8 +91,7 @@ static ser_status extract_recording(extract_job *k, ser_error *err)
         (st = ser_npy_write(output, l.all.x, 2, (size_t[]){l.all.n, l.all.dims}, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", output);
     if (st == SER_OK)
-        ser_json_set(&k->job.told, "shape",
-                     json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
+        ser_json_set(&k->job.told, "shape", json_pack("[I, I]", (json_int_t)l.all.n, (json_int_t)l.all.dims));
     ser_frame_buffer_release(&l.all);
     ser_audio_close(&audio);
     ser_extractor_work_free(&work);
@@ -179,7 +178,7 @@ static ser_status report_tree(extract_job *k, const ser_tree_filled *f, ser_erro
                              (json_int_t)f->n_computed, "failed", (json_int_t)f->n_failed);
     ser_free(folder);
     return json_array_append_new(json_object_get(k->job.told, "trees"), tree) == 0 ? SER_OK
-                                                                                     : ser_fail_nomem(err);
+                                                                                   : ser_fail_nomem(err);
 }
 
 /* What became of a shard's recordings: of the tree of all parts, which fails where any of them does. */

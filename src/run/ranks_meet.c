@@ -3,8 +3,8 @@
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "base/sha256.h"
-#include "run/ranks_parts.h"
 #include "run/identity.h"
+#include "run/ranks_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

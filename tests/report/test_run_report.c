@@ -118,8 +118,7 @@ static void test_page(void)
     CHECK(count(t.s, "<svg") == 4 && !strstr(t.s, "<script"));
     CHECK(strstr(t.s, "share no speaker and no recording") && strstr(t.s, "UA over all seeds"));
     CHECK(strstr(t.s, "<th>Validation</th>") && strstr(t.s, "<th>Kept epoch</th>"));
-    CHECK(strstr(t.s, "Fold 10<") && strstr(t.s, "batch_size") &&
-          strstr(t.s, "The most confident mistakes"));
+    CHECK(strstr(t.s, "Fold 10<") && strstr(t.s, "batch_size") && strstr(t.s, "The most confident mistakes"));
     CHECK(strstr(t.s, "<tr class=\"total\"><th scope=\"row\">average of all</th>"));
     CHECK(!strstr(t.s, "nan"));
     ser_text_release(&t);
