@@ -9,8 +9,9 @@
 float ser_nn_quantise_weights(int8_t *q, float *sum, const float *w, size_t n);
 
 /* The same in 16 bits, of which so many are used that the sum of products with activations of 12 bits fits
- * into 32, whatever they are; n is at most SER_WORD_N_MAX. */
-enum { SER_WORD_ACTIVATION_MAX = 4095, SER_WORD_N_MAX = 1 << 18 };
+ * into 32, whatever they are; n is at most SER_WORD_N_MAX. The more there are, the coarser they become: from
+ * some 20,000 on, coarser than bytes. */
+enum { SER_WORD_ACTIVATION_MAX = 4095, SER_WORD_N_MAX = 1 << 13 };
 float ser_nn_quantise_words(int16_t *q, float *sum, const float *w, size_t n);
 
 /* x (n_rows, n), rows x_row apart -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is
