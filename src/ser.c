@@ -89,8 +89,7 @@ static ser_status open_encoders(ser_model *m, const ser_safetensors *file, ser_e
 {
     char sha256[SER_ENCODERS_SHA256];
     if (m->data.encoder_configs[0] && m->settings.n_encoders)
-        return ser_fail(err, SER_E_ARG,
-                        "the model carries its encoder: --encoder %s has no say in its answers",
+        return ser_fail(err, SER_E_ARG, "the model carries its encoder: %s has no say in its answers",
                         m->settings.encoders[0]);
     if (m->data.encoder_configs[0])
         return ser_model_encoders_open(&m->encoders, &m->data, file, m->settings.engine,
@@ -103,7 +102,7 @@ static ser_status open_encoders(ser_model *m, const ser_safetensors *file, ser_e
         st = ser_fail(
             err, SER_E_ARG,
             "%s is not what this model was trained with (sha256 %.12s..., wanted %.12s...): name another "
-            "--encoder",
+            "encoder",
             m->encoders.folders[0], sha256, m->data.encoder_sha256);
     return st;
 }
@@ -115,8 +114,7 @@ static ser_status open_safetensors(ser_safetensors **file, const char *path, ser
     size_t n_bytes;
     const void *bytes = ser_builtin_model(&n_bytes);
     if (!bytes)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "this build has no built-in model: name a model file (--model)");
+        return ser_fail(err, SER_E_UNSUPPORTED, "this build has no built-in model: name a model file");
     return ser_safetensors_open_memory(file, bytes, n_bytes, err);
 }
 

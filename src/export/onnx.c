@@ -51,7 +51,7 @@ static ser_status find_checkpoints(graph *b, ser_error *err)
         st = ser_fail(
             err, SER_E_ARG,
             "%s is not what this model was trained with (sha256 %.12s..., wanted %.12s...): name another "
-            "--encoder",
+            "encoder",
             e.folders[0], sha256, b->m->encoder_sha256);
     for (size_t i = 0; i < e.n && st == SER_OK; i++) {
         const ser_feature_part *part = ser_feature_spec_encoder_at(&b->m->spec, i);
@@ -110,6 +110,9 @@ static ser_status find_parts(graph *b, ser_error *err)
 {
     size_t n = ser_feature_spec_n_encoders(&b->m->spec);
     bool is_carried = n && b->m->encoder_configs[0];
+    if (is_carried && b->options->n_encoders)
+        return ser_fail(err, SER_E_ARG, "the model carries its encoder: %s has no say in its answers",
+                        b->options->encoders[0]);
     ser_status st = n && !is_carried ? find_checkpoints(b, err) : SER_OK;
     for (size_t i = 0; i < n && is_carried && st == SER_OK; i++) {
         const ser_feature_part *part = ser_feature_spec_encoder_at(&b->m->spec, i);

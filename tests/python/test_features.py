@@ -87,6 +87,22 @@ class Values(Case):
         for kind in ("onnx", "c"):
             run("export", "--format", kind, "--encoder", TINY, "-o", "out", "model.safetensors", status=1)
 
+    def test_a_model_that_carries_its_encoder(self):
+        """It needs none to answer, and takes none; a classifier's is for the training alone."""
+        _, paths, y, _ = self.corpus(per_class=2)
+        c = ser.Classifier("WHISPER", layers=[1], encoder=TINY, embed_encoder=True, augment="none").fit(paths, y)
+        self.assertIn(c.predict(paths[:1])[0], y)
+        c.save("model.safetensors")
+        x, rate = samples(SPEECH)
+        write_wav("voice.wav", x[:int(0.95 * rate), 0] / np.float32(32767), rate)
+        with ser.Model("model.safetensors", precision="fp32") as m:
+            answer = m.predict("voice.wav", min_confidence=0).scores
+        self.assertEqual([answer[k] for k in c.classes_], [*c.predict_proba(["voice.wav"])[0]])
+        with self.assertRaisesRegex(ser.ArgumentError, f"carries its encoder: {TINY} has"):
+            ser.Model("model.safetensors", encoder=TINY)
+        run("export", "--format", "onnx", "--encoder", TINY, "-o", "out", "model.safetensors", status=2)
+        self.assertFalse(os.path.exists("out"))
+
     def test_hidden_states(self):
         for place, kind in ((TINY, "WHISPER"), (FAMILY, "HUBERT")):
             with ser.encoders.Encoder(place) as e:

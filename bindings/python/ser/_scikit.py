@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import json
 import os
 import sys
 import tempfile
@@ -296,7 +297,8 @@ class Classifier(_Estimator):
             raise _not_fitted()("this classifier is not fitted yet: call fit first")
         path = os.path.join(folder, "model.safetensors")
         self.save(path)
-        return Model(path, encoder=self.settings.get("encoder"), precision=self.settings.get("precision", "fp32"))
+        encoder = None if _carries_encoder(self.model_) else self.settings.get("encoder")  # which was for the training
+        return Model(path, encoder=encoder, precision=self.settings.get("precision", "fp32"))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Calibrated probabilities, shape (n_recordings, n_classes), in the order of ``classes_``. A recording without a voice
@@ -337,6 +339,12 @@ class Classifier(_Estimator):
 
     def __sklearn_tags__(self) -> Any:
         return self._tags("classifier")
+
+
+def _carries_encoder(model: bytes) -> bool:
+    """Of a model file: docs/model-format.md."""
+    n = int.from_bytes(model[:8], "little")
+    return "ser.encoder_config" in json.loads(model[8:8 + n])["__metadata__"]
 
 
 def _not_fitted() -> Any:
