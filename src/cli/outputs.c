@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "report/chart.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,8 +57,10 @@ static const char *misfit(const char *path, const char *made)
     bool exists = stat(path, &info) == 0;
     if (!*path || path[strlen(path) - 1] == '/' || (exists && S_ISDIR(info.st_mode)))
         return "it is a folder: add a file name";
-    char *target = exists && S_ISREG(info.st_mode) ? realpath(path, NULL) : NULL;
-    if (exists && !target) /* a device, a pipe, or what /dev/stdout was opened as and is removed since */
+    bool is_regular = exists && S_ISREG(info.st_mode);
+    char *target = is_regular ? realpath(path, NULL) : NULL;
+    bool nameless = exists && !target && (!is_regular || errno == ENOENT);
+    if (nameless) /* a device, a pipe, or what /dev/stdout was opened as and is removed since */
         return access(path, W_OK) == 0 ? NULL : "it cannot be written to: choose another";
     char *folder = folder_of(target ? target : path);
     bool fits = folder && (access(folder, W_OK | X_OK) == 0 ||

@@ -166,14 +166,18 @@ ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
     /* A link stays a link: what it points to is replaced. */
     bool is_regular = exists && S_ISREG(st.st_mode);
     char *target = is_regular ? realpath(path, NULL) : NULL;
-    if (is_regular && !target && errno == ENOMEM)
+    int reason = is_regular && !target ? errno : 0;
+    if (reason == ENOMEM)
         return ser_fail_nomem(err);
     out->path = ser_strdup(target ? target : path);
     free(target);
     if (!out->path)
         return ser_fail_nomem(err);
-    /* A device or a pipe has no name to replace, nor what /dev/stdout was opened as and is removed since. */
-    out->file = exists && !target ? fopen(path, "wbe") : create_temporary(&out->temporary_path, out->path);
+    /* A device or a pipe has no name to replace, nor what /dev/stdout was opened as and is removed since
+     * (ENOENT). Whatever else hides a file's full name, such as a folder above that may not be searched, the
+     * file itself is there to lose. */
+    bool nameless = exists && (!is_regular || reason == ENOENT);
+    out->file = nameless ? fopen(path, "wbe") : create_temporary(&out->temporary_path, out->path);
     if (out->file)
         return SER_OK;
     ser_status status = fail_create(err);

@@ -4,9 +4,11 @@
 #include "scratch.h"
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 static void test_reading(void)
 {
@@ -148,6 +150,47 @@ static void test_output_kinds(void)
     failing_at(-1);
 }
 
+enum { NOBODY = 65534, NOT_POSSIBLE = 77 };
+
+/* In a process of its own, as somebody who may not search the folder above, so that the file there has no
+ * full name: how it ends. */
+static int write_without_full_name(void)
+{
+    ser_output out;
+    if (chdir(scratch("hidden/own")) != 0 || chmod("..", 0) != 0 ||
+        (getuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0) || realpath("file", NULL) ||
+        errno != EACCES)
+        return NOT_POSSIBLE;
+    if (ser_output_open(&out, "file", NULL) != SER_OK || fprintf(out.file, "never whole") < 0)
+        return 1;
+    ser_bytes b = {0};
+    fflush(out.file);
+    bool kept = ser_io_read(&b, "file", 0, NULL) == SER_OK && strcmp((const char *)b.data, "old") == 0;
+    ser_bytes_release(&b);
+    ser_output_abort(&out);
+    return kept && ser_io_write("file", "new", 3, NULL) == SER_OK ? 0 : 2;
+}
+
+static void test_output_without_full_name(void)
+{
+    ser_error err = {0};
+    int how = 0;
+    CHECK_OK(ser_io_make_folder(scratch("hidden/own"), &err), &err);
+    CHECK_OK(ser_io_write(scratch("hidden/own/file"), "old", 3, &err), &err);
+    if (getuid() == 0)
+        CHECK(chown(scratch("hidden/own"), NOBODY, NOBODY) == 0 &&
+              chown(scratch("hidden/own/file"), NOBODY, NOBODY) == 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(write_without_full_name());
+    CHECK(child > 0 && waitpid(child, &how, 0) == child);
+    CHECK(chmod(scratch("hidden"), 0700) == 0);
+    bool possible = WIFEXITED(how) && WEXITSTATUS(how) != NOT_POSSIBLE;
+    CHECK(WIFEXITED(how) && (!possible || WEXITSTATUS(how) == 0));
+    CHECK(has_content("hidden/own/file", possible ? "new" : "old") && scratch_count("hidden/own") == 1);
+}
+
 /* A limit on the size of files stands for a full disk. */
 static void test_disk_full(void)
 {
@@ -263,6 +306,7 @@ int main(void)
     test_reading();
     test_output();
     test_output_kinds();
+    test_output_without_full_name();
     test_disk_full();
     test_folders();
     test_list();
