@@ -92,6 +92,7 @@ while [ $more = 1 ]; do
   wait
 done
 
+export LLVM_PROFILE_FILE=/dev/null # what the build itself runs leaves no profile behind
 prefix=run build build-fuzz-coverage --buildtype=debugoptimized -Db_lundef=false \
   -Dc_args="-fprofile-instr-generate -fcoverage-mapping -fcoverage-prefix-map=../=$top/" -Dc_link_args='-fprofile-instr-generate'
 status=0
