@@ -29,8 +29,10 @@ def confidence_of(answer, lowered):
 
 
 def area(said):
-    """Under the curve: how often a right answer is more confident than a wrong one."""
+    """Under the curve: how often a right answer is more confident than a wrong one; no number where all are right, or none."""
     right, wrong = ([c for c, r in said if r == of] for of in (True, False))
+    if not right or not wrong:
+        return math.nan
     return sum((a > b) + (a == b) / 2 for a in right for b in wrong) / (len(right) * len(wrong))
 
 
@@ -44,10 +46,10 @@ def calibration_error(said):
 
 def confidence_table():
     """What the confidence is worth, part by part, and how far the parts lie from what was learned from."""
-    with open(os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "left-out.jsonl")) as f:
-        answers = [json.loads(line) for line in f]
     if "reach" not in report:
         return ""
+    with open(os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "left-out.jsonl")) as f:
+        answers = [json.loads(line) for line in f]
     lines = ["| left out | right | mean confidence | calibration error | area under the curve | the same of the distance | distance, half within | 99 of 100 within |", "| --- |" + " --- |" * 7]
 
     def line(name, some):

@@ -96,7 +96,7 @@ static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *
 static void measure_unlike(ser_judge *j)
 {
     const ser_unlike *u = &j->model->unlike;
-    j->unlike = u->n_in ? (float)(ser_unlike_distance(u, j->pooled) / (double)u->reach) : 0;
+    j->unlike = u->n_in ? ser_unlike_times(u, j->pooled) : 0;
 }
 
 /* Of j->pooled and the frames. */

@@ -37,6 +37,13 @@ double ser_unlike_distance(const ser_unlike *u, const float *x)
     return n > 0 ? sum / n : 0;
 }
 
+float ser_unlike_times(const ser_unlike *u, const float *x)
+{
+    const double most = 1e30;
+    double times = ser_unlike_distance(u, x) / (double)u->reach;
+    return (float)(times > most ? most : times);
+}
+
 float ser_unlike_factor(float times)
 {
     return times > 1 ? 1 + per_reach * (times - 1) : 1;

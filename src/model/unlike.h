@@ -24,6 +24,9 @@ void ser_unlike_release(ser_unlike *u);
 /* Of features x (n_in), not yet divided by the reach. 0 where nothing is read. */
 double ser_unlike_distance(const ser_unlike *u, const float *x);
 
+/* The same in reaches; at most 1e30, whatever the reach, so that factors are numbers. */
+float ser_unlike_times(const ser_unlike *u, const float *x);
+
 /* By how much the temperature of an answer grows that is so many times the reach away: 1 within it. */
 float ser_unlike_factor(float times);
 /* scores (n), adding up to 1: what softmax(logits / (temperature * factor)) gives. Factor 1: not a bit. */

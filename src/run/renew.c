@@ -4,8 +4,10 @@
 #include "model/model_file.h"
 #include "report/escape.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void ser_run_tell_unlike(json_t **origin, const ser_unlike *u)
 {
@@ -19,9 +21,12 @@ static ser_status tell_again(json_t **origin, const ser_run_tuning *measured, se
     json_t *parts = json_object_get(*origin, "parts_left_out");
     bool ok = json_array_size(parts) == json_array_size(measured->figures);
     for (size_t i = 0; i < json_array_size(parts) && ok; i++)
-        ok = json_object_update(json_array_get(parts, i), json_array_get(measured->figures, i)) == 0;
+        ok = json_is_object(json_array_get(parts, i));
     if (!ok)
         return ser_fail(err, SER_E_FORMAT, "report.json is not of this run");
+    for (size_t i = 0; i < json_array_size(parts); i++)
+        if (json_object_update(json_array_get(parts, i), json_array_get(measured->figures, i)) != 0)
+            return ser_fail_nomem(err);
     ser_run_tell_unlike(origin, &measured->unlike);
     return *origin ? SER_OK : ser_fail_nomem(err);
 }
@@ -82,16 +87,12 @@ static ser_status renew(ser_model_data *m, const ser_safetensors *file, const ch
 {
     ser_run_tuning measured;
     bool kept;
-    ser_status st = ser_run_tune_unlike(&measured, &kept, s, features, host, folder, err);
+    ser_status st = ser_run_tune_unlike(&measured, &kept, m->plain.n_in, s, features, host, folder, err);
     if (st != SER_OK || !kept) {
         ser_run_tuning_release(&measured);
         return st;
     }
-    if (measured.unlike.n_in != m->plain.n_in)
-        st = ser_fail(err, SER_E_FORMAT, "%s: the model reads other features than the encoders kept give",
-                      path);
-    if (st == SER_OK)
-        st = renew_report(folder->path, &measured, err);
+    st = renew_report(folder->path, &measured, err);
     if (st == SER_OK)
         st = renew_origin(m, &measured, err);
     if (st == SER_OK) {
@@ -103,12 +104,30 @@ static ser_status renew(ser_model_data *m, const ser_safetensors *file, const ch
     return st;
 }
 
+/* Whether some may be there, before anything is opened; which of them, the corpus says. */
+static bool has_encoders(const char *folder)
+{
+    bool found = false;
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; d && !found && (e = readdir(d));)
+        found = strncmp(e->d_name, "encoder-without-", strlen("encoder-without-")) == 0;
+    if (d)
+        closedir(d);
+    return found;
+}
+
 ser_status ser_run_renew(const ser_run_train_settings *s, const ser_run_features *features,
                          const ser_run_host *host, const ser_run_folder *folder, ser_error *err)
 {
     ser_model_data m = {0};
     ser_safetensors *file = NULL;
+    if (!s->keep_encoders || !has_encoders(folder->path))
+        return SER_OK;
     char *path = ser_io_join(folder->path, "model.safetensors");
+    if (path && access(path, F_OK) != 0) { /* whoever took it away wants none */
+        ser_free(path);
+        return SER_OK;
+    }
     ser_status st = path ? ser_safetensors_open(&file, path, err) : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_model_data_read(&m, file, err);

@@ -31,9 +31,10 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         const ser_run_features *features, const ser_run_host *host, ser_run_folder *folder,
                         ser_error *err);
 /* The same measure of how unlike recordings are, for a run that is complete and was made without it: by the
- * encoders that it kept. Distances join its left-out.jsonl. Of *out, unlike and figures (those of the
- * distances alone) are filled. *kept false, and nothing done: it kept none. */
-ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, const ser_run_train_settings *s,
+ * encoders that it kept, of n_in features (else SER_E_FORMAT). Distances join its left-out.jsonl. Of *out,
+ * unlike and figures (those of the distances alone) are filled. *kept false, and nothing done: it kept none.
+ */
+ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, size_t n_in, const ser_run_train_settings *s,
                                const ser_run_features *features, const ser_run_host *host,
                                const ser_run_folder *folder, ser_error *err);
 void ser_run_tuning_release(ser_run_tuning *t);

@@ -139,11 +139,32 @@ static ser_status measure_again(ser_tuning *k, ser_run_tuning *out, ser_error *e
     return st;
 }
 
+/* Line i of left-out.jsonl, which path names, with its recording's distance. */
+static ser_status join_distance(ser_text *out, const ser_tuning *k, size_t i, char *line, const char *path,
+                                ser_error *err)
+{
+    size_t n = strlen(line);
+    ser_text file = {0};
+    if (i < k->all.n)
+        ser_append_json(&file, k->corpus->utterances[k->all.row[i]].file);
+    bool failed = file.failed, fits = file.s && strstr(line, file.s) && line[n - 1] == '}';
+    ser_text_release(&file);
+    if (failed)
+        return ser_fail_nomem(err);
+    if (!fits)
+        return ser_fail(err, SER_E_FORMAT, "%s: line %zu is not of the recording that was asked then", path,
+                        i + 1);
+    char *old = strstr(line, ", \"distance\"");
+    ser_text_append_n(out, line, old ? (size_t)(old - line) : n - 1);
+    ser_tuning_append_distance(out, k->all.distance[i]);
+    return SER_OK;
+}
+
 /* Distances join the lines of left-out.jsonl, which are of the same recordings in the same order. */
 static ser_status save_distances(const ser_tuning *k, ser_error *err)
 {
     enum { MOST_BYTES = 1 << 28 };
-    char *path = ser_io_join(k->folder, "left-out.jsonl");
+    char *path = ser_io_join(k->folder, "left-out.jsonl"), *end;
     size_t i = 0;
     ser_text t = {0}, text = {0};
     ser_bytes bytes = {0};
@@ -151,20 +172,15 @@ static ser_status save_distances(const ser_tuning *k, ser_error *err)
     ser_text_append_n(&text, (const char *)bytes.data, bytes.n);
     if (st == SER_OK && text.failed)
         st = ser_fail_nomem(err);
-    for (char *line = text.s, *end; st == SER_OK && line && (end = strchr(line, '\n')); line = end + 1, i++) {
-        ser_text file = {0};
-        *end = 0;
-        if (i < k->all.n)
-            ser_append_json(&file, k->corpus->utterances[k->all.row[i]].file);
-        if (i >= k->all.n || !file.s || !strstr(line, file.s) || end[-1] != '}')
-            st = ser_fail(err, SER_E_FORMAT, "%s: line %zu is not of the recording that was asked then", path,
-                          i + 1);
-        char *old = strstr(line, ", \"distance\"");
-        (old ? old : end - 1)[0] = 0;
-        ser_text_append(&t, line);
-        ser_tuning_append_distance(&t, i < k->all.n ? k->all.distance[i] : 0);
-        ser_text_release(&file);
+    for (char *line = text.s; st == SER_OK && line && *line; line = end, i++) {
+        end = line + strcspn(line, "\n");
+        if (*end) /* the last line may lack it */
+            *end++ = 0;
+        st = join_distance(&t, k, i, line, path, err);
     }
+    if (st == SER_OK && i != k->all.n)
+        st = ser_fail(err, SER_E_FORMAT, "%s: it has %zu lines, and %zu recordings were asked", path, i,
+                      k->all.n);
     if (st == SER_OK)
         st = t.failed ? ser_fail_nomem(err) : ser_io_write(path, t.s, t.n, err);
     ser_text_release(&t);
@@ -174,7 +190,7 @@ static ser_status save_distances(const ser_tuning *k, ser_error *err)
     return st;
 }
 
-ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, const ser_run_train_settings *s,
+ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, size_t n_in, const ser_run_train_settings *s,
                                const ser_run_features *features, const ser_run_host *host,
                                const ser_run_folder *folder, ser_error *err)
 {
@@ -187,6 +203,9 @@ ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, const ser_run_tr
     *kept = st == SER_OK && has_kept(&k);
     if (*kept)
         st = measure_again(&k, out, err);
+    if (st == SER_OK && *kept && out->unlike.n_in != n_in)
+        st = ser_fail(err, SER_E_FORMAT, "%s: the model reads other features than the encoders kept give",
+                      folder->path);
     if (st == SER_OK && *kept)
         st = save_distances(&k, err);
     ser_tuning_close(&k);

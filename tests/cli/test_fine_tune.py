@@ -130,8 +130,15 @@ class FineTune(Case):
         self.assertIsNone(plain["unlike"])
         if answer["unlike"] <= 1:
             self.assertEqual(plain["scores"], answer["scores"])
+        before = "".join(line[:line.index(', "distance"')] + "}\n" for line in lines.splitlines())
+        for other, said in (("\n" + before, "line 1 is not"), (before[:before.rindex("{\"file")], "lines, and"), (before + before, "is not of")):
+            with open(self.path("a/left-out.jsonl"), "w") as f:
+                f.write(other)
+            self.assertIn(said, self.ser("train", "--resume", self.path("a"), status=1)[1])
+            with open(self.path("a/left-out.jsonl")) as f:
+                self.assertEqual(f.read(), other)
         with open(self.path("a/left-out.jsonl"), "w") as f:
-            f.write("".join(line[:line.index(', "distance"')] + "}\n" for line in lines.splitlines()))
+            f.write(before[:-1])  # its last line without an end
         self.ser("train", "--resume", self.path("a"))
         with open(self.path("a/left-out.jsonl")) as f:
             self.assertEqual(f.read(), lines)
@@ -142,6 +149,12 @@ class FineTune(Case):
         self.write(model, metadata, old)
         self.ser("train", "--resume", self.path("a"))
         self.assertEqual(self.read(model)[1], old)
+        shutil.rmtree(self.path("a/encoder-without-one"))  # and the corpus need not be there
+        os.rename(self.one, self.path("gone.csv"))
+        self.ser("train", "--resume", self.path("a"))
+        os.makedirs(self.path("a/encoder-without-one"))
+        os.remove(model)
+        self.ser("train", "--resume", self.path("a"))
 
     def weights_of(self, folder):
         """Of a checkpoint: {name: array}."""

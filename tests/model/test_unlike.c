@@ -26,6 +26,11 @@ static void test_distance(void)
     for (int i = 0; i < N; i++)
         u.scale[i] = 0;
     CHECK(ser_unlike_distance(&u, x) == 0);
+    CHECK(ser_unlike_times(&u, x) == 0);
+    x[0] = u.mean[0] + 1;
+    u.reach = 1e-40f; /* of a hostile file */
+    u.scale[0] = 1e6f;
+    CHECK(ser_unlike_times(&u, x) == 1e30f && isfinite(ser_unlike_factor(ser_unlike_times(&u, x))));
     ser_unlike_release(&u);
     failing_at(1);
     CHECK(ser_unlike_init(&u, N, NULL) == SER_E_NOMEM && !u.mean && !u.n_in);
