@@ -17,7 +17,7 @@ typedef struct ser_fine_tune_settings {
     size_t n_start;         /* recordings that the head starts from, as they are and altered once */
     double start_l2;        /* its penalty */
     double blend;           /* of the weights at the end and those at the start (Wortsman et al. 2022,
-                               arXiv:2109.01903):           1 the end alone */
+                               arXiv:2109.01903): 1 the end alone */
     size_t max_answer;      /* samples that are heard of a recording for an answer */
 } ser_fine_tune_settings;
 
@@ -25,8 +25,7 @@ typedef struct ser_fine_tune_settings {
 ser_fine_tune_settings ser_fine_tune_default_settings(void);
 
 /* The pretrained encoder with a head, which is fitted to some of the recordings that crops has selected; then
- * both learn from all of them. *net is the caller's; fit may be
- * NULL. */
+ * both learn from all of them. *net is the caller's; fit may be NULL. */
 ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops *crops,
                          const ser_fine_tune_settings *settings, ser_error *err);
 

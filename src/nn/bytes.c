@@ -29,7 +29,8 @@ static void multiply_plain(const ser_byte_panel *p)
         int32_t sums[SER_BYTE_COLUMNS] = {0};
         float values[SER_BYTE_COLUMNS], *y = p->y + t * p->y_row;
         add_plain(sums, &p->sum, t, p->words);
-        add_plain(sums, &p->rest, t, p->words);
+        if (p->rest.n_groups)
+            add_plain(sums, &p->rest, t, p->words);
         for (size_t o = 0; o < SER_BYTE_COLUMNS; o++)
             values[o] =
                 (float)sums[o] * (p->scales[o] * p->steps[t]) + (p->weight_sums[o] * p->lows[t] + p->bias[o]);

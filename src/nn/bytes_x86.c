@@ -15,8 +15,9 @@ enum { AVX2_ROWS = 4, VNNI_ROWS = 5, WIDE_ROWS = 12, HALF = SER_BYTE_COLUMNS / 2
 #define WIDE        __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define INLINE(isa) static inline __attribute__((always_inline)) isa
 
-/* x Phi(x), to 6e-5: where whole numbers are rounded to a part of 255, that is nothing. (Phi(x) - 0.5) / x is
- * a polynomial of x^2, fitted for the least largest error up to 4.5; what is behind counts as 4.5. */
+/* x Phi(x), to 6e-5 for |x| up to 50, beyond that to 1e-6 |x|: where whole numbers are rounded to a part of
+ * 255, that is nothing. (Phi(x) - 0.5) / x is a polynomial of x^2, fitted for the least largest error up
+ * to 4.5; what is behind counts as 4.5. */
 static const float gelu_series[] = {0x1.984710p-2f,   -0x1.0e3e2cp-4f,  0x1.39f050p-7f,
                                     -0x1.0fa5b6p-10f, 0x1.549e1cp-14f,  -0x1.29678ep-18f,
                                     0x1.535b3ap-23f,  -0x1.c355d6p-29f, 0x1.07e1c4p-35f};

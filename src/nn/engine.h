@@ -47,12 +47,6 @@ struct ser_nn_linear {
     void *weights; /* in the engine's form */
 };
 
-/* SER_U8 activations times SER_I8 weights; all other layers are computed in ops->type. */
-static inline bool ser_nn_in_8_bits(const ser_nn_linear *l)
-{
-    return l->ops->precision == SER_PRECISION_INT8 && !l->exact;
-}
-
 typedef struct ser_nn_buffer {
     void *data;
     size_t n_bytes;

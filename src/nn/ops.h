@@ -14,7 +14,7 @@ typedef struct ser_nn_ops ser_nn_ops;       /* an engine: read-only, shared */
 typedef struct ser_nn_linear ser_nn_linear; /* packed weights of one linear layer: read-only, shared */
 typedef struct ser_nn_work ser_nn_work;     /* scratch memory and cached primitives: belongs to one thread */
 
-typedef enum ser_activation { SER_ACT_NONE, SER_ACT_GELU /* exact, with erf */ } ser_activation;
+typedef enum ser_activation { SER_ACT_NONE, SER_ACT_GELU /* with erf; in 8 bits, near it */ } ser_activation;
 
 /* SER_E_UNSUPPORTED: the engine or this processor cannot compute in this precision; SER_E_ARG: SER_MAX_ISA is
  * no word that base/cpu.h knows. */

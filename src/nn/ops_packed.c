@@ -1,4 +1,5 @@
-/* The engine of our own kernels (tiles.h, bytes.h), where oneDNN's are slower: processors without AVX-512. */
+/* The engine of our own kernels (tiles.h, bytes.h), where oneDNN's are slower: processors without AVX-512,
+ * and products in 8 bits wherever there is no AMX. */
 #include "base/memory.h"
 #include "nn/bytes.h"
 #include "nn/engine.h"
@@ -140,8 +141,8 @@ static ser_status split_panels(packed_weights *p, size_t n_panels, ser_error *er
     uint32_t *at = ser_alloc(n_terms, sizeof *at + (size_t)2 * SER_BYTE_COLUMNS);
     p->rests = ser_alloc(n_panels, sizeof *p->rests);
     ser_status status = at && p->rests ? SER_OK : ser_fail_nomem(err);
-    int8_t *bytes = (int8_t *)(at + n_terms);
-    if (status == SER_OK)
+    int8_t *bytes = status == SER_OK ? (int8_t *)(at + n_terms) : NULL;
+    if (bytes)
         p->range = choose_range(p, bytes, at, bytes + n_terms * SER_BYTE_COLUMNS);
     for (size_t j = 0; j < n_panels && status == SER_OK; j++)
         status = split_panel(p, j, bytes, at, err);

@@ -15,7 +15,7 @@ enum { SER_WORD_ACTIVATION_MAX = 4095, SER_WORD_N_MAX = 1 << 13 };
 float ser_nn_quantise_words(int16_t *q, float *sum, const float *w, size_t n);
 
 /* x (n_rows, n), rows x_row apart -> q (n_rows, ld), zeros behind n: x is about lows[t] + steps[t] * q; q is
- * at most highest, which is at most 255. */
+ * at most highest, which is at most 255. A row with NaN or an infinity has NaN for lows[t], and zeros. */
 void ser_nn_quantise_rows(uint8_t *q, size_t ld, float *lows, float *steps, const void *x, ser_dtype x_type,
                           size_t x_row, size_t n_rows, size_t n, int highest);
 /* x in fp32, q at most SER_WORD_ACTIVATION_MAX. */

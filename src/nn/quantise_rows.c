@@ -26,22 +26,31 @@ SER_INLINE float value_as(const void *x, bool half, size_t i)
     return value;
 }
 
+/* NaN in both where there is one, or an infinity, in x: comparisons would forget it. */
 SER_INLINE void find_range(float *low, float *high, const void *x, bool half, size_t n)
 {
     ser_lanes highest = ser_lanes_of(-INFINITY), lowest = highest; /* of x and of -x */
+    ser_lanes nothing = ser_lanes_of(0);                           /* or NaN */
     size_t n_whole = n - n % SER_N_LANES;
     for (size_t i = 0; i < n_whole; i += SER_N_LANES) {
         ser_lanes v = load_as(x, half, i);
         highest = ser_lanes_max(highest, v);
         lowest = ser_lanes_max(lowest, -v);
+        nothing += v * 0;
     }
     *high = ser_lanes_highest(highest);
     *low = -ser_lanes_highest(lowest);
+    float none = 0;
+    for (int i = 0; i < SER_N_LANES; i++)
+        none += nothing[i];
     for (size_t i = n_whole; i < n; i++) {
         float v = value_as(x, half, i);
+        none += v * 0;
         *high = v > *high ? v : *high;
         *low = v < *low ? v : *low;
     }
+    *low += none;
+    *high += none;
 }
 
 /* 0.5 to highest + 0.5: truncated. */
@@ -55,6 +64,19 @@ SER_INLINE float step_of(float low, float high, int highest)
     return high - low > 1e-30f ? (high - low) / (float)highest : 1;
 }
 
+/* A row of which no whole numbers can be made: the results of one whose lows are NaN are NaN. */
+SER_INLINE bool has_no_range(float low, float high)
+{
+    return !(high - low < INFINITY);
+}
+
+SER_INLINE void give_up(void *q, size_t n_bytes, float *low, float *step)
+{
+    *low = NAN;
+    *step = 1;
+    memset(q, 0, n_bytes);
+}
+
 SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *steps, const void *x, bool half,
                          size_t x_row, size_t n_rows, size_t n, int highest)
 {
@@ -63,6 +85,10 @@ SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *ste
         const unsigned char *restrict row = (const unsigned char *)x + t * x_row * size;
         float low, high;
         find_range(&low, &high, row, half, n);
+        if (has_no_range(low, high)) {
+            give_up(q, ld, &lows[t], &steps[t]);
+            continue;
+        }
         float inverse = 1 / (steps[t] = step_of(low, high, highest));
         lows[t] = low;
         for (size_t i = 0; i < n; i++)
@@ -85,6 +111,10 @@ static void words_plain(uint16_t *q, size_t ld, float *lows, float *steps, const
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         find_range(&lows[t], &high, x, false, n);
+        if (has_no_range(lows[t], high)) {
+            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+            continue;
+        }
         float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
         for (size_t i = 0; i < n; i++)
             q[i] = (uint16_t)rounded(x[i], lows[t], inverse);
@@ -101,15 +131,17 @@ enum { N_OCTET = 8 };
 AVX2_INLINE void range_avx2(float *low, float *high, const float *x, size_t n)
 {
     size_t n_whole = n - n % N_OCTET;
-    __m256 most = _mm256_set1_ps(x[0]), least = most;
-    float highs[N_OCTET], lows[N_OCTET];
+    __m256 most = _mm256_set1_ps(x[0]), least = most, nothing = _mm256_setzero_ps();
+    float highs[N_OCTET], lows[N_OCTET], nones[N_OCTET], none = 0;
     for (size_t i = 0; i < n_whole; i += N_OCTET) {
         __m256 v = _mm256_loadu_ps(x + i);
         most = _mm256_max_ps(most, v);
         least = _mm256_min_ps(least, v);
+        nothing = _mm256_fmadd_ps(v, _mm256_setzero_ps(), nothing);
     }
     _mm256_storeu_ps(highs, most);
     _mm256_storeu_ps(lows, least);
+    _mm256_storeu_ps(nones, nothing);
     *high = highs[0];
     *low = lows[0];
     for (size_t i = 1; i < N_OCTET + n - n_whole; i++) {
@@ -117,7 +149,10 @@ AVX2_INLINE void range_avx2(float *low, float *high, const float *x, size_t n)
         float below = i < N_OCTET ? lows[i] : above;
         *high = above > *high ? above : *high;
         *low = below < *low ? below : *low;
+        none += i < N_OCTET ? nones[i] : above * 0;
     }
+    *low += none + nones[0];
+    *high += none + nones[0];
 }
 
 AVX2_INLINE __m256i rounded_8(const float *x, __m256 low, __m256 inverse)
@@ -140,6 +175,10 @@ AVX2 static void bytes_avx2(uint8_t *q, size_t ld, float *lows, float *steps, co
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         range_avx2(&lows[t], &high, x, n);
+        if (has_no_range(lows[t], high)) {
+            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+            continue;
+        }
         float inverse = 1 / (steps[t] = step_of(lows[t], high, highest));
         __m256 from = _mm256_set1_ps(lows[t]), by = _mm256_set1_ps(inverse);
         for (size_t i = 0; i < n_whole; i += 4 * N_OCTET) {
@@ -160,6 +199,10 @@ AVX2 static void words_avx2(uint16_t *q, size_t ld, float *lows, float *steps, c
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
         float high;
         range_avx2(&lows[t], &high, x, n);
+        if (has_no_range(lows[t], high)) {
+            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+            continue;
+        }
         float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
         __m256 from = _mm256_set1_ps(lows[t]), by = _mm256_set1_ps(inverse);
         for (size_t i = 0; i < n_whole; i += 2 * N_OCTET)

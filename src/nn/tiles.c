@@ -215,24 +215,14 @@ WIDE static void multiply_wide_rows(const ser_tile_panel *p)
         multiply_wide(p, p->x_term);
 }
 
-bool ser_tile_is_wide(void)
-{
-    return ser_cpu() & SER_CPU_AVX512;
-}
-
 void ser_tile_multiply(const ser_tile_panel *p)
 {
-    if (ser_tile_is_wide())
+    if (ser_cpu() & SER_CPU_AVX512)
         multiply_wide_rows(p);
     else
         multiply_each(p);
 }
 #else
-bool ser_tile_is_wide(void)
-{
-    return false;
-}
-
 void ser_tile_multiply(const ser_tile_panel *p)
 {
     multiply_each(p);

@@ -42,8 +42,6 @@ typedef struct ser_tile_panel {
     bool gelu;
 } ser_tile_panel;
 void ser_tile_multiply(const ser_tile_panel *p);
-/* Whether it has AVX-512, and uses it. */
-bool ser_tile_is_wide(void);
 
 /* 16 rows of w (n_columns, n_terms), of which n_columns are there, become a panel (n_terms, 16); ld: from row
  * to row. */

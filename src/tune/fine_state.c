@@ -80,7 +80,6 @@ static size_t list_tensors(ser_tensor *tensors, const tune_progress *p, double *
     return n;
 }
 
-/* The number of steps, then the epochs. */
 /* The steps, then an epoch after the other. */
 static double *value_of(const tune_progress *p, size_t i)
 {

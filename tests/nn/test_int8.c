@@ -152,6 +152,35 @@ static void linear_case(const ser_nn_ops *ops, layer_case c)
     free_layer(&d);
 }
 
+/* One number that is none makes its row's results NaN, and nobody else's, wherever it stands. */
+static void test_not_finite(const ser_nn_ops *ops, layer_case c)
+{
+    enum { BAD = 77 };
+    static const float what[] = {NAN, INFINITY, -INFINITY};
+    const size_t where[] = {0, 3, 40, c.n_in - 2, c.n_in - 1};
+    ser_error err = {0};
+    layer_data d;
+    make_layer(&d, ops, &c);
+    size_t n_wrong = 0;
+    for (size_t i = 0; i < sizeof what / sizeof *what; i++)
+        for (size_t k = 0; k < sizeof where / sizeof *where; k++) {
+            float *at = d.x + BAD * c.n_in + where[k], kept = *at;
+            *at = what[i];
+            ser_nn_convert(d.typed, c.x_type, d.x, N_ROWS * c.n_in);
+            *at = kept;
+            CHECK_OK(
+                ser_nn_linear_forward(d.l, d.work, d.y, c.y_type, d.typed, c.x_type, N_ROWS, c.add, &err),
+                &err);
+            widen(d.out, d.y, c.y_type, N_ROWS * N_OUT);
+            for (size_t o = 0; o < N_ROWS * N_OUT; o++) {
+                bool is_bad = o / N_OUT == BAD, may_be_infinite = c.exact && !isnan(what[i]);
+                n_wrong += isnan(d.out[o]) != is_bad && !(is_bad && may_be_infinite);
+            }
+        }
+    CHECK(n_wrong == 0);
+    free_layer(&d);
+}
+
 /* More inputs than words are fine enough for. */
 static void test_long_sums(const ser_nn_ops *ops)
 {
@@ -398,6 +427,10 @@ int main(void)
             linear_case(ops, (layer_case){n_in, exact, SER_ACT_GELU, type, type, false});
             linear_case(ops, (layer_case){n_in, exact, SER_ACT_NONE, type, type, false});
         }
+    for (int exact = 0; exact < 2; exact++) {
+        test_not_finite(ops, (layer_case){N_ODD, exact, SER_ACT_NONE, SER_F32, SER_F32, false});
+        test_not_finite(ops, (layer_case){N_ODD, exact, SER_ACT_GELU, type, type, false});
+    }
     test_long_sums(ops);
     for (int transposed = 0; transposed < 2; transposed++) {
         test_floats(ops, 9, transposed);
