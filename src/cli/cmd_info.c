@@ -15,6 +15,7 @@
 #include "keras/h5.h"
 #include "model/builtin.h"
 #include "model/model_file.h"
+#include "report/escape.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -39,16 +40,32 @@ const ser_command ser_command_info = {
     .options = options,
 };
 
+/* What a file holds or is called must not move the cursor. */
+static void print_clean(const char *s)
+{
+    ser_text clean = {0};
+    ser_append_line(&clean, s, 0, true);
+    fputs(clean.failed ? "(no memory for it)" : clean.s ? clean.s : "", stdout);
+    ser_text_release(&clean);
+}
+
 static void print_field(const char *name, const char *format, ...) SER_PRINTF(2, 3);
 
 static void print_field(const char *name, const char *format, ...)
 {
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    printf("  %-12s ", name);
-    vprintf(format, args);
-    printf("\n");
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    char *text = n < 0 ? NULL : ser_alloc((size_t)n + 1, 1);
+    if (text)
+        vsnprintf(text, (size_t)n + 1, format, again);
+    va_end(again);
     va_end(args);
+    printf("  %-12s ", name);
+    print_clean(text ? text : "(no memory for it)");
+    printf("\n");
+    ser_free(text);
 }
 
 static void print_network(const ser_timnet_member *m)
@@ -317,8 +334,11 @@ static bool print_part(const char *path)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         is_part = is_part || strcmp(name, parts[i]) == 0;
     is_part = is_part && folder && has_report(folder);
-    if (is_part)
-        printf("a part of a run: 'ser info %s' tells of all\n", folder);
+    if (is_part) {
+        printf("a part of a run: 'ser info ");
+        print_clean(folder);
+        printf("' tells of all\n");
+    }
     ser_free(folder);
     return is_part;
 }
@@ -358,9 +378,11 @@ static ser_status print_recordings(const char *folder, ser_error *err)
     for (size_t i = 0; i < SER_CHECKPOINT_N_FORMS; i++)
         is_model = is_model || has_file(folder, ser_checkpoint_forms[i]);
     ser_status st = is_model ? SER_E_FORMAT : ser_inputs_add(&inputs, folder, err);
-    if (st == SER_OK)
-        printf("%zu recording%s in this folder: 'ser predict %s' answers for %s\n", inputs.n,
-               inputs.n == 1 ? "" : "s", folder, inputs.n == 1 ? "it" : "each");
+    if (st == SER_OK) {
+        printf("%zu recording%s in this folder: 'ser predict ", inputs.n, inputs.n == 1 ? "" : "s");
+        print_clean(folder);
+        printf("' answers for %s\n", inputs.n == 1 ? "it" : "each");
+    }
     ser_inputs_release(&inputs);
     return st;
 }
@@ -384,7 +406,8 @@ static ser_status print_folder(const char *path, ser_error *err)
 static ser_status print_path(const char *path, ser_error *err)
 {
     struct stat info;
-    printf("%s: ", path);
+    print_clean(path);
+    printf(": ");
     bool exists = stat(path, &info) == 0;
     if (exists && S_ISDIR(info.st_mode))
         return print_folder(path, err);

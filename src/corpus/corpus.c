@@ -48,8 +48,13 @@ static ser_status read_named(ser_draft *d, const ser_known_corpus *c, const char
             return st;
     }
     ser_text get = {0};
-    ser_text_appendf(&get, c->origin.archive ? "fetch it with 'ser pull %s'" : "%s",
-                     c->origin.archive ? c->name : c->origin.where);
+    const ser_known_origin *o = &c->origin;
+    bool is_plain = o->archive && strncmp(o->host, "http:", 5) == 0; /* pull wants that said */
+    if (o->archive)
+        ser_text_appendf(&get, "fetch it with 'ser pull %s%s%s%s'", is_plain ? "--endpoint " : "",
+                         is_plain ? o->host : "", is_plain ? " " : "", c->name);
+    else
+        ser_text_append(&get, o->where);
     ser_status st =
         get.failed ? ser_fail_nomem(err)
                    : ser_fail(err, SER_E_IO,

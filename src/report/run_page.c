@@ -29,7 +29,7 @@ static void append_fact(ser_text *t, const char *name, const char *value)
 static void append_head(page *p)
 {
     const ser_run_report *r = p->r;
-    char n[24];
+    char n[24], program[SER_RUN_PROGRAM];
     snprintf(n, sizeof n, "%zu", ser_run_n(r));
     const char *title = r->title ? r->title : r->corpus ? r->corpus : "Run";
     ser_html_begin(p->t, title);
@@ -40,7 +40,7 @@ static void append_head(page *p)
     append_fact(p->t, "Features", r->features);
     append_fact(p->t, "Model", r->model_type);
     append_fact(p->t, "Recordings", n);
-    append_fact(p->t, "Version", r->version);
+    append_fact(p->t, "Version", ser_run_program(program, r));
     append_fact(p->t, "Made", r->date);
     ser_text_append(p->t, "</p>\n</header>\n");
 }

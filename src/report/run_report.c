@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void ser_run_headlines(ser_run_figure *out, const ser_run_report *r)
@@ -69,6 +70,12 @@ size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *
 const char *ser_run_resampled(const ser_run_report *r)
 {
     return r->cross && !r->cross->n_lenient && !r->figures->n ? NULL : r->intervals_over;
+}
+
+const char *ser_run_program(char text[SER_RUN_PROGRAM], const ser_run_report *r)
+{
+    snprintf(text, SER_RUN_PROGRAM, "%s%s", r->version ? "ser " : "", r->version ? r->version : "");
+    return text;
 }
 
 ser_matrix ser_run_matrix(const ser_run_report *r)

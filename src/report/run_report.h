@@ -173,6 +173,10 @@ size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *
 /* What was resampled for the intervals; NULL: there is nothing to have one. */
 const char *ser_run_resampled(const ser_run_report *r);
 
+/* "ser 0.2.0", as people read what made it; "": not known. */
+enum { SER_RUN_PROGRAM = 48 };
+const char *ser_run_program(char text[SER_RUN_PROGRAM], const ser_run_report *r);
+
 /* Truths and answers of the run, and how many recordings it tells of. */
 ser_matrix ser_run_matrix(const ser_run_report *r);
 size_t ser_run_n(const ser_run_report *r);

@@ -21,13 +21,12 @@ static lxw_row_t add_heading(ser_book *b, lxw_worksheet *s)
 {
     const ser_run_report *r = b->report;
     ser_text line = {0};
-    char n[48], version[48] = "";
+    char n[48], program[SER_RUN_PROGRAM];
     snprintf(n, sizeof n, "%zu recordings", ser_run_n(r));
-    if (r->version)
-        snprintf(version, sizeof version, "ser %s", r->version);
     ser_book_text(b, s, 0, 0, r->title ? r->title : r->corpus, SER_CELL_TITLE);
     ser_book_check(b, worksheet_set_row(s, 0, 28, NULL));
-    const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, version, r->date};
+    const char *parts[] = {r->corpus, r->protocol, r->features, r->model_type, n, ser_run_program(program, r),
+                           r->date};
     bool title_is_corpus = !r->title || (r->corpus && strcmp(r->title, r->corpus) == 0);
     for (size_t i = title_is_corpus; i < sizeof parts / sizeof *parts; i++)
         append_part(&line, parts[i]);

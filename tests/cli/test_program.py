@@ -592,6 +592,20 @@ class Models(Case):
             f.write(b"{}")
         self.assertIn("config.json", self.ser("info", self.path("mine"), status=1)[1])
 
+    def test_info_moves_no_cursor(self):
+        evil = self.path("ev\033[31mil")
+        os.mkdir(evil)
+        shutil.copy(SPEECH, evil + "/a.wav")
+        out, _ = self.ser("info", evil)
+        self.assertIn("'ser predict %s'" % self.path("ev?[31mil"), out)
+        self.assertNotIn("\033", out)
+        for name in ("report.json", "config.json"):
+            with open(os.path.join(evil, name), "w") as f:
+                f.write("{}")
+        out, _ = self.ser("info", evil + "/report.json")
+        self.assertIn("'ser info %s/'" % self.path("ev?[31mil"), out)
+        self.assertNotIn("\033", out)
+
     def test_output_to_what_is_removed(self):
         """-o /dev/stdout, which is a file that has no name any more: that file is written to."""
         with tempfile.TemporaryFile() as f:

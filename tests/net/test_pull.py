@@ -643,8 +643,13 @@ class Corpora(Case):
         self.assertEqual(self.listed(), [])
 
     def test_message_of_missing_corpus_names_the_command(self):
-        _, err = self.ser("extract", "--data", "EMODB", "--feature-type", "LOGMEL", status=1)
-        self.assertIn("'ser pull EMODB'", err)
+        """One that pull takes: it fails no earlier than at the network, of which there is none behind this proxy."""
+        self.env.update({v: self.nobody() for v in ("http_proxy", "https_proxy")})
+        for name, words in (("EMODB", "pull --endpoint http://emodb.bilderbar.info EMODB"), ("RAVDESS", "pull RAVDESS")):
+            _, err = self.ser("extract", "--data", name, "--feature-type", "LOGMEL", status=1)
+            self.assertTrue(err.endswith(f" 'ser {words}'\n"), err)
+            _, err = self.ser(*words.split(), status=1)
+            self.assertIn("cannot be reached", err)
 
 
 def flatten(suite):

@@ -65,7 +65,7 @@ class Spreadsheet(unittest.TestCase):
     def test_summary(self):
         cells = self.book.cells("Summary")
         self.assertEqual(cells["A1"], "EMODB")
-        self.assertIn("group-kfold=10 · WHISPER · timnet · 535 recordings", cells["A2"])
+        self.assertIn("group-kfold=10 · WHISPER · timnet · 535 recordings · ser 0.1.0 · ", cells["A2"])
         self.assertEqual([cells[f"A{i}"] for i in range(5, 11)], ["UA", "WA", "F1", "ECE", "Loss", "UA over all seeds"])
         self.assertTrue(0.8 < cells["C5"] < cells["B5"] < cells["D5"] < 1)  # a share, inside its interval
         self.assertEqual(self.book.number_format("Summary", "B5"), "0.0%")
