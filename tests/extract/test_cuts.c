@@ -6,6 +6,11 @@
 #include "failures/failing.h"
 #include "test.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <time.h>
+
 enum { N_CUTS = 40, N_MOST = 8000 };
 
 static ser_extractor *extractor;
@@ -60,6 +65,97 @@ static ser_status hear(listener *l, int n_threads, size_t fails_at, bool drained
     return st;
 }
 
+/* ---- threads that do not start (--wrap=pthread_create) ---- */
+
+static int n_startable = INT_MAX;
+
+typedef void *thread_fn(void *);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, thread_fn *run, void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, thread_fn *run, void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, thread_fn *run, void *argument)
+{
+    return n_startable-- > 0 ? __real_pthread_create(thread, attr, run, argument) : EAGAIN;
+}
+
+static void test_threads_that_do_not_start(const listener *alone)
+{
+    ser_error err = {0};
+    listener l;
+    for (int n = 0; n < 3; n++) {
+        n_startable = n;
+        CHECK_OK(hear(&l, 4, 0, true, &err), &err);
+        CHECK(n_startable < 0); /* so one did not */
+        CHECK(l.n == N_CUTS && l.in_order && memcmp(l.sums, alone->sums, sizeof alone->sums) == 0);
+    }
+    n_startable = INT_MAX;
+}
+
+/* ---- memory ---- */
+
+enum { N_HELD = 3 }; /* cuts that two threads hold: posting so many computes none */
+
+/* All cuts that are held are computed by one thread: whoever drains where no other starts, else the helper,
+ * whose n-th allocation fails before anything is drained: posting makes none. n_made: how many were made. */
+static ser_status hear_of_one(listener *l, bool by_helper, long n, long *n_made, ser_error *err)
+{
+    ser_cuts *c = NULL;
+    ser_extractor_work *w = NULL;
+    char by[FAILING_NAME];
+    const struct timespec pause = {.tv_nsec = 100000};
+    *l = (listener){.in_order = true};
+    ser_status st = ser_extractor_work_new(&w, extractor, 2, err);
+    n_startable = by_helper;
+    if (st == SER_OK)
+        st = ser_cuts_new(&c, extractor, w, true, N_MOST, err);
+    n_startable = INT_MAX;
+    failing_arm(FAILING_OURS, n, by, false);
+    if (st == SER_OK)
+        st = post(c, l, N_HELD, err);
+    while (by_helper && st == SER_OK && !failing_hit())
+        nanosleep(&pause, NULL);
+    if (st == SER_OK)
+        st = ser_cuts_drain(c, err);
+    ser_cuts_free(&c);
+    *n_made = failing_disarm();
+    ser_extractor_work_free(&w);
+    return st;
+}
+
+/* How many allocations the computing of the cuts held takes. */
+static long test_no_memory_in_a_helper(void)
+{
+    ser_error err = {0};
+    listener l;
+    long n_all, n_made;
+    CHECK_OK(hear_of_one(&l, false, LONG_MAX, &n_all, &err), &err);
+    CHECK(l.n == N_HELD && n_all > 2);
+    for (long n = 0; n < n_all; n++) {
+        CHECK_FAILS(hear_of_one(&l, true, n, &n_made, &err), SER_E_NOMEM, &err, "memory");
+        CHECK(l.n < N_HELD && l.in_order);
+    }
+    return n_all;
+}
+
+/* Of whichever thread. How many runs had one that failed. */
+static long test_no_memory(void)
+{
+    ser_error err = {0};
+    listener l;
+    char by[FAILING_NAME];
+    bool hit = true;
+    long n = -1;
+    while (hit && ++n < 1000) {
+        failing_arm(FAILING_OURS, n, by, false);
+        ser_status st = hear(&l, 3, 0, true, &err);
+        failing_disarm();
+        hit = failing_hit();
+        CHECK(st == (hit ? SER_E_NOMEM : SER_OK) && (st == SER_OK ? l.n == N_CUTS : l.n < N_CUTS));
+        CHECK(st == SER_OK || strstr(err.text, "memory"));
+    }
+    CHECK(!hit);
+    return n;
+}
+
 int main(void)
 {
     ser_error err = {0};
@@ -82,14 +178,9 @@ int main(void)
         CHECK_OK(hear(&beside, n, 0, false, &err), &err); /* threads end that are still at work */
         CHECK(beside.n < N_CUTS);
     }
-    ser_status st = SER_E_NOMEM;
-    for (long n = 0; st == SER_E_NOMEM && n < 1000; n++) {
-        failing_at(n);
-        st = hear(&beside, 3, 0, true, &err);
-        failing_at(-1);
-        CHECK(st == SER_OK || strstr(err.text, "memory"));
-    }
-    CHECK(st == SER_OK && beside.n == N_CUTS);
+    test_threads_that_do_not_start(&alone);
+    long n_of_one = test_no_memory_in_a_helper();
+    CHECK(test_no_memory() > n_of_one);
     ser_extractor_free(&extractor);
     ser_free(sound);
     return test_summary();
