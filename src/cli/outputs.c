@@ -59,7 +59,7 @@ static const char *misfit(const char *path, const char *made)
         return "it is a folder: add a file name";
     bool is_regular = exists && S_ISREG(info.st_mode);
     char *target = is_regular ? realpath(path, NULL) : NULL;
-    bool nameless = exists && !target && (!is_regular || errno == ENOENT);
+    bool nameless = exists && (!is_regular || info.st_nlink == 0);
     if (nameless) /* a device, a pipe, or what /dev/stdout was opened as and is removed since */
         return access(path, W_OK) == 0 ? NULL : "it cannot be written to: choose another";
     char *folder = folder_of(target ? target : path);

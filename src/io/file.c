@@ -166,17 +166,16 @@ ser_status ser_output_open(ser_output *out, const char *path, ser_error *err)
     /* A link stays a link: what it points to is replaced. */
     bool is_regular = exists && S_ISREG(st.st_mode);
     char *target = is_regular ? realpath(path, NULL) : NULL;
-    int reason = is_regular && !target ? errno : 0;
-    if (reason == ENOMEM)
+    if (is_regular && !target && errno == ENOMEM)
         return ser_fail_nomem(err);
     out->path = ser_strdup(target ? target : path);
     free(target);
     if (!out->path)
         return ser_fail_nomem(err);
-    /* A device or a pipe has no name to replace, nor what /dev/stdout was opened as and is removed since
-     * (ENOENT). Whatever else hides a file's full name, such as a folder above that may not be searched, the
-     * file itself is there to lose. */
-    bool nameless = exists && (!is_regular || reason == ENOENT);
+    /* A device or a pipe has no name to replace, nor what /dev/stdout was opened as and is removed since: a
+     * file without a link. Where no full name is found of one that has some, as behind a folder that may not
+     * be searched, the file is there to lose. */
+    bool nameless = exists && (!is_regular || st.st_nlink == 0);
     out->file = nameless ? fopen(path, "wbe") : create_temporary(&out->temporary_path, out->path);
     if (out->file)
         return SER_OK;

@@ -264,8 +264,11 @@ class Classifier(_Estimator):
         with tempfile.TemporaryDirectory(prefix="ser-") as folder:
             corpus, run = os.path.join(folder, "corpus.csv"), os.path.join(folder, "run")
             self._write(folder, corpus, items, y, groups)
+            settings = dict(self.settings)
+            if settings.get("fine_tune"):
+                settings["embed_encoder"] = True  # the run folder, where the tuned encoder lies, does not stay
             train(corpus, split_fold=0, run=run, on_message=lambda text: None, feature_type=self.feature_type, model_type=self.model_type,
-                  preset=self.preset, features_dir=os.path.join(folder, "features"), **self.settings)
+                  preset=self.preset, features_dir=os.path.join(folder, "features"), **settings)
             with open(os.path.join(run, "model.safetensors"), "rb") as f:
                 self.model_ = f.read()
         return self
