@@ -79,18 +79,18 @@ static void print_network(const ser_timnet_member *m)
                 (double)m->temperature);
 }
 
-/* Lists of recordings, which are for programs, as their numbers. */
+/* Lists, of recordings and of figures for each corpus left out, are for programs: how long they are. */
 static ser_status print_provenance(const char *text, ser_error *err)
 {
     json_t *object = NULL;
     ser_status st = ser_json_load(&object, text, strlen(text), 0, NULL);
-    static const char *const lists[] = {"trained_on", "adapted_to"};
+    static const char *const lists[] = {"trained_on", "adapted_to", "parts_left_out"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        json_t *recordings = json_object_get(object, lists[i]);
-        if (recordings)
-            ser_json_set(&object, lists[i], json_integer((json_int_t)json_array_size(recordings)));
+        json_t *list = json_object_get(object, lists[i]);
+        if (json_is_array(list))
+            ser_json_set(&object, lists[i], json_integer((json_int_t)json_array_size(list)));
     }
-    char *shorter = object ? ser_json_dump(object, JSON_COMPACT) : NULL;
+    char *shorter = object ? ser_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
     if (st == SER_E_NOMEM || (st == SER_OK && !shorter))
         st = ser_fail_nomem(err);
     else
