@@ -96,6 +96,11 @@ static bool ends_the_same(const call *c)
     return st == SER_OK && is_whole(true);
 }
 
+static bool is_by(const char *library)
+{
+    return strncmp(all->by, library, strlen(library)) == 0;
+}
+
 static bool is_as_promised(const call *c, ser_status st, const char *answer, const ser_error *err, bool again)
 {
     bool good = true;
@@ -104,7 +109,14 @@ static bool is_as_promised(const call *c, ser_status st, const char *answer, con
         good = strcmp(answer, all->answer) == 0;
         if (!good)
             fprintf(stderr, "another answer: '%.300s' in place of '%.300s'\n", answer, all->answer);
-        return is_whole(true) && good;
+        bool whole = is_whole(true);
+        /* cairo (1.16) takes a clip that it gets no memory for as one that hides everything: a picture then
+         * lacks a line, and cairo_status knows of nothing. */
+        if (!whole && is_by("libcairo.")) {
+            all->n_theirs++;
+            whole = true;
+        }
+        return whole && good;
     }
     if (st != SER_E_NOMEM || err->status != st || !strstr(err->text, "out of memory") || *answer) {
         fprintf(stderr, "status %d, '%s' %s\n", (int)st, err->text, answer);
@@ -112,7 +124,7 @@ static bool is_as_promised(const call *c, ser_status st, const char *answer, con
     }
     good = is_whole(false) && good;
     /* libhdf5 cannot be used any more in a process in which it did not get memory. */
-    if (again && strncmp(all->by, "libhdf5", 7) != 0) {
+    if (again && !is_by("libhdf5")) {
         all->n_resumed++;
         good = ends_the_same(c) && good;
     }
@@ -248,14 +260,15 @@ static void describe_end(int status)
  * that. */
 static bool is_their_fault(const plan *p, int status)
 {
-    static const char *const known[] = {"libdnnl.",    "libfontconfig.", "libhdf5",       "libminizip.",
-                                        "libsndfile.", "libsoxr.",       "libxlsxwriter."};
+    static const char *const known[] = {"libcairo.",   "libdnnl.",    "libfontconfig.",
+                                        "libhdf5",     "libminizip.", "libpixman-1.",
+                                        "libsndfile.", "libsoxr.",    "libxlsxwriter."};
     if (p->kind == FAILING_LIBRARIES && WIFEXITED(status) && WEXITSTATUS(status) == 255)
-        return strncmp(all->by, "libhdf5", strlen("libhdf5")) == 0;
+        return is_by("libhdf5");
     if (p->kind != FAILING_LIBRARIES || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
         return false;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strncmp(all->by, known[i], strlen(known[i])) == 0)
+        if (is_by(known[i]))
             return true;
     return false;
 }
