@@ -67,7 +67,7 @@ if [ $# = 0 ]; then
   for s in base io audio features metrics nn corpus encoder extract model data keras train tune learn; do set -- "$@" --suite "$s"; done
 fi
 failed=0
-meson test -C "$build" --no-rebuild --no-suite masks --timeout-multiplier 30 --num-processes "${JOBS:-1}" --print-errorlogs "$@" || failed=1
+meson test -C "$build" --no-rebuild --no-suite masks --timeout-multiplier 120 --num-processes "${JOBS:-1}" --print-errorlogs "$@" || failed=1
 
 # In fp32, which every processor has.
 hear() { "$@" predict --quiet --precision fp32 --min-confidence 0 --format csv "$recording"; }
