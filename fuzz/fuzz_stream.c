@@ -1,37 +1,12 @@
 /* A stream's messages: what a client sends, piece by piece, with workers and writing in between. An input is
  * a row of pieces: a byte that says what happens (below), two of the length, the bytes. */
-#include "serve/stream.h"
-#include "service.h"
+#include "connection.h"
 
 #include <jansson.h>
 
 enum { BINARY = 1, LAST = 2, WORK = 4, WRITE = 8, IDLE = 16, STOP = 32, CHOKED = 64 };
 
 static bool is_choked; /* the client does not read */
-
-void ser_http_answered(ser_request *r) /* there are no requests */
-{
-    (void)r;
-    abort();
-}
-
-/* ---- instead of libwebsockets ---- */
-
-void lws_set_timer_usecs(struct lws *wsi, lws_usec_t us)
-{
-    (void)wsi, (void)us;
-}
-
-int lws_callback_on_writable(struct lws *wsi)
-{
-    (void)wsi;
-    return 0;
-}
-
-void lws_cancel_service(struct lws_context *context)
-{
-    (void)context;
-}
 
 /* Each message is an object. */
 int lws_write(struct lws *wsi, unsigned char *buf, size_t len, enum lws_write_protocol protocol)

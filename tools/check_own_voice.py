@@ -14,35 +14,29 @@ always the same, of which the baselines are. What lies in OUTPUT_FOLDER already 
 import csv, json, os, random, shutil, struct, subprocess, sys
 import numpy as np
 
+from left_out import FOLDERS, LAYERS, TOLD, WIDTH, least_head, name_of, pooled, sounds_in
+
 SER, DATA, RUN, OUT = (os.path.abspath(p) for p in sys.argv[1:5])
 MOST_LEARNED, MOST_VOICES = 1500, 48
 WAYS = ((0, ""), (3, "--baseline"), (10, "--baseline"), (30, "--baseline"), (30, "--adapt"))  # recordings of the voice, and for what
-LAYERS, WIDTH = 4, 512
-# the folder, what a name says: (speaker, emotion)
+# codes of emotions, and what a name says: (speaker, code)
 CORPORA = {
-    "EMODB": ("emodb/wav", dict(W="angry", L="boredom", E="disgust", A="fear", F="happy", N="neutral", T="sad"), lambda n: (n[:2], n[5])),
-    "RAVDESS": ("ravdess", {"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust", "08": "surprised"},
+    "EMODB": (dict(W="angry", L="boredom", E="disgust", A="fear", F="happy", N="neutral", T="sad"), lambda n: (n[:2], n[5])),
+    "RAVDESS": ({"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust", "08": "surprised"},
                 lambda n: (n[18:20], n[6:8])),
-    "CREMAD": ("cremad/AudioWAV", dict(ANG="angry", DIS="disgust", FEA="fear", HAP="happy", NEU="neutral", SAD="sad"), lambda n: (n[:4], n[9:12])),
-    "NEMO": ("nemo/samples", dict(anger="angry", fear="fear", happiness="happy", neutral="neutral", sadness="sad", surprised="surprised"),
+    "CREMAD": (dict(ANG="angry", DIS="disgust", FEA="fear", HAP="happy", NEU="neutral", SAD="sad"), lambda n: (n[:4], n[9:12])),
+    "NEMO": (dict(anger="angry", fear="fear", happiness="happy", neutral="neutral", sadness="sad", surprised="surprised"),
              lambda n: (n[:3], n.split("_")[1])),
 }
-TOLD = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
-
-
-def name_of(path):
-    return os.path.splitext(os.path.basename(path))[0]
 
 
 def recordings(corpus):
     """[(path, speaker, emotion)], in an order that is random and always the same."""
-    folder, emotions, read = CORPORA[corpus]
+    emotions, read = CORPORA[corpus]
     found = []
-    for place, _, names in os.walk(os.path.join(DATA, folder)):
-        for name in (n for n in names if n.lower().endswith((".wav", ".flac", ".opus"))):
-            speaker, code = read(name)
-            found.append((os.path.join(place, name), speaker, emotions[code]))
-    found.sort()
+    for path in sounds_in(os.path.join(DATA, FOLDERS[corpus])):
+        speaker, code = read(os.path.basename(path))
+        found.append((path, speaker, emotions[code]))
     random.Random(corpus).shuffle(found)
     return found
 
@@ -71,23 +65,7 @@ def learn(target):
     return model
 
 
-def pooled(target, paths):
-    """(recordings, LAYERS, 2, WIDTH): mean and deviation over time of each hidden state."""
-    folder = os.path.join(OUT, "frames")
-    rows = []
-    for i in range(0, len(paths), 50):  # a megabyte each
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        subprocess.run([SER, "extract", "--feature-type", "WHISPER", "--layers", "1,2,3,4", "--encoder", os.path.join(RUN, "encoder-without-" + target),
-                        "--precision", "bf16", "-o", folder + "/", *paths[i:i + 50]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for path in paths[i:i + 50]:
-            frames = np.load(os.path.join(folder, name_of(path) + ".npy")).astype(float).reshape(-1, LAYERS, WIDTH)
-            rows.append(np.stack([frames.mean(0), frames.std(0)], axis=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    return np.array(rows)
-
-
-def least_head(model, target, own):
+def two_heads(model, target, own):
     """Writes the model with the tuned head in the plain one's place; its path."""
     said, out = said_of(target), os.path.join(OUT, target, "two-heads.safetensors")
     if os.path.exists(out):
@@ -107,10 +85,9 @@ def least_head(model, target, own):
     # Of each hidden state the statistics of all frames, then those of the active ones, which are not read.
     place = np.arange(LAYERS * 4 * WIDTH).reshape(LAYERS, 4, WIDTH)[:, :2].reshape(-1)
     asked = [path for path, _, _ in own if name_of(path) in said]
-    z = (pooled(target, asked).reshape(len(asked), -1) - tensor("plain.mean")[place]) * tensor("plain.scale")[place]
+    z = (pooled(SER, RUN, target, OUT, asked) - tensor("plain.mean")[place]) * tensor("plain.scale")[place]
     logits = np.array([[said[name_of(path)][label] for label in labels] for path in asked])
-    bias = logits.mean(0)
-    weight = np.linalg.solve(z @ z.T + 1e-6 * len(asked) * np.eye(len(asked)), logits - bias).T @ z
+    weight, bias = least_head(z, logits)
     tensor("plain.weight")[:] = 0
     tensor("plain.weight")[:, place] = weight
     tensor("plain.bias")[:] = bias

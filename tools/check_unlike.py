@@ -9,14 +9,14 @@ altered until they are like nothing that was learned from. The head that learned
 these recordings: in its place stands the smallest head that says the same of them. Distances are computed here, with NumPy, from 150 recordings
 of each other corpus; the reach and what a temperature grows by are the run's. What lies in OUTPUT_FOLDER already is not computed again.
 Needs NumPy and soundfile."""
-import json, os, random, shutil, subprocess, sys
+import json, os, random, shutil, sys
 import numpy as np
 import soundfile
 
+from left_out import FOLDERS, TOLD, least_head, name_of, pooled, sounds_in
+
 SER, DATA, RUN, OUT = (os.path.abspath(p) for p in sys.argv[1:5])
-FOLDERS = {"EMODB": "emodb/wav", "RAVDESS": "ravdess", "CREMAD": "cremad/AudioWAV", "NEMO": "nemo/samples"}
-TOLD = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
-MOST_ASKED, MOST_ALTERED, MOST_LEARNED, LAYERS, WIDTH, RATE = 150, 50, 150, 4, 512, 16000
+MOST_ASKED, MOST_ALTERED, MOST_LEARNED, RATE = 150, 50, 150, 16000
 with open(os.path.join(RUN, "report.json")) as f:
     REPORT = json.load(f)
 
@@ -59,32 +59,12 @@ ALTERED = {"0.6 s of it": middle, "white noise at 0 dB": noise(0), "white noise 
            "30 % clipped": clip, "echo of 2 s, louder than the voice": echo}
 
 
-def name_of(path):
-    return os.path.splitext(os.path.basename(path))[0]
-
-
 def recordings(corpus):
-    return sorted(os.path.join(place, n) for place, _, names in os.walk(os.path.join(DATA, FOLDERS[corpus])) for n in names
-                  if n.lower().endswith((".wav", ".flac", ".opus")))
+    return sounds_in(os.path.join(DATA, FOLDERS[corpus]))
 
 
 def every(items, n):
     return [items[i * len(items) // min(n, len(items))] for i in range(min(n, len(items)))]
-
-
-def pooled(target, paths):
-    """(recordings, LAYERS * 2 * WIDTH): mean and deviation over time of each hidden state."""
-    folder, rows = os.path.join(OUT, "frames"), []
-    for i in range(0, len(paths), 50):  # a megabyte each
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        subprocess.run([SER, "extract", "--feature-type", "WHISPER", "--layers", "1,2,3,4", "--encoder", os.path.join(RUN, "encoder-without-" + target),
-                        "--precision", "bf16", "-o", folder + "/", *paths[i:i + 50]], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for path in paths[i:i + 50]:
-            frames = np.load(os.path.join(folder, name_of(path) + ".npy")).astype(float).reshape(-1, LAYERS, WIDTH)
-            rows.append(np.stack([frames.mean(0), frames.std(0)], axis=1).reshape(-1))
-    shutil.rmtree(folder, ignore_errors=True)
-    return np.array(rows)
 
 
 def alter(path, change, folder):
@@ -108,17 +88,16 @@ def measure(target):
         said = every([a for a in map(json.loads, f) if a["left_out"] == target], MOST_ASKED)
     path_of = {name_of(p): p for p in recordings(target)}
     asked, labels = [path_of[name_of(a["file"])] for a in said], sorted(said[0]["logits"])
-    learned = pooled(target, [p for c in FOLDERS if c != target for p in every(recordings(c), MOST_LEARNED)])
+    learned = pooled(SER, RUN, target, OUT, [p for c in FOLDERS if c != target for p in every(recordings(c), MOST_LEARNED)])
     mean, deviation = learned.mean(0), learned.std(0)
-    z = (pooled(target, asked) - mean) / deviation
+    z = (pooled(SER, RUN, target, OUT, asked) - mean) / deviation
     logits = np.array([[a["logits"][label] for label in labels] for a in said])
-    bias = logits.mean(0)
-    weight = np.linalg.solve(z @ z.T + 1e-6 * len(z) * np.eye(len(z)), logits - bias).T @ z
+    weight, bias = least_head(z, logits)
     kinds, distances, all_logits, truth = ["as they are"] * len(z), [abs(z).mean(1)], [logits], [labels.index(a["emotion"]) for a in said]
     chosen, folder = every(list(range(len(said))), MOST_ALTERED), os.path.join(OUT, "altered")
     for kind, change in ALTERED.items():
         os.makedirs(folder, exist_ok=True)
-        z = (pooled(target, [alter(asked[i], change, folder) for i in chosen]) - mean) / deviation
+        z = (pooled(SER, RUN, target, OUT, [alter(asked[i], change, folder) for i in chosen]) - mean) / deviation
         shutil.rmtree(folder)
         kinds += [kind] * len(chosen)
         distances.append(abs(z).mean(1))

@@ -59,22 +59,20 @@ SER_INLINE int32_t rounded(float x, float low, float inverse)
     return (int32_t)((x - low) * inverse + 0.5f);
 }
 
-SER_INLINE float step_of(float low, float high, int highest)
+/* The step of a row between low and high, and its inverse. false: no whole numbers can be made of the row;
+ * its low is NaN, so the results are, and its numbers are 0. */
+SER_INLINE bool find_step(float *inverse, float *step, float *low, float high, int highest, void *q,
+                          size_t n_bytes)
 {
-    return high - low > 1e-30f ? (high - low) / (float)highest : 1;
-}
-
-/* A row of which no whole numbers can be made: the results of one whose lows are NaN are NaN. */
-SER_INLINE bool has_no_range(float low, float high)
-{
-    return !(high - low < INFINITY);
-}
-
-SER_INLINE void give_up(void *q, size_t n_bytes, float *low, float *step)
-{
-    *low = NAN;
-    *step = 1;
-    memset(q, 0, n_bytes);
+    if (!(high - *low < INFINITY)) {
+        *low = NAN;
+        *step = 1;
+        memset(q, 0, n_bytes);
+        return false;
+    }
+    *step = high - *low > 1e-30f ? (high - *low) / (float)highest : 1;
+    *inverse = 1 / *step;
+    return true;
 }
 
 SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *steps, const void *x, bool half,
@@ -83,14 +81,11 @@ SER_INLINE void quantise(uint8_t *restrict q, size_t ld, float *lows, float *ste
     size_t size = half ? sizeof(uint16_t) : sizeof(float);
     for (size_t t = 0; t < n_rows; t++, q += ld) {
         const unsigned char *restrict row = (const unsigned char *)x + t * x_row * size;
-        float low, high;
-        find_range(&low, &high, row, half, n);
-        if (has_no_range(low, high)) {
-            give_up(q, ld, &lows[t], &steps[t]);
+        float high, inverse;
+        find_range(&lows[t], &high, row, half, n);
+        if (!find_step(&inverse, &steps[t], &lows[t], high, highest, q, ld))
             continue;
-        }
-        float inverse = 1 / (steps[t] = step_of(low, high, highest));
-        lows[t] = low;
+        const float low = lows[t];
         for (size_t i = 0; i < n; i++)
             q[i] = (uint8_t)rounded(value_as(row, half, i), low, inverse);
         memset(q + n, 0, ld - n);
@@ -109,13 +104,10 @@ static void words_plain(uint16_t *q, size_t ld, float *lows, float *steps, const
                         size_t n_rows, size_t n)
 {
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
-        float high;
+        float high, inverse;
         find_range(&lows[t], &high, x, false, n);
-        if (has_no_range(lows[t], high)) {
-            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+        if (!find_step(&inverse, &steps[t], &lows[t], high, SER_WORD_ACTIVATION_MAX, q, ld * sizeof *q))
             continue;
-        }
-        float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
         for (size_t i = 0; i < n; i++)
             q[i] = (uint16_t)rounded(x[i], lows[t], inverse);
         memset(q + n, 0, (ld - n) * sizeof *q);
@@ -173,13 +165,10 @@ AVX2 static void bytes_avx2(uint8_t *q, size_t ld, float *lows, float *steps, co
     size_t n_whole = n - n % (4 * N_OCTET);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
-        float high;
+        float high, inverse;
         range_avx2(&lows[t], &high, x, n);
-        if (has_no_range(lows[t], high)) {
-            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+        if (!find_step(&inverse, &steps[t], &lows[t], high, highest, q, ld * sizeof *q))
             continue;
-        }
-        float inverse = 1 / (steps[t] = step_of(lows[t], high, highest));
         __m256 from = _mm256_set1_ps(lows[t]), by = _mm256_set1_ps(inverse);
         for (size_t i = 0; i < n_whole; i += 4 * N_OCTET) {
             __m256i v =
@@ -197,13 +186,10 @@ AVX2 static void words_avx2(uint16_t *q, size_t ld, float *lows, float *steps, c
 {
     size_t n_whole = n - n % (2 * N_OCTET);
     for (size_t t = 0; t < n_rows; t++, q += ld, x += x_row) {
-        float high;
+        float high, inverse;
         range_avx2(&lows[t], &high, x, n);
-        if (has_no_range(lows[t], high)) {
-            give_up(q, ld * sizeof *q, &lows[t], &steps[t]);
+        if (!find_step(&inverse, &steps[t], &lows[t], high, SER_WORD_ACTIVATION_MAX, q, ld * sizeof *q))
             continue;
-        }
-        float inverse = 1 / (steps[t] = step_of(lows[t], high, SER_WORD_ACTIVATION_MAX));
         __m256 from = _mm256_set1_ps(lows[t]), by = _mm256_set1_ps(inverse);
         for (size_t i = 0; i < n_whole; i += 2 * N_OCTET)
             _mm256_storeu_si256((__m256i *)(q + i),

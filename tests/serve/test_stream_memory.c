@@ -1,43 +1,19 @@
 /* Each of our allocations of a stream's connection fails once: the client gets whole messages, those that it
  * would get, up to one that says why there is no more, or up to the connection's end; it is never left
  * waiting. */
+#include "connection.h"
 #include "failures/failing.h"
-#include "serve/stream.h"
-#include "service.h"
 #include "test.h"
 
 #include <jansson.h>
 
 enum { PIECE_S = 1, N_PIECES = 3, MOST_MESSAGES = 64, MOST_WRITES = 1000 };
 
-static bool wants_to_write, is_bad;
+static bool is_bad;
 static char *messages[MOST_MESSAGES]; /* that the client got */
 static size_t n_messages;
 
-void ser_http_answered(ser_request *r) /* there are no requests */
-{
-    (void)r;
-    abort();
-}
-
 /* ---- instead of libwebsockets ---- */
-
-void lws_set_timer_usecs(struct lws *wsi, lws_usec_t us)
-{
-    (void)wsi, (void)us;
-}
-
-int lws_callback_on_writable(struct lws *wsi)
-{
-    (void)wsi;
-    wants_to_write = true;
-    return 0;
-}
-
-void lws_cancel_service(struct lws_context *context)
-{
-    (void)context;
-}
 
 int lws_write(struct lws *wsi, unsigned char *buf, size_t len, enum lws_write_protocol protocol)
 {
