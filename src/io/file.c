@@ -377,13 +377,15 @@ static ser_status list_folder(path_lists *lists, const char *root, const char *r
     DIR *dir = path ? opendir(path) : NULL;
     if (!path)
         return ser_fail_nomem(err);
-    if (!dir) {
-        status = ser_fail(err, SER_E_IO, "the folder '%s' cannot be read (%s): check it and its permissions",
-                          path, strerror(errno));
-        ser_free(path);
-        return status;
-    }
+    if (!dir)
+        status =
+            errno == ENOMEM
+                ? ser_fail_nomem(err)
+                : ser_fail(err, SER_E_IO, "the folder '%s' cannot be read (%s): check it and its permissions",
+                           path, strerror(errno));
     ser_free(path);
+    if (!dir)
+        return status;
     const struct dirent *entry;
     while (status == SER_OK && (errno = 0, entry = readdir(dir))) {
         path_list *list = list_of_entry(lists, dirfd(dir), entry->d_name);

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -60,8 +61,8 @@ static ser_status take_lock(ser_run_folder *f, ser_error *err)
 static ser_status check_empty(const char *folder, ser_error *err)
 {
     DIR *dir = opendir(folder);
-    if (!dir) /* it can only be made yet */
-        return SER_OK;
+    if (!dir) /* it can only be made yet, else */
+        return errno == ENOMEM ? ser_fail_nomem(err) : SER_OK;
     bool empty = true, run = false;
     for (const struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
