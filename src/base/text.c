@@ -50,6 +50,24 @@ void ser_text_appendf(ser_text *t, const char *format, ...)
     va_end(args);
 }
 
+void ser_text_append_word(ser_text *t, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,+@%=";
+    if (*word && !word[strspn(word, plain)]) {
+        ser_text_append(t, word);
+        return;
+    }
+    ser_text_append(t, "'");
+    for (; *word; word += *word == '\'') {
+        size_t n = strcspn(word, "'");
+        ser_text_append_n(t, word, n);
+        word += n;
+        if (*word) /* nothing is special between apostrophes but they */
+            ser_text_append(t, "'\\''");
+    }
+    ser_text_append(t, "'");
+}
+
 char *ser_text_take(ser_text *t)
 {
     if (t->failed)

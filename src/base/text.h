@@ -16,6 +16,8 @@ typedef struct ser_text {
 void ser_text_append(ser_text *t, const char *s);
 void ser_text_append_n(ser_text *t, const char *s, size_t n);
 void ser_text_appendf(ser_text *t, const char *format, ...) SER_PRINTF(2, 3);
+/* One word of a command that can be typed as it stands, quoted where a shell would read more into it. */
+void ser_text_append_word(ser_text *t, const char *word);
 /* RFC 3629. */
 bool ser_text_is_utf8(const char *s);
 void ser_text_clear(ser_text *t);

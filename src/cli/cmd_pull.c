@@ -86,13 +86,18 @@ static ser_status pull_corpus(char **folder, const ser_known_corpus *c, const se
                               ser_error *err)
 {
     const ser_known_origin *o = &c->origin;
-    const ser_publication publication = {c->name,   c->folder, o->host, o->archive,
-                                         o->record, o->key,    o->terms};
-    return o->archive
-               ? ser_pull_corpus(folder, &publication, s, err)
-               : ser_fail(err, SER_E_UNSUPPORTED,
-                          "no archive of it is at an address that is known to last: %s into %s/%s (%s)",
-                          o->where, s->data_dir, c->name, o->terms);
+    ser_text fetch = {0};
+    ser_known_append_fetch(&fetch, c, data_dir);
+    const ser_publication publication = {c->name,   c->folder, o->host,  o->archive,
+                                         o->record, o->key,    o->terms, fetch.s};
+    ser_status st =
+        fetch.failed ? ser_fail_nomem(err)
+        : o->archive ? ser_pull_corpus(folder, &publication, s, err)
+                     : ser_fail(err, SER_E_UNSUPPORTED,
+                                "no archive of it is at an address that is known to last: %s into %s/%s (%s)",
+                                o->where, s->data_dir, c->name, o->terms);
+    ser_text_release(&fetch);
+    return st;
 }
 
 static ser_status pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err)
@@ -117,6 +122,7 @@ static ser_status pull(const char *name, const ser_progress *progress, ser_error
                                         .data_dir = data_dir       ? data_dir
                                                     : usual_folder ? usual_folder
                                                                    : "data/raw",
+                                        .certificates = variable("SSL_CERT_FILE"),
                                         .timeout_s = read_timeout(),
                                         .progress = *progress,
                                         .tell = tell};

@@ -169,6 +169,15 @@ static bool has_resume(const ser_job_command *c)
     return o->kind != SER_OPTION_END;
 }
 
+static void say_resume(const ser_job_command *c, const char *folder)
+{
+    ser_text word = {0};
+    ser_text_append_word(&word, folder);
+    if (!word.failed)
+        ser_say("go on with: ser %s --resume %s", c->command->name, word.s);
+    ser_text_release(&word);
+}
+
 ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error *err)
 {
     listening l = {.progress = ser_progress_start()};
@@ -191,7 +200,7 @@ ser_status ser_job_run(ser_run_result **out, const ser_job_command *c, ser_error
     const char *folder = l.folder ? l.folder : ser_job_given.resume;
     ser_progress_clear();
     if (st == SER_E_CANCELLED && has_resume(c) && folder)
-        ser_say("go on with: ser %s --resume %s", c->command->name, folder);
+        say_resume(c, folder);
     if (st == SER_OK && ser_run_result_was_complete(*out))
         ser_say("%s: this run is complete", ser_run_result_folder(*out));
     ser_free(l.folder);

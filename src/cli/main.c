@@ -19,6 +19,8 @@ static const ser_environment_variable environment[] = {
     {"HF_TOKEN", "what 'ser pull' shows the hub, for models that not everybody may have"},
     {"HF_HUB_DOWNLOAD_TIMEOUT", "seconds without a byte after which 'ser pull' takes a connection for broken "
                                 "(default: 30)"},
+    {"SSL_CERT_FILE", "a file of certificates (PEM) by which 'ser pull' knows servers, such as those of a "
+                      "company's proxy (default: the system's)"},
     {"SER_MAX_ISA",
      "the most that may be used of the processor, so that a strong one shows what weaker ones do: "
      "sse41, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx (default: all it has)"},

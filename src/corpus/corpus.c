@@ -34,7 +34,7 @@ static const ser_known_corpus *find_named(const char *part)
 static ser_status read_named(ser_draft *d, const ser_known_corpus *c, const char *data_dir, ser_error *err)
 {
     const char *const folders[] = {c->name, c->folder};
-    const char *variable = getenv("SER_DATA_DIR");
+    const char *variable = getenv("SER_DATA_DIR"), *given = data_dir;
     if (!data_dir)
         data_dir = variable && *variable ? variable : "data/raw";
     for (int i = 0; i < 2; i++) {
@@ -48,13 +48,7 @@ static ser_status read_named(ser_draft *d, const ser_known_corpus *c, const char
             return st;
     }
     ser_text get = {0};
-    const ser_known_origin *o = &c->origin;
-    bool is_plain = o->archive && strncmp(o->host, "http:", 5) == 0; /* pull wants that said */
-    if (o->archive)
-        ser_text_appendf(&get, "fetch it with 'ser pull %s%s%s%s'", is_plain ? "--endpoint " : "",
-                         is_plain ? o->host : "", is_plain ? " " : "", c->name);
-    else
-        ser_text_append(&get, o->where);
+    ser_known_append_fetch(&get, c, given);
     ser_status st =
         get.failed ? ser_fail_nomem(err)
                    : ser_fail(err, SER_E_IO,

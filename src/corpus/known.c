@@ -33,6 +33,24 @@ const ser_known_corpus *ser_known_corpus_near(const char *name)
     return best;
 }
 
+void ser_known_append_fetch(ser_text *t, const ser_known_corpus *c, const char *data_dir)
+{
+    const ser_known_origin *o = &c->origin;
+    if (!o->archive) {
+        ser_text_append(t, o->where);
+        return;
+    }
+    ser_text_append(t, "fetch it with: ser pull ");
+    if (strncmp(o->host, "http:", 5) == 0) /* pull wants that said */
+        ser_text_appendf(t, "--endpoint %s ", o->host);
+    if (data_dir) {
+        ser_text_append(t, "--data-dir ");
+        ser_text_append_word(t, data_dir);
+        ser_text_append(t, " ");
+    }
+    ser_text_append(t, c->name);
+}
+
 const char *ser_known_counterpart(const char *name)
 {
     const ser_known_corpus *c = ser_known_corpus_find(name);

@@ -3,6 +3,7 @@
 #ifndef SER_CORPUS_KNOWN_H
 #define SER_CORPUS_KNOWN_H
 
+#include "base/text.h"
 #include "corpus/corpus.h"
 #include <stdbool.h>
 
@@ -65,6 +66,9 @@ const ser_known_corpus *ser_known_corpus_at(size_t i);
 const ser_known_corpus *ser_known_corpus_find(const char *name);
 /* The one that somebody may have meant who wrote this name; NULL: none. */
 const ser_known_corpus *ser_known_corpus_near(const char *name);
+/* What to do to have it: "fetch it with: ser pull ..." as it can be typed, or where a person gets it.
+ * data_dir: as it was given; NULL: it was not. */
+void ser_known_append_fetch(ser_text *t, const ser_known_corpus *c, const char *data_dir);
 /* The usual other corpus of a pair, or NULL. */
 const char *ser_known_counterpart(const char *name);
 /* The built-in table for two corpora, or NULL. */

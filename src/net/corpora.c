@@ -65,13 +65,12 @@ static ser_status fetch_archive(const corpus_paths *p, const ser_publication *c,
     ser_listed stated = {0};
     ser_text url = {0}, told = {0};
     struct stat info;
-    const ser_http_settings settings = {.timeout_s = s->timeout_s, .progress = s->progress};
+    const ser_http_settings settings = {
+        .certificates = s->certificates, .timeout_s = s->timeout_s, .progress = s->progress};
     if (!s->endpoint && strncmp(c->host, "http:", 5) == 0)
-        return ser_fail(
-            err, SER_E_UNSUPPORTED,
-            "its publisher has it at an address without encryption, %s: if that is fine, name it with "
-            "--endpoint",
-            c->host);
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "its publisher has it at an address without encryption alone: if that is fine, %s",
+                        c->if_plain);
     ser_text_appendf(&url, "%s%s", s->endpoint ? s->endpoint : c->host, c->archive);
     ser_status st = url.failed ? ser_fail_nomem(err) : ser_http_open(&http, &settings, err);
     if (st == SER_OK && c->record)

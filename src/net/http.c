@@ -180,6 +180,8 @@ static CURLcode set_options(ser_http *h, transfer *t, const char *url, struct cu
         code = curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, onwards);
     if (code == CURLE_OK)
         code = curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    if (code == CURLE_OK && h->settings.certificates)
+        code = curl_easy_setopt(c, CURLOPT_CAINFO, h->settings.certificates);
     if (code == CURLE_OK && h->settings.token) {
         code = curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, h->settings.token);
         curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
@@ -244,11 +246,10 @@ static ser_status fail_code(const char *host, long code, ser_error *err)
     }
 }
 
-static ser_status fail_connection(CURL *curl, const char *host, CURLcode result, long timeout_s,
-                                  ser_error *err)
+static ser_status fail_connection(const ser_http *h, const char *host, CURLcode result, ser_error *err)
 {
     long reason = 0;
-    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &reason);
+    curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &reason);
     switch (result) {
     case CURLE_OUT_OF_MEMORY:
         return ser_fail_nomem(err);
@@ -263,8 +264,11 @@ static ser_status fail_connection(CURL *curl, const char *host, CURLcode result,
     case CURLE_OPERATION_TIMEDOUT:
         return ser_fail(err, SER_E_IO,
                         "%s sent nothing for %ld s: try again later, what has come so far is kept", host,
-                        timeout_s);
+                        h->settings.timeout_s);
     case CURLE_SSL_CACERT_BADFILE:
+        if (h->settings.certificates)
+            return ser_fail(err, SER_E_ARG, "SSL_CERT_FILE: %s holds no certificates that can be read",
+                            h->settings.certificates);
         return ser_fail(err, SER_E_IO,
                         "there are no certificates to know %s by: install the package ca-certificates", host);
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -353,7 +357,7 @@ static ser_status fail(const ser_http *h, const transfer *t, const char *url, CU
                         host);
     if (code && !is_good(code) && (result == CURLE_OK || result == CURLE_WRITE_ERROR))
         return fail_code(host, code, err);
-    return fail_connection(h->curl, host, result, h->settings.timeout_s, err);
+    return fail_connection(h, host, result, err);
 }
 
 ser_status ser_http_get(ser_http *http, const char *url, const ser_http_sink *sink, long *code,

@@ -11,7 +11,8 @@ typedef struct ser_http ser_http; /* belongs to one thread */
 
 typedef struct ser_http_settings {
     const char *token; /* bearer, for the requested address' own host, never one it redirects to; or NULL */
-    long timeout_s;    /* to connect; and with less than 100 bytes/s: then it is a stall */
+    const char *certificates; /* a PEM file of authorities to know servers by; NULL: the system's */
+    long timeout_s;           /* to connect; and with less than 100 bytes/s: then it is a stall */
     ser_progress progress;
 } ser_http_settings;
 

@@ -253,8 +253,10 @@ static ser_status point_to_commit(const pulling *p, ser_error *err)
 ser_status ser_pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err)
 {
     pulling p = {.name = name, .endpoint = s->endpoint ? s->endpoint : hub, .s = s};
-    const ser_http_settings settings = {
-        .token = s->token, .timeout_s = s->timeout_s, .progress = s->progress};
+    const ser_http_settings settings = {.token = s->token,
+                                        .certificates = s->certificates,
+                                        .timeout_s = s->timeout_s,
+                                        .progress = s->progress};
     *folder = NULL;
     if (!ser_hub_is_name(name))
         return ser_fail(err, SER_E_ARG, "it is no name of a model, such as openai/whisper-base");

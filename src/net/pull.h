@@ -7,10 +7,11 @@
 #include "base/status.h"
 
 typedef struct ser_pull_settings {
-    const char *endpoint; /* "https://HOST/PATH" of a mirror; NULL: the hub or publisher itself */
-    const char *token;    /* for the hub; or NULL */
-    const char *data_dir; /* of corpora */
-    long timeout_s;       /* that a connection may give nothing */
+    const char *endpoint;     /* "https://HOST/PATH" of a mirror; NULL: the hub or publisher itself */
+    const char *token;        /* for the hub; or NULL */
+    const char *data_dir;     /* of corpora */
+    const char *certificates; /* as in ser_http_settings */
+    long timeout_s;           /* that a connection may give nothing */
     ser_progress progress;
     void (*tell)(const char *text); /* what was fetched and checked, a line each; or NULL */
 } ser_pull_settings;
@@ -24,6 +25,7 @@ typedef struct ser_publication {
     const char *host, *archive;
     const char *record, *key; /* where size and hash are stated, and of which file; NULL: nowhere */
     const char *terms;
+    const char *if_plain; /* what to do where its host is known without encryption alone */
 } ser_publication;
 
 ser_status ser_pull_corpus(char **folder, const ser_publication *c, const ser_pull_settings *s,

@@ -35,6 +35,18 @@ static void test_text(void)
     ser_text_appendf(&t, "%d-%s", 5, "b");
     CHECK(strcmp(t.s, "a5-b") == 0 && t.n == 4 && !t.failed);
     ser_text_release(&t);
+    static const char *const words[][2] = {{"a/b-c_1.wav", "a/b-c_1.wav"},
+                                           {"", "''"},
+                                           {"my data", "'my data'"},
+                                           {"it's", "'it'\\''s'"},
+                                           {"'", "''\\'''"},
+                                           {"$(x)", "'$(x)'"},
+                                           {"Größe", "'Größe'"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        ser_text_append_word(&t, words[i][0]);
+        CHECK(strcmp(t.s, words[i][1]) == 0);
+        ser_text_release(&t);
+    }
     failing_at(0);
     ser_text_append(&t, "x");
     CHECK(t.failed);

@@ -3,7 +3,7 @@
 
 Usage: test_pull.py PATH_OF_SER        (the environment: SER_TEST_DIR, the folder tests/)
 """
-import concurrent.futures, hashlib, io, json, os, resource, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
+import concurrent.futures, hashlib, io, json, os, resource, shlex, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
 import unittest, wave, zipfile
 from server import *
 
@@ -415,18 +415,47 @@ class Redirects(Case):
 
 
 @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
-class Strangers(Case):
-    def test_certificate_of_nobody(self):
-        """Who is not who he says he is gets neither a request nor the token."""
-        cert = self.path("cert.pem")
+class Encrypted(Case):
+    """The server has a certificate that nobody signed but itself."""
+
+    def setUp(self):
+        super().setUp()
+        cert = self.cert = self.path("cert.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.path("key.pem"),
                         "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, self.path("key.pem"))
         self.server.http.socket = context.wrap_socket(self.server.http.socket, server_side=True)
+        self.server.url = self.server.url.replace("http:", "https:")
+        self.env.pop("SSL_CERT_FILE", None)
+
+    def test_certificate_of_nobody(self):
+        """Who is not who he says he is gets neither a request nor the token."""
         self.env["HF_TOKEN"] = "hf_secret"
-        self.refuse("does not prove who it is", endpoint=self.server.url.replace("http:", "https:"))
+        self.refuse("does not prove who it is")
         self.assertEqual(self.server.log, [])
+
+    def test_certificate_that_the_user_trusts(self):
+        self.env["SSL_CERT_FILE"] = self.cert
+        self.pull()
+        self.check_pulled()
+
+    def test_file_without_certificates(self):
+        self.env["SSL_CERT_FILE"] = self.path("missing.pem")
+        _, err = self.pull(status=2)
+        self.assertEqual(err, "ser: some/model: SSL_CERT_FILE: %s holds no certificates that can be read\n" % self.path("missing.pem"))
+
+    def test_redirect_to_no_encryption(self):
+        """Nothing of what began encrypted goes on without it: neither the list of files nor a file."""
+        self.env["SSL_CERT_FILE"] = self.cert
+        plain = Server()
+        self.addCleanup(plain.close)
+        host_model(plain, NAME, FILES)
+        for path in (self.weights_path, "/api/models/some/model/revision/main?blobs=true"):
+            self.server.routes[path] = redirect(plain.url + path)
+            self.refuse("such as from https to http")
+            self.assertTrue(self.server.requests(path))
+        self.assertEqual(plain.log, [])
 
 
 class Codes(Case):
@@ -632,7 +661,7 @@ class Corpora(Case):
 
     def test_without_encryption_only_where_told(self):
         _, err = self.ser("pull", "emodb", status=1)
-        self.assertIn("without encryption, http://emodb.bilderbar.info: if that is fine, name it with --endpoint", err)
+        self.assertTrue(err.endswith("without encryption alone: if that is fine, fetch it with: ser pull --endpoint http://emodb.bilderbar.info EMODB\n"), err)
         self.assertEqual(os.listdir(self.dir), [])
         self.pull("emodb")
         self.assertEqual(self.listed(), ["EMODB"])
@@ -642,14 +671,30 @@ class Corpora(Case):
             self.refuse(f"clone {address} into data/raw/{name.upper()} (", name)
         self.assertEqual(self.listed(), [])
 
-    def test_message_of_missing_corpus_names_the_command(self):
+    def typed(self, err):
+        """The command that a message ends with, read as a shell reads it."""
+        words = shlex.split(err[err.rindex("fetch it with: ") + len("fetch it with: "):])
+        self.assertEqual(words[:2], ["ser", "pull"], err)
+        return words[1:]
+
+    def test_messages_name_the_command(self):
         """One that pull takes: it fails no earlier than at the network, of which there is none behind this proxy."""
         self.env.update({v: self.nobody() for v in ("http_proxy", "https_proxy")})
-        for name, words in (("EMODB", "pull --endpoint http://emodb.bilderbar.info EMODB"), ("RAVDESS", "pull RAVDESS")):
-            _, err = self.ser("extract", "--data", name, "--feature-type", "LOGMEL", status=1)
-            self.assertTrue(err.endswith(f" 'ser {words}'\n"), err)
-            _, err = self.ser(*words.split(), status=1)
-            self.assertIn("cannot be reached", err)
+        plain = ["--endpoint", "http://emodb.bilderbar.info"]
+        for name, endpoint in (("EMODB", plain), ("RAVDESS", [])):
+            for folder in ([], ["--data-dir", "corpora"], ["--data-dir", "it's my $HOME/data"]):
+                _, err = self.ser("extract", "--data", name, "--feature-type", "LOGMEL", *folder, status=1)
+                command = self.typed(err)
+                self.assertEqual(command, ["pull", *endpoint, *folder, name])
+                self.assertIn("cannot be reached", self.ser(*command, status=1)[1])
+                if endpoint:
+                    self.assertEqual(self.typed(self.ser("pull", *folder, name, status=1)[1]), command)
+
+    def test_named_command_fetches_to_where_it_was_missing(self):
+        """As it stands but for the publisher's server."""
+        command = self.typed(self.ser("extract", "--data", "EMODB", "--feature-type", "LOGMEL", "--data-dir", "my corpora", status=1)[1])
+        command[command.index("--endpoint") + 1] = self.server.url
+        self.assertEqual(self.ser(*command)[0], "my corpora/EMODB\n")
 
 
 def flatten(suite):
