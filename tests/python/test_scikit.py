@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Classifiers for scikit-learn: the command line's weights; usable where scikit-learn expects its own."""
-import pickle, unittest
+import pickle, sys, unittest
 
 import numpy as np
 
@@ -50,6 +50,22 @@ class Estimator(Case):
                 c.fit(paths, bad)
         with self.assertRaisesRegex(ser.ArgumentError, "no such setting"):
             ser.Classifier("LOGMEL", colour="red").fit(paths, y)
+
+    def test_a_training_that_is_stopped_says_nothing_of_a_folder_that_is_gone(self):
+        corpus, paths, y, _ = self.corpus(per_class=3)
+
+        def stop(*_):
+            raise ZeroDivisionError("mine")
+
+        settings = {"epoch": 2, "filter_size": 4, "augment": "none", "on_epoch": stop}
+        said = []
+        for fit in (lambda: ser.Classifier("LOGMEL", "timnet", **settings).fit(paths, y),
+                    lambda: ser.train(corpus, feature_type="LOGMEL", split_fold=0, run="run", **settings)):
+            with self.assertRaisesRegex(ZeroDivisionError, "mine") as caught:
+                fit()
+            said.append(getattr(caught.exception, "__notes__", []))
+        self.assertEqual(said[0], [])
+        self.assertEqual(bool(said[1]), sys.version_info >= (3, 11))
 
     @unittest.skipUnless(sklearn, "needs scikit-learn")
     def test_where_scikit_learn_expects_its_own(self):

@@ -162,7 +162,8 @@ def _call(job: str, settings: bytes, listener: _Listener, out: Any, err: Any) ->
     return status[0]
 
 
-def _run(job: str, settings: dict[str, Any], progress: Progress, on_epoch: Any, on_message: Any) -> Report:
+def _run(job: str, settings: dict[str, Any], progress: Progress, on_epoch: Any, on_message: Any, stays: bool = True) -> Report:
+    """stays: the run folder does; then who is interrupted is told of it."""
     for name, f in (("on_epoch", on_epoch), ("on_message", on_message)):
         if f is not None and not callable(f):
             raise ArgumentTypeError(f"{name}: a {type(f).__name__} cannot be called")
@@ -177,7 +178,7 @@ def _run(job: str, settings: dict[str, Any], progress: Progress, on_epoch: Any, 
         return Report(json.loads(text) if text else {}, folder=lib.text(run.ser_run_result_folder(result)) or None,
                       text=run.ser_run_result_text(result).decode(), was_complete=bool(run.ser_run_result_was_complete(result)))
     except BaseException as e:
-        if listener.folder and sys.version_info >= (3, 11):
+        if stays and listener.folder and sys.version_info >= (3, 11):
             e.add_note(f"what is done lies in {listener.folder}: go on with resume=True, run={listener.folder!r}")
         raise
     finally:
@@ -211,6 +212,11 @@ def train(data: Any = None, *, progress: Progress = False, on_epoch: Optional[Ca
     Arguments as in `evaluate`; the defaults are the command's (``model_type="timnet"``, ``preset="original"``).
     """
     return _run("train", {"data": data, **settings}, progress, on_epoch, on_message)
+
+
+def train_in_passing(data: Any = None, *, progress: Progress = False, on_epoch: Any = None, on_message: Any = None, **settings: Any) -> Report:
+    """`train` in a run folder that its caller removes, also when it fails."""
+    return _run("train", {"data": data, **settings}, progress, on_epoch, on_message, stays=False)
 
 
 def test(test_path: Any = None, data: Any = None, *, target: Any = None, progress: Progress = False,

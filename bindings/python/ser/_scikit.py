@@ -20,7 +20,7 @@ import numpy as np
 
 from ._errors import ArgumentError, ArgumentTypeError, Error, FileError, needed
 from ._features import Block, Layers, Reader
-from ._jobs import train
+from ._jobs import train_in_passing
 from ._many import in_turn, teller
 from ._model import Model
 from ._model_parts import Stop
@@ -267,8 +267,8 @@ class Classifier(_Estimator):
             settings = dict(self.settings)
             if settings.get("fine_tune"):
                 settings["embed_encoder"] = True  # the run folder, where the tuned encoder lies, does not stay
-            train(corpus, split_fold=0, run=run, on_message=lambda text: None, feature_type=self.feature_type, model_type=self.model_type,
-                  preset=self.preset, features_dir=os.path.join(folder, "features"), **settings)
+            train_in_passing(corpus, split_fold=0, run=run, on_message=lambda text: None, feature_type=self.feature_type,
+                             model_type=self.model_type, preset=self.preset, features_dir=os.path.join(folder, "features"), **settings)
             with open(os.path.join(run, "model.safetensors"), "rb") as f:
                 self.model_ = f.read()
         return self
