@@ -399,8 +399,13 @@ static ser_status read_unlike(ser_model_data *m, const ser_safetensors *file, se
         st = read_floats(m->unlike.scale, file, name, "scale", m->unlike.n_in, err);
     if (st == SER_OK)
         st = read_floats(&m->unlike.reach, file, name, "reach", 1, err);
-    if (st == SER_OK && !(m->unlike.reach > 0))
-        st = ser_fail(err, SER_E_FORMAT, "unlike.reach must be positive: the model file is damaged");
+    if (st == SER_OK && !(m->unlike.reach >= SER_UNLIKE_LEAST_REACH))
+        st = ser_fail(err, SER_E_FORMAT, "unlike.reach must be at least %g: the model file is damaged",
+                      (double)SER_UNLIKE_LEAST_REACH);
+    for (size_t i = 0; i < m->unlike.n_in && st == SER_OK; i++)
+        if (m->unlike.scale[i] < 0)
+            st =
+                ser_fail(err, SER_E_FORMAT, "unlike.scale holds a negative value: the model file is damaged");
     return st;
 }
 

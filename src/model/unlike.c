@@ -40,7 +40,7 @@ double ser_unlike_distance(const ser_unlike *u, const float *x)
 float ser_unlike_times(const ser_unlike *u, const float *x)
 {
     const double most = 1e30;
-    double times = ser_unlike_distance(u, x) / (double)u->reach;
+    double times = u->n_in ? ser_unlike_distance(u, x) / (double)u->reach : 0;
     return (float)(times > most ? most : times);
 }
 

@@ -15,8 +15,11 @@
 typedef struct ser_unlike {
     size_t n_in;         /* pooled features; 0: the model does not measure it */
     float *mean, *scale; /* (n_in) of the training recordings; scale: 1 / deviation, 0 where not read */
-    float reach;         /* > 0 */
+    float reach;         /* at least SER_UNLIKE_LEAST_REACH */
 } ser_unlike;
+
+/* Of recordings that hardly differ: a reach is divided by, in other programs too. */
+#define SER_UNLIKE_LEAST_REACH 1e-6f
 
 ser_status ser_unlike_init(ser_unlike *u, size_t n_in, ser_error *err);
 void ser_unlike_release(ser_unlike *u);
@@ -24,7 +27,7 @@ void ser_unlike_release(ser_unlike *u);
 /* Of features x (n_in), not yet divided by the reach. 0 where nothing is read. */
 double ser_unlike_distance(const ser_unlike *u, const float *x);
 
-/* The same in reaches; at most 1e30, whatever the reach, so that factors are numbers. */
+/* The same in reaches, 0 where it is not measured; at most 1e30, so that factors are numbers. */
 float ser_unlike_times(const ser_unlike *u, const float *x);
 
 /* By how much the temperature of an answer grows that is so many times the reach away: 1 within it. */

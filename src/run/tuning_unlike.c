@@ -59,7 +59,7 @@ ser_status ser_tuning_reach(const ser_tuning *k, const ser_tune_net *net, ser_un
         double reach = most_of(k->all.distance, k->all.n, share_within);
         if (isnan(reach))
             st = ser_fail_nomem(err);
-        own.reach = (float)fmax(reach, 1e-6); /* recordings that do not differ at all */
+        own.reach = fmaxf((float)reach, SER_UNLIKE_LEAST_REACH);
         if (st == SER_OK)
             st = ser_tuned_unlike_pooled(out, &own, net, err);
     }

@@ -102,21 +102,24 @@ static void test_unlike(void)
     CHECK_OK(ser_unlike_init(&m.unlike, 24, &err), &err);
     m.unlike.mean[3] = 5;
     m.unlike.scale[4] = 0.25f;
-    m.unlike.reach = 1.5f;
-    CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
-    CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
-    CHECK_OK(ser_model_data_read(&read, file, &err), &err);
-    CHECK(read.unlike.n_in == 24 && read.unlike.mean[3] == 5 && read.unlike.scale[4] == 0.25f &&
-          read.unlike.reach == 1.5f);
-    ser_model_data_release(&read);
-    ser_safetensors_close(&file);
+    const float reaches[] = {SER_UNLIKE_LEAST_REACH, 1.5f};
+    for (size_t i = 0; i < sizeof reaches / sizeof *reaches; i++) {
+        m.unlike.reach = reaches[i];
+        CHECK_OK(ser_model_data_write(&m, scratch("m.safetensors"), NULL, 0, &err), &err);
+        CHECK_OK(ser_safetensors_open(&file, scratch("m.safetensors"), &err), &err);
+        CHECK_OK(ser_model_data_read(&read, file, &err), &err);
+        CHECK(read.unlike.n_in == 24 && read.unlike.mean[3] == 5 && read.unlike.scale[4] == 0.25f &&
+              read.unlike.reach == reaches[i]);
+        ser_model_data_release(&read);
+        ser_safetensors_close(&file);
+    }
     const struct {
         float *at, value;
         const char *said;
-    } bad[] = {{&m.unlike.reach, 0, "unlike.reach"},
-               {&m.unlike.reach, -1, "unlike.reach"},
-               {&m.unlike.reach, NAN, "unlike.reach"},
-               {&m.unlike.mean[7], INFINITY, "unlike.mean"},
+    } bad[] = {{&m.unlike.reach, 0, "unlike.reach"},        {&m.unlike.reach, -1, "unlike.reach"},
+               {&m.unlike.reach, NAN, "unlike.reach"},      {&m.unlike.reach, INFINITY, "unlike.reach"},
+               {&m.unlike.reach, 0.99e-6f, "unlike.reach"}, {&m.unlike.reach, 1e-40f, "unlike.reach"},
+               {&m.unlike.scale[7], -1, "unlike.scale"},    {&m.unlike.mean[7], INFINITY, "unlike.mean"},
                {&m.unlike.scale[7], NAN, "unlike.scale"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         float good = *bad[i].at;

@@ -28,10 +28,11 @@ static void test_distance(void)
     CHECK(ser_unlike_distance(&u, x) == 0);
     CHECK(ser_unlike_times(&u, x) == 0);
     x[0] = u.mean[0] + 1;
-    u.reach = 1e-40f; /* of a hostile file */
-    u.scale[0] = 1e6f;
+    u.reach = SER_UNLIKE_LEAST_REACH; /* of a hostile file, as is the rest */
+    u.scale[0] = 1e30f;
     CHECK(ser_unlike_times(&u, x) == 1e30f && isfinite(ser_unlike_factor(ser_unlike_times(&u, x))));
     ser_unlike_release(&u);
+    CHECK(ser_unlike_times(&u, x) == 0); /* it is not measured */
     failing_at(1);
     CHECK(ser_unlike_init(&u, N, NULL) == SER_E_NOMEM && !u.mean && !u.n_in);
     failing_at(-1);
