@@ -11,7 +11,7 @@ const ser_model_kind *const *ser_model_kinds(void)
 
 ser_learned ser_learned_of_model(const ser_model_data *m)
 {
-    ser_learned l = {0};
+    ser_learned l = {.unlike = m->unlike.n_in ? &m->unlike : NULL};
     for (const ser_model_kind *const *k = kinds; *k; k++)
         if ((*k)->load && (*k)->load(&l, &l.own[l.n_kinds], m))
             l.kinds[l.n_kinds++] = *k;

@@ -61,25 +61,47 @@ static void average(float *scores, const float *part, const ser_kind_question *q
     }
 }
 
+static ser_status score_parts(const ser_learned *l, float *scores, size_t n_labels,
+                              const ser_kind_question *q, ser_error *err)
+{
+    size_t n_values;
+    ser_status st = l->kinds[0]->score(l, l->own[0], scores, q, err);
+    if (st != SER_OK || l->n_kinds == 1)
+        return st;
+    float *part = ser_mul_size(&n_values, q->data->corpus->n_utterances, n_labels)
+                      ? ser_alloc(n_values, sizeof *part)
+                      : NULL;
+    st = part ? SER_OK : ser_fail_nomem(err);
+    for (size_t i = 1; i < l->n_kinds && st == SER_OK; i++) {
+        st = l->kinds[i]->score(l, l->own[i], part, q, err);
+        if (st == SER_OK)
+            average(scores, part, q, n_labels, i + 1 == l->n_kinds ? (float)l->n_kinds : 1);
+    }
+    ser_free(part);
+    return st;
+}
+
+/* Of the utterances asked about. */
+static void even_out(float *scores, size_t n_labels, const ser_unlike *u, const ser_kind_question *q)
+{
+    const ser_store *store = q->data->store;
+    for (size_t i = 0; i < store->n; i++) {
+        if (q->fold[i] != q->test_fold)
+            continue;
+        float times = ser_unlike_times(u, ser_store_row(store, i, ser_store_test_row(store)));
+        ser_unlike_even_out(scores + i * n_labels, n_labels, ser_unlike_factor(times));
+    }
+}
+
 ser_status ser_learned_score(const ser_learned *l, float *scores, const ser_learn_data *data, const int *fold,
                              int test_fold, const ser_asking *how, ser_error *err)
 {
     const ser_kind_question q = {.data = data, .fold = fold, .test_fold = test_fold, .how = *how};
     if (!l->n_kinds)
         return ser_fail(err, SER_E_ARG, "the model has no part that answers");
-    size_t n_labels = l->kinds[0]->n_labels(l, l->own[0]), n_values;
-    ser_status st = l->kinds[0]->score(l, l->own[0], scores, &q, err);
-    if (st != SER_OK || l->n_kinds == 1)
-        return st;
-    float *part = ser_mul_size(&n_values, data->corpus->n_utterances, n_labels)
-                      ? ser_alloc(n_values, sizeof *part)
-                      : NULL;
-    st = part ? SER_OK : ser_fail_nomem(err);
-    for (size_t i = 1; i < l->n_kinds && st == SER_OK; i++) {
-        st = l->kinds[i]->score(l, l->own[i], part, &q, err);
-        if (st == SER_OK)
-            average(scores, part, &q, n_labels, i + 1 == l->n_kinds ? (float)l->n_kinds : 1);
-    }
-    ser_free(part);
+    size_t n_labels = l->kinds[0]->n_labels(l, l->own[0]);
+    ser_status st = score_parts(l, scores, n_labels, &q, err);
+    if (st == SER_OK && l->unlike)
+        even_out(scores, n_labels, l->unlike, &q);
     return st;
 }

@@ -8,6 +8,7 @@
 #include "data/frames.h"
 #include "data/normalize.h"
 #include "learn/fit.h"
+#include "model/unlike.h"
 #include "train/adapt.h"
 #include "train/timnet_fit.h"
 
@@ -89,6 +90,9 @@ typedef struct ser_learned {
     ser_timnet_fit *networks;
     ser_timnet_member *members; /* of the networks, moved out of them */
     size_t n_networks;
+    /* Of a model file, borrowed: beyond its reach scores are evened out, as in ser_judge_voice. NULL: of a
+     * training, which does not measure it. */
+    const ser_unlike *unlike;
 } ser_learned;
 
 /* A head of the linear model alone. */

@@ -92,18 +92,11 @@ static ser_status add_networks(ser_judge *j, const ser_stretch *stretch, float *
     return st;
 }
 
-/* Before j->pooled is standardised. */
-static void measure_unlike(ser_judge *j)
-{
-    const ser_unlike *u = &j->model->unlike;
-    j->unlike = u->n_in ? ser_unlike_times(u, j->pooled) : 0;
-}
-
 /* Of j->pooled and the frames. */
 static ser_status answer(ser_judge *j, const ser_stretch *stretch, float *scores, int *label, ser_error *err)
 {
     const ser_model_data *m = j->model;
-    measure_unlike(j);
+    j->unlike = ser_unlike_times(&m->unlike, j->pooled); /* before these are standardised */
     if (m->plain.n_in)
         ser_baseline_score(&j->baseline, m, scores, j->pooled);
     ser_status st = m->n_networks ? add_networks(j, stretch, scores, err) : SER_OK;

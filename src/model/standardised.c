@@ -44,6 +44,7 @@ static void replace_scaling(ser_linear *head, const ser_extractor *e, double spr
 
 ser_status ser_model_read_standardised(ser_model_data *m, const ser_extractor *e, ser_error *err)
 {
+    ser_unlike_release(&m->unlike);
     if (m->plain.n_in) {
         double spread_weight = NAN;
         ser_status st = read_spread_weight(&spread_weight, m, err);

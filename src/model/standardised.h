@@ -7,8 +7,8 @@
 #include "model/model_file.h"
 #include "model/pooled.h"
 
-/* Changes the plain head and the networks, whose features e gives. SER_E_FORMAT: the file does not say how
- * the head weighs deviations. */
+/* Changes the plain head and the networks, whose features e gives; how unlike recordings are is not measured
+ * any more. SER_E_FORMAT: the file does not say how the head weighs deviations. */
 ser_status ser_model_read_standardised(ser_model_data *m, const ser_extractor *e, ser_error *err);
 
 #endif

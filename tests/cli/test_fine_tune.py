@@ -90,6 +90,21 @@ class FineTune(Case):
         with open(path, "wb") as f:
             f.write(len(text).to_bytes(8, "little") + text + data)
 
+    def check_tests_lower_it_too(self, model):
+        """Scores beyond the reach as ser predict has them, in the predictions of ser test and of ser test-cross-corpus."""
+        both = self.one + "+" + self.two
+        for name, how in (("test", ("--data", both)), ("test-cross-corpus", ("--data", both, "--target", self.two, "--normalize", "none"))):
+            self.ser(name, *how, "--test-path", model, "--precision", "fp32", "--json", self.path("tested.json"))
+            with open(self.path("tested.json")) as f:
+                tested = {os.path.basename(p["file"]): p["scores"] for p in json.load(f)["predictions"] if "two/" in p["file"]}
+            out, _ = self.ser("predict", "--explain", "--model", model, "--precision", "fp32", "--format", "json", *(self.path("two/" + n) for n in tested))
+            heard = [(a, tested[os.path.basename(a["file"])]) for a in map(json.loads, out.splitlines()) if a["scores"]]
+            self.assertGreater(len(heard), 3)  # the others have no voice in them by the voice detector
+            for answer, scores in heard:
+                self.assertGreater(answer["unlike"], 1.1)
+                for emotion, p in answer["scores"].items():
+                    self.assertAlmostEqual(p, scores[emotion], 4)
+
     def test_how_unlike_recordings_are(self):
         self.train(self.one + "+" + self.two, "a", "--keep-encoders")
         with open(self.path("a/report.json")) as f:
@@ -127,6 +142,7 @@ class FineTune(Case):
         even = {k: p ** (1 / factor) for k, p in answer["scores"].items()}
         for k, p in far["scores"].items():
             self.assertAlmostEqual(p, even[k] / sum(even.values()), 3)
+        self.check_tests_lower_it_too(self.path("near.safetensors"))
         # A run of before, which has no such thing, gets it from the encoders that it kept; all else stays as it is.
         old = {k: v for k, v in tensors.items() if not k.startswith("unlike.")}
         self.write(model, metadata, old)

@@ -47,7 +47,9 @@ static void test_head(double spread_weight, bool active)
     snprintf(text, sizeof text, "{\"plain\": {\"spread_weight\": %g}}", spread_weight);
     m.provenance = ser_strdup(text);
     ser_linear_logits(&m.plain, before, x);
+    CHECK_OK(ser_unlike_init(&m.unlike, n, &err), &err);
     CHECK_OK(ser_model_read_standardised(&m, extractor, &err), &err);
+    CHECK(!m.unlike.n_in); /* which is of features that are not */
     ser_linear_logits(&m.plain, after, z);
     check_close("logits", after, before, 3, 1e-4, 1e-4);
     ser_model_data_release(&m);
