@@ -143,6 +143,20 @@ void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoc
                                   .seconds = NAN});
 }
 
+void ser_epochs_tell_tuning(void *context, const char *what, const ser_tune_epoch *e)
+{
+    ser_epochs_tell(context, what, 1,
+                    &(ser_timnet_epoch){.epoch = e->epoch,
+                                        .n_epochs = e->n_epochs,
+                                        .train_loss = e->loss,
+                                        .train_accuracy = e->accuracy,
+                                        .validation_loss = NAN,
+                                        .validation_accuracy = NAN,
+                                        .rate = e->rate,
+                                        .seconds = e->seconds,
+                                        .restored = e->restored});
+}
+
 void ser_epochs_finish(ser_epochs *k)
 {
     if (k->folder)

@@ -108,7 +108,8 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
                                  .features = &k->features,
                                  .how = &k->s.fine_tuning,
                                  .micro_batch = k->s.network.micro_batch,
-                                 .seed = seed};
+                                 .seed = seed,
+                                 .epochs = &k->epochs};
     k->models.linear = false;
     k->models.n_more = 1;
     k->models.more[0] = (ser_more_kind){&ser_kind_tuned, &k->tuned.source};
@@ -134,7 +135,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
     k->epochs.host = &k->job.host;
-    k->epochs.n_networks = s->n_networks;
+    k->epochs.n_networks = k->s.fine_tuning.on ? 1 : s->n_networks;
     k->epochs.folder = first ? k->job.folder.path : NULL;
     const ser_evaluate_settings settings = {.learn = *s,
                                             .seed = seed,

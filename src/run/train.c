@@ -264,7 +264,9 @@ static ser_status train_all(train_job *k, ser_error *err)
                                &k->job.host, err);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(&k->job.folder, k->folds, NULL, states, s->n_networks, err);
-    k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = s->n_networks};
+    k->epochs.host = &k->job.host;
+    k->epochs.folder = k->job.folder.path;
+    k->epochs.n_networks = s->n_networks;
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
     ser_epochs_gather(&k->epochs);
@@ -305,8 +307,10 @@ static ser_status tune(train_job *k, ser_error *err)
     if (st == SER_OK)
         st = open_folder(k, corpus, &features.spec, err);
     ser_free(corpus);
+    k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = 1};
+    ser_epochs_gather(&k->epochs);
     if (st == SER_OK && !k->job.was_complete)
-        st = ser_run_tune(&k->tuning, &k->s, &features, &k->job.host, &k->job.folder, err);
+        st = ser_run_tune(&k->tuning, &k->s, &features, &k->job.host, &k->job.folder, &k->epochs, err);
     if (st == SER_OK && k->job.was_complete && !k->job.host.team)
         st = ser_run_renew(&k->s, &features, &k->job.host, &k->job.folder, err);
     k->encoder = k->tuning.encoder;

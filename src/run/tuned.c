@@ -1,28 +1,5 @@
 #include "run/tuned.h"
 
-#include <math.h>
-
-static void tell_epoch(void *context, const char *what, const ser_tune_epoch *e)
-{
-    const ser_run_listener *listener = &((const ser_tuned *)context)->host->listener;
-    const ser_run_epoch_info info = {.part = what,
-                                     .network = 1,
-                                     .n_networks = 1,
-                                     .epoch = e->epoch,
-                                     .n_epochs = e->n_epochs,
-                                     .train_loss = e->loss,
-                                     .train_accuracy = e->accuracy,
-                                     .validation_loss = NAN,
-                                     .validation_accuracy = NAN,
-                                     .lmmd = NAN,
-                                     .entropy = NAN,
-                                     .rate = e->rate,
-                                     .seconds = e->seconds,
-                                     .restored = e->restored};
-    if (listener->on_epoch)
-        listener->on_epoch(listener->context, &info);
-}
-
 /* The features were checked with the settings. */
 static ser_status read_shape(ser_tune_shape *shape, const ser_tuned_wish *wish, ser_error *err)
 {
@@ -77,8 +54,8 @@ static ser_status open_crops(ser_tuned *t, const ser_corpus *corpus, const ser_t
     s->tune.ops = t->ops;
     s->tune.progress = &t->host->progress;
     s->encoder = t->encoders.folders[0];
-    t->source.on_epoch = tell_epoch;
-    t->source.context = t;
+    t->source.on_epoch = wish->epochs ? ser_epochs_tell_tuning : NULL;
+    t->source.context = wish->epochs;
     return ser_crops_new(&t->source.crops, corpus, &crops, err);
 }
 

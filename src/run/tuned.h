@@ -4,6 +4,7 @@
 
 #include "extract/encoders.h"
 #include "learn/tuned_kind.h"
+#include "run/epochs.h"
 #include "run/host.h"
 #include "run/settings.h"
 
@@ -21,6 +22,7 @@ typedef struct ser_tuned_wish {
     int micro_batch;
     const ser_team *team; /* whose ranks share each training; NULL: no others */
     uint64_t seed;
+    ser_epochs *epochs; /* who is told of trainings, and outlives it; NULL: nobody */
 } ser_tuned_wish;
 
 /* corpus and host must outlive it, and it stays where it is. Decodes the whole corpus. SER_E_ARG: more layers

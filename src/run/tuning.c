@@ -344,7 +344,8 @@ ser_status ser_tuning_open(ser_tuning *k, const ser_run_features *f, const ser_r
                                  .how = &k->s->fine_tuning,
                                  .micro_batch = k->s->network.micro_batch,
                                  .team = host->team,
-                                 .seed = (uint64_t)k->s->learning.seed};
+                                 .seed = (uint64_t)k->s->learning.seed,
+                                 .epochs = k->epochs};
     ser_status st = ser_corpus_open(&k->corpus, d->corpus, d->data_dir, err);
     if (st == SER_OK)
         st = ser_run_compare(host, k->corpus, NULL, err);
@@ -386,10 +387,10 @@ void ser_tuning_close(ser_tuning *k)
 
 ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         const ser_run_features *features, const ser_run_host *host, ser_run_folder *folder,
-                        ser_error *err)
+                        ser_epochs *epochs, ser_error *err)
 {
     static const char *const states[] = {"tuning", NULL};
-    ser_tuning k = {.s = s, .folder = folder->path};
+    ser_tuning k = {.s = s, .folder = folder->path, .epochs = epochs};
     *out = (ser_run_tuning){
         .temperature = 1, .figures = json_array(), .encoder = ser_io_join(folder->path, "encoder")};
     ser_status st =

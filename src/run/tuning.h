@@ -6,6 +6,7 @@
 #include "io/json.h"
 #include "learn/fine_tune.h"
 #include "model/unlike.h"
+#include "run/epochs.h"
 #include "run/folder.h"
 #include "run/host.h"
 #include "run/settings.h"
@@ -29,7 +30,7 @@ typedef struct ser_run_tuning {
  * same bits. SER_E_ARG: features that are not one Whisper encoder's. */
 ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         const ser_run_features *features, const ser_run_host *host, ser_run_folder *folder,
-                        ser_error *err);
+                        ser_epochs *epochs, ser_error *err);
 /* The same measure of how unlike recordings are, for a run that is complete and was made without it: by the
  * encoders that it kept, of n_in features (else SER_E_FORMAT). Distances join its left-out.jsonl. Of *out,
  * unlike and figures (those of the distances alone) are filled. *kept false, and nothing done: it kept none.

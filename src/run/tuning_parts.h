@@ -18,6 +18,7 @@ typedef struct ser_tuning_answers {
 typedef struct ser_tuning {
     const ser_run_train_settings *s;
     const char *folder;
+    ser_epochs *epochs;
     ser_corpus *corpus;
     ser_folds *folds;
     ser_tuned tuned;

@@ -54,6 +54,14 @@ class FineTune(Case):
             self.assertAlmostEqual(report[key], value, 3, key)
         self.assertIsInstance(report["ece"], float)
 
+    def check_history(self, run, parts):
+        """A line for each epoch of each training, of which there is one here: 3 batches."""
+        with open(self.path(run + "/history.jsonl")) as f:
+            lines = [json.loads(line) for line in f]
+        self.assertEqual([(e["part"], e["epoch"]) for e in lines], [(part, 1) for part in parts])
+        for e in lines:
+            self.assertTrue(e["train_loss"] > 0 and 0 <= e["train_accuracy"] <= 100 and e["rate"] > 0, e)
+
     def test_many_corpora(self):
         self.train(self.one + "+" + self.two, "a")
         with open(self.path("a/report.json")) as f:
@@ -61,6 +69,7 @@ class FineTune(Case):
         self.assertEqual([p["left_out"] for p in report["parts_left_out"]], ["one", "two"])
         self.assertEqual([p["n"] for p in report["parts_left_out"]], [12, 12])  # of each, two emotions were heard elsewhere
         self.check_rule(report, self.path("a/left-out.jsonl"))
+        self.check_history("a", ["without one", "without two", "final encoder"])
         self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "learned-from.json", "model.safetensors", "preprocessor_config.json"])
         self.assertFalse([n for n in os.listdir(self.path("a")) if n.startswith("tuning")])
         out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", "--min-confidence", "0", self.path("one/angry0.wav"))
@@ -367,6 +376,7 @@ class FineTune(Case):
         for key in ("ua_restricted", "ua_open"):
             self.assertAlmostEqual(report[key], sum(p[key] for p in parts) / len(parts), places=4)
         self.assertFalse([n for n in os.listdir(self.path("e")) if "state" in n])
+        self.check_history("e", ["fold one", "fold two"])
         _, err = self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--normalize", "speaker", "--run", self.path("n"), status=2)
         self.assertIn("--normalize", err)
 
