@@ -285,6 +285,37 @@ static ser_status loso(ser_folds **out, const ser_corpus *c, ser_error *err)
     return st;
 }
 
+uint64_t ser_folds_emotions_outside(const ser_folds *f, const ser_corpus *c, int fold)
+{
+    uint64_t emotions = 0;
+    for (size_t u = 0; u < c->n_utterances; u++)
+        if (f->test_fold[u] != fold && c->utterances[u].label >= 0)
+            emotions |= UINT64_C(1) << c->utterances[u].label;
+    return emotions;
+}
+
+size_t ser_folds_n_askable(const ser_folds *f, const ser_corpus *c, int fold)
+{
+    uint64_t outside = ser_folds_emotions_outside(f, c, fold);
+    size_t n = 0;
+    for (size_t u = 0; u < c->n_utterances; u++)
+        n +=
+            f->test_fold[u] == fold && c->utterances[u].label >= 0 && (outside >> c->utterances[u].label & 1);
+    return n;
+}
+
+/* Before hours are spent on models that could not be asked anything. */
+static ser_status check_shared(const ser_folds *f, const ser_corpus *c, ser_error *err)
+{
+    for (size_t p = 0; p < f->n_folds; p++)
+        if (ser_folds_n_askable(f, c, (int)p))
+            return SER_OK;
+    return ser_fail(
+        err, SER_E_ARG,
+        "no emotion of any of these corpora is one of the others': whichever is left out, there is "
+        "nothing to score: name their emotions alike");
+}
+
 /* A fold for each of the corpora joined, none of which is empty. */
 static ser_status loco(ser_folds **out, const ser_corpus *c, ser_error *err)
 {
@@ -297,7 +328,7 @@ static ser_status loco(ser_folds **out, const ser_corpus *c, ser_error *err)
             st = ser_fail_nomem(err);
     for (size_t u = 0; u < c->n_utterances && st == SER_OK; u++)
         (*out)->test_fold[u] = c->utterances[u].part;
-    return st;
+    return st == SER_OK ? check_shared(*out, c, err) : st;
 }
 
 static ser_status split_corpus(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,

@@ -40,12 +40,16 @@ typedef struct ser_folds {
  * mix. TEXT_KFOLD: no text in two folds. All depend on seed alone. A fold list names utterances as the corpus
  * does or, where corpora are joined, without the corpus's name in front. LOCO: one fold for each of the
  * corpora joined. SER_E_ARG: more folds than recordings, speakers or texts, speakers or texts unknown, no
- * fold list, one corpus alone. SER_E_FORMAT: a recording without a fold, an utterance or a fold without
- * recordings.
+ * fold list, one corpus alone, corpora of which none has an emotion of another. SER_E_FORMAT: a recording
+ * without a fold, an utterance or a fold without recordings.
  */
 ser_status ser_folds_new(ser_folds **out, const ser_corpus *c, const ser_protocol *p, uint64_t seed,
                          ser_error *err);
 void ser_folds_free(ser_folds **f);
+/* Bits of the emotions that recordings outside the fold have. */
+uint64_t ser_folds_emotions_outside(const ser_folds *f, const ser_corpus *c, int fold);
+/* How many recordings of the fold have one of them. */
+size_t ser_folds_n_askable(const ser_folds *f, const ser_corpus *c, int fold);
 
 /* The same for any subset inside a training part: labels and groups (speakers) of n items, k folds into
  * fold[n]. group NULL, or one group only: stratified by label alone. Used for choosing hyper-parameters and

@@ -55,16 +55,6 @@ static void add_scored(scored *s, const float *scores, size_t n_labels, const se
     s->has_speakers = s->has_speakers && utterance->speaker >= 0;
 }
 
-/* Bits of the emotions that recordings outside the fold have. */
-static uint64_t emotions_outside(const ser_corpus *corpus, const ser_folds *folds, size_t f)
-{
-    uint64_t seen = 0;
-    for (size_t u = 0; u < corpus->n_utterances; u++)
-        if (folds->test_fold[u] != (int)f && corpus->utterances[u].label >= 0)
-            seen |= UINT64_C(1) << corpus->utterances[u].label;
-    return seen;
-}
-
 /* Scores of the labels of allowed alone, adding up to 1. */
 static void restrict_scores(scored *s, size_t n_labels, uint64_t allowed)
 {
@@ -120,7 +110,7 @@ static ser_status fold_figures(ser_evaluation *out, const ser_corpus *corpus, co
                                size_t f, ser_error *err)
 {
     ser_fold_result *r = &out->folds[f];
-    uint64_t seen = out->across ? emotions_outside(corpus, folds, f) : UINT64_MAX;
+    uint64_t seen = out->across ? ser_folds_emotions_outside(folds, corpus, (int)f) : UINT64_MAX;
     double unused;
     scored s;
     ser_status st = scored_init(&s, out->n, out->n_labels, err);
@@ -431,9 +421,6 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
     if (st == SER_OK && first)
         st = ser_figures_of(&out->figures, out->scores, out->n_labels, out->scored, corpus, N_RESAMPLES,
                             settings->seed, err);
-    if (st == SER_OK && first && !out->figures.n)
-        st = ser_fail(err, SER_E_ARG,
-                      "no emotion of any corpus is one of the others': there is nothing to score");
     if (st == SER_OK && first && out->across)
         mean_over_folds(out);
     if (st != SER_OK)

@@ -304,6 +304,8 @@ static ser_status tune(train_job *k, ser_error *err)
     ser_status st = ser_run_features_parse(&features, &k->s.data, k->s.data.feature_type, err);
     if (st == SER_OK)
         st = ser_corpus_name(&corpus, k->s.data.corpus, err);
+    if (st == SER_OK && !k->s.place.resume)
+        st = ser_run_check_tuning(&k->s, err);
     if (st == SER_OK)
         st = open_folder(k, corpus, &features.spec, err);
     ser_free(corpus);

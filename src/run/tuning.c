@@ -294,12 +294,8 @@ static ser_status measure(const ser_tuning *k, ser_run_tuning *out, ser_error *e
     ser_reliability reliability;
     float *scores = ser_alloc(a->n, a->n_labels * sizeof *scores);
     verdict *verdicts = ser_alloc(a->n, sizeof *verdicts);
-    ser_status st =
-        a->n ? SER_OK
-             : ser_fail(
-                   err, SER_E_ARG,
-                   "no corpus that was left out has an emotion that others have: nothing can be calibrated");
-    if (st == SER_OK && (!scores || !verdicts))
+    ser_status st = SER_OK;
+    if (!scores || !verdicts)
         st = ser_fail_nomem(err);
     if (st == SER_OK) {
         out->temperature = choose_temperature(k, scores);
@@ -354,14 +350,46 @@ ser_status ser_tuning_open(ser_tuning *k, const ser_run_features *f, const ser_r
     return st == SER_OK ? check_unheard(k, err) : st;
 }
 
+static ser_status split(ser_folds **out, const ser_corpus *c, uint64_t seed, ser_error *err)
+{
+    enum { N_PARTS = 3 };
+    const bool alone = c->n_parts == 1;
+    const ser_protocol protocol = {.kind = alone ? SER_PROTOCOL_GROUP_KFOLD : SER_PROTOCOL_LOCO,
+                                   .k = N_PARTS};
+    if (alone && (!ser_corpus_has_speakers(c) || c->n_speakers < N_PARTS))
+        return ser_fail(err, SER_E_ARG,
+                        "--fine-tune leaves a third of the speakers of one corpus out at a time: %s: join "
+                        "other corpora with +, as in EMODB+mine.csv",
+                        c->n_speakers < N_PARTS && ser_corpus_has_speakers(c)
+                            ? "this one has fewer than three"
+                            : "those of this one are not all known");
+    ser_status st = ser_folds_new(out, c, &protocol, seed, err);
+    for (size_t f = 0; st == SER_OK && f < (*out)->n_folds; f++)
+        if (ser_folds_n_askable(*out, c, (int)f))
+            return SER_OK;
+    return st != SER_OK ? st
+                        : ser_fail(err, SER_E_ARG,
+                                   "each emotion of %s is that of some speakers alone: left out, they cannot "
+                                   "be asked: join other corpora with +",
+                                   c->name);
+}
+
+ser_status ser_run_check_tuning(const ser_run_train_settings *s, ser_error *err)
+{
+    ser_corpus *corpus = NULL;
+    ser_folds *folds = NULL;
+    ser_status st = ser_corpus_open(&corpus, s->data.corpus, s->data.data_dir, err);
+    if (st == SER_OK)
+        st = split(&folds, corpus, (uint64_t)s->learning.seed, err);
+    ser_folds_free(&folds);
+    ser_corpus_free(&corpus);
+    return st;
+}
+
 ser_status ser_tuning_open_folds(ser_tuning *k, ser_error *err)
 {
-    const char *text = k->corpus->n_parts > 1 ? "loco" : "group-kfold=3";
-    ser_protocol protocol;
     size_t n;
-    ser_status st = ser_protocol_parse(&protocol, text, err);
-    if (st == SER_OK)
-        st = ser_folds_new(&k->folds, k->corpus, &protocol, (uint64_t)k->s->learning.seed, err);
+    ser_status st = split(&k->folds, k->corpus, (uint64_t)k->s->learning.seed, err);
     if (st != SER_OK)
         return st;
     k->all.n_labels = k->corpus->n_labels;

@@ -385,6 +385,25 @@ class FineTune(Case):
         with open(self.path("a/report.json")) as f:
             self.assertEqual(len(json.load(f)["parts_left_out"]), 3)
 
+    def test_what_cannot_be_left_out_is_told_before_anything_is_learned(self):
+        strange = self.make("strange", ("bliss", "gloom"), 9)
+        alone = self.path("alone.csv")
+        with open(self.one) as f, open(alone, "w") as g, open(self.path("nobody.csv"), "w") as h, open(self.path("each.csv"), "w") as e:
+            for line in f:
+                head = line.startswith("file,")
+                g.write(line if head else line.rsplit(",", 1)[0] + ",s0\n")
+                h.write(line if head else line.rsplit(",", 1)[0] + ",\n")
+                e.write(line if head else line.rsplit(",", 1)[0] + "," + line.split(",")[1] + "\n")
+        options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
+        for k, (data, words) in enumerate(((self.one + "+" + strange, "is one of the others'"), (alone, "fewer than three"),
+                                           (self.path("nobody.csv"), "not all known"), (self.path("each.csv"), "some speakers alone"))):
+            _, err = self.train(data, f"x{k}", status=2)
+            self.assertIn(words, err)
+            self.assertFalse(os.path.exists(self.path(f"x{k}")))
+        _, err = self.ser("evaluate", "--data", self.one + "+" + strange, *options, "--protocol", "loco", "--run", self.path("e"), status=2)
+        self.assertIn("is one of the others'", err)
+        self.assertFalse(os.path.exists(self.path("e")))
+
     def test_what_does_not_fit(self):
         for k, (args, status, words) in enumerate(((("--layers", "auto"), 2, "name the layers"), (("--feature-type", "LOGMEL", "--layers", "auto"), 2, "Whisper"),
                                                    (("--split-fold", "2"), 2, "split-fold 0"), (("--model-type", "timnet"), 2, "linear"),
