@@ -3,12 +3,14 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { GAP_Y = 58, RIGHT = 26, LEGEND = 30, BOTTOM = 44, MAX_COLUMNS = 5 };
+enum { GAP_Y = 58, RIGHT = 26, LEGEND = 30, BOTTOM = 44, MAX_COLUMNS = 5, MAX_NARROW_COLUMNS = 2 };
 
 const ser_colour ser_line_blue = {0x1a, 0x66, 0xc2, 1, "--accent"};
 
 /* By the number of panels in a row: one alone is wide. */
 static const double panel_widths[MAX_COLUMNS + 1] = {0, 600, 400, 300, 230, 190};
+
+static const double narrow_panel_widths[MAX_NARROW_COLUMNS + 1] = {0, 340, 170};
 
 /* Rows without holes where that can be. */
 static size_t n_columns_for(size_t n_panels)
@@ -20,11 +22,14 @@ static size_t n_columns_for(size_t n_panels)
     return (n_panels + 4) / 5 < (n_panels + 3) / 4 ? 5 : 4;
 }
 
-ser_panel_grid ser_panel_grid_of(size_t n_panels, double gap, const char *title, const char *subtitle)
+ser_panel_grid ser_panel_grid_of(size_t n_panels, double gap, size_t n_narrow, const char *title,
+                                 const char *subtitle)
 {
     ser_panel_grid g = {.n_columns = n_columns_for(n_panels), .gap = gap};
+    if (n_narrow && g.n_columns > n_narrow)
+        g.n_columns = n_narrow;
     double n_rows = (double)((n_panels + g.n_columns - 1) / g.n_columns);
-    g.panel_width = panel_widths[g.n_columns];
+    g.panel_width = n_narrow ? narrow_panel_widths[g.n_columns] : panel_widths[g.n_columns];
     g.legend_y = ser_chart_heading_height(title, subtitle);
     g.panels_y = g.legend_y + LEGEND + 22;
     double all_panels = (double)g.n_columns * (g.panel_width + gap) - gap;

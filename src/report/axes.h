@@ -12,8 +12,10 @@ typedef struct ser_panel_grid {
     double middle, width, height; /* of the panels' x; of the picture */
 } ser_panel_grid;
 
-/* n_panels > 0; gap: between columns. */
-ser_panel_grid ser_panel_grid_of(size_t n_panels, double gap, const char *title, const char *subtitle);
+/* n_panels > 0; gap: between columns; n_narrow: the most columns, 1 or 2, for a page as
+ * wide as a phone; 0: for any other. */
+ser_panel_grid ser_panel_grid_of(size_t n_panels, double gap, size_t n_narrow, const char *title,
+                                 const char *subtitle);
 double ser_panel_left(const ser_panel_grid *g, size_t panel);
 double ser_panel_top(const ser_panel_grid *g, size_t panel);
 

@@ -87,10 +87,20 @@ static void draw_panel(ser_chart *c, const ser_axes *a, const ser_run_fold *f, s
     ser_text_release(&name);
 }
 
-static void draw_legend(ser_chart *c, double x, double y)
+static bool has_validation(const ser_curves_picture *p)
+{
+    bool any = false;
+    for (size_t f = 0; f < p->n_folds; f++)
+        for (size_t i = 0; i < p->folds[f].n_epochs; i++)
+            any |= isfinite(value_of(&p->folds[f].epochs[i], p->what, true));
+    return any;
+}
+
+static void draw_legend(ser_chart *c, const ser_curves_picture *p, double x, double y)
 {
     x = ser_axes_legend(c, x, y, "training", training_width, ser_muted);
-    x = ser_axes_legend(c, x, y, "validation", validation_width, ser_line_blue);
+    if (has_validation(p))
+        x = ser_axes_legend(c, x, y, "validation", validation_width, ser_line_blue);
     ser_chart_line(c, x + 4, y, x + 4, y + 14, 1, ser_red, true);
     ser_chart_rect(c, x + 0.5, y + 3.5, 7, 7, ser_red, NULL);
     ser_chart_text(c, x + 15, y + 11, "kept", (ser_text_look){.size = 11.5, .colour = ser_ink});
@@ -100,18 +110,21 @@ ser_status ser_draw_curves(ser_chart **out, ser_chart_format format, const ser_c
                            ser_error *err)
 {
     *out = NULL;
-    size_t n_panels = 0;
-    for (size_t i = 0; i < p->n_folds; i++)
+    size_t n_panels = 0, n_narrow = p->narrow ? 2 : 0;
+    for (size_t i = 0; i < p->n_folds; i++) {
         n_panels += p->folds[i].n_epochs > 0;
+        if (p->narrow && p->folds[i].is_model) /* its name is longer than a fold's number */
+            n_narrow = 1;
+    }
     if (!n_panels)
         return ser_fail(err, SER_E_ARG, "there is no epoch to draw");
-    const ser_panel_grid g = ser_panel_grid_of(n_panels, GAP, p->title, p->subtitle);
+    const ser_panel_grid g = ser_panel_grid_of(n_panels, GAP, n_narrow, p->title, p->subtitle);
     ser_status st =
         ser_panel_chart_new(out, format, &g, p->title, p->subtitle,
                             p->what == SER_CURVE_LOSS ? "Loss by epoch" : "Accuracy by epoch", err);
     if (st != SER_OK)
         return st;
-    draw_legend(*out, SER_PANEL_LEFT, g.legend_y);
+    draw_legend(*out, p, SER_PANEL_LEFT, g.legend_y);
     ser_axes a = find_axes(p);
     a.width = g.panel_width;
     for (size_t i = 0, panel = 0; i < p->n_folds; i++)

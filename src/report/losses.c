@@ -77,7 +77,7 @@ ser_status ser_draw_losses(ser_chart **out, ser_chart_format format, const ser_l
     }
     if (!n_panels)
         return ser_fail(err, SER_E_ARG, "there is no epoch to draw");
-    const ser_panel_grid g = ser_panel_grid_of(n_panels, GAP, p->title, p->subtitle);
+    const ser_panel_grid g = ser_panel_grid_of(n_panels, GAP, p->narrow ? 1 : 0, p->title, p->subtitle);
     ser_status st = ser_panel_chart_new(out, format, &g, p->title, p->subtitle, "Losses by epoch", err);
     if (st != SER_OK)
         return st;

@@ -52,6 +52,7 @@ typedef struct ser_curves_picture {
     ser_curve what;
     const ser_run_fold *folds; /* those without epochs are left out */
     size_t n_folds;
+    bool narrow; /* for a page as wide as a phone */
 } ser_curves_picture;
 
 /* SER_E_ARG where no fold has an epoch. */
@@ -74,6 +75,7 @@ typedef struct ser_losses_picture {
     const char *title, *subtitle;
     const ser_loss_panel *panels; /* those without values are left out */
     size_t n_panels;
+    bool narrow; /* as in ser_curves_picture */
 } ser_losses_picture;
 
 /* SER_E_ARG where no panel has a value. */
@@ -110,7 +112,8 @@ typedef enum ser_picture_kind {
     SER_PICTURE_MAP
 } ser_picture_kind;
 
-/* Draws a picture of that kind for a page and appends it. */
+/* Draws a picture of that kind for a page and appends it; where panels stand beside each other twice, of
+ * which a wide page shows one and a narrow one the other. */
 ser_status ser_picture_append(ser_text *page, ser_picture_kind kind, const void *picture, ser_error *err);
 
 /* Draws a picture of that kind into a file, .png or .svg. */

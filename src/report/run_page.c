@@ -101,7 +101,7 @@ static void append_shared(page *p)
 /* Appends and frees what was drawn. */
 static ser_status finish_chart(page *p, ser_chart **c, ser_status drawn, ser_error *err)
 {
-    ser_status st = drawn == SER_OK ? ser_html_chart(p->t, *c, err) : drawn;
+    ser_status st = drawn == SER_OK ? ser_html_chart(p->t, *c, NULL, err) : drawn;
     ser_chart_free(c);
     return st;
 }
@@ -117,11 +117,10 @@ static ser_status append_curves(page *p, ser_error *err)
     for (size_t i = 0; i < p->r->n_folds; i++)
         any |= p->r->folds[i].n_epochs > 0;
     for (size_t i = 0; any && i < sizeof curves / sizeof *curves && st == SER_OK; i++) {
-        ser_chart *c = NULL;
-        ser_curves_picture picture = {
+        const ser_curves_picture picture = {
             .title = curves[i].title, .what = curves[i].what, .folds = p->r->folds, .n_folds = p->r->n_folds};
         ser_text_append(p->t, "<section class=\"pictures\">\n");
-        st = finish_chart(p, &c, ser_draw_curves(&c, SER_CHART_HTML, &picture, err), err);
+        st = ser_picture_append(p->t, SER_PICTURE_CURVES, &picture, err);
         ser_text_append(p->t, "</section>\n");
     }
     return st;
@@ -158,44 +157,30 @@ static ser_status append_pictures(page *p, ser_error *err)
 
 /* ---- tables ---- */
 
-/* A cell; NAN: a dash. */
-static void append_number(ser_text *t, double x, int decimals)
-{
-    if (isfinite(x))
-        ser_text_appendf(t, "<td>%.*f</td>", decimals, x);
-    else
-        ser_text_append(t, "<td>–</td>");
-}
-
 static double or_none(size_t n)
 {
     return n ? (double)n : NAN;
 }
 
-/* Columns of the folds' table that not all runs have. */
-typedef struct fold_columns {
-    bool validation, kept_epoch, lenient, seconds;
-} fold_columns;
+enum { FOLD, TRAINING, VALIDATION, TEST, UA, WA, F1, LENIENT, LOSS, KEPT_EPOCH, SECONDS, N_FOLD_COLUMNS };
 
-static void append_fold(ser_text *t, const ser_run_fold *f, fold_columns has)
+static void append_fold(ser_text *t, const ser_run_fold *f, const ser_html_column columns[N_FOLD_COLUMNS])
 {
-    ser_text_append(t, f->combined ? "<tr class=\"total\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
+    const double shares[] = {f->ua, f->wa, f->f1, f->lenient};
+    ser_text_append(t, f->combined ? "<tr class=\"total\"><th scope=\"row\"" : "<tr><th scope=\"row\"");
+    if (!f->combined && !f->is_model)
+        ser_text_appendf(t, " data-name=\"%s\"", columns[FOLD].name);
+    ser_text_append(t, ">");
     ser_append_xml(t, f->name);
     ser_text_append(t, "</th>");
-    append_number(t, or_none(f->n_train), 0);
-    if (has.validation)
-        append_number(t, or_none(f->n_validation), 0);
-    append_number(t, or_none(f->n_test), 0);
-    ser_html_share(t, f->ua / 100);
-    ser_html_share(t, f->wa / 100);
-    ser_html_share(t, f->f1 / 100);
-    if (has.lenient)
-        ser_html_share(t, f->lenient / 100);
-    append_number(t, f->loss, 3);
-    if (has.kept_epoch)
-        append_number(t, or_none(f->kept_epoch), 0);
-    if (has.seconds)
-        append_number(t, f->seconds, f->seconds < 10 ? 1 : 0);
+    ser_html_number(t, or_none(f->n_train), 0, &columns[TRAINING]);
+    ser_html_number(t, or_none(f->n_validation), 0, &columns[VALIDATION]);
+    ser_html_number(t, or_none(f->n_test), 0, &columns[TEST]);
+    for (size_t i = UA; i <= LENIENT; i++)
+        ser_html_share(t, shares[i - UA] / 100, &columns[i]);
+    ser_html_number(t, f->loss, 3, &columns[LOSS]);
+    ser_html_number(t, or_none(f->kept_epoch), 0, &columns[KEPT_EPOCH]);
+    ser_html_number(t, f->seconds, f->seconds < 10 ? 1 : 0, &columns[SECONDS]);
     ser_text_append(t, "</tr>\n");
 }
 
@@ -203,69 +188,36 @@ static void append_fold(ser_text *t, const ser_run_fold *f, fold_columns has)
 static void append_folds(page *p)
 {
     const ser_run_report *r = p->r;
-    const char *of = r->cross ? ", shared emotions" : "";
-    fold_columns has = {.lenient = r->cross, .seconds = !r->cross};
-    if (!r->n_folds && !r->cross)
+    bool cross = r->cross, validation = false, kept_epoch = false;
+    if (!r->n_folds && !cross)
         return;
-    for (size_t i = 0; i < r->n_folds && !r->cross; i++) {
-        has.validation |= r->folds[i].n_validation > 0;
-        has.kept_epoch |= r->folds[i].kept_epoch > 0;
+    for (size_t i = 0; i < r->n_folds && !cross; i++) {
+        validation |= r->folds[i].n_validation > 0;
+        kept_epoch |= r->folds[i].kept_epoch > 0;
     }
-    ser_text_appendf(p->t,
-                     "<section><h2>%s</h2>\n<table><thead><tr><th>%s</th><th>Training</th>%s<th>%s</th>"
-                     "<th>UA%s</th><th>WA%s</th><th>F1%s</th>%s<th>Loss</th>%s%s</tr></thead>\n<tbody>\n",
-                     r->cross ? "Models" : "Folds", r->cross ? "Model" : "Fold",
-                     has.validation ? "<th>Validation</th>" : "", r->cross ? "Tested" : "Test", of, of, of,
-                     has.lenient ? "<th>Accuracy by the mapping</th>" : "",
-                     has.kept_epoch ? "<th>Kept epoch</th>" : "", has.seconds ? "<th>Seconds</th>" : "");
+    const ser_html_column columns[N_FOLD_COLUMNS] = {
+        [FOLD] = {.name = cross ? "Model" : "Fold"},
+        [TRAINING] = {.name = "Training"},
+        [VALIDATION] = {.name = "Validation", .left_out = !validation},
+        [TEST] = {.name = cross ? "Tested" : "Test"},
+        [UA] = {.name = cross ? "UA, shared" : "UA"},
+        [WA] = {.name = cross ? "WA, shared" : "WA"},
+        [F1] = {.name = cross ? "F1, shared" : "F1"},
+        [LENIENT] = {.name = "By the mapping", .left_out = !cross},
+        [LOSS] = {.name = "Loss"},
+        [KEPT_EPOCH] = {.name = "Kept epoch", .left_out = !kept_epoch},
+        [SECONDS] = {.name = "Seconds", .left_out = cross}};
+    ser_text_appendf(p->t, "<section><h2>%s</h2>\n", cross ? "Models" : "Folds");
+    if (cross)
+        ser_text_append(p->t,
+                        "<p class=\"note\">UA, WA and F1 over the shared emotions; by the mapping: answers "
+                        "that count as the truth.</p>\n");
+    ser_html_table_begin(p->t, columns, N_FOLD_COLUMNS, true);
     for (int combined = 0; combined < 2; combined++)
         for (size_t i = 0; i < r->n_folds; i++)
             if (r->folds[i].combined == combined)
-                append_fold(p->t, &r->folds[i], has);
-    ser_text_append(p->t, "</tbody></table></section>\n");
-}
-
-/* ---- across corpora ---- */
-
-/* The answers that count as a truth, joined by commas; a dash where there are none. */
-static void append_answers(ser_text *t, const ser_matrix *m, size_t truth)
-{
-    bool any = false;
-    ser_text_append(t, "<td class=\"word\">");
-    for (size_t j = 0; j < m->n_answers; j++) {
-        if (!ser_matrix_is_right(m, truth, j))
-            continue;
-        ser_text_append(t, any ? ", " : "");
-        ser_append_xml(t, m->answers[j]);
-        any = true;
-    }
-    ser_text_append(t, any ? "</td>" : "none: not scored</td>");
-}
-
-static void append_cross_classes(page *p)
-{
-    const ser_run_cross *cross = p->r->cross;
-    const ser_matrix *m = &cross->matrix;
-    if (!m->n_truths)
-        return;
-    ser_text_append(
-        p->t, "<section><h2>Each emotion</h2>\n<p class=\"note\">Precision, recall and F1 are those among "
-              "the shared emotions.</p>\n<table><thead><tr><th>Truth</th>"
-              "<th class=\"word\">Answers that count as it</th><th>Counted as right</th><th>Precision</th>"
-              "<th>Recall</th><th>F1</th><th>Recordings</th></tr></thead>\n<tbody>\n");
-    for (size_t i = 0; i < m->n_truths; i++) {
-        const ser_class_figures *f = cross->classes[i].shared;
-        ser_text_append(p->t, "<tr>");
-        ser_html_element(p->t, "th scope=\"row\"", m->truths[i]);
-        append_answers(p->t, m, i);
-        ser_html_share(p->t, cross->classes[i].lenient);
-        ser_html_share(p->t, f ? f->precision : NAN);
-        ser_html_share(p->t, f ? f->recall : NAN);
-        ser_html_share(p->t, f ? f->f1 : NAN);
-        append_number(p->t, (double)ser_matrix_row_sum(m, i), 0);
-        ser_text_append(p->t, "</tr>\n");
-    }
-    ser_text_append(p->t, "</tbody></table></section>\n");
+                append_fold(p->t, &r->folds[i], columns);
+    ser_html_table_end(p->t);
 }
 
 /* ---- mistakes ---- */
@@ -353,12 +305,9 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     ser_status st = append_curves(&p, err);
     if (st == SER_OK)
         st = append_pictures(&p, err);
-    if (r->cross) {
-        append_cross_classes(&p);
-    } else {
-        ser_html_per_class(out, r->labels, r->figures->per_class, r->figures->n_labels);
+    ser_html_per_class(out, r);
+    if (!r->cross)
         append_folds(&p);
-    }
     if (st == SER_OK)
         st = append_mistakes(&p, err);
     if (!r->cross)

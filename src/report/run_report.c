@@ -115,6 +115,34 @@ ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, se
     return good ? SER_OK : ser_fail_nomem(err);
 }
 
+size_t ser_run_n_classes(const ser_run_report *r)
+{
+    return r->cross ? r->cross->matrix.n_truths : r->figures->n_labels;
+}
+
+ser_class_row ser_run_class_row(const ser_run_report *r, size_t i)
+{
+    if (!r->cross) {
+        const ser_class_figures *f = &r->figures->per_class[i];
+        return (ser_class_row){r->labels[i], f, f->support, NAN};
+    }
+    const ser_run_cross *c = r->cross;
+    return (ser_class_row){c->matrix.truths[i], c->classes[i].shared, ser_matrix_row_sum(&c->matrix, i),
+                           c->classes[i].lenient};
+}
+
+void ser_append_answers(ser_text *t, const ser_matrix *m, size_t truth)
+{
+    bool any = false;
+    for (size_t j = 0; j < m->n_answers; j++) {
+        if (!ser_matrix_is_right(m, truth, j))
+            continue;
+        ser_text_appendf(t, "%s%s", any ? ", " : "", m->answers[j]);
+        any = true;
+    }
+    ser_text_append(t, any ? "" : "none: not scored");
+}
+
 static void add_weighted(ser_class_figures *sum, const ser_class_figures *c, double weight)
 {
     sum->precision += weight * c->precision;

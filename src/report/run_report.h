@@ -185,6 +185,18 @@ ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, se
 /* Whether it can be said if an answer is right. */
 bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p);
 
+/* A row of the table of emotions: of the run's, or, across corpora, of the target's. */
+typedef struct ser_class_row {
+    const char *name;
+    const ser_class_figures *figures; /* across corpora among the shared emotions; NULL: it is none of them */
+    size_t n;                         /* recordings */
+    double lenient;                   /* as in ser_run_class; NAN within one corpus */
+} ser_class_row;
+size_t ser_run_n_classes(const ser_run_report *r);
+ser_class_row ser_run_class_row(const ser_run_report *r, size_t i);
+/* "calm, neutral": the answers that count as a truth; "none: not scored". */
+void ser_append_answers(ser_text *t, const ser_matrix *m, size_t truth);
+
 /* Means over the emotions that occur, plain and weighted by their recordings; 0 ... 1. */
 typedef struct ser_class_means {
     double accuracy;

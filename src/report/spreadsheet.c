@@ -103,13 +103,11 @@ static void fill(ser_book *b)
         return;
     set_properties(b);
     ser_sheet_summary(b);
-    if (b->report->cross) {
+    if (b->report->cross)
         ser_sheet_models(b);
-        ser_sheet_cross_classes(b);
-    } else {
+    else
         ser_sheet_folds(b);
-        ser_sheet_classes(b);
-    }
+    ser_sheet_classes(b);
     ser_sheet_confusion(b);
     ser_sheet_history(b);
     ser_sheet_recordings(b);

@@ -78,8 +78,7 @@ void ser_sheet_classes(ser_book *b);
 void ser_sheet_confusion(ser_book *b);
 void ser_sheet_history(ser_book *b);
 void ser_sheet_recordings(ser_book *b);
-/* Across corpora, in place of folds and classes. */
+/* Across corpora, in place of folds. */
 void ser_sheet_models(ser_book *b);
-void ser_sheet_cross_classes(ser_book *b);
 
 #endif

@@ -255,30 +255,32 @@ void ser_sheet_folds(ser_book *b)
 
 /* ---- emotions ---- */
 
-void ser_sheet_classes(ser_book *b)
+enum { N_CLASS_COLUMNS = 5, N_CROSS_CLASS_COLUMNS = 7 };
+
+static void add_class(ser_book *b, lxw_worksheet *s, lxw_row_t row, size_t i)
 {
-    static const ser_column columns[] = {{"Emotion", 20, true},
-                                         {"Precision", 12, false},
-                                         {"Recall", 12, false},
-                                         {"F1", 12, false},
-                                         {"Support", 12, false}};
-    const ser_run_report *r = b->report;
-    const ser_figures *f = r->figures;
-    lxw_worksheet *s = ser_book_sheet(b, "Classes");
-    if (!s)
+    const ser_class_row c = ser_run_class_row(b->report, i);
+    const ser_run_cross *cross = b->report->cross;
+    ser_book_text(b, s, row, 0, c.name, SER_CELL_TEXT);
+    ser_book_number(b, s, row, 1, c.figures ? c.figures->precision : NAN, SER_CELL_PERCENT);
+    ser_book_number(b, s, row, 2, c.figures ? c.figures->recall : NAN, SER_CELL_PERCENT);
+    ser_book_number(b, s, row, 3, c.figures ? c.figures->f1 : NAN, SER_CELL_PERCENT);
+    ser_book_number(b, s, row, 4, (double)c.n, SER_CELL_INTEGER);
+    if (!cross)
         return;
-    ser_book_headings(b, s, 0, columns, sizeof columns / sizeof *columns);
-    worksheet_freeze_panes(s, 1, 1);
-    lxw_row_t row = 1;
-    for (size_t i = 0; i < f->n_labels; i++, row++) {
-        const ser_class_figures *c = &f->per_class[i];
-        ser_book_text(b, s, row, 0, r->labels[i], SER_CELL_TEXT);
-        ser_book_number(b, s, row, 1, c->precision, SER_CELL_PERCENT);
-        ser_book_number(b, s, row, 2, c->recall, SER_CELL_PERCENT);
-        ser_book_number(b, s, row, 3, c->f1, SER_CELL_PERCENT);
-        ser_book_number(b, s, row, 4, (double)c->support, SER_CELL_INTEGER);
-    }
-    ser_book_bars(b, s, 1, 1, row - 1, 3);
+    ser_text answers = {0};
+    ser_append_answers(&answers, &cross->matrix, i);
+    b->no_memory |= answers.failed;
+    ser_book_number(b, s, row, 5, c.lenient, SER_CELL_PERCENT);
+    ser_book_text(b, s, row, 6, answers.failed ? NULL : answers.s,
+                  ser_matrix_can_be_right(&cross->matrix, i) ? SER_CELL_TEXT : SER_CELL_MUTED);
+    ser_text_release(&answers);
+}
+
+/* Returns the row below. */
+static lxw_row_t add_class_means(ser_book *b, lxw_worksheet *s, lxw_row_t row)
+{
+    const ser_figures *f = b->report->figures;
     ser_class_means means;
     ser_class_means_compute(&means, f);
     const struct {
@@ -296,6 +298,32 @@ void ser_sheet_classes(ser_book *b)
         ser_book_number(b, s, row, 3, totals[i].f1, look);
         ser_book_number(b, s, row, 4, (double)f->n, first ? SER_CELL_TOTAL_INTEGER : SER_CELL_INTEGER);
     }
+    return row;
+}
+
+void ser_sheet_classes(ser_book *b)
+{
+    static const ser_column columns[N_CROSS_CLASS_COLUMNS] = {
+        {"Emotion", 20, true},  {"Precision", 12, false},      {"Recall", 12, false},     {"F1", 12, false},
+        {"Support", 12, false}, {"By the mapping", 16, false}, {"Counts as it", 30, true}};
+    const ser_run_report *r = b->report;
+    size_t n = ser_run_n_classes(r);
+    lxw_worksheet *s = n || !r->cross ? ser_book_sheet(b, "Classes") : NULL;
+    if (!s)
+        return;
+    ser_book_headings(b, s, 0, columns, r->cross ? N_CROSS_CLASS_COLUMNS : N_CLASS_COLUMNS);
+    worksheet_freeze_panes(s, 1, 1);
+    lxw_row_t row = 1;
+    for (size_t i = 0; i < n; i++)
+        add_class(b, s, row++, i);
+    ser_book_bars(b, s, 1, 1, row - 1, 3);
+    if (r->cross)
+        ser_book_bars(b, s, 1, 5, row - 1, 5);
+    if (r->figures->n || !r->cross)
+        row = add_class_means(b, s, row);
+    if (r->cross)
+        ser_book_text(b, s, row + 1, 0, "Precision, recall and F1 are those among the shared emotions.",
+                      SER_CELL_MUTED);
 }
 
 /* ---- confusion ---- */

@@ -69,7 +69,7 @@ static void append_cross(ser_text *t, const ser_run_report *r, ser_style style)
     if (r->cross->matrix.n_truths) {
         if (r->of_what)
             ser_text_appendf(t, "%s\n", r->of_what);
-        ser_append_cross_classes(t, r->cross, style);
+        ser_append_classification(t, r, style);
         ser_text_append(t, "\n");
         ser_append_matrix(t, &r->cross->matrix, style);
         ser_text_append(t, "\n");
@@ -88,7 +88,7 @@ static void append_one_corpus(ser_text *t, const ser_run_report *r, ser_style st
     ser_text_append(t, "\n");
     if (r->of_what)
         ser_text_appendf(t, "%s\n", r->of_what);
-    ser_append_classification(t, r->labels, r->figures, style);
+    ser_append_classification(t, r, style);
     ser_text_append(t, "\n");
     ser_append_confusion(t, r->labels, r->figures->confusion, r->figures->n_labels, style);
     ser_text_append(t, "\n");

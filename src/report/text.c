@@ -234,26 +234,54 @@ static void append_header(ser_text *t, const char *first, size_t left, const cha
     ser_text_append(t, "\n");
 }
 
-static void append_class(ser_text *t, const char *name, const ser_class_figures *c, size_t left,
-                         ser_style style)
+/* A dash for what is NAN. */
+static void append_share(ser_text *t, int width, double share)
 {
-    ser_append_left(t, name, left, style);
-    ser_text_appendf(t, "  %9.2f  %6.2f  %8.2f  %7zu\n", c->precision, c->recall, c->f1, c->support);
+    if (isfinite(share))
+        ser_text_appendf(t, "  %*.2f", width, share);
+    else
+        ser_text_appendf(t, "  %*s", width, "-");
 }
 
-void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style)
+static void append_class(ser_text *t, const char *name, const ser_class_figures *f, size_t n, ser_style style)
+{
+    ser_append_left(t, name, LONGEST_LABEL, style); /* also the width of "weighted average" */
+    append_share(t, 9, f ? f->precision : NAN);
+    append_share(t, 6, f ? f->recall : NAN);
+    append_share(t, 8, f ? f->f1 : NAN);
+    ser_text_appendf(t, "  %7zu", n);
+}
+
+static void append_means(ser_text *t, const ser_figures *f, ser_style style)
 {
     ser_class_means means;
-    size_t left = LONGEST_LABEL; /* also the width of "weighted average" */
-    append_header(t, "emotion", left, "  precision  recall  f1-score  support", style);
-    for (size_t i = 0; i < f->n_labels; i++)
-        append_class(t, labels[i], &f->per_class[i], left, style);
     ser_class_means_compute(&means, f);
     ser_text_append(t, "\n");
-    ser_append_left(t, "accuracy", left, style);
+    ser_append_left(t, "accuracy", LONGEST_LABEL, style);
     ser_text_appendf(t, "  %9s  %6s  %8.2f  %7zu\n", "", "", means.accuracy, f->n);
-    append_class(t, "macro average", &means.macro, left, style);
-    append_class(t, "weighted average", &means.weighted, left, style);
+    append_class(t, "macro average", &means.macro, means.macro.support, style);
+    ser_text_append(t, "\n");
+    append_class(t, "weighted average", &means.weighted, means.weighted.support, style);
+    ser_text_append(t, "\n");
+}
+
+void ser_append_classification(ser_text *t, const ser_run_report *r, ser_style style)
+{
+    append_header(t, "emotion", LONGEST_LABEL,
+                  r->cross ? "  precision  recall  f1-score  support  by mapping"
+                           : "  precision  recall  f1-score  support",
+                  style);
+    for (size_t i = 0; i < ser_run_n_classes(r); i++) {
+        ser_class_row row = ser_run_class_row(r, i);
+        append_class(t, row.name, row.figures, row.n, style);
+        if (r->cross)
+            append_share(t, 10, row.lenient);
+        ser_text_append(t, "\n");
+    }
+    if (r->figures->n)
+        append_means(t, r->figures, style);
+    if (r->cross)
+        ser_text_append(t, "Precision, recall and f1-score are those among the shared emotions.\n");
 }
 
 /* "66.1 %", or "-", right-aligned in 10 columns. */
@@ -263,25 +291,6 @@ static void append_percent(ser_text *t, double percent)
         ser_text_appendf(t, "%8.1f %%", percent);
     else
         ser_text_appendf(t, "%10s", "-");
-}
-
-void ser_append_cross_classes(ser_text *t, const ser_run_cross *cross, ser_style style)
-{
-    const ser_matrix *m = &cross->matrix;
-    size_t left = label_width(m->truths, m->n_truths);
-    left = left > 7 ? left : 7;
-    append_header(t, "emotion", left, "  by mapping  precision    recall        F1  recordings", style);
-    for (size_t i = 0; i < m->n_truths; i++) {
-        const ser_class_figures *f = cross->classes[i].shared;
-        ser_append_left(t, m->truths[i], left, style);
-        ser_text_append(t, "  ");
-        append_percent(t, 100 * cross->classes[i].lenient);
-        ser_text_append(t, " ");
-        append_percent(t, f ? 100 * f->precision : NAN);
-        append_percent(t, f ? 100 * f->recall : NAN);
-        append_percent(t, f ? 100 * f->f1 : NAN);
-        ser_text_appendf(t, "  %10zu\n", ser_matrix_row_sum(m, i));
-    }
 }
 
 void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style)

@@ -40,11 +40,9 @@ void ser_append_confusion(ser_text *t, const char *const *labels, const size_t *
 void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style);
 /* Precision, recall, F1 and number of recordings of each emotion, as scikit-learn's classification_report
  * prints them: two decimals, then accuracy and the means over the emotions, plain and weighted by their
- * recordings. */
-void ser_append_classification(ser_text *t, const char *const *labels, const ser_figures *f, ser_style style);
-/* Each emotion of the target: how many answers count as it, and the three figures among the shared emotions.
- */
-void ser_append_cross_classes(ser_text *t, const ser_run_cross *cross, ser_style style);
+ * recordings. Across corpora the emotions are the target's, the figures and means those among the shared
+ * ones, and a last column says which share of the answers counts as right by the mapping. */
+void ser_append_classification(ser_text *t, const ser_run_report *r, ser_style style);
 /* Each model and their average: UA and WA over the shared emotions, accuracy by the mapping. */
 void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style);
 /* "UA 95.2 % (93.1 to 96.9)   WA ..." in one line. */

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     if (!bare)
         save_curves(argv[1], r);
     CHECK_OK(ser_run_page_save(in(argv[1], "report.html"), r, &err), &err);
-    ser_append_classification(&table, r->labels, r->figures, (ser_style){.width = 80, .utf8 = true});
+    ser_append_classification(&table, r, (ser_style){.width = 80, .utf8 = true});
     fputs(table.s, stdout);
     ser_text_release(&table);
     run_example_release(&example);

@@ -57,6 +57,24 @@ static void test_curves(void)
     ser_text_release(&t);
 }
 
+/* A chart as wide as a phone has two folds beside each other, and one under the other what has a longer name.
+ */
+static void test_narrow_curves(void)
+{
+    ser_run_epoch epochs[] = {{1, 2.0, 2.0, 20, 20, 1, 1}, {2, 1.5, 1.6, 40, 30, 1, 1}};
+    ser_run_fold folds[4];
+    for (size_t i = 0; i < 4; i++)
+        folds[i] = (ser_run_fold){.name = "1", .epochs = epochs, .n_epochs = 2};
+    ser_curves_picture p = {.what = SER_CURVE_LOSS, .folds = folds, .n_folds = 4, .narrow = true};
+    for (int models = 0; models < 2; models++) {
+        ser_text t = svg_of(&p);
+        CHECK(strstr(t.s, models ? "viewBox=\"0 0 428 " : "viewBox=\"0 0 462 "));
+        CHECK(count(t.s, ">2.0<") == (models ? 4 : 2)); /* numbers beside the first of each row */
+        ser_text_release(&t);
+        folds[3].is_model = true;
+    }
+}
+
 static void test_odd_curves(void)
 {
     ser_error err = {0};
@@ -71,6 +89,7 @@ static void test_odd_curves(void)
     fold.epochs = &one;
     ser_text t = svg_of(&p);
     CHECK(count(t.s, "stroke-linejoin") == 0);
+    CHECK(strstr(t.s, ">training<") && !strstr(t.s, ">validation<")); /* the legend has what there is */
     ser_text_release(&t);
     fold.epochs = &nothing;
     t = svg_of(&p);
@@ -96,7 +115,8 @@ static void test_classification(void)
     ser_figures f;
     ser_text t = {0};
     CHECK_OK(ser_figures_compute(&f, scores[0], truth, NULL, 11, 3, 0, 46, &err), &err);
-    ser_append_classification(&t, names, &f, (ser_style){.width = 80, .utf8 = true});
+    const ser_run_report r = {.labels = names, .figures = &f};
+    ser_append_classification(&t, &r, (ser_style){.width = 80, .utf8 = true});
     CHECK(strcmp(t.s, "emotion           precision  recall  f1-score  support\n"
                       "angry                  0.75    0.75      0.75        4\n"
                       "fear                   0.67    1.00      0.80        2\n"
@@ -115,7 +135,12 @@ static void test_page(void)
     ser_text t = {0};
     ser_run_report r = example.report;
     CHECK_OK(ser_run_page(&t, &r, &err), &err);
-    CHECK(count(t.s, "<svg") == 4 && !strstr(t.s, "<script"));
+    CHECK(count(t.s, "<svg") == 6 &&
+          !strstr(t.s, "<script")); /* curves twice: for a wide page and a narrow one */
+    CHECK(count(t.s, "<figure class=\"narrow\">") == 2 && count(t.s, "<figure class=\"wide\">") == 2);
+    /* Where a row is a block, its cells say which column they are of. */
+    CHECK(strstr(t.s, "<table class=\"many\"><thead><tr><th>Fold</th>"));
+    CHECK(strstr(t.s, "<th scope=\"row\" data-name=\"Fold\">1</th><td data-name=\"Training\">434</td>"));
     CHECK(strstr(t.s, "share no speaker and no recording") && strstr(t.s, "UA over all seeds"));
     CHECK(strstr(t.s, "<th>Validation</th>") && strstr(t.s, "<th>Kept epoch</th>"));
     CHECK(strstr(t.s, "Fold 10<") && strstr(t.s, "batch_size") && strstr(t.s, "The most confident mistakes"));
@@ -264,6 +289,7 @@ int main(void)
 {
     run_example_init(&example, 10);
     test_curves();
+    test_narrow_curves();
     test_odd_curves();
     test_classification();
     test_page();

@@ -77,17 +77,29 @@ static void test_across_corpora(void)
     static const bool right[] = {true, false, true, true, false, false};
     const ser_class_figures shared = {.precision = 0.5, .recall = 0.75, .f1 = 0.6, .support = 8};
     const ser_run_class classes[] = {{0.75, &shared}, {1, NULL}, {NAN, NULL}};
+    ser_class_figures among_shared = shared;
+    ser_figures figures = {.wa = 75, .n = 8, .n_labels = 1, .per_class = &among_shared};
     const ser_run_cross cross = {.matrix = {labels, answers, 3, 2, cells, right}, .classes = classes};
+    const ser_run_report r = {.figures = &figures, .cross = &cross};
     ser_append_matrix(&t, &cross.matrix, plain);
     check_text(&t, "truth  angry  bored   right\n"
                    "angry      6      2    75 %\n"
                    "happy      1      4   100 %\n"
                    "sad        ·      3       -\n");
-    ser_append_cross_classes(&t, &cross, plain);
-    check_text(&t, "emotion  by mapping  precision    recall        F1  recordings\n"
-                   "angry        75.0 %     50.0 %    75.0 %    60.0 %           8\n"
-                   "happy       100.0 %          -         -         -           5\n"
-                   "sad               -          -         -         -           3\n");
+    ser_append_classification(&t, &r, plain);
+    check_text(&t, "emotion           precision  recall  f1-score  support  by mapping\n"
+                   "angry                  0.50    0.75      0.60        8        0.75\n"
+                   "happy                     -       -         -        5        1.00\n"
+                   "sad                       -       -         -        3           -\n"
+                   "\n"
+                   "accuracy                                 0.75        8\n"
+                   "macro average          0.50    0.75      0.60        8\n"
+                   "weighted average       0.50    0.75      0.60        8\n"
+                   "Precision, recall and f1-score are those among the shared emotions.\n");
+    figures = (ser_figures){0}; /* no emotion is shared: no means */
+    ser_append_classification(&t, &r, plain);
+    CHECK(!strstr(t.s, "average") && strstr(t.s, "by mapping"));
+    ser_text_release(&t);
     const ser_run_fold models[] = {
         {.name = "fold-1", .ua = 50, .wa = 51.25, .lenient = 60},
         {.name = "fold-2", .ua = NAN, .wa = NAN, .lenient = NAN, .shared.duplicates = 3}};
