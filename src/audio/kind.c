@@ -2,7 +2,6 @@
 #include "base/sniff.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { N_HEAD = 64 };
 
@@ -76,20 +75,6 @@ static bool begins_with(const unsigned char *h, size_t n, const char *bytes)
     return !bytes[k];
 }
 
-/* What a server sends in place of a recording that is not there, or asks for a password first. */
-static bool is_web_page(const unsigned char *h, size_t n)
-{
-    static const char *const tags[] = {"<!doctype html", "<html", "<?xml"};
-    const char *text = (const char *)h;
-    size_t at = n >= 3 && memcmp(h, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    while (at < n && strchr(" \t\r\n", text[at]) && text[at])
-        at++;
-    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (n - at >= strlen(tags[i]) && strncasecmp(text + at, tags[i], strlen(tags[i])) == 0)
-            return true;
-    return false;
-}
-
 /* Bytes of the AAC frame with this ADTS header; 0: it is none (ISO 13818-7, 6.2). */
 static size_t adts_frame_size(const unsigned char h[6])
 {
@@ -138,7 +123,7 @@ static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n
     const char *advice = ser_pointer_advice(h, n);
     if (advice)
         return (ser_audio_kind){SER_READER_POINTER, advice};
-    if (is_web_page(h, n))
+    if (ser_is_web_page(h, n))
         return (ser_audio_kind){SER_READER_STRANGER,
                                 "it is a web page, no recording: fetch the recording again"};
     if (ser_source_find_mpeg(s))

@@ -2,8 +2,10 @@
 #ifndef SER_BASE_SNIFF_H
 #define SER_BASE_SNIFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 /* What Git LFS (git-lfs, docs/spec.md) and git-annex (git-annex.branchable.com/internals/pointer_file) put in
  * place of content that was not fetched; of git-annex and of the model hub's cache also the text of a link,
@@ -24,6 +26,20 @@ static inline const char *ser_pointer_advice(const void *bytes, size_t n)
     if (n_line && (text[0] == '/' || text[0] == '.') && memmem(text, n_line, annex, sizeof annex - 1))
         return "it is a pointer of git-annex: fetch the content with git annex get, or datalad get";
     return NULL;
+}
+
+/* What a server sends in place of a file that is not there, or asks for a password first. bytes: as above. */
+static inline bool ser_is_web_page(const void *bytes, size_t n)
+{
+    static const char *const tags[] = {"<!doctype html", "<html", "<?xml"};
+    const char *text = bytes;
+    size_t at = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < n && strchr(" \t\r\n", text[at]) && text[at])
+        at++;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+        if (n - at >= strlen(tags[i]) && strncasecmp(text + at, tags[i], strlen(tags[i])) == 0)
+            return true;
+    return false;
 }
 
 #endif

@@ -1,3 +1,4 @@
+#include "audio/audio.h"
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -150,6 +151,20 @@ static ser_status split_spec(part_list *l, const char *spec, ser_error *err)
     }
 }
 
+/* A recording in place of a table is told of as that. */
+static ser_status read_table(ser_draft *d, const char *path, ser_error *err)
+{
+    const char *kind;
+    ser_status st = ser_draft_read_csv(d, path, err);
+    if (st != SER_E_FORMAT)
+        return st;
+    ser_audio_state state = ser_audio_look(path, &kind);
+    return state == SER_AUDIO_READABLE || state == SER_AUDIO_NEEDS_FFMPEG
+               ? ser_fail(err, st,
+                          "it is a recording: name a folder of recordings, or a CSV file that lists some")
+               : st;
+}
+
 static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, ser_error *err)
 {
     const ser_known_corpus *named = find_named(p->spec);
@@ -163,7 +178,7 @@ static ser_status read_part(ser_draft *d, const part *p, const char *data_dir, s
     if (exists(p->spec) && ser_draft_is_textgrid(p->spec))
         return ser_draft_read_textgrid(d, p->spec, err);
     if (exists(p->spec))
-        return ser_draft_read_csv(d, p->spec, err);
+        return read_table(d, p->spec, err);
     const ser_known_corpus *near = ser_known_corpus_near(p->spec);
     return near ? ser_fail(err, SER_E_IO, "there is no such corpus: did you mean %s?", near->name)
                 : ser_fail(err, SER_E_IO,

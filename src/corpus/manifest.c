@@ -25,6 +25,15 @@ typedef struct manifest {
     char *missing; /* the first file that is not there */
 } manifest;
 
+static ser_status check_columns(const ser_csv *csv, ser_error *err)
+{
+    static const char *const names[] = {"file", "emotion", "speaker", "text", "fold", "start", "end"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (ser_csv_is_twice(csv, names[i]))
+            return ser_fail(err, SER_E_FORMAT, "it has two columns '%s': rename or remove one", names[i]);
+    return SER_OK;
+}
+
 static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, ser_error *err)
 {
     *c = (columns){.file = ser_csv_column(csv, "file"),
@@ -39,7 +48,7 @@ static ser_status find_columns(columns *c, const ser_csv *csv, bool is_target, s
     if (c->sex < 0)
         c->sex = ser_csv_column(csv, "gender");
     if (c->file >= 0 && (c->emotion >= 0 || is_target))
-        return SER_OK;
+        return check_columns(csv, err);
     ser_text there = {0};
     ser_csv_append_columns(&there, csv);
     ser_status st =
@@ -244,6 +253,12 @@ static ser_status read_rows(manifest *m, ser_error *err)
     }
     if (st != SER_OK || !m->n_missing)
         return st;
+    const char *scheme = strstr(m->missing, "://");
+    if (scheme)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "it lists addresses, '...%s' the first: fetch the recordings, and give their paths "
+                        "relative to the CSV file",
+                        scheme);
     return ser_fail(
         err, SER_E_IO,
         "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV file%s",

@@ -1,5 +1,6 @@
 #include "io/csv.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "io/file.h"
 
 #include <string.h>
@@ -142,6 +143,38 @@ static ser_status read_rows(reader *r, size_t *n_rows, size_t *n_columns)
     return SER_OK;
 }
 
+/* What is given in place of a table, and what to do about it; NULL: nothing is known of it. */
+static const char *other_form(const char *bytes, size_t n)
+{
+    static const struct {
+        const char *begins;
+        size_t n;
+        const char *advice;
+    } forms[] = {
+        {"\xd0\xcf\x11\xe0", 4, "it is an Excel workbook: save it as CSV UTF-8"},
+        {"\x1f\x8b", 2, "it is compressed (gzip): unpack it first"},
+        {"PAR1", 4, "it is Parquet: write it as CSV, such as with to_csv of pandas"},
+        {"\xff\xfe", 2, "it is UTF-16 text: save it as UTF-8 text"},
+        {"\xfe\xff", 2, "it is UTF-16 text: save it as UTF-8 text"},
+        {"{", 1, "it is JSON: write it as CSV, such as with to_csv of pandas"},
+        {"[", 1, "it is JSON: write it as CSV, such as with to_csv of pandas"},
+    };
+    enum { LOOKED_AT = 4096 }; /* of an archive, in which the names of the first files stand */
+    if (n >= 4 && memcmp(bytes, "PK\3\4", 4) == 0) {
+        size_t n_head = n < LOOKED_AT ? n : LOOKED_AT;
+        bool is_sheet = memmem(bytes, n_head, "[Content_Types].xml", 19) ||
+                        memmem(bytes, n_head, "opendocument.spreadsheet", 24) ||
+                        memmem(bytes, n_head, "xl/", 3);
+        return is_sheet ? "it is a workbook of Excel or LibreOffice: save it as CSV UTF-8"
+                        : "it is an archive (ZIP): unpack it first";
+    }
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (n >= forms[i].n && memcmp(bytes, forms[i].begins, forms[i].n) == 0)
+            return forms[i].advice;
+    return ser_is_web_page(bytes, n) ? "it is a web page, no table: fetch the file itself"
+                                     : ser_pointer_advice(bytes, n);
+}
+
 ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_error *err)
 {
     *out = (ser_csv){0};
@@ -149,6 +182,9 @@ ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_er
         bytes += 3;
         n -= 3;
     }
+    const char *advice = n ? other_form(bytes, n) : NULL;
+    if (advice)
+        return ser_fail(err, SER_E_FORMAT, "%s", advice);
     if (n && memchr(bytes, 0, n))
         return ser_fail(err, SER_E_FORMAT, "it has a 0 byte: save it as UTF-8 text");
     out->text = ser_strndup(n ? bytes : "", n);
@@ -196,18 +232,32 @@ void ser_csv_release(ser_csv *c)
     *c = (ser_csv){0};
 }
 
+/* Whether a column is called name: exactly, or but for case and blanks around it. */
+static bool is_called(const char *column, const char *name, bool exactly)
+{
+    if (exactly)
+        return strcmp(column, name) == 0;
+    size_t n = strlen(name);
+    column += strspn(column, " \t");
+    return strncasecmp(column, name, n) == 0 && !column[n + strspn(column + n, " \t")];
+}
+
 int ser_csv_column(const ser_csv *c, const char *name)
 {
-    for (size_t j = 0; c->n_rows && j < c->n_columns; j++)
-        if (strcmp(c->rows[0][j], name) == 0)
-            return (int)j;
-    for (size_t j = 0; c->n_rows && j < c->n_columns; j++) {
-        const char *start = c->rows[0][j] + strspn(c->rows[0][j], " \t");
-        size_t n = strlen(name);
-        if (strncasecmp(start, name, n) == 0 && !start[n + strspn(start + n, " \t")])
-            return (int)j;
-    }
+    for (int exactly = 1; exactly >= 0; exactly--)
+        for (size_t j = 0; c->n_rows && j < c->n_columns; j++)
+            if (is_called(c->rows[0][j], name, exactly))
+                return (int)j;
     return -1;
+}
+
+bool ser_csv_is_twice(const ser_csv *c, const char *name)
+{
+    int first = ser_csv_column(c, name);
+    bool exactly = first >= 0 && strcmp(c->rows[0][first], name) == 0, twice = false;
+    for (size_t j = (size_t)(first + 1); first >= 0 && j < c->n_columns; j++)
+        twice = twice || is_called(c->rows[0][j], name, exactly);
+    return twice;
 }
 
 bool ser_csv_is_blank(const ser_csv *c, size_t row)

@@ -20,6 +20,8 @@ ser_status ser_csv_read_memory(ser_csv *out, const char *bytes, size_t n, ser_er
 void ser_csv_release(ser_csv *c);
 /* The column called so, else the first that is but for case and blanks around it; -1: none. */
 int ser_csv_column(const ser_csv *c, const char *name);
+/* Whether another column is called so just as well. */
+bool ser_csv_is_twice(const ser_csv *c, const char *name);
 /* Whether all fields of a row are empty or blanks, as spreadsheets leave them behind the last row. */
 bool ser_csv_is_blank(const ser_csv *c, size_t row);
 /* What the columns are called, "file, label", for messages. */

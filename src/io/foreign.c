@@ -1,5 +1,6 @@
 #include "io/foreign.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
 
@@ -41,15 +42,6 @@ static const char *form_of(const unsigned char *b, size_t n)
     return n >= 3 && (b[0] & 0xf0) == 0x80 && (b[1] & 0xe0) == 0xa0 && b[2] >= ' ' ? MSGPACK : NULL;
 }
 
-static bool is_web_page(const unsigned char *b, size_t n)
-{
-    size_t i = 0;
-    while (i < n && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t'))
-        i++;
-    return n - i >= 9 && (strncasecmp((const char *)b + i, "<!doctype", 9) == 0 ||
-                          strncasecmp((const char *)b + i, "<html", 5) == 0);
-}
-
 /* What is left where a download was given its place on the disk, and no content. */
 static bool begins_with_nothing(const unsigned char *b, size_t n)
 {
@@ -67,7 +59,7 @@ ser_status ser_foreign_check(const void *bytes, size_t n, ser_error *err)
         return ser_fail(err, SER_E_UNSUPPORTED, "it is %s", form);
     if (n == 0)
         return ser_fail(err, SER_E_FORMAT, "it is empty: fetch it again");
-    if (is_web_page(bytes, n))
+    if (ser_is_web_page(bytes, n))
         return ser_fail(err, SER_E_FORMAT, "it is a web page: fetch the file again, from its own address");
     if (begins_with_nothing(bytes, n))
         return ser_fail(err, SER_E_FORMAT, "there are zeros where it should begin: fetch it again");

@@ -83,12 +83,16 @@ static void test_columns(void)
     CHECK(ser_csv_column(&c, "file") == 0 && ser_csv_column(&c, "emotion") == 1);
     CHECK(ser_csv_column(&c, "fold") == 4 && ser_csv_column(&c, "FOLD") == 3 &&
           ser_csv_column(&c, "x") == -1);
+    CHECK(!ser_csv_is_twice(&c, "file") && !ser_csv_is_twice(&c, "fold") && !ser_csv_is_twice(&c, "x"));
     ser_text names = {0};
     ser_csv_append_columns(&names, &c);
     CHECK(names.s && strcmp(names.s, "File,  EMOTION , emotion x, Fold, fold") == 0);
     ser_text_release(&names);
     ser_csv_release(&c);
     CHECK(ser_csv_column(&c, "file") == -1);
+    CHECK_OK(read_text(&c, "file,emotion,Label,emotion,label \n1,2,3,4,5\n", &err), &err);
+    CHECK(ser_csv_is_twice(&c, "emotion") && ser_csv_is_twice(&c, "label") && !ser_csv_is_twice(&c, "file"));
+    ser_csv_release(&c);
 }
 
 static void test_bad(void)
@@ -117,6 +121,38 @@ static void test_bad(void)
     ser_csv_release(&c);
 }
 
+/* What people give in place of a table. */
+static void test_other_forms(void)
+{
+    static const char workbook[] = "PK\3\4\24\0\6\0\10\0\0\0!\0[Content_Types].xml \242",
+                      sheet[] = "PK\3\4\24\0mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+                      archive[] = "PK\3\4\24\0\0\0a.csv";
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *words;
+    } forms[] = {{workbook, sizeof workbook, "it is a workbook of Excel or LibreOffice: save it as CSV"},
+                 {sheet, sizeof sheet, "it is a workbook of Excel or LibreOffice"},
+                 {archive, sizeof archive, "it is an archive (ZIP): unpack"},
+                 {"\xd0\xcf\x11\xe0\xa1", 5, "it is an Excel workbook"},
+                 {"\x1f\x8b\b\0", 4, "gzip"},
+                 {"PAR1\25\0", 6, "it is Parquet: write it as CSV"},
+                 {"\xff\xfe"
+                  "f\0",
+                  4, "it is UTF-16 text: save it as UTF-8 text"},
+                 {"\xfe\xff\0f", 4, "it is UTF-16 text: save it as UTF-8 text"},
+                 {"{\"file\": \"a.wav\"}\n", 18, "it is JSON: write it as CSV"},
+                 {"[{\"file\": 1}]", 13, "it is JSON: write it as CSV"},
+                 {" \n<!DOCTYPE html><html>", 23, "it is a web page, no table"},
+                 {"version https://git-lfs.github.com/spec/v1\n", 43, "git lfs pull"}};
+    ser_error err = {0};
+    ser_csv c;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        CHECK_FAILS(ser_csv_read_memory(&c, forms[i].bytes, forms[i].n, &err), SER_E_FORMAT, &err,
+                    forms[i].words);
+    check_rows("PK,b\n", "[PK][b]\n"); /* a table all the same */
+}
+
 static void test_writing(void)
 {
     static const char *const fields[] = {"plain", "", "a,b", "say \"hi\"", "two\nlines", "cr\r", "\""};
@@ -143,6 +179,7 @@ int main(void)
     test_spreadsheets();
     test_columns();
     test_bad();
+    test_other_forms();
     test_writing();
     scratch_remove();
     return test_summary();
