@@ -16,6 +16,7 @@ void ser_evaluation_release(ser_evaluation *e)
     ser_free(e->scores);
     ser_free(e->folds);
     ser_free(e->scored);
+    ser_free(e->voices);
     ser_figures_release(&e->figures);
     *e = (ser_evaluation){0};
 }
@@ -421,8 +422,10 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
     if (st == SER_OK && first)
         st = ser_figures_of(&out->figures, out->scores, out->n_labels, out->scored, corpus, N_RESAMPLES,
                             settings->seed, err);
-    if (st == SER_OK && first && out->across)
+    if (st == SER_OK && first && out->across) {
         mean_over_folds(out);
+        st = ser_evaluation_add_voices(out, corpus, folds, N_RESAMPLES, settings->seed, err);
+    }
     if (st != SER_OK)
         ser_evaluation_release(out);
     return st;

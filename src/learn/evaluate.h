@@ -6,6 +6,15 @@
 #include "learn/learn.h"
 #include "metrics/metrics.h"
 
+/* Of some recordings of a corpus left out: percent; NAN where there are none. */
+typedef struct ser_group_result {
+    int fold; /* whose corpus it is */
+    size_t n; /* recordings that are scored */
+    double ua_restricted, ua_open;
+} ser_group_result;
+
+enum { SER_N_SEXES = 3 }; /* ser_sex */
+
 struct ser_fold_result {
     size_t n_train, n_test; /* recordings */
     double ua, wa, f1;      /* percent */
@@ -15,8 +24,11 @@ struct ser_fold_result {
      * emotion some recording of the training part has. Answers among the tested corpus's emotions; among all;
      * of all scores. */
     double ua_restricted, ua_open, ece;
-    size_t excluded[SER_MAX_LABELS]; /* recordings that are not scored, of each emotion */
-    double seconds;                  /* of learning */
+    size_t excluded[SER_MAX_LABELS];         /* recordings that are not scored, of each emotion */
+    double restricted_ci95[2], open_ci95[2]; /* where some are: of UA, over speakers, else over recordings */
+    bool by_speakers;
+    ser_group_result sexes[SER_N_SEXES]; /* by ser_sex */
+    double seconds;                      /* of learning */
     bool has_choice;      /* whether the next three mean anything: a linear model, or a choice of layers */
     ser_candidate chosen; /* inside the training part */
     float layer_weight[SER_MAX_BLOCKS]; /* chosen.weighted: as in ser_head_fit */
@@ -31,8 +43,10 @@ typedef struct ser_evaluation {
     size_t n_folds;
     ser_figures figures;                /* over the pooled predictions */
     bool *scored;                       /* (n): figures are over these */
-    bool across;                        /* corpora were left out: the next three are there */
+    bool across;                        /* corpora were left out: what follows is there */
     double ua_restricted, ua_open, ece; /* means over the folds */
+    ser_group_result *voices;           /* (n_voices): of the corpus's speakers */
+    size_t n_voices;
 } ser_evaluation;
 
 typedef struct ser_evaluate_settings {
@@ -62,6 +76,11 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
 char *ser_fold_path(const char *folder, const char *prefix, const char *name, const char *end);
 
 void ser_evaluation_release(ser_evaluation *e);
+/* Where corpora were left out, once scores and scored are whole: voices, and of each fold intervals and
+ * sexes.
+ */
+ser_status ser_evaluation_add_voices(ser_evaluation *e, const ser_corpus *corpus, const ser_folds *folds,
+                                     int n_resamples, uint64_t seed, ser_error *err);
 
 void ser_fold_result_set(ser_fold_result *r, const ser_figures *figures);
 /* Of the recordings of corpus that are scored (n_utterances), as scores (n_utterances, n_labels) answer them;

@@ -115,6 +115,39 @@ static void add_choice(json_t **fold, const ser_run_report *r, const ser_run_cho
                      ser_run_layer_weights_json(r->blocks, r->n_blocks, c->layer_weights));
 }
 
+static json_t *voice_json(const ser_run_voice *v)
+{
+    return json_pack("{s:I, s:o, s:o}", "n", (json_int_t)v->n, "ua_restricted",
+                     ser_number_json(v->ua_restricted), "ua_open", ser_number_json(v->ua_open));
+}
+
+static json_t *voices_json(const ser_run_left_out *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->n_voices; i++) {
+        const ser_run_voice *v = &c->voices[i];
+        json_t *voice = json_pack("{s:o, s:s?}", "speaker", text(v->name), "sex", v->sex);
+        ser_json_update(&voice, voice_json(v));
+        ser_json_add(&list, voice);
+    }
+    return list;
+}
+
+/* Where some of its recordings are scored. */
+static void add_left_out(json_t **fold, const ser_run_left_out *c)
+{
+    const ser_run_voice *worst = ser_run_worst_voice(c);
+    if (!c->n)
+        return;
+    ser_json_update(
+        fold,
+        json_pack("{s:I, s:o, s:o, s:s, s:o, s:o, s:o?}", "n_scored", (json_int_t)c->n, "ua_restricted_ci95",
+                  pair(c->restricted_ci95), "ua_open_ci95", pair(c->open_ci95), "ci95_over",
+                  c->intervals_over, "by_sex",
+                  json_pack("{s:o, s:o}", "female", voice_json(&c->female), "male", voice_json(&c->male)),
+                  "by_speaker", voices_json(c), "worst_speaker", worst ? text(worst->name) : NULL));
+}
+
 static json_t *fold_json(const ser_run_report *r, const ser_run_fold *f)
 {
     json_t *fold =
@@ -123,11 +156,13 @@ static json_t *fold_json(const ser_run_report *r, const ser_run_fold *f)
                   ser_number_json(f->ua), "wa", ser_number_json(f->wa), "f1", ser_number_json(f->f1), "loss",
                   ser_number_json(f->loss), "layers", ser_run_layers_json(r->blocks, r->n_blocks, f->blocks));
     const ser_run_left_out *out = &f->left_out;
-    if (r->corpora_left_out)
+    if (r->corpora_left_out) {
         ser_json_update(
             &fold, json_pack("{s:o, s:o, s:o, s:o}", "ua_restricted", ser_number_json(out->ua_restricted),
                              "ua_open", ser_number_json(out->ua_open), "ece", ser_number_json(out->ece),
                              "excluded", not_scored_json(out->excluded, r->labels, r->figures->n_labels)));
+        add_left_out(&fold, out);
+    }
     if (r->cross)
         ser_json_set(&fold, "acc_lenient", ser_number_json(f->lenient));
     if (f->choice)
@@ -281,6 +316,7 @@ static json_t *honest_json(const ser_run_honest *row)
     if (row->corpora_left_out)
         ser_json_update(&json, json_pack("{s:f, s:f}", "ua_restricted", row->left_out.ua_restricted,
                                          "ua_open", row->left_out.ua_open));
+    ser_json_set(&json, "lost", ser_number_json(row->lost));
     return json;
 }
 

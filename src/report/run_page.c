@@ -220,6 +220,57 @@ static void append_folds(page *p)
     ser_html_table_end(p->t);
 }
 
+/* ---- corpora left out ---- */
+
+/* "20.4 % (16.7 to 25.8)" */
+static void append_with_interval(ser_text *t, double percent, const double interval[2],
+                                 const ser_html_column *column)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.1f %% (%.1f to %.1f)", percent, interval[0], interval[1]);
+    ser_html_word(t, text, column);
+}
+
+static void append_left_out(page *p)
+{
+    enum { CORPUS, SCORED, RESTRICTED, OPEN, ECE, WOMEN, MEN, WORST, OF_WORST, N };
+    static const ser_html_column columns[N] = {[CORPUS] = {.name = "Corpus"},
+                                               [SCORED] = {.name = "Scored"},
+                                               [RESTRICTED] = {.name = "UA, restricted", .is_text = true},
+                                               [OPEN] = {.name = "UA, open", .is_text = true},
+                                               [ECE] = {.name = "ECE"},
+                                               [WOMEN] = {.name = "Women"},
+                                               [MEN] = {.name = "Men"},
+                                               [WORST] = {.name = "Worst speaker", .is_text = true},
+                                               [OF_WORST] = {.name = "UA"}};
+    const ser_run_report *r = p->r;
+    ser_text *t = p->t;
+    if (!r->corpora_left_out)
+        return;
+    ser_text_append(t, "<section><h2>Corpora left out</h2>\n<p class=\"note\">UA among the emotions of the "
+                       "corpus left out; open: among all. In brackets 95 % intervals.</p>\n");
+    ser_html_table_begin(t, columns, N, true);
+    for (size_t i = 0; i < r->n_folds; i++) {
+        const ser_run_left_out *c = &r->folds[i].left_out;
+        const ser_run_voice *worst = ser_run_worst_voice(c);
+        if (!c->n)
+            continue;
+        ser_text_appendf(t, "<tr><th scope=\"row\" data-name=\"%s\">", columns[CORPUS].name);
+        ser_append_xml(t, r->folds[i].name);
+        ser_text_append(t, "</th>");
+        ser_html_number(t, (double)c->n, 0, &columns[SCORED]);
+        append_with_interval(t, c->ua_restricted, c->restricted_ci95, &columns[RESTRICTED]);
+        append_with_interval(t, c->ua_open, c->open_ci95, &columns[OPEN]);
+        ser_html_share(t, c->ece / 100, &columns[ECE]);
+        ser_html_share(t, c->female.n ? c->female.ua_restricted / 100 : NAN, &columns[WOMEN]);
+        ser_html_share(t, c->male.n ? c->male.ua_restricted / 100 : NAN, &columns[MEN]);
+        ser_html_word(t, worst ? worst->name : "–", &columns[WORST]);
+        ser_html_share(t, worst ? worst->ua_restricted / 100 : NAN, &columns[OF_WORST]);
+        ser_text_append(t, "</tr>\n");
+    }
+    ser_html_table_end(t);
+}
+
 /* ---- mistakes ---- */
 
 static double confidence_of(const ser_run_prediction *p)
@@ -306,8 +357,10 @@ ser_status ser_run_page(ser_text *out, const ser_run_report *r, ser_error *err)
     if (st == SER_OK)
         st = append_pictures(&p, err);
     ser_html_per_class(out, r);
-    if (!r->cross)
+    if (!r->cross) {
         append_folds(&p);
+        append_left_out(&p);
+    }
     if (st == SER_OK)
         st = append_mistakes(&p, err);
     if (!r->cross)

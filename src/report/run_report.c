@@ -53,7 +53,7 @@ size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *
     }
     for (size_t i = 0; i < r->n_honest; i++)
         if (!*r->honest[i].reason)
-            add_extra(out, &n, r->honest[i].what, r->honest[i].protocol, r->honest[i].figures->ua,
+            add_extra(out, &n, r->honest[i].what, r->honest[i].meaning, r->honest[i].figures->ua,
                       r->honest[i].figures->ua_ci95);
     const ser_run_seeds *s = &r->seeds;
     if (s->n)
@@ -65,6 +65,15 @@ size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *
         add_extra(out, &n, "WA, unheard", meaning, r->unheard->wa, r->unheard->wa_ci95);
     }
     return n;
+}
+
+const ser_run_voice *ser_run_worst_voice(const ser_run_left_out *c)
+{
+    const ser_run_voice *worst = NULL;
+    for (size_t i = 0; i < c->n_voices; i++)
+        if (c->voices[i].n && (!worst || c->voices[i].ua_restricted < worst->ua_restricted))
+            worst = &c->voices[i];
+    return worst;
 }
 
 const char *ser_run_resampled(const ser_run_report *r)
@@ -91,7 +100,7 @@ size_t ser_run_n(const ser_run_report *r)
 
 bool ser_run_is_scored(const ser_matrix *m, const ser_run_prediction *p)
 {
-    return p->truth != SER_RUN_NO_TRUTH && ser_matrix_can_be_right(m, p->truth);
+    return !p->excluded && p->truth != SER_RUN_NO_TRUTH && ser_matrix_can_be_right(m, p->truth);
 }
 
 ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, ser_error *err)
@@ -104,12 +113,15 @@ ser_status ser_run_reliability(ser_reliability *out, const ser_run_report *r, se
     float *scores = ser_alloc(r->n_predictions * n_labels, sizeof *scores);
     int *truth = ser_alloc(r->n_predictions, sizeof *truth);
     bool good = scores && truth;
+    size_t n = 0;
     for (size_t i = 0; good && i < r->n_predictions; i++) {
-        memcpy(scores + i * n_labels, r->predictions[i].scores, n_labels * sizeof *scores);
-        truth[i] = (int)r->predictions[i].truth;
+        if (r->predictions[i].excluded)
+            continue;
+        memcpy(scores + n * n_labels, r->predictions[i].scores, n_labels * sizeof *scores);
+        truth[n++] = (int)r->predictions[i].truth;
     }
     if (good)
-        ser_reliability_compute(out, scores, truth, r->n_predictions, n_labels);
+        ser_reliability_compute(out, scores, truth, n, n_labels);
     ser_free(truth);
     ser_free(scores);
     return good ? SER_OK : ser_fail_nomem(err);

@@ -38,10 +38,24 @@ typedef struct ser_run_choice {
     const float *layer_weights;  /* one for each of the run's blocks; NULL: there are none */
 } ser_run_choice;
 
+/* Some recordings of a corpus left out: of a speaker, of a sex. n 0: there are none. */
+typedef struct ser_run_voice {
+    const char *name, *sex; /* "EMODB/03"; "female", "male", or NULL: it is not known */
+    size_t n;
+    double ua_restricted, ua_open; /* percent */
+} ser_run_voice;
+
 /* Of a corpus left out, or means over all: percent. */
 typedef struct ser_run_left_out {
     double ua_restricted, ua_open, ece; /* answers among the tested corpus's emotions; among all */
-    const size_t *excluded; /* of one corpus: recordings of each label that are not scored; of means NULL */
+    /* Of one corpus alone: recordings of each label that are not scored; of means NULL. */
+    const size_t *excluded;
+    size_t n;                                /* recordings that are scored; 0: the rest is not there */
+    double restricted_ci95[2], open_ci95[2]; /* resampled as intervals_over says */
+    const char *intervals_over;
+    ser_run_voice female, male;
+    const ser_run_voice *voices; /* each speaker who is known */
+    size_t n_voices;
 } ser_run_left_out;
 
 /* One model of the run. */
@@ -84,6 +98,7 @@ typedef struct ser_run_prediction {
     const char *fold;        /* whose model answered; or NULL */
     size_t truth, predicted; /* labels; SER_RUN_NO_TRUTH: it is not known */
     const float *scores;     /* a probability for each column */
+    bool excluded;           /* it is in no figure: no other corpus has its emotion */
 } ser_run_prediction;
 
 /* An emotion of the target across corpora. */
@@ -121,6 +136,8 @@ typedef struct ser_run_honest {
     const ser_figures *figures;
     bool corpora_left_out;
     ser_run_left_out left_out;
+    double lost;         /* UA of the row before that could be done, less this one's; NAN: there is none */
+    const char *meaning; /* the protocol and what is lost, in words */
 } ser_run_honest;
 
 /* Figures of the seeds seed, seed + 1, ...; the rest of the report is the first one's. */
@@ -172,6 +189,10 @@ enum { SER_MAX_EXTRAS = 16 };
 size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *r);
 /* What was resampled for the intervals; NULL: there is nothing to have one. */
 const char *ser_run_resampled(const ser_run_report *r);
+
+/* Of a corpus left out: the speaker with the lowest UA among its emotions, the first of equals; NULL: none is
+ * known. */
+const ser_run_voice *ser_run_worst_voice(const ser_run_left_out *c);
 
 /* "ser 0.2.0", as people read what made it; "": not known. */
 enum { SER_RUN_PROGRAM = 48 };

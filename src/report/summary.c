@@ -13,7 +13,9 @@ static void append_fold(ser_text *t, const ser_run_report *r, const ser_run_fold
         ser_text_appendf(t, "fold %-4s %5zu train", f->name, f->n_train);
         if (f->n_validation)
             ser_text_appendf(t, " %4zu validation", f->n_validation);
-        ser_text_appendf(t, " %4zu test   UA %6.2f   WA %6.2f", f->n_test, f->ua, f->wa);
+        ser_text_appendf(t, " %4zu test", f->n_test);
+        if (isfinite(f->ua))
+            ser_text_appendf(t, "   UA %6.2f   WA %6.2f", f->ua, f->wa);
     }
     if (f->kept_epoch)
         ser_text_appendf(t, "   epoch %zu of %zu kept", f->kept_epoch, f->n_epochs);
@@ -62,6 +64,33 @@ static void append_extra(ser_text *t, const ser_run_report *r)
     }
 }
 
+/* "women 44.0 %" */
+static void append_voice(ser_text *t, const char *lead, const char *name, const ser_run_voice *v)
+{
+    if (v && v->n)
+        ser_text_appendf(t, "%s%s %.1f %%", lead, name, v->ua_restricted);
+}
+
+/* A corpus that was left out: among its emotions, among all, by sex, and who is recognised worst. */
+static void append_left_out(ser_text *t, const ser_run_report *r)
+{
+    for (size_t i = 0; i < r->n_folds && r->corpora_left_out; i++) {
+        const ser_run_left_out *c = &r->folds[i].left_out;
+        if (!c->n)
+            continue;
+        ser_text_appendf(t,
+                         "%s: restricted %.1f %% (%.1f to %.1f), open %.1f %% (%.1f to %.1f), ECE %.1f %%\n",
+                         r->folds[i].name, c->ua_restricted, c->restricted_ci95[0], c->restricted_ci95[1],
+                         c->ua_open, c->open_ci95[0], c->open_ci95[1], c->ece);
+        const ser_run_voice *worst = ser_run_worst_voice(c);
+        size_t n = t->n;
+        append_voice(t, "  ", "women", &c->female);
+        append_voice(t, t->n > n ? ", " : "  ", "men", &c->male);
+        append_voice(t, t->n > n ? "; worst speaker " : "  worst speaker ", worst ? worst->name : "", worst);
+        ser_text_append(t, t->n > n ? " (restricted)\n" : "");
+    }
+}
+
 static void append_cross(ser_text *t, const ser_run_report *r, ser_style style)
 {
     ser_append_cross_models(t, r->folds, r->n_folds, style);
@@ -107,6 +136,7 @@ void ser_append_run(ser_text *t, const ser_run_report *r, ser_style style)
         append_cross(&whole, r, style);
     else
         append_one_corpus(&whole, r, style);
+    append_left_out(&whole, r);
     append_extra(&whole, r);
     if (!whole.failed)
         ser_append_fitted(t, whole.s, style);

@@ -27,7 +27,8 @@ typedef struct evaluate_job {
     ser_evaluation e;
     ser_epochs epochs;
     ser_honest honest;
-    ser_run_honest rows[SER_N_HONEST]; /* of the report, as is the next */
+    ser_run_honest rows[SER_N_HONEST]; /* of the report, as are the next two */
+    char meanings[SER_N_HONEST][80];
     double *seeds;
     ser_run_folder *kept; /* where the networks' states are kept, of all seeds */
     char prefix[32];      /* of those of a seed but the first */
@@ -218,6 +219,33 @@ static ser_status evaluate_seeds(evaluate_job *k, ser_error *err)
 
 /* ---- stricter and stricter ---- */
 
+/* *before: UA of the last row that could be done. */
+static ser_status add_row(evaluate_job *k, size_t i, double *before, ser_error *err)
+{
+    const ser_honest_row *row = &k->honest.rows[i];
+    double lost = *row->reason ? NAN : *before - row->evaluation.figures.ua;
+    if (isfinite(lost))
+        snprintf(k->meanings[i], sizeof k->meanings[i], "%s, %.1f points %s", row->protocol, fabs(lost),
+                 lost < 0 ? "gained" : "lost");
+    else
+        snprintf(k->meanings[i], sizeof k->meanings[i], "%s", row->protocol);
+    k->rows[i] = (ser_run_honest){.what = row->what,
+                                  .protocol = row->protocol,
+                                  .reason = row->reason,
+                                  .figures = &row->evaluation.figures,
+                                  .corpora_left_out = row->evaluation.across,
+                                  .left_out = ser_run_left_out_of(&row->evaluation),
+                                  .lost = lost,
+                                  .meaning = k->meanings[i]};
+    if (!*row->reason) {
+        *before = row->evaluation.figures.ua;
+        return SER_OK;
+    }
+    ser_text t = {0};
+    ser_text_appendf(&t, "No figure with %s: %s", row->what, row->reason);
+    return ser_job_note(&k->job, false, &t, err);
+}
+
 /* The first seed's, over what was taken in for the protocol. */
 static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
 {
@@ -228,15 +256,9 @@ static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
                                     .corpus_disjoint = k->learning.settings.corpus_disjoint,
                                     .evaluation = &k->e};
     ser_status st = ser_honest_run(&k->honest, &k->learning.data, N_FOLDS, &settings, &known, err);
-    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++) {
-        const ser_honest_row *row = &k->honest.rows[i];
-        k->rows[i] = (ser_run_honest){.what = row->what,
-                                      .protocol = row->protocol,
-                                      .reason = row->reason,
-                                      .figures = &row->evaluation.figures,
-                                      .corpora_left_out = row->evaluation.across,
-                                      .left_out = ser_run_left_out_of(&row->evaluation)};
-    }
+    double before = NAN;
+    for (size_t i = 0; i < SER_N_HONEST && st == SER_OK; i++)
+        st = add_row(k, i, &before, err);
     k->job.material.report.honest = k->rows;
     k->job.material.report.n_honest = SER_N_HONEST;
     return st;

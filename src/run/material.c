@@ -30,6 +30,7 @@ void ser_run_material_release(ser_run_material *m)
     ser_free(m->folds);
     ser_free(m->choices);
     ser_free(m->predictions);
+    ser_free(m->voices);
     ser_free(m->shared);
     ser_free(m->right);
     *m = (ser_run_material){0};
@@ -124,12 +125,76 @@ static void fill_folds(ser_run_material *m, const ser_report_facts *facts)
         f->ua = r->ua, f->wa = r->wa, f->f1 = r->f1, f->loss = r->loss, f->lenient = r->acc_lenient;
         f->seconds = r->seconds;
         f->blocks = r->chosen.blocks;
-        f->left_out = (ser_run_left_out){r->ua_restricted, r->ua_open, r->ece, r->excluded};
+        f->left_out = (ser_run_left_out){
+            .ua_restricted = r->ua_restricted, .ua_open = r->ua_open, .ece = r->ece, .excluded = r->excluded};
         f->shared = (ser_run_shared){.speakers = leaks->speakers[i],
                                      .texts = leaks->texts[i],
                                      .duplicates = leaks->duplicates[i],
                                      .takes = leaks->takes[i]};
     }
+}
+
+static const char *sex_name(ser_sex sex)
+{
+    return sex == SER_SEX_FEMALE ? "female" : sex == SER_SEX_MALE ? "male" : NULL;
+}
+
+static ser_run_voice voice_of(const ser_group_result *g, const char *name, ser_sex sex)
+{
+    return (ser_run_voice){.name = name,
+                           .sex = sex_name(sex),
+                           .n = g->n,
+                           .ua_restricted = g->ua_restricted,
+                           .ua_open = g->ua_open};
+}
+
+/* Of corpora left out: who was asked, and what is not scored because no other corpus has it. */
+static ser_status list_voices(ser_run_material *m, const ser_report_facts *facts, ser_error *err)
+{
+    const ser_evaluation *e = facts->evaluation;
+    const ser_corpus *c = facts->corpus;
+    size_t n = 0;
+    if (!(m->voices = ser_alloc(e->n_voices ? e->n_voices : 1, sizeof *m->voices)))
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < e->n_folds; i++) {
+        const ser_fold_result *r = &e->folds[i];
+        ser_run_left_out *out = &m->folds[i].left_out;
+        out->voices = m->voices + n;
+        for (size_t s = 0; s < e->n_voices; s++)
+            if (e->voices[s].n && e->voices[s].fold == (int)i)
+                m->voices[n++] = voice_of(&e->voices[s], c->speakers[s], c->sexes[s]);
+        out->n_voices = (size_t)(m->voices + n - out->voices);
+        out->n = r->n_test;
+        for (size_t l = 0; l < e->n_labels; l++)
+            out->n -= r->excluded[l];
+        for (int side = 0; side < 2; side++) {
+            out->restricted_ci95[side] = r->restricted_ci95[side];
+            out->open_ci95[side] = r->open_ci95[side];
+        }
+        out->intervals_over = r->by_speakers ? "speakers" : "recordings";
+        out->female = voice_of(&r->sexes[SER_SEX_FEMALE], "women", SER_SEX_FEMALE);
+        out->male = voice_of(&r->sexes[SER_SEX_MALE], "men", SER_SEX_MALE);
+    }
+    return SER_OK;
+}
+
+static ser_status note_excluded(ser_run_material *m, const ser_report_facts *facts, ser_error *err)
+{
+    const ser_evaluation *e = facts->evaluation;
+    ser_status st = SER_OK;
+    for (size_t i = 0; i < e->n_folds && st == SER_OK; i++) {
+        ser_text t = {0};
+        for (size_t l = 0; l < e->n_labels; l++)
+            if (e->folds[i].excluded[l])
+                ser_text_appendf(&t, "%s%zu of %s", t.n ? ", " : "", e->folds[i].excluded[l],
+                                 facts->corpus->labels[l]);
+        if (t.n)
+            ser_text_appendf(&t, ": not scored in %s, because no other corpus has %s", m->folds[i].name,
+                             m->folds[i].left_out.n ? "that" : "any of its emotions");
+        st = add_text(m, &t, err);
+        ser_text_release(&t);
+    }
+    return st;
 }
 
 static ser_status list_choices(ser_run_material *m, const ser_report_facts *f, ser_error *err)
@@ -167,7 +232,8 @@ static ser_status list_predictions(ser_run_material *m, const ser_report_facts *
                                                  .fold = f->folds->names[f->folds->test_fold[u]],
                                                  .truth = truth < 0 ? SER_RUN_NO_TRUTH : (size_t)truth,
                                                  .predicted = (size_t)ser_argmax(scores, e->n_labels),
-                                                 .scores = scores};
+                                                 .scores = scores,
+                                                 .excluded = e->across && !e->scored[u]};
     }
     m->report.predictions = m->predictions;
     m->report.n_predictions = e->n;
@@ -382,6 +448,10 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
         st = ser_report_hashes(m->data_sha256, m->split_sha256, f->corpus, f->folds, f->store, err);
     if (st == SER_OK)
         st = note_encoder(m, f->encoder_learned_from, err);
+    if (st == SER_OK && f->evaluation->across)
+        st = list_voices(m, f, err);
+    if (st == SER_OK && f->evaluation->across)
+        st = note_excluded(m, f, err);
     if (st == SER_OK)
         st = list_choices(m, f, err);
     if (st == SER_OK)

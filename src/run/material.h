@@ -35,6 +35,7 @@ typedef struct ser_run_material {
     ser_run_fold *folds; /* histories are added with ser_run_material_add_history */
     ser_run_choice *choices;
     ser_run_prediction *predictions;
+    ser_run_voice *voices; /* of corpora left out, those of a corpus together */
     ser_run_block blocks[SER_MAX_BLOCKS];
     ser_run_note notes[SER_MAX_RUN_NOTES];
     char *texts[SER_MAX_RUN_NOTES]; /* of the notes */

@@ -78,6 +78,55 @@ class Options(Case):
         self.assertEqual(sum(map(sum, r["confusion"])), 20 - 7)
         self.ser("evaluate", "--data", self.corpus, "--feature-type", "LOGMEL", "--protocol", "loco", status=2)
 
+    def test_voices_of_corpora_left_out(self):
+        """By speaker and by sex, computed again from the answers; what no other corpus has is in no figure."""
+        for name, emotions, low in (("one", ("angry", "sad", "neutral"), 300), ("two", ("angry", "sad", "bliss"), 450)):
+            os.makedirs(self.path(name))
+            with open(self.path(name + ".csv"), "w") as f:
+                f.write("file,emotion,speaker,sex\n")
+                for k, emotion in enumerate(emotions):
+                    for i in range(6):
+                        write_wav(self.path(f"{name}/{emotion}{i}.wav"), tone(low + 150 * (k + i % 3), 0.3, seed=i))
+                        f.write(f"{name}/{emotion}{i}.wav,{emotion},s{i % 3},{'fm'[i % 3 % 2]}\n")
+        out, _ = self.ser("evaluate", "--data", self.path("one.csv") + "+" + self.path("two.csv"), "--feature-type", "LOGMEL", "--augment", "none",
+                          "--inner-folds", "2", "--protocol", "loco", "--json", self.path("r.json"), "--html", self.path("r.html"))
+        with open(self.path("r.json")) as f:
+            r = json.load(f)
+
+        def ua(answers, key):
+            emotions = {a["label"] for a in answers}
+            shares = [[a[key] == e for a in answers if a["label"] == e] for e in emotions]
+            return 100 * sum(sum(s) / len(s) for s in shares) / len(shares)
+
+        wrong = 0
+        for fold in r["folds"]:
+            asked = [p for p in r["predictions"] if p["file"].startswith(fold["fold"] + "/") and p["label"] in ("angry", "sad")]
+            for p in asked:
+                p["restricted"] = max(("angry", "sad"), key=p["scores"].get)
+                p["speaker"] = fold["fold"] + "/s" + str(int(p["file"][-5]) % 3)
+                wrong += p["label"] != p["predicted"]
+            self.assertEqual(fold["n_scored"], 12)
+            self.assertEqual(fold["ci95_over"], "speakers")
+            by = {v["speaker"]: v for v in fold["by_speaker"]}
+            self.assertEqual([(s, by[s]["sex"], by[s]["n"]) for s in sorted(by)], [(fold["fold"] + s, x, 4) for s, x in (("/s0", "female"), ("/s1", "male"), ("/s2", "female"))])
+            for key, answer in (("ua_restricted", "restricted"), ("ua_open", "predicted")):
+                self.assertAlmostEqual(fold[key], ua(asked, answer), places=4)
+                self.assertTrue(fold[key + "_ci95"][0] <= fold[key] + 1e-4 and fold[key] <= fold[key + "_ci95"][1] + 1e-4)
+                for s in by:
+                    self.assertAlmostEqual(by[s][key], ua([p for p in asked if p["speaker"] == s], answer), places=4)
+                self.assertAlmostEqual(fold["by_sex"]["male"][key], by[fold["fold"] + "/s1"][key])
+                self.assertAlmostEqual(fold["by_sex"]["female"][key], ua([p for p in asked if not p["speaker"].endswith("s1")], answer), places=4)
+            worst = min(by.values(), key=lambda v: v["ua_restricted"])["ua_restricted"]
+            self.assertEqual(by[fold["worst_speaker"]]["ua_restricted"], worst)
+            self.assertIn("worst speaker %s %.1f %%" % (fold["worst_speaker"], worst), out)
+        self.assertIn("6 of neutral: not scored in one, because no other corpus has that", out)
+        with open(self.path("r.html")) as f:
+            page = f.read()
+        self.assertIn("<h2>Corpora left out</h2>", page)
+        self.assertIn("of %d, worth a listen" % wrong, page)
+        ece = re.search(r"ECE ([0-9.]+) %   n 24", out).group(1)
+        self.assertIn("Calibration error (ECE) %s %%" % ece, page)
+
     def test_honest(self):
         other = self.make_corpus("other", per_class=3)
         with open(self.path("c.csv"), "w") as f:
@@ -96,7 +145,13 @@ class Options(Case):
             self.assertEqual([r["what"].split()[0] for r in rows[-1]], ["random", "speakers", "sentences", "corpora"])
             for row in rows[-1]:
                 self.assertEqual("reason" in row, "ua" not in row)
-                self.assertEqual("reason" in row, row["what"] + " " not in out)
+                self.assertEqual("reason" in row, "\n" + row["what"] + " " not in out)
+                self.assertEqual("reason" in row, "No figure with " + row["what"] in out)
+            done = [row for row in rows[-1] if "ua" in row]
+            self.assertIsNone(done[0]["lost"])
+            for before, row in zip(done, done[1:]):
+                self.assertAlmostEqual(row["lost"], before["ua"] - row["ua"], places=4)
+                self.assertIn("%s, %.1f points %s" % (row["protocol"], abs(row["lost"]), "gained" if row["lost"] < 0 else "lost"), out)
         self.assertEqual([r["protocol"] for r in rows[0] if "ua" in r], ["kfold=5", "group-kfold=3"])
         self.assertEqual([r["protocol"] for r in rows[1] if "ua" in r], ["kfold=5", "loco"])
         self.assertIn("ua_restricted", rows[1][3])

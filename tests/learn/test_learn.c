@@ -12,6 +12,8 @@
 enum { N = 60, N_SPEAKERS = 6, N_LABELS = 3 };
 
 static ser_utterance utterances[N];
+static ser_sex sexes[] = {SER_SEX_MALE,   SER_SEX_FEMALE, SER_SEX_UNKNOWN,
+                          SER_SEX_FEMALE, SER_SEX_MALE,   SER_SEX_MALE};
 static char *labels[] = {"angry", "neutral", "sad"}, *speakers[] = {"1", "2", "3", "4", "5", "6"};
 static ser_corpus corpus = {.name = "made",
                             .utterances = utterances,
@@ -19,6 +21,7 @@ static ser_corpus corpus = {.name = "made",
                             .labels = labels,
                             .n_labels = N_LABELS,
                             .speakers = speakers,
+                            .sexes = sexes,
                             .n_speakers = N_SPEAKERS};
 static ser_extractor *extractor;
 
@@ -222,6 +225,14 @@ static void test_corpora_left_out(void)
             right[truth] += (own[1] > own[0]) == truth;
         }
     }
+    CHECK(e.n_voices == N_SPEAKERS && e.voices[2].fold == 1 && e.voices[3].fold == 1);
+    CHECK(e.voices[2].n + e.voices[3].n == (size_t)(n[0] + n[1]));
+    const ser_group_result *of = e.folds[1].sexes;
+    CHECK(of[SER_SEX_UNKNOWN].n == e.voices[2].n && of[SER_SEX_FEMALE].n == e.voices[3].n &&
+          of[SER_SEX_MALE].n == 0 && isnan(of[SER_SEX_MALE].ua_open));
+    CHECK(of[SER_SEX_FEMALE].ua_open == e.voices[3].ua_open);
+    CHECK(e.folds[1].by_speakers && e.folds[1].restricted_ci95[0] <= e.folds[1].ua_restricted &&
+          e.folds[1].restricted_ci95[1] >= e.folds[1].ua_restricted);
     CHECK(fabs(e.folds[1].ua_restricted - 50 * (right[0] / n[0] + right[1] / n[1])) < 1e-9);
     CHECK(e.folds[1].ua_restricted >= e.folds[1].ua_open && e.folds[1].ua_open == e.folds[1].ua &&
           e.folds[1].ece > 0);

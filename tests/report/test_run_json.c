@@ -69,22 +69,24 @@ static void test_corpora_left_out(void)
          .reason = "",
          .figures = &example.figures,
          .corpora_left_out = true,
-         .left_out = {40, 30, 20, NULL}},
+         .left_out = {.ua_restricted = 40, .ua_open = 30, .ece = 20},
+         .lost = 5},
         {.what = "sentences left out", .protocol = "text-kfold=5", .reason = "no texts are known"}};
     ser_run_report r = example.report;
     ser_run_fold fold = example.folds[0];
-    fold.left_out = (ser_run_left_out){60, 50, 12, excluded};
+    fold.left_out = (ser_run_left_out){.ua_restricted = 60, .ua_open = 50, .ece = 12, .excluded = excluded};
     r.folds = &fold;
     r.n_folds = 1;
     r.corpora_left_out = true;
-    r.left_out = (ser_run_left_out){61, 51, 13, NULL};
+    r.left_out = (ser_run_left_out){.ua_restricted = 61, .ua_open = 51, .ece = 13};
     r.honest = rows;
     r.n_honest = 2;
     json_t *json = ser_run_report_json(&r);
     const json_t *own = json_array_get(at(json, "folds"), 0), *list = at(json, "honest");
     CHECK(number(json, "ece") == 13 && number(json, "ua_open") == 51 && number(own, "ua_restricted") == 60);
     CHECK(json_object_size(at(own, "excluded")) == 1 && number(at(own, "excluded"), "boredom") == 3);
-    CHECK(number(json_array_get(list, 0), "ua_open") == 30);
+    CHECK(number(json_array_get(list, 0), "ua_open") == 30 && number(json_array_get(list, 0), "lost") == 5);
+    CHECK(!json_object_get(own, "by_speaker")); /* nothing is scored */
     CHECK(strcmp(word(json_array_get(list, 1), "reason"), "no texts are known") == 0);
     json_decref(json);
     ser_run_figure extras[SER_MAX_EXTRAS]; /* those that the others show are the same */

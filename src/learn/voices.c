@@ -1,0 +1,143 @@
+/* Of corpora left out: figures of each speaker and each sex, and intervals over speakers. */
+#include "base/memory.h"
+#include "corpus/folds.h"
+#include "learn/evaluate.h"
+
+#include <math.h>
+
+/* Recordings that are scored together, with the answers to them. */
+typedef struct answers {
+    int *truth, *speaker, *restricted, *open; /* (n) */
+    size_t n;
+    bool has_speakers;
+} answers;
+
+static void release(answers *a)
+{
+    ser_free(a->truth);
+    ser_free(a->speaker);
+    ser_free(a->restricted);
+    ser_free(a->open);
+}
+
+/* Among the emotions of allowed, the first of equals. */
+static int best_of(const float *scores, size_t n_labels, uint64_t allowed)
+{
+    int best = -1;
+    for (size_t k = 0; k < n_labels; k++)
+        if ((allowed >> k & 1) && (best < 0 || scores[k] > scores[best]))
+            best = (int)k;
+    return best;
+}
+
+static ser_status collect(answers *a, const ser_evaluation *e, const ser_corpus *c, const ser_folds *folds,
+                          size_t f, ser_error *err)
+{
+    uint64_t allowed = c->parts[f].emotions & ser_folds_emotions_outside(folds, c, (int)f);
+    *a = (answers){.truth = ser_alloc(e->n, sizeof *a->truth),
+                   .speaker = ser_alloc(e->n, sizeof *a->speaker),
+                   .restricted = ser_alloc(e->n, sizeof *a->restricted),
+                   .open = ser_alloc(e->n, sizeof *a->open),
+                   .has_speakers = true};
+    if (!a->truth || !a->speaker || !a->restricted || !a->open)
+        return ser_fail_nomem(err);
+    for (size_t u = 0; u < e->n; u++) {
+        if (folds->test_fold[u] != (int)f || !e->scored[u])
+            continue;
+        const float *scores = e->scores + u * e->n_labels;
+        a->truth[a->n] = c->utterances[u].label;
+        a->speaker[a->n] = c->utterances[u].speaker;
+        a->has_speakers = a->has_speakers && c->utterances[u].speaker >= 0;
+        a->restricted[a->n] = best_of(scores, e->n_labels, allowed);
+        a->open[a->n++] = ser_argmax(scores, e->n_labels);
+    }
+    return SER_OK;
+}
+
+/* Mean recall in percent of the recordings of a that are marked; counts (2, n_labels) is room. */
+static double ua_of(const answers *a, const bool *marked, const int *answer, size_t *counts, size_t n_labels)
+{
+    size_t *n = counts, *n_right = counts + n_labels, n_present = 0;
+    double sum = 0;
+    for (size_t k = 0; k < 2 * n_labels; k++)
+        counts[k] = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        n[a->truth[i]] += marked[i];
+        n_right[a->truth[i]] += marked[i] && answer[i] == a->truth[i];
+    }
+    for (size_t k = 0; k < n_labels; k++)
+        if (n[k]) {
+            sum += (double)n_right[k] / (double)n[k];
+            n_present++;
+        }
+    return n_present ? 100 * sum / (double)n_present : NAN;
+}
+
+static void judge(ser_group_result *out, const answers *a, const bool *marked, size_t *counts,
+                  size_t n_labels)
+{
+    out->n = 0;
+    for (size_t i = 0; i < a->n; i++)
+        out->n += marked[i];
+    out->ua_restricted = ua_of(a, marked, a->restricted, counts, n_labels);
+    out->ua_open = ua_of(a, marked, a->open, counts, n_labels);
+}
+
+static ser_status judge_groups(ser_evaluation *e, const answers *a, const ser_corpus *c, size_t f,
+                               ser_error *err)
+{
+    bool *marked = ser_alloc(a->n, sizeof *marked);
+    size_t *counts = ser_alloc(2 * e->n_labels, sizeof *counts);
+    ser_status st = marked && counts ? SER_OK : ser_fail_nomem(err);
+    for (size_t s = 0; s < c->n_speakers && st == SER_OK; s++) {
+        bool any = false;
+        for (size_t i = 0; i < a->n; i++)
+            any |= marked[i] = a->speaker[i] == (int)s;
+        if (any) {
+            judge(&e->voices[s], a, marked, counts, e->n_labels);
+            e->voices[s].fold = (int)f;
+        }
+    }
+    for (int sex = 0; sex < SER_N_SEXES && st == SER_OK; sex++) {
+        for (size_t i = 0; i < a->n; i++)
+            marked[i] = a->speaker[i] >= 0 && (int)c->sexes[a->speaker[i]] == sex;
+        judge(&e->folds[f].sexes[sex], a, marked, counts, e->n_labels);
+    }
+    ser_free(marked);
+    ser_free(counts);
+    return st;
+}
+
+/* Over recordings where some speaker is unknown, as the intervals of all answers. */
+static ser_status resample(ser_fold_result *r, const answers *a, size_t n_labels, int n_resamples,
+                           uint64_t seed, ser_error *err)
+{
+    double unused[2];
+    const int *group = a->has_speakers ? a->speaker : NULL;
+    r->by_speakers = a->has_speakers;
+    ser_status st = ser_bootstrap(r->restricted_ci95, unused, a->restricted, a->truth, group, a->n, n_labels,
+                                  n_resamples, seed, err);
+    return st == SER_OK ? ser_bootstrap(r->open_ci95, unused, a->open, a->truth, group, a->n, n_labels,
+                                        n_resamples, seed, err)
+                        : st;
+}
+
+ser_status ser_evaluation_add_voices(ser_evaluation *e, const ser_corpus *c, const ser_folds *folds,
+                                     int n_resamples, uint64_t seed, ser_error *err)
+{
+    ser_status st = SER_OK;
+    e->n_voices = c->n_speakers;
+    e->voices = ser_alloc(c->n_speakers ? c->n_speakers : 1, sizeof *e->voices);
+    if (!e->voices)
+        return ser_fail_nomem(err);
+    for (size_t f = 0; f < e->n_folds && st == SER_OK; f++) {
+        answers a;
+        st = collect(&a, e, c, folds, f, err);
+        if (st == SER_OK && a.n)
+            st = judge_groups(e, &a, c, f, err);
+        if (st == SER_OK && a.n)
+            st = resample(&e->folds[f], &a, e->n_labels, n_resamples, seed, err);
+        release(&a);
+    }
+    return st;
+}
