@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "report/escape.h"
+#include "report/visual.h"
 
 #include <cairo.h>
 #include <errno.h>
@@ -309,15 +310,18 @@ void ser_chart_text(ser_chart *c, double x, double y, const char *text, ser_text
 {
     /* cairo refuses text that is not UTF-8 and draws control characters as boxes. */
     ser_text line = {0};
-    double width = ser_chart_text_width(text, look.size);
-    bool cut = look.max_width > 0 && width > look.max_width;
-    ser_append_line(&line, text, cut ? 1 + (size_t)((double)ser_columns(text) * look.max_width / width) : 0,
-                    true);
+    ser_chart_append_cut(&line, text, look);
+    if (c->cairo && line.n) { /* who shows an SVG puts letters in order itself */
+        ser_text seen = {0};
+        ser_append_visual(&seen, line.s);
+        line.failed |= seen.failed;
+        if (!line.failed)
+            draw_text(c->cairo, x, y, seen.s, look);
+        ser_text_release(&seen);
+    }
     if (line.failed)
         ser_chart_fail(c);
-    else if (line.n && c->cairo)
-        draw_text(c->cairo, x, y, line.s, look);
-    else if (line.n)
+    else if (line.n && !c->cairo)
         write_text(c, x, y, line.s, look);
     ser_text_release(&line);
 }

@@ -59,12 +59,15 @@ typedef struct ser_text_look {
     bool bold;
     double angle;     /* degrees, counter-clockwise, around (x, y) */
     double max_width; /* longer text is cut and ends in "…"; 0: no limit */
+    bool keeps_end;   /* longer text loses its middle instead: names differ at their ends */
 } ser_text_look;
 
 /* y is the line that the letters stand on. */
 void ser_chart_text(ser_chart *c, double x, double y, const char *text, ser_text_look look);
 /* An estimate that is the same on every machine, whatever its fonts: layout uses nothing else. */
 double ser_chart_text_width(const char *text, double size);
+/* The line that stands there of text: without control characters, cut by its look. */
+void ser_chart_append_cut(ser_text *t, const char *text, ser_text_look look);
 /* Title and subtitle from x on, each cut to width. Both may be NULL. What is below begins at _height. */
 void ser_chart_heading(ser_chart *c, double x, double width, const char *title, const char *subtitle);
 double ser_chart_heading_height(const char *title, const char *subtitle);
