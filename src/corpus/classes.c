@@ -92,16 +92,26 @@ static int compare_voices(const void *a, const void *b)
     return strcmp(x->emotion, y->emotion);
 }
 
-/* Parts of a corpus that are no speakers. */
+static const char *const parts[] = {"train",      "training", "test",       "testing", "val",    "valid",
+                                    "validation", "dev",      "evaluation", "eval",    "speech", "audio",
+                                    "wav",        "wavs",     "data",       "clean",   "noise",  NULL};
+
+bool ser_class_is_part(const char *file)
+{
+    const char *end = strrchr(file, '/'), *folder = end;
+    while (folder && folder > file && folder[-1] != '/')
+        folder--;
+    return end && is_word((piece){folder, (size_t)(end - folder)}, parts);
+}
+
+/* Parts of a corpus, kinds of voices and strengths of emotions are no speakers. */
 static bool is_no_speaker(piece p)
 {
-    static const char *const words[] = {"train",      "training", "test",       "testing", "val",  "valid",
-                                        "validation", "dev",      "evaluation", "eval",    "male", "female",
-                                        "men",        "women",    "speech",     "audio",   "wav",  "wavs",
-                                        "data",       "clean",    "noise",      NULL};
+    static const char *const kinds[] = {"male", "female", "men",    "women",  "high", "low",  "hi",   "lo",
+                                        "md",   "mid",    "medium", "strong", "weak", "loud", "soft", NULL};
     char name[MAX_NAME + 1];
     copy_piece(name, p);
-    return is_word(p, words) || ser_known_corpus_find(name);
+    return is_word(p, parts) || is_word(p, kinds) || ser_known_corpus_find(name);
 }
 
 /* Whether the names may be speakers': there are several, and most have several emotions. Sorts voices. */

@@ -44,6 +44,10 @@ void ser_draft_row_release(ser_draft_row *r);
 ser_status ser_draft_add(ser_draft *d, const char *root, const ser_draft_row *row, ser_error *err);
 ser_status ser_draft_warn(ser_draft *d, ser_error *err, const char *format, ...) SER_PRINTF(3, 4);
 
+/* Of the rows from first on, which labels are no emotion's name: numbers that stand for them, a column of
+ * another meaning, slips of the pen. Nothing of a target, of which that may be of no matter. */
+ser_status ser_draft_warn_of_classes(ser_draft *d, size_t first, ser_error *err);
+
 /* The rows that follow belong to the corpus of this name. */
 ser_status ser_draft_begin_part(ser_draft *d, const char *name, ser_error *err);
 /* All recordings below folder root, in the layout of a known corpus. NULL: of the one that it looks like,
@@ -82,8 +86,9 @@ ser_status ser_draft_read_votes(ser_draft *d, size_t first, const char *path, co
 ser_status ser_draft_name_rows(ser_draft *d, ser_error *err);
 /* By file and stretch. */
 int ser_draft_compare_sound(const ser_draft_row *a, const ser_draft_row *b);
-/* Labels that differ in case or blanks alone become one. */
+/* Labels that differ in case or blanks alone become one, and speakers of one part that differ in case. */
 ser_status ser_draft_merge_classes(ser_draft *d, ser_error *err);
+ser_status ser_draft_merge_speakers(ser_draft *d, ser_error *err);
 
 /* Moves what it can out of *d. Checks names and labels. Where no part was begun, parts are told by name, as
  * ser_corpus_open joins them: "EMODB+mine". */

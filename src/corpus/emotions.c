@@ -5,23 +5,33 @@
 
 typedef struct emotion {
     const char *name;
-    const char *spellings[12];
+    const char *spellings[20];
 } emotion;
 
-/* As folders of public corpora are called, EMO-DB's German terms among them. */
+/* As folders of public corpora are called, EMO-DB's German terms (with the adjectives) and CaFE's French ones
+ * among them. Accents also as macOS writes them in names of files. */
 static const emotion emotions[] = {
     {"angry",
-     {"angry", "anger", "ang", "wut", "ärger", "a\xcc\x88rger",
-      "aerger"}}, /* Ä also as macOS writes it in names of files */
-    {"boredom", {"boredom", "bored", "bor", "langeweile"}},
+     {"angry", "anger", "ang", "wut", "wütend", "wu\xcc\x88tend", "ärger", "a\xcc\x88rger", "aerger",
+      "verärgert", "vera\xcc\x88rgert", "colère", "cole\xcc\x80re"}},
+    {"boredom", {"boredom", "bored", "bor", "langeweile", "gelangweilt"}},
     {"calm", {"calm", "calmness"}},
-    {"disgust", {"disgust", "disgusted", "dis", "ekel"}},
-    {"fear", {"fear", "fearful", "fea", "afraid", "scared", "anxiety", "anxious", "angst"}},
-    {"happy", {"happy", "happiness", "hap", "joy", "joyful", "freude"}},
-    {"neutral", {"neutral", "neu", "neutrality", "normal"}},
-    {"sad", {"sad", "sadness", "trauer"}},
+    {"disgust", {"disgust", "disgusted", "dis", "ekel", "angeekelt", "dégoût", "de\xcc\x81gou\xcc\x82t"}},
+    {"fear",
+     {"fear", "fearful", "fea", "afraid", "scared", "anxiety", "anxious", "angst", "ängstlich",
+      "a\xcc\x88ngstlich", "peur"}},
+    {"happy",
+     {"happy", "happiness", "hap", "joy", "joyful", "freude", "fröhlich", "fro\xcc\x88hlich", "glücklich",
+      "glu\xcc\x88"
+      "cklich",
+      "joie"}},
+    {"neutral", {"neutral", "neu", "neutrality", "normal", "neutre"}},
+    {"sad", {"sad", "sadness", "trauer", "traurig", "tristesse"}},
     {"surprised",
-     {"surprised", "surprise", "sur", "ps", "pleasant surprise", "pleasant surprised", "surprising"}},
+     {"surprised", "surprise", "sur", "ps", "pleasant surprise", "pleasant surprised", "surprising",
+      "überrascht",
+      "u\xcc\x88"
+      "berrascht"}},
 };
 
 /* The character at *s in lower case, behind which *s is then. UTF-8: ASCII, and the letters of Europe's

@@ -217,6 +217,8 @@ ser_status ser_draft_finish(ser_corpus **out, ser_draft *d, const char *name, se
     if (st == SER_OK)
         st = ser_draft_merge_classes(d, err);
     if (st == SER_OK)
+        st = ser_draft_merge_speakers(d, err);
+    if (st == SER_OK)
         st = find_parts(d, name, err);
     if (st != SER_OK)
         return st;

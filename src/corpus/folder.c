@@ -78,41 +78,44 @@ static ser_status read_published(ser_draft *d, const char *root, const ser_known
 }
 
 /* One folder too high: its subfolders may be what the user meant. */
-static ser_status fail_one_folder(const char *file, size_t n, ser_error *err)
+static ser_status fail_one_folder(const char *file, size_t n, bool has_inner, ser_error *err)
 {
-    return ser_fail(
-        err, SER_E_FORMAT,
-        "all of its %zu recordings lie in one folder, '%.*s': name that one, if its subfolders are the "
-        "emotions",
-        n, (int)strcspn(file, "/"), file);
+    int n_name = (int)strcspn(file, "/");
+    return has_inner
+               ? ser_fail(err, SER_E_FORMAT,
+                          "all of its %zu recordings lie in one folder, '%.*s': name that one, if its "
+                          "subfolders are the emotions",
+                          n, n_name, file)
+               : ser_fail(
+                     err, SER_E_FORMAT,
+                     "all of its %zu recordings lie in one folder, '%.*s', which is no emotion's name: sort "
+                     "them into one subfolder per emotion, or list them in a CSV file with the columns "
+                     "file,emotion",
+                     n, n_name, file);
 }
 
-/* Whether all files lie in one folder of the first level, and in several below it. */
-static bool is_one_folder(char **files, size_t n)
+/* Whether all files lie in one folder of the first level; *has_inner: some of them in folders below it. */
+static bool is_one_folder(bool *has_inner, char **files, size_t n)
 {
     size_t n_first = strcspn(files[0], "/");
-    const char *inner = NULL;
-    bool several = false;
+    *has_inner = false;
     for (size_t i = 0; i < n; i++) {
         if (strncmp(files[i], files[0], n_first + 1) != 0 || !files[i][n_first])
             return false;
-        const char *below = files[i] + n_first + 1;
-        size_t n_below = strcspn(below, "/");
-        if (!below[n_below])
-            continue;
-        several = several || (inner && strncmp(inner, below, n_below + 1) != 0);
-        inner = inner ? inner : below;
+        *has_inner = *has_inner || strchr(files[i] + n_first + 1, '/');
     }
-    return several;
+    return true;
 }
 
 static ser_status read_subfolders(ser_draft *d, const char *root, char **files, size_t n, ser_error *err)
 {
     left_out beside = {0};
+    size_t first = d->n_rows;
     ser_class_scheme scheme;
+    bool has_inner;
     ser_status st = ser_class_scheme_find(&scheme, files, n, err);
-    if (st == SER_OK && !scheme.named && !d->is_target && !d->part && is_one_folder(files, n))
-        return fail_one_folder(files[0], n, err);
+    if (st == SER_OK && !scheme.named && !d->is_target && !d->part && is_one_folder(&has_inner, files, n))
+        return fail_one_folder(files[0], n, has_inner, err);
     for (size_t i = 0; i < n && st == SER_OK; i++) {
         char *label, *speaker;
         st = ser_class_scheme_apply(&scheme, &label, &speaker, files[i], err);
@@ -133,6 +136,8 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
             n);
     if (st == SER_OK)
         st = ser_class_scheme_warn(&scheme, d, files, n, err);
+    if (st == SER_OK && scheme.named)
+        st = ser_draft_warn_of_classes(d, first, err);
     return st == SER_OK ? warn_of(&beside, d,
                                   scheme.level ? "recordings in no folder of that level"
                                                : "recordings in no subfolder",
@@ -140,7 +145,8 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
                         : st;
 }
 
-/* The corpus whose names and folders more than half of the recordings have. */
+/* The corpus whose names and folders more than half of the recordings have, or whose names in folders that
+ * are parts of it, "train/1001_DFA_ANG_XX.wav". */
 static const ser_known_corpus *recognise(char **files, size_t n)
 {
     const ser_known_corpus *known;
@@ -148,7 +154,8 @@ static const ser_known_corpus *recognise(char **files, size_t n)
         size_t n_matches = 0;
         for (size_t i = 0; i < n; i++) {
             ser_name_facts f;
-            n_matches += ser_known_lies_as_published(known, files[i]) && ser_known_parse(known, &f, files[i]);
+            n_matches += (ser_known_lies_as_published(known, files[i]) || ser_class_is_part(files[i])) &&
+                         ser_known_parse(known, &f, files[i]);
         }
         if (2 * n_matches > n)
             return known;

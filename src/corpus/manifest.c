@@ -324,38 +324,6 @@ static ser_status leave_out_repeated(manifest *m, ser_error *err)
                : SER_OK;
 }
 
-/* Numbers that stand for emotions, a column of another meaning: the first few are named. */
-static ser_status warn_of_unknown(const manifest *m, ser_error *err)
-{
-    enum { N_NAMED = 4 };
-    const ser_draft *d = m->draft;
-    const char *named[N_NAMED] = {0};
-    size_t n_named = 0;
-    for (size_t i = m->first; i < d->n_rows; i++) {
-        const char *label = d->rows[i].label;
-        size_t k = 0;
-        if (!label || ser_emotion_from_spelling(label))
-            return SER_OK;
-        while (k < n_named && strcasecmp(named[k], label) != 0)
-            k++;
-        if (k == n_named && n_named < N_NAMED)
-            named[n_named++] = label;
-    }
-    if (!n_named || d->is_target)
-        return SER_OK;
-    ser_text list = {0};
-    for (size_t k = 0; k < n_named; k++)
-        ser_text_appendf(&list, "%s'%.40s'", k ? ", " : "", named[k]);
-    ser_status st =
-        list.failed
-            ? ser_fail_nomem(err)
-            : ser_draft_warn(m->draft, err,
-                             "none of its emotions has a known name: %s%s are taken for classes of their own",
-                             list.s, n_named == N_NAMED ? " and others" : "");
-    ser_text_release(&list);
-    return st;
-}
-
 /* lists/mine.csv: lists/mine.votes.csv. */
 static ser_status read_votes_beside(ser_draft *d, size_t first, const char *path, ser_error *err)
 {
@@ -384,7 +352,7 @@ ser_status ser_draft_read_csv(ser_draft *d, const char *path, ser_error *err)
     if (st == SER_OK)
         st = leave_out_repeated(&m, err);
     if (st == SER_OK)
-        st = warn_of_unknown(&m, err);
+        st = ser_draft_warn_of_classes(d, m.first, err);
     if (st == SER_OK)
         st = read_votes_beside(d, m.first, path, err);
     ser_csv_release(&csv);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* The file's path without extension, as a name that lies below any folder: "../x/a.wav" is "__/x/a". */
 static char *path_name(const char *part, const char *file)
@@ -148,5 +149,94 @@ ser_status ser_draft_merge_classes(ser_draft *d, ser_error *err)
             }
     for (size_t k = 0; k < n; k++)
         ser_free(classes[k]);
+    return st;
+}
+
+ser_status ser_draft_warn_of_classes(ser_draft *d, size_t first, ser_error *err)
+{
+    enum { N_NAMED = 4 };
+    const char *named[N_NAMED + 1] = {0};
+    size_t n_named = 0, n_known = 0;
+    for (size_t i = first; i < d->n_rows && !d->is_target; i++) {
+        const char *label = d->rows[i].label;
+        size_t k = 0;
+        bool is_known = label && ser_emotion_from_spelling(label);
+        n_known += is_known;
+        while (label && k < n_named && !ser_emotion_same_class(named[k], label))
+            k++;
+        if (label && !is_known && k == n_named && n_named <= N_NAMED)
+            named[n_named++] = label;
+    }
+    if (!n_named)
+        return SER_OK;
+    ser_text list = {0};
+    for (size_t k = 0; k < n_named && k < N_NAMED; k++)
+        ser_text_appendf(&list, "%s'%.40s'", k ? ", " : "", named[k]);
+    ser_text_append(&list, n_named > N_NAMED ? " and others" : "");
+    ser_status st =
+        list.failed ? ser_fail_nomem(err)
+        : n_known
+            ? ser_draft_warn(d, err, "no known names of emotions, and taken for classes of their own: %s",
+                             list.s)
+            : ser_draft_warn(d, err,
+                             "none of its emotions has a known name: %s are taken for classes of their own",
+                             list.s);
+    ser_text_release(&list);
+    return st;
+}
+
+/* ---- speakers ---- */
+
+static int compare_speakers(const void *a, const void *b)
+{
+    const ser_draft_row *x = *(ser_draft_row *const *)a, *y = *(ser_draft_row *const *)b;
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
+    int order = strcasecmp(x->speaker, y->speaker);
+    return order ? order : strcmp(x->speaker, y->speaker);
+}
+
+/* rows (n): one voice, its name in several spellings, which becomes the last. */
+static ser_status rename_speaker(ser_draft *d, ser_draft_row **rows, size_t n, ser_error *err)
+{
+    const char *name = rows[n - 1]->speaker;
+    size_t n_others = 0;
+    while (strcmp(rows[n_others]->speaker, name) != 0)
+        n_others++;
+    if (!n_others)
+        return SER_OK;
+    ser_status st = ser_draft_warn(
+        d, err, "the speaker '%.60s' is taken for '%.60s', from whom the name differs in case alone: %zu",
+        rows[0]->speaker, name, n_others);
+    for (size_t i = 0; i < n_others && st == SER_OK; i++) {
+        char *copy = ser_strdup(name);
+        if (!copy)
+            return ser_fail_nomem(err);
+        ser_free(rows[i]->speaker);
+        rows[i]->speaker = copy;
+    }
+    return st;
+}
+
+/* Else one voice would be learned from and tested. */
+ser_status ser_draft_merge_speakers(ser_draft *d, ser_error *err)
+{
+    size_t n = 0;
+    ser_status st = SER_OK;
+    ser_draft_row **rows = ser_alloc(d->n_rows, sizeof *rows);
+    if (!rows)
+        return ser_fail_nomem(err);
+    for (size_t i = 0; i < d->n_rows; i++)
+        if (d->rows[i].speaker)
+            rows[n++] = &d->rows[i];
+    if (n)
+        qsort(rows, n, sizeof *rows, compare_speakers);
+    for (size_t from = 0, end; from < n && st == SER_OK; from = end) {
+        for (end = from + 1; end < n && rows[end]->part == rows[from]->part &&
+                             strcasecmp(rows[end]->speaker, rows[from]->speaker) == 0;)
+            end++;
+        st = rename_speaker(d, rows + from, end - from, err);
+    }
+    ser_free(rows);
     return st;
 }
