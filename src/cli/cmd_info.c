@@ -2,6 +2,7 @@
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
 #include "encoder/encoder.h"
@@ -49,6 +50,37 @@ static void print_clean(const char *s)
     ser_text_release(&clean);
 }
 
+static size_t longest_word(const char *text)
+{
+    size_t longest = 0;
+    for (size_t n; *text; text += n + (text[n] == ' ')) {
+        n = strcspn(text, " ");
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+/* One line; on a terminal that is too narrow for it several. */
+static void print_value(const char *name, const char *value)
+{
+    enum { NAME = 15, LEAST = 4 };
+    ser_style style = ser_style_of(stdout);
+    ser_text clean = {0}, lines = {0};
+    ser_append_line(&clean, value, 0, true);
+    if (style.terminal && clean.n && !clean.failed)
+        ser_help_append_wrapped(&lines, clean.s, NAME,
+                                NAME + longest_word(clean.s) <= style.width ? NAME : LEAST, style.width);
+    printf("  %-12s ", name);
+    if (lines.n && !lines.failed) {
+        fputs(lines.s, stdout);
+    } else {
+        print_clean(value);
+        printf("\n");
+    }
+    ser_text_release(&clean);
+    ser_text_release(&lines);
+}
+
 static void print_field(const char *name, const char *format, ...) SER_PRINTF(2, 3);
 
 static void print_field(const char *name, const char *format, ...)
@@ -62,9 +94,7 @@ static void print_field(const char *name, const char *format, ...)
         vsnprintf(text, (size_t)n + 1, format, again);
     va_end(again);
     va_end(args);
-    printf("  %-12s ", name);
-    print_clean(text ? text : "(no memory for it)");
-    printf("\n");
+    print_value(name, text ? text : "(no memory for it)");
     ser_free(text);
 }
 
@@ -90,7 +120,7 @@ static ser_status print_provenance(const char *text, ser_error *err)
         if (json_is_array(list))
             ser_json_set(&object, lists[i], json_integer((json_int_t)json_array_size(list)));
     }
-    char *shorter = object ? ser_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    char *shorter = object ? ser_json_dump(object, JSON_REAL_PRECISION(4)) : NULL;
     if (st == SER_E_NOMEM || (st == SER_OK && !shorter))
         st = ser_fail_nomem(err);
     else

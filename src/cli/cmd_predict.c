@@ -109,6 +109,8 @@ static bool is_format(const char *name)
 static void write_out(printing *p, const ser_text *t)
 {
     ser_text shown = {0};
+    if (p->on_terminal)
+        ser_progress_clear();
     if (p->on_terminal && !is_format("text") && t->n)
         ser_append_shown(&shown, t->s);
     const ser_text *out = shown.n ? &shown : t;
@@ -186,8 +188,6 @@ static void write_result(printing *p, const ser_input *input, const ser_result *
         ser_prediction_csv(&t, &p->form, name, r);
     else
         ser_prediction_text(&t, &p->form, name, r);
-    if (p->on_terminal)
-        ser_progress_clear();
     write_out(p, &t);
     ser_text_release(&t);
     if (r->warning[0] && !quiet)
@@ -338,8 +338,8 @@ static void write_summary(printing *p, double seconds)
     }
     ser_text_release(&t);
     if (verbose)
-        ser_say("%zu recordings, %.1f s of sound, in %.2f s: %.0f times real time", p->counts.n, p->heard_s,
-                seconds, p->heard_s / seconds);
+        ser_say("%zu recording%s, %.1f s of sound, in %.2f s: %.0f times real time", p->counts.n,
+                p->counts.n == 1 ? "" : "s", p->heard_s, seconds, p->heard_s / seconds);
 }
 
 static void say_what_answers(const ser_model *model)

@@ -103,8 +103,12 @@ static ser_status pull_corpus(char **folder, const ser_known_corpus *c, const se
 static ser_status pull_model(char **folder, const char *name, const ser_pull_settings *s, ser_error *err)
 {
     const ser_known_corpus *near = strchr(name, '/') ? NULL : ser_known_corpus_near(name);
-    return near ? ser_fail(err, SER_E_ARG, "there is no such corpus: did you mean %s?", near->name)
-                : ser_pull_model(folder, name, s, err);
+    if (near)
+        return ser_fail(err, SER_E_ARG, "there is no such corpus: did you mean %s?", near->name);
+    return strchr(name, '/') ? ser_pull_model(folder, name, s, err)
+                             : ser_fail(err, SER_E_ARG,
+                                        "it is neither a corpus (" SER_KNOWN_NAMES
+                                        "in any case) nor a model's name such as openai/whisper-base");
 }
 
 static ser_status pull(const char *name, const ser_progress *progress, ser_error *err)

@@ -7,9 +7,7 @@
 
 enum { WIDEST = 100, INDENT = 2, WIDEST_NAME = 24, BETWEEN = 2 };
 
-/* Words of text in lines of at most width columns; the first one goes on at column, the others begin at
- * indent. A newline in the text begins a new paragraph. Ends with a newline. */
-static void append_wrapped(ser_text *t, const char *text, size_t column, size_t indent, size_t width)
+void ser_help_append_wrapped(ser_text *t, const char *text, size_t column, size_t indent, size_t width)
 {
     bool first = true;
     while (*text) {
@@ -46,7 +44,7 @@ static void append_sentence(ser_text *t, const char *summary, size_t width)
     ser_text_appendf(&sentence, "%s.", summary);
     if (!sentence.failed) {
         sentence.s[0] = (char)toupper((unsigned char)sentence.s[0]);
-        append_wrapped(t, sentence.s, 0, 0, width);
+        ser_help_append_wrapped(t, sentence.s, 0, 0, width);
     }
     t->failed |= sentence.failed;
     ser_text_release(&sentence);
@@ -127,7 +125,7 @@ static void append_entry(ser_text *t, const char *name, const char *meaning, siz
         ser_text_appendf(t, "\n%*s", (int)right, "");
     else
         ser_text_appendf(t, "%*s", (int)(right - column), "");
-    append_wrapped(t, meaning, right, right, style.width);
+    ser_help_append_wrapped(t, meaning, right, right, style.width);
 }
 
 static void append_option(ser_text *t, const ser_option *o, size_t name_width, ser_style style)
@@ -204,12 +202,12 @@ void ser_help_command(ser_text *t, const ser_command *command, ser_style style)
     ser_text_append(t, " ");
     char usage[512];
     snprintf(usage, sizeof usage, "ser %s [OPTIONS] %s", command->name, command->usage ? command->usage : "");
-    append_wrapped(t, usage, 7, 11, style.width);
+    ser_help_append_wrapped(t, usage, 7, 11, style.width);
     ser_text_append(t, "\n");
     append_sentence(t, command->summary, style.width);
     if (command->description) {
         ser_text_append(t, "\n");
-        append_wrapped(t, command->description, 0, 0, style.width);
+        ser_help_append_wrapped(t, command->description, 0, 0, style.width);
     }
     append_options(t, command->options, style);
     append_examples(t, command->examples, style);

@@ -50,6 +50,8 @@ static ser_status read_named(ser_draft *d, const ser_known_corpus *c, const char
     }
     ser_text get = {0};
     ser_known_append_fetch(&get, c, given);
+    if (!c->origin.archive)
+        ser_text_appendf(&get, " into %s/%s", data_dir, c->name);
     ser_status st =
         get.failed ? ser_fail_nomem(err)
                    : ser_fail(err, SER_E_IO,

@@ -448,6 +448,13 @@ class Predict(Case):
         first = seen.decode().split("\r\n")[0]
         self.assertTrue("\x1b[K" not in first or first.rsplit("\x1b[K", 1)[1].strip("\x1b[01m").strip(), first)
         self.assertNotIn("seconds", first.rsplit("\x1b[K", 1)[-1])
+        for name in ("textgrid", "srt", "webvtt", "eaf", "json"):
+            for line in self.on_terminal("predict", "--timeline", "-f", name, SPEECH).decode().split("\r\n"):
+                self.assertFalse(re.search(r"seconds [^\x1b]*0:00[^\r]", line), (name, line))
+
+    def test_lines_fit_a_terminal(self):
+        for line in self.on_terminal("info").decode().splitlines():
+            self.assertLessEqual(len(line), 80)
 
     def test_baseline_without_a_voice_is_told(self):
         os.makedirs(self.path("voice"))
