@@ -24,6 +24,7 @@ struct ser_decoder {
     bool without_end;   /* Ogg: the mark of the end is missing */
     bool chained;       /* Ogg: more recordings follow, which are not read */
     bool second_data;   /* WAV: more sound follows, which is not read */
+    bool more_behind;   /* WAV: bytes that are no chunks follow, as many as of sound or more */
 };
 
 static sf_count_t file_length(void *user)
@@ -108,6 +109,7 @@ static ser_status open_sndfile(ser_decoder *d, ser_source *s, ser_error *err)
         return fail_damaged(err);
     ser_promise promise = wav.is_view ? wav.promise : ser_source_mend_header(s);
     d->second_data = wav.second_data;
+    d->more_behind = wav.more_behind && !wav.second_data;
     ser_ogg ogg = ser_source_walk_ogg(s);
     d->chained = ogg.chained;
     d->without_end = ogg.is_ogg && !ogg.ended;
@@ -317,6 +319,9 @@ static bool tell_content(const ser_decoder *d, char *buffer, size_t n_buffer)
                  "install ffmpeg, or convert it elsewhere with ffmpeg -i FILE OUT.wav");
     else if (d->second_data)
         snprintf(buffer, n_buffer, "it holds a second part of sound (chunk \"data\"), which is not used");
+    else if (d->more_behind)
+        snprintf(buffer, n_buffer, "behind its sound lie as many bytes again, which are not used: %s",
+                 "its header is wrong, or several files were put together");
     else
         return false;
     return true;

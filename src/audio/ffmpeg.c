@@ -73,7 +73,7 @@ static _Noreturn void become_ffmpeg(start *s)
      */
     static char formats[] =
         "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,amr,amrnb,amrwb,aac,loas,adts,avi,flv,mpegts,"
-        "mpeg,wav,w64,caf,aiff,au,ogg,flac,mp3,wv,ape,tta,mpc,mpc8,dsf,rm,qcp,xwma,ac3,eac3,dts";
+        "mpeg,wav,w64,caf,aiff,au,ogg,flac,mp3,wv,ape,tta,mpc,mpc8,dsf,rm,qcp,xwma,ac3,eac3,dts,mxf,voc";
     static char nostdin[] = "-nostdin", banner[] = "-hide_banner", level[] = "-loglevel", error[] = "error",
                 protocols[] = "-protocol_whitelist", local[] = "file,pipe", whitelist[] = "-format_whitelist",
                 threads[] = "-threads", one[] = "1", input[] = "-i", by_file[] = "file:/dev/fd/0",

@@ -58,6 +58,7 @@ static const beginning beginnings[] = {
     {"\x0b\x77", "AC-3", SER_READER_FFMPEG},
     {"\x77\x0b", "AC-3", SER_READER_FFMPEG},
     {"\x7f\xfe\x80\x01", "DTS", SER_READER_FFMPEG},
+    {"\x06\x0e\x2b\x34", "MXF", SER_READER_FFMPEG},
     {"PK\x03\x04", "it is an archive (ZIP), no recording: unpack it first", SER_READER_STRANGER},
     {"\x1f\x8b", "it is an archive (gzip), no recording: unpack it first", SER_READER_STRANGER},
     {"7z\xbc\xaf\x27\x1c", "it is an archive (7z), no recording: unpack it first", SER_READER_STRANGER},
@@ -98,15 +99,24 @@ static bool is_adts(ser_source *s)
     return true;
 }
 
-/* Packets of 188 bytes that begin with 0x47 (ISO 13818-1, 2.4.3.2). */
-static bool is_transport_stream(ser_source *s)
+/* Packets that begin with 0x47: of 188 bytes (ISO 13818-1, 2.4.3.2), or as camcorders and Blu-ray discs write
+ * them, with the time in four bytes in front of each. */
+static bool is_transport_stream(ser_source *s, size_t n_time)
 {
     enum { PACKET = 188, N_PACKETS = 5 };
     unsigned char mark;
     for (uint64_t i = 0; i < N_PACKETS; i++)
-        if (ser_source_read_at(s, i * PACKET, &mark, 1) < 1 || mark != 0x47)
+        if (ser_source_read_at(s, n_time + i * (PACKET + n_time), &mark, 1) < 1 || mark != 0x47)
             return false;
     return true;
+}
+
+static bool is_all_zeros(const unsigned char *h, size_t n)
+{
+    size_t i = 0;
+    while (i < n && !h[i])
+        i++;
+    return i == n;
 }
 
 static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n)
@@ -118,7 +128,7 @@ static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n
         return (ser_audio_kind){SER_READER_FFMPEG, "MPEG video"};
     if (is_adts(s))
         return (ser_audio_kind){SER_READER_FFMPEG, "AAC"};
-    if (is_transport_stream(s))
+    if (is_transport_stream(s, 0) || is_transport_stream(s, 4))
         return (ser_audio_kind){SER_READER_FFMPEG, "MPEG-TS"};
     const char *advice = ser_pointer_advice(h, n);
     if (advice)
@@ -128,6 +138,11 @@ static ser_audio_kind other_kind(ser_source *s, const unsigned char *h, size_t n
                                 "it is a web page, no recording: fetch the recording again"};
     if (ser_source_find_mpeg(s))
         return (ser_audio_kind){SER_READER_MPEG, "MP3"};
+    if (is_all_zeros(h, n))
+        return (ser_audio_kind){
+            SER_READER_STRANGER,
+            "there are zeros where it should begin: fetch it again, or give raw samples a "
+            "header, such as with ffmpeg -f s16le -ar RATE -i FILE OUT.wav"};
     return (ser_audio_kind){SER_READER_NONE, ""};
 }
 

@@ -27,6 +27,9 @@ static ser_status fail_open_path(const char *path, ser_error *err)
                         "its content is not here: fetch it with git annex get, or datalad get");
     if (n > 0)
         return ser_fail(err, SER_E_IO, "it is a link that leads nowhere: copy what it should lead to");
+    if (reason == ENOENT && strstr(path, "://"))
+        return ser_fail(err, SER_E_IO,
+                        "it is an address, and no file is called so: fetch the recording first");
     errno = reason;
     return fail_open(err);
 }

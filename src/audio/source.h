@@ -64,6 +64,7 @@ typedef struct ser_wav {
     bool is_damaged;  /* it has no format or no sound: not for the decoder, which may walk its chunks for ever
                        */
     bool second_data; /* a second chunk of sound is left out */
+    bool more_behind; /* as many bytes again, or more, that are no chunks are left out */
 } ser_wav;
 
 /* Of WAV, RIFX and RF64: as ser_source_mend_header, and whatever chunks lie around the sound are hidden from

@@ -182,6 +182,22 @@ static void write_head(ser_source *s, const layout *l, uint64_t held)
     s->n = n + held;
 }
 
+/* Several files in a row, or a size that counts samples in place of bytes; disks pad with zeros. */
+static bool has_more_behind(ser_source *s, const chunk *data, bool little)
+{
+    unsigned char h[16] = {0};
+    uint64_t end = data->begin + data->size;
+    if (!data->size || s->n - end < data->size)
+        return false;
+    size_t n = ser_source_read_at(s, end, h, sizeof h), i = 0;
+    bool is_file = n == sizeof h && memcmp(h, "RIFF", 4) == 0 && memcmp(h + 8, "WAVE", 4) == 0;
+    if (!is_file && are_chunks(s, end + (data->size & 1), little))
+        return false;
+    while (i < n && !h[i])
+        i++;
+    return i < n;
+}
+
 ser_wav ser_source_view_wav(ser_source *s)
 {
     layout l;
@@ -200,6 +216,7 @@ ser_wav ser_source_view_wav(ser_source *s)
         held = l.data.size;
         next = l.data;
         wav.second_data = next_chunk(&next, s, l.little) && is_named(&next, "data") && next.size;
+        wav.more_behind = has_more_behind(s, &l.data, l.little);
     }
     write_head(s, &l, held);
     wav.is_view = true;

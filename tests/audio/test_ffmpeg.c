@@ -239,6 +239,9 @@ static void test_recordings(void)
         {"film.mkv", "-c:a flac", 0.9999},
         {"film.avi", "-c:a pcm_s16le", 0.9999},
         {"transport.ts", "-c:a aac -b:a 96k", 0.95},
+        {"camcorder.m2ts", "-c:a ac3 -b:a 96k -f mpegts -mpegts_m2ts_mode 1", 0.9},
+        {"camera.mxf", "-c:a pcm_s16le -ar 48000 -f mxf_opatom", 0.999},
+        {"old.voc", "-c:a pcm_u8 -ar 8000", 0.9}, /* which libsndfile refuses */
         {"apple.caf", "-c:a alac", 0.9999},
         {"flac.oga", "-c:a flac", 0.9999},
         {"mp3.wav", "-c:a libmp3lame -b:a 32k", 0.9}}; /* its header counts the encoder's delay */

@@ -107,6 +107,19 @@ static void test_chunks(void)
     add("LIST", 4, "INFO", 4);
     check_sound("a list behind the sound", N, NULL);
     begin(1, 1, 16);
+    add("data", N, x, 2 * N); /* samples in place of bytes */
+    check_sound("a size in samples", N / 2, "behind its sound lie as many bytes again");
+    begin(1, 1, 16);
+    add("data", N, x, N);
+    memcpy(w.bytes + w.n, w.bytes, w.n); /* cat a.wav b.wav */
+    w.n *= 2;
+    check_sound("two files in a row", N / 2, "several files were put together");
+    begin(1, 1, 16);
+    add("data", N, x, N);
+    memset(w.bytes + w.n, 0, 2 * N);
+    w.n += 2 * N;
+    check_sound("padded by a disk", N / 2, NULL);
+    begin(1, 1, 16);
     add("data", 0, NULL, 0);
     add("LIST", 4, "INFO", 4);
     ser_error err = {0};
@@ -265,6 +278,7 @@ static void test_kinds_without_ffmpeg(void)
                  {"MKV", "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", 20},
                  {"AVI", "RIFF\0\0\0\0AVI ", 12},
                  {"AC-3", "\x0b\x77", 2},
+                 {"MXF", "\x06\x0e\x2b\x34\2\5\1\1", 8},
                  {"DTS", "\x7f\xfe\x80\x01", 4}};
     char *path = ser_strdup(getenv("PATH"));
     ser_error err = {0};
@@ -318,6 +332,13 @@ static void test_strangers(void)
         CHECK_FAILS(ser_audio_open(&a, scratch("stranger.wav"), &err), SER_E_FORMAT, &err, cases[i].words);
         CHECK(ser_audio_look(scratch("stranger.wav"), &kind) == SER_AUDIO_NONE && !*kind);
     }
+    const unsigned char zeros[3000] = {0};
+    ser_error err = {0};
+    ser_audio *a = NULL;
+    scratch_put("stranger.wav", zeros, sizeof zeros);
+    CHECK_FAILS(ser_audio_open(&a, scratch("stranger.wav"), &err), SER_E_FORMAT, &err,
+                "there are zeros where it should begin");
+    CHECK_FAILS(ser_audio_open(&a, "https://example.org/a.wav", &err), SER_E_IO, &err, "it is an address");
 }
 
 /* Hours of silence from a few bytes. */
