@@ -331,12 +331,16 @@ static ser_status answer_all(printing *p, const ser_model *model, const ser_inpu
 
 static void write_summary(printing *p, double seconds)
 {
-    ser_text t = {0};
+    ser_text t = {0}, fitted = {0};
     if (is_format("text") && p->inputs->n > 1 && !p->share && ser_team_is_first(team)) {
         ser_prediction_counts_text(&t, &p->form, &p->counts);
-        write_out(p, &t);
+        if (t.n && !t.failed)
+            ser_append_fitted(&fitted, t.s, p->form.style);
+        fitted.failed |= t.failed;
+        write_out(p, &fitted);
     }
     ser_text_release(&t);
+    ser_text_release(&fitted);
     if (verbose)
         ser_say("%zu recording%s, %.1f s of sound, in %.2f s: %.0f times real time", p->counts.n,
                 p->counts.n == 1 ? "" : "s", p->heard_s, seconds, p->heard_s / seconds);

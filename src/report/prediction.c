@@ -233,14 +233,19 @@ void ser_prediction_csv_error(ser_text *t, const ser_prediction_form *form, cons
 
 /* ---- text ---- */
 
-/* "uncertain: neutral 34 %, sad 29 %": what it may be, rather than a bare winner. */
+static bool is_in_doubt(const ser_prediction_form *form, int label, const float *scores)
+{
+    const char *name = ser_prediction_label(form, label, scores);
+    return name && name != form->labels[label];
+}
+
+/* "neutral 34 %, sad 29 %": what it may be, rather than a bare winner. */
 static void append_doubt(ser_text *t, const ser_prediction_form *form, int label, const float *scores)
 {
     int second = label == 0;
     for (int i = 0; (size_t)i < form->n_labels; i++)
         if (i != label && scores[i] > scores[second])
             second = i;
-    ser_text_append(t, "uncertain: ");
     ser_append_line(t, form->labels[label], 0, form->style.utf8);
     ser_text_appendf(t, " %.0f %%", 100.0 * (double)scores[label]);
     if (form->n_labels < 2)
@@ -256,12 +261,14 @@ static void append_label(ser_text *t, const ser_prediction_form *form, int label
 {
     enum { PERCENT = 6 };
     const char *name = ser_prediction_label(form, label, scores);
-    if (name && name != form->labels[label]) {
+    bool in_doubt = is_in_doubt(form, label, scores);
+    if (in_doubt && !padded) {
+        ser_text_appendf(t, "%s: ", name);
         append_doubt(t, form, label, scores);
         return;
     }
-    if (!name) {
-        ser_append_left(t, note, padded ? width + PERCENT : 0, form->style);
+    if (!name || in_doubt) {
+        ser_append_left(t, in_doubt ? name : note, padded ? width + PERCENT : 0, form->style);
         return;
     }
     ser_append_bold(t, form->style);
@@ -346,6 +353,10 @@ void ser_prediction_text(ser_text *t, const ser_prediction_form *form, const cha
     append_label(t, form, r->label, r->scores, width, note ? note : "no label", true);
     ser_text_appendf(t, "  %7.2f s  ", r->duration_s);
     ser_append_line(t, file, 0, form->style.utf8);
+    if (is_in_doubt(form, r->label, r->scores)) {
+        ser_text_append(t, "  ");
+        append_doubt(t, form, r->label, r->scores);
+    }
     ser_text_append(t, "\n");
     if (form->bars && r->label >= 0)
         append_bars(t, form, r, width);

@@ -320,7 +320,7 @@ static void append_figure(ser_text *t, const char *name, double value, const dou
     ser_text_appendf(t, "%s %.1f %%", name, value);
     ser_append_plain(t, style);
     if (ci95 && ci95[1] > ci95[0])
-        ser_text_appendf(t, " (%.1f to %.1f)", ci95[0], ci95[1]);
+        ser_text_appendf(t, " (%.1f%s%.1f)", ci95[0], style.utf8 ? "–" : "-", ci95[1]);
 }
 
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style)

@@ -45,7 +45,7 @@ void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style);
 void ser_append_classification(ser_text *t, const ser_run_report *r, ser_style style);
 /* Each model and their average: UA and WA over the shared emotions, accuracy by the mapping. */
 void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style);
-/* "UA 95.2 % (93.1 to 96.9)   WA ..." in one line. */
+/* "UA 95.2 % (93.1–96.9)   WA ..." in one line, which 80 columns have room for. */
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style);
 
 #endif

@@ -230,6 +230,11 @@ static void test_text(void)
     ser_text_clear(&t);
     ser_prediction_text(&t, &f, "s.wav", &silent);
     CHECK(strcmp(t.s, "silence             1.00 s  s.wav\n") == 0);
+    ser_text_clear(&t);
+    f.bars = f.timeline = false;
+    want(&f, 0.9); /* in a column with the labels of other recordings, what it may be behind the name */
+    ser_prediction_text(&t, &f, "a.wav", &r);
+    CHECK(strcmp(t.s, "uncertain           3.21 s  a.wav  happy 70 %, angry 20 %\n") == 0);
     ser_text_release(&t);
 }
 

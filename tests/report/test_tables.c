@@ -134,7 +134,7 @@ static void test_headline(void)
     ser_figures f = {.ua = 95.23, .wa = 95.7, .f1 = 95.3, .ece = 2.3, .n = 535, .ua_ci95 = {92.9, 96.8}};
     ser_text t = {0};
     ser_append_headline(&t, &f, plain);
-    check_text(&t, "UA 95.2 % (92.9 to 96.8)   WA 95.7 %   F1 95.3 %   ECE 2.3 %   n 535\n");
+    check_text(&t, "UA 95.2 % (92.9–96.8)   WA 95.7 %   F1 95.3 %   ECE 2.3 %   n 535\n");
 }
 
 static void test_style(void)
