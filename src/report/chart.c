@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "report/escape.h"
+#include "report/fonts.h"
 #include "report/visual.h"
 
 #include <cairo.h>
@@ -266,8 +267,10 @@ void ser_chart_marks(ser_chart *c, const double (*xy)[2], size_t n, ser_mark mar
 static void draw_text(cairo_t *cairo, double x, double y, const char *text, ser_text_look look)
 {
     cairo_text_extents_t extents;
+    char family[SER_FONT_FAMILY];
     cairo_save(cairo);
-    cairo_select_font_face(cairo, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
+    ser_font_family(family, text);
+    cairo_select_font_face(cairo, family, CAIRO_FONT_SLANT_NORMAL,
                            look.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(cairo, look.size);
     cairo_text_extents(cairo, text, &extents);

@@ -266,7 +266,7 @@ static double legend(ser_chart *c, const ser_timeline_picture *p, const double *
     for (size_t k = 0; k <= p->n_labels; k++) {
         const char *name = k < p->n_labels ? p->labels[k] : NULL;
         char text[128];
-        if (!name && !(shares[k] > 0))
+        if (!name && shares[k] < 0.005) /* "0 %" */
             continue;
         snprintf(text, sizeof text, "%.80s %.0f %%", name ? name : "no voice", 100 * shares[k]);
         double x = ser_flow_place(&flow, 20 + ser_chart_text_width(text, 12) + 12);

@@ -3,8 +3,11 @@
  * form for that. */
 #include "failures/failing.h"
 #include "report/chart.h"
+#include "report/fonts.h"
 #include "report/visual.h"
 #include "test.h"
+
+#include <fontconfig/fontconfig.h>
 
 static void test_order(void)
 {
@@ -96,8 +99,49 @@ static void test_cut(void)
     ser_text_release(&t);
 }
 
+/* The families here that have a letter, as fontconfig lists them: whether family is one, or whether there is
+ * none. */
+static bool has_letter(const char *family, FcChar32 letter)
+{
+    FcCharSet *letters = FcCharSetCreate();
+    FcCharSetAddChar(letters, letter);
+    FcPattern *wanted = FcPatternBuild(NULL, FC_CHARSET, FcTypeCharSet, letters, NULL);
+    FcObjectSet *what = FcObjectSetBuild(FC_FAMILY, NULL);
+    FcFontSet *fonts = FcFontList(NULL, wanted, what);
+    bool found = fonts->nfont == 0;
+    FcChar8 *name;
+    for (int i = 0; i < fonts->nfont; i++)
+        for (int k = 0; FcPatternGetString(fonts->fonts[i], FC_FAMILY, k, &name) == FcResultMatch; k++)
+            found |= strcmp((const char *)name, family) == 0;
+    FcFontSetDestroy(fonts);
+    FcObjectSetDestroy(what);
+    FcPatternDestroy(wanted);
+    FcCharSetDestroy(letters);
+    return found;
+}
+
+static void test_fonts(void)
+{
+    static const char *const usual[] = {
+        "", "angry 12 % …", "Größe", "Привет", "\u05E9\u05DC", "\uFEDE\uFEF4", "▁█"};
+    static const struct {
+        const char *text;
+        FcChar32 letter;
+    } others[] = {{"\u65E5\u672C 12.wav", 0x65E5}, {"\u0939\u093F.wav", 0x0939}, {"\uD55C.wav", 0xD55C}};
+    char family[SER_FONT_FAMILY];
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        ser_font_family(family, usual[i]);
+        CHECK(strcmp(family, "DejaVu Sans") == 0);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ser_font_family(family, others[i].text);
+        CHECK(*family && has_letter(family, others[i].letter));
+    }
+}
+
 int main(void)
 {
+    test_fonts();
     test_order();
     test_joined_letters();
     test_no_memory();
