@@ -48,12 +48,14 @@ static bool read_recording(ser_recording *r, const char *path)
     if (!ser_cache_open(&file, &t, path, SER_U8, 0))
         return false;
     const char *sha256 = ser_safetensors_metadata(file, "sha256"),
-               *n = ser_safetensors_metadata(file, "n_samples");
+               *n = ser_safetensors_metadata(file, "n_samples"),
+               *warning = ser_safetensors_metadata(file, "warning");
     bool ok = sha256 && strlen(sha256) == 64 && n &&
               ser_fingerprint_from_bytes(&r->fingerprint, t->data, t->n_bytes, NULL) == SER_OK;
     if (ok) {
         memcpy(r->sha256, sha256, sizeof r->sha256);
         r->n_samples = strtoull(n, NULL, 10);
+        ok = !warning || (r->warning = ser_strdup(warning));
     }
     ser_safetensors_close(&file);
     return ok;
@@ -65,8 +67,9 @@ static void write_recording(const ser_recording *r, const char *path)
     char n_samples[32];
     const void *bytes = ser_fingerprint_bytes(r->fingerprint, &n_bytes);
     snprintf(n_samples, sizeof n_samples, "%zu", r->n_samples);
-    const char *const metadata[2][2] = {{"sha256", r->sha256}, {"n_samples", n_samples}};
-    ser_cache_write(path, SER_U8, bytes, n_bytes, metadata, 2);
+    const char *const metadata[3][2] = {
+        {"sha256", r->sha256}, {"n_samples", n_samples}, {"warning", r->warning}};
+    ser_cache_write(path, SER_U8, bytes, n_bytes, metadata, r->warning ? 3 : 2);
 }
 
 static void take_from_tree(ser_recording_features *f, ser_recording *r)
@@ -84,9 +87,10 @@ static ser_status describe(ser_recording_features *f, ser_recording *r, ser_erro
         st = ser_fingerprint_new(&r->fingerprint, f->sound->pcm, f->sound->n_samples, err);
     if (st != SER_OK)
         return st;
+    const char *warning = ser_sound_warning(f->sound);
     memcpy(r->sha256, ser_fingerprint_sha256(r->fingerprint), sizeof r->sha256);
     r->n_samples = f->sound->n_samples;
-    return SER_OK;
+    return !*warning || (r->warning = ser_strdup(warning)) ? SER_OK : ser_fail_nomem(err);
 }
 
 ser_status ser_features_describe(ser_recording_features *f, ser_recording *r, ser_error *err)

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const double MAX_ROUNDED_S = 0.1; /* by which a table may be wrong of where a file ends */
+
 struct ser_sound_file {
     const char *path;
     ser_bytes bytes; /* until it is decoded */
@@ -97,6 +99,10 @@ ser_status ser_sound_decode(ser_sound *s, ser_error *err)
         return ser_fail(err, SER_E_FORMAT,
                         "it holds %.3f s, of which from %g to %g s less than 25 ms: name another stretch",
                         (double)n / SER_SAMPLE_RATE_HZ, s->utterance->start_s, s->utterance->end_s);
+    double behind_s = s->utterance->end_s - (double)n / SER_SAMPLE_RATE_HZ;
+    if (s->utterance->end_s > 0 && behind_s > MAX_ROUNDED_S)
+        snprintf(s->beyond, sizeof s->beyond, "it holds %.3f s, and its stretch ends at %g s",
+                 (double)n / SER_SAMPLE_RATE_HZ, s->utterance->end_s);
     s->pcm = s->file->pcm + first;
     s->n_samples = end - first;
     return SER_OK;
@@ -104,7 +110,7 @@ ser_status ser_sound_decode(ser_sound *s, ser_error *err)
 
 const char *ser_sound_warning(const ser_sound *s)
 {
-    return s->file->warning;
+    return *s->beyond ? s->beyond : s->file->warning;
 }
 
 /* ---- all of a corpus ---- */

@@ -15,12 +15,14 @@ typedef struct ser_sound {
     size_t n_samples; /* after ser_sound_decode */
     const float *pcm; /* (n_samples): 16 kHz mono, the file's */
     char content[65]; /* after ser_sound_hash: the file's sha256; of a stretch, what stands for both */
+    char beyond[80];  /* after ser_sound_decode: of a stretch that ends behind its file's end; else empty */
 } ser_sound;
 
 ser_status ser_sound_hash(ser_sound *s, ser_error *err);
 /* SER_E_FORMAT also for a stretch that lies beyond the end, or is shorter than SER_MIN_SAMPLES. */
 ser_status ser_sound_decode(ser_sound *s, ser_error *err);
-/* Empty, or what the decoder has to tell of the whole file. */
+/* After ser_sound_decode: empty, or what there is to tell of the stretch, or by the decoder of the whole
+ * file. */
 const char *ser_sound_warning(const ser_sound *s);
 
 /* One recording; worker as in ser_parallel_for. What was asked for is there until the next recording. */

@@ -23,7 +23,7 @@ void ser_store_free(ser_store **s)
     if (!s || !*s)
         return;
     for (size_t i = 0; (*s)->recordings && i < (*s)->n; i++)
-        ser_fingerprint_free(&(*s)->recordings[i].fingerprint);
+        ser_fingerprint_free(&(*s)->recordings[i].fingerprint), ser_free((*s)->recordings[i].warning);
     ser_free((*s)->folder);
     ser_free((*s)->recipe);
     ser_free((*s)->recordings);

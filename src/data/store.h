@@ -9,6 +9,7 @@ typedef struct ser_recording {
     char sha256[65]; /* of the decoded 16 kHz mono float32 samples */
     size_t n_samples;
     ser_fingerprint *fingerprint;
+    char *warning; /* what there is to tell of its sound, NULL: nothing */
 } ser_recording;
 
 typedef struct ser_store {

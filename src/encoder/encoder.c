@@ -53,6 +53,11 @@ static ser_status read_config(json_t **config, const char *folder, ser_error *er
         foreign = ser_foreign_check_folder(folder, err);
     if (foreign != SER_OK)
         return foreign;
+    if (status == SER_E_IO && is_missing(folder, "config.json") && !is_missing(folder, "."))
+        return ser_fail(
+            err, status,
+            "config.json: there is none in this folder: name that of a whole checkpoint, such as 'ser "
+            "pull openai/whisper-base' fetches");
     if (status != SER_OK && err)
         *err = inner;
     return status;

@@ -31,7 +31,7 @@ static ser_status look_for(const char *folder, const char *name, ser_error *err)
     return is_there ? SER_OK : SER_E_ARG;
 }
 
-/* The first of the usual files that is there; the first of all where none is. */
+/* The first of the usual files that is there; else an error. */
 static ser_status choose_file(const char **name, const char *folder, ser_error *err)
 {
     for (size_t i = 0; i < SER_CHECKPOINT_N_FORMS; i++) {
@@ -40,8 +40,13 @@ static ser_status choose_file(const char **name, const char *folder, ser_error *
         if (status != SER_E_ARG)
             return status;
     }
-    *name = ser_checkpoint_forms[0];
-    return ser_foreign_check_folder(folder, err);
+    ser_status st = ser_foreign_check_folder(folder, err);
+    return st == SER_OK
+               ? ser_fail(err, SER_E_IO,
+                          "%s: there are no weights in this folder, under this or another usual name: "
+                          "fetch them from where its config.json comes",
+                          ser_checkpoint_forms[0])
+               : st;
 }
 
 static ser_status open_file(ser_safetensors **out, const char *folder, const char *name, ser_error *err)

@@ -222,6 +222,8 @@ ser_status ser_output_commit(ser_output *out, ser_error *err)
         failed = reason != 0;
     }
     ser_output_abort(out);
+    if (failed && reason == ENAMETOOLONG)
+        return ser_fail(err, SER_E_IO, "its name is too long for this file system: shorten it");
     return failed
                ? ser_fail(err, SER_E_IO, "it cannot be written (%s): free some space or choose another path",
                           strerror(reason ? reason : EIO))

@@ -192,6 +192,18 @@ static ser_status open_journal(ser_journal **out, const ser_workbench *w, const 
     return st;
 }
 
+/* Recordings that are cut short and the like are learned from as they are. */
+static void tell_of_recordings(const ser_workbench *w, const ser_run_host *host)
+{
+    size_t n = 0, first = 0;
+    for (size_t u = 0; u < w->store->n; u++)
+        if (w->store->recordings[u].warning && !n++)
+            first = u;
+    if (n)
+        ser_run_tell(host, SER_RUN_WARNING, "recordings to look at: %zu, the first is %s: %s", n,
+                     w->corpus->utterances[first].path, w->store->recordings[first].warning);
+}
+
 static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, ser_error *err)
 {
     ser_text key = {0};
@@ -218,6 +230,8 @@ static ser_status open_rows(ser_workbench *w, const ser_workbench_settings *s, s
                                           .watch = ser_journal_watch(journal)};
     st = ser_intake(&w->store, &w->frames, w->corpus, &settings, s->frames, err);
     ser_journal_close(&journal, st == SER_OK);
+    if (st == SER_OK)
+        tell_of_recordings(w, s->host);
     return st;
 }
 

@@ -130,6 +130,22 @@ class Corpora(unittest.TestCase):
         _, err = self.ser("evaluate", "--data", "c/list.csv", "--feature-type", "LOGMEL", "--protocol", "kfold=2", status=1)
         self.assertIn("from 6 to 7 s", err)
 
+    def test_recordings_to_look_at(self):
+        """Cut short, or with a stretch beyond the end: learned from, and told each time, from the cache too."""
+        self.make(lambda emotion, i: f"c/{emotion}/{emotion}{i}.wav")
+        with open(self.path("c/neutral/neutral1.wav"), "r+b") as f:
+            f.truncate(12044)
+        for _ in range(2):
+            report, err = self.evaluate("c", "--protocol", "kfold=2")
+            self.check_truth(report, 12)
+            self.assertEqual(err, "ser: recordings to look at: 1, the first is c/neutral/neutral1.wav: the header promises "
+                                  "0.500 s, only 0.375 s can be decoded and are used: fetch the file again\n")
+        with open(self.path("c/list.csv"), "w") as f: # milliseconds in place of seconds
+            f.write("file,start,end,emotion\n" + "".join(f"{e}/{e}{i}.wav,0,400,{e}\n" for e in PITCHES for i in (0, 2)))
+        _, err = self.evaluate("c/list.csv", "--protocol", "kfold=2")
+        self.assertEqual(err, "ser: recordings to look at: 6, the first is c/angry/angry0.wav: it holds 0.500 s, and its "
+                              "stretch ends at 400 s\n")
+
     def test_known_by_name(self):
         codes = {"angry": "ANG", "neutral": "NEU", "sad": "SAD"}
         self.make(lambda emotion, i: f"d/cremad/AudioWAV/100{1 + i % 2}_{('DFA', 'IEO')[i // 2]}_{codes[emotion]}_XX.wav")

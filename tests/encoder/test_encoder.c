@@ -536,8 +536,10 @@ static void test_open_refusals(void)
     ser_error err = {0};
     ser_encoder *e;
     CHECK_FAILS(ser_encoder_open(&e, "/nonexistent", -1, SER_ENGINE_REF, SER_PRECISION_FP32, &err), SER_E_IO,
-                &err, "config.json: ");
+                &err, "config.json: it cannot be opened");
     CHECK(!e);
+    CHECK_FAILS(ser_encoder_open(&e, "/", -1, SER_ENGINE_REF, SER_PRECISION_FP32, &err), SER_E_IO, &err,
+                "config.json: there is none in this folder");
     CHECK_FAILS(ser_encoder_open(&e, tiny, 3, SER_ENGINE_REF, SER_PRECISION_FP32, &err), SER_E_ARG, &err,
                 "layer 3 does not exist");
     CHECK_FAILS(ser_encoder_open(&e, tiny, 2, SER_ENGINE_REF, SER_PRECISION_INT8, &err), SER_E_UNSUPPORTED,

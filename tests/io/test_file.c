@@ -74,6 +74,11 @@ static void test_output(void)
     CHECK(stat(scratch("out/mode"), &st) == 0 && (st.st_mode & 0777) == 0640 && st.st_size == 0);
     umask(mask);
 
+    char name[300] = "out/"; /* longer than any file system's */
+    memset(name + 4, 'x', 290);
+    CHECK_OK(ser_output_open(&out, scratch(name), &err), &err);
+    CHECK_FAILS(ser_output_commit(&out, &err), SER_E_IO, &err, "its name is too long for this file system");
+
     /* Two outputs of one name at a time; the later commit wins. */
     ser_output other;
     CHECK_OK(ser_output_open(&out, scratch("out/file"), &err), &err);

@@ -441,7 +441,8 @@ static void test_shards(void)
     ser_safetensors *all = open_expected(), *f;
     char **names;
     size_t n_names;
-    CHECK_FAILS(open_scratch(&f, &err), SER_E_IO, &err, "model.safetensors: ");
+    CHECK_FAILS(open_scratch(&f, &err), SER_E_IO, &err,
+                "model.safetensors: there are no weights in this folder");
     write_scratch("tf_model.h5", "\x89HDF");
     CHECK_FAILS(open_scratch(&f, &err), SER_E_UNSUPPORTED, &err, "(tf_model.h5) are of TensorFlow");
     write_shard(all, "a.safetensors", 0);
