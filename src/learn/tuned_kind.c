@@ -28,6 +28,15 @@ static void tell_epoch(void *context, const ser_tune_epoch *e)
     l->source->on_epoch(l->source->context, l->what, e);
 }
 
+/* This training's and those of the folds after it. */
+static size_t count_states(const int *fold, size_t n, int test_fold)
+{
+    int last = test_fold;
+    for (size_t i = 0; test_fold >= 0 && i < n; i++)
+        last = fold[i] > last ? fold[i] : last;
+    return (size_t)(last - test_fold) + 1;
+}
+
 ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, const int *fold, int test_fold,
                            const char *what, const char *state, ser_error *err)
 {
@@ -35,6 +44,8 @@ ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, c
     ser_fine_tune_settings s = source->settings;
     s.tune.what = what;
     s.tune.state_path = state;
+    s.tune.n_states =
+        count_states(fold, source->crops->rows.n, test_fold) + (test_fold >= 0 ? source->n_after : 0);
     s.tune.on_epoch = source->on_epoch ? tell_epoch : NULL;
     s.tune.context = &l;
     *net = NULL;

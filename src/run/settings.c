@@ -406,6 +406,15 @@ static ser_status check_tunable(const ser_run_data *data, const ser_run_learning
     if (f.layers != SER_LAYERS_NAMED)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune: name the layers whose statistics are read, such as --layers 1,2,3,4");
+    int top = 0;
+    for (size_t i = 0; i < f.spec.parts[0].n_layers; i++)
+        top = f.spec.parts[0].layers[i] > top ? f.spec.parts[0].layers[i] : top;
+    if (t->from >= top)
+        return ser_fail(
+            err, SER_E_ARG,
+            "fine_tune_from: nothing would learn: layer %d is the topmost that is read: give a lower one "
+            "than that",
+            top);
     if (t->lora_rank && t->pull > 0)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune_pull: with --lora the weights stay where they were: give one of the two");

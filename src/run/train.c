@@ -305,7 +305,7 @@ static ser_status tune(train_job *k, ser_error *err)
     if (st == SER_OK)
         st = ser_corpus_name(&corpus, k->s.data.corpus, err);
     if (st == SER_OK && !k->s.place.resume)
-        st = ser_run_check_tuning(&k->s, err);
+        st = ser_run_check_tuning(&k->s, &features, err);
     if (st == SER_OK)
         st = open_folder(k, corpus, &features.spec, err);
     ser_free(corpus);

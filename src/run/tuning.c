@@ -347,6 +347,7 @@ ser_status ser_tuning_open(ser_tuning *k, const ser_run_features *f, const ser_r
         st = ser_run_compare(host, k->corpus, NULL, err);
     if (st == SER_OK)
         st = ser_tuned_open(&k->tuned, k->corpus, &wish, host, err);
+    k->tuned.source.n_after = 1; /* of all corpora */
     return st == SER_OK ? check_unheard(k, err) : st;
 }
 
@@ -374,13 +375,20 @@ static ser_status split(ser_folds **out, const ser_corpus *c, uint64_t seed, ser
                                    c->name);
 }
 
-ser_status ser_run_check_tuning(const ser_run_train_settings *s, ser_error *err)
+ser_status ser_run_check_tuning(const ser_run_train_settings *s, const ser_run_features *features,
+                                ser_error *err)
 {
+    const ser_run_data *d = &s->data;
+    ser_encoders encoders = {0};
     ser_corpus *corpus = NULL;
     ser_folds *folds = NULL;
-    ser_status st = ser_corpus_open(&corpus, s->data.corpus, s->data.data_dir, err);
+    ser_status st = ser_corpus_open(&corpus, d->corpus, d->data_dir, err);
     if (st == SER_OK)
         st = split(&folds, corpus, (uint64_t)s->learning.seed, err);
+    if (st == SER_OK)
+        st = ser_encoders_open(&encoders, &features->spec, d->encoders, d->n_encoders, d->engine,
+                               d->precision, err);
+    ser_encoders_close(&encoders);
     ser_folds_free(&folds);
     ser_corpus_free(&corpus);
     return st;

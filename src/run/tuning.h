@@ -25,8 +25,10 @@ typedef struct ser_run_tuning {
                           net that did not hear it. With a team rank 0's */
 } ser_run_tuning;
 
-/* Before a run folder is made: whether the corpora can be left out in turn, or the speakers of one. */
-ser_status ser_run_check_tuning(const ser_run_train_settings *s, ser_error *err);
+/* Before a run folder is made: whether the corpora can be left out in turn, or the speakers of one, and
+ * whether there is such an encoder. */
+ser_status ser_run_check_tuning(const ser_run_train_settings *s, const ser_run_features *features,
+                                ser_error *err);
 
 /* Encoder, layers and training by s; folder: where the tuned encoder and the states go. Each corpus is left
  * out in turn, of one alone a third of its speakers; then all is learned from. A resumed run comes to the

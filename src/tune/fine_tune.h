@@ -103,8 +103,9 @@ typedef struct ser_tune_settings {
     int n_threads;         /* 0: all cores */
     const char *
         state_path; /* when it is there at the start, training goes on from it to the same bits; NULL: none */
-    size_t state_every;   /* steps between two states; 0: one after each epoch. There is one at a cancellation
-                             too */
+    size_t state_every; /* steps between two states; 0: one after each epoch. There is one at a cancellation
+                           too */
+    size_t n_states; /* of this size that the disk will get, this one and those of trainings after it; 0: 1 */
     const char *identity; /* what else must be the same for a state to be gone on from; NULL: nothing */
     void (*on_step)(void *context, const ser_tune_step *s);   /* NULL: nobody */
     void (*on_epoch)(void *context, const ser_tune_epoch *e); /* after the state is saved; NULL: nobody */

@@ -411,6 +411,7 @@ class FineTune(Case):
             _, err = self.train(self.one, f"x{k}", *args, status=status)
             self.assertIn(words, err)
             self.assertLessEqual(err.count("\n"), 3, err)
+            self.assertFalse(os.path.exists(self.path(f"x{k}")), args)
 
 
 if __name__ == "__main__":

@@ -277,6 +277,23 @@ static void test_lora(void)
 
 /* ---- what goes wrong ---- */
 
+/* All trainings' states lie on the disk together: too few bytes are told before the first of them begins. */
+static void test_no_room(void)
+{
+    ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
+    ser_tune_net *net = open_tiny(NULL, 0);
+    char path[] = "no-room.safetensors";
+    ser_tune_settings s = golden_settings(ops);
+    ser_tune_fit fit;
+    ser_error err = {0};
+    s.state_path = path;
+    s.n_states = (size_t)1 << 40;
+    CHECK_FAILS(ser_tune_train(&fit, net, &rows, &s, &err), SER_E_IO, &err, "trainings to come");
+    CHECK(access(path, F_OK) != 0);
+    ser_tune_net_free(&net);
+    ser_nn_ops_free(&ops);
+}
+
 static void test_not_finite(void)
 {
     ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
@@ -569,6 +586,7 @@ int main(void)
     test_parts();
     test_killed();
     test_lora();
+    test_no_room();
     test_not_finite();
     test_bad_state();
     test_bad_rows();
