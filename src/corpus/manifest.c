@@ -5,7 +5,9 @@
 #include "io/csv.h"
 #include "io/file.h"
 
+#include <dirent.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -239,6 +241,52 @@ static ser_status add_row(manifest *m, char *file, char *const *row, size_t numb
     return st == SER_OK && votes ? ser_draft_parse_votes(d, &d->rows[d->n_rows - 1], votes, number, err) : st;
 }
 
+/* Whether two names differ in case or behind the last point alone. */
+static bool is_near(const char *a, const char *b)
+{
+    const char *dot_a = strrchr(a, '.'), *dot_b = strrchr(b, '.');
+    size_t n_a = dot_a ? (size_t)(dot_a - a) : strlen(a), n_b = dot_b ? (size_t)(dot_b - b) : strlen(b);
+    return n_a && n_a == n_b && strncasecmp(a, b, n_a) == 0;
+}
+
+/* What lies where a file is missing and may be meant, the first by name; empty: nothing. */
+static void find_near(char *out, size_t n_out, const char *missing)
+{
+    const char *slash = strrchr(missing, '/'), *name = slash ? slash + 1 : missing;
+    char *folder = ser_strndup(slash ? missing : ".", slash ? (size_t)(slash - missing) + 1 : 1);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    *out = 0;
+    for (const struct dirent *d; dir && (d = readdir(dir));)
+        if (is_near(d->d_name, name) && (!*out || strcmp(d->d_name, out) < 0))
+            snprintf(out, n_out, "%s", d->d_name);
+    if (dir)
+        closedir(dir);
+    ser_free(folder);
+}
+
+static ser_status fail_missing(const manifest *m, ser_error *err)
+{
+    char near[256];
+    const char *scheme = strstr(m->missing, "://");
+    if (scheme)
+        return ser_fail(err, SER_E_UNSUPPORTED,
+                        "it lists addresses, '...%s' the first: fetch the recordings, and give their paths "
+                        "relative to the CSV file",
+                        scheme);
+    find_near(near, sizeof near, m->missing);
+    if (*near)
+        return ser_fail(
+            err, SER_E_IO,
+            "%zu of the %zu files listed are missing, the first is '%s', where '%s' lies: give names "
+            "as the files have them",
+            m->n_missing, m->csv->n_rows - 1, m->missing, near);
+    return ser_fail(
+        err, SER_E_IO,
+        "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV file%s",
+        m->n_missing, m->csv->n_rows - 1, m->missing,
+        ser_text_is_utf8(m->missing) ? "" : ", and save it as UTF-8 text");
+}
+
 static ser_status read_rows(manifest *m, ser_error *err)
 {
     ser_status st = SER_OK;
@@ -251,19 +299,7 @@ static ser_status read_rows(manifest *m, ser_error *err)
             return ser_fail(err, SER_E_FORMAT, "row %zu names no file: complete or remove it", i + 1);
         st = add_row(m, file, row, i + 1, err);
     }
-    if (st != SER_OK || !m->n_missing)
-        return st;
-    const char *scheme = strstr(m->missing, "://");
-    if (scheme)
-        return ser_fail(err, SER_E_UNSUPPORTED,
-                        "it lists addresses, '...%s' the first: fetch the recordings, and give their paths "
-                        "relative to the CSV file",
-                        scheme);
-    return ser_fail(
-        err, SER_E_IO,
-        "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV file%s",
-        m->n_missing, m->csv->n_rows - 1, m->missing,
-        ser_text_is_utf8(m->missing) ? "" : ", and save it as UTF-8 text");
+    return st == SER_OK && m->n_missing ? fail_missing(m, err) : st;
 }
 
 /* ---- rows that stand twice ---- */

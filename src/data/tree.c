@@ -81,7 +81,10 @@ static ser_status open_index(ser_tree *tree, ser_error *reason, ser_error *err)
     char *path = ser_io_join(tree->folder, "index.json");
     ser_status st = path ? SER_OK : ser_fail_nomem(err);
     if (path && access(path, F_OK) != 0)
-        st = ser_fail(reason, SER_E_IO, "%s: no features are there", tree->folder);
+        st = access(tree->folder, F_OK) == 0
+                 ? ser_fail(reason, SER_E_UNSUPPORTED, "%s: no index.json says what the features there are",
+                            tree->folder)
+                 : ser_fail(reason, SER_E_IO, "%s: no features are there", tree->folder);
     else if (path && (st = ser_tree_index_read(&tree->index, path, err)) != SER_OK)
         ser_fail_within(err, st, "%s: ", path);
     ser_free(path);

@@ -352,11 +352,23 @@ ser_status ser_trained_check_labels(const ser_trained *model, char *const *label
     bool same = m->n_labels == n_labels;
     for (size_t i = 0; i < m->n_labels && same; i++)
         same = strcmp(m->labels[i], labels[i]) == 0;
-    return same ? SER_OK
-                : ser_fail(err, SER_E_FORMAT,
-                           "%s tells %zu emotions apart, %s has %zu, or others: test it on a corpus with the "
-                           "same emotions, or with 'ser test-cross-corpus', which maps them",
-                           model->name, m->n_labels, whose, n_labels);
+    if (same)
+        return SER_OK;
+    ser_text own = {0}, others = {0};
+    for (size_t i = 0; i < m->n_labels; i++)
+        ser_text_appendf(&own, "%s%.40s", i ? ", " : "", m->labels[i]);
+    for (size_t i = 0; i < n_labels; i++)
+        ser_text_appendf(&others, "%s%.40s", i ? ", " : "", labels[i]);
+    ser_status st =
+        own.failed || others.failed
+            ? ser_fail_nomem(err)
+            : ser_fail(err, SER_E_FORMAT,
+                       "%s tells %zu emotions apart (%s), %s has %zu (%s): test it on a corpus with the "
+                       "same emotions, or with 'ser test-cross-corpus', which maps them",
+                       model->name, m->n_labels, own.s, whose, n_labels, n_labels ? others.s : "");
+    ser_text_release(&own);
+    ser_text_release(&others);
+    return st;
 }
 
 ser_status ser_trained_read_standardised(ser_trained *model, const ser_extractor *e, bool by_speaker,

@@ -70,6 +70,7 @@ class Reports(Cross):
         self.assertEqual(self.err, "")
         _, err = self.ser("test", "--data", "RAVDESS", "--test-path", self.path("run"), status=1)  # which has other emotions
         self.assertIn("or with 'ser test-cross-corpus'", err)
+        self.assertIn("(angry, boredom, ", err)
         self.assertEqual((r["source"], r["target"], r["corpus"], r["n"]), ("EMODB", "RAVDESS", "RAVDESS", 30))
         self.assertEqual(r["shared_labels"], ["angry", "neutral", "sad"])
         self.assertEqual(r["excluded"], {"surprised": 6})

@@ -189,6 +189,13 @@ static void test_other_parameters(const made_tools *t)
     CHECK_OK(open_tree(&tree, &reason, &other, &err), &err);
     CHECK(!tree && strstr(reason.text, "its hop_length is 320, not 512"));
     check_tree_equals_audio(t);
+    char path[1000], away[1000]; /* as other programs leave features */
+    snprintf(path, sizeof path, "%s/LOGMEL/MADE_LOGMEL_128/index.json", scratch("features"));
+    snprintf(away, sizeof away, "%s/index.json", scratch("features"));
+    CHECK(rename(path, away) == 0);
+    CHECK_OK(open_tree(&tree, &reason, t, &err), &err);
+    CHECK(!tree && reason.status == SER_E_UNSUPPORTED && strstr(reason.text, "no index.json says what"));
+    CHECK(rename(away, path) == 0);
     CHECK(fill(&other, true) == N_RECORDINGS);
     check_tree_equals_audio(&other);
     free_tools(&other);
