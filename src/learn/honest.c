@@ -1,6 +1,5 @@
 #include "learn/honest.h"
 #include "base/memory.h"
-#include "io/file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +50,7 @@ static bool is_known(const ser_honest_known *known, const ser_protocol *protocol
            known->corpus_disjoint == learn->corpus_disjoint;
 }
 
-/* The state's folder is the row's own: the folds of two protocols are called alike. */
+/* The states' names are the row's own: the folds of two protocols are called alike. */
 static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, const ser_protocol *protocol,
                                const ser_evaluate_settings *settings, const ser_honest_known *known,
                                ser_error *err)
@@ -65,12 +64,13 @@ static ser_status evaluate_row(ser_honest_row *row, const ser_learn_data *data, 
         row->evaluation = *known->evaluation;
         return SER_OK;
     }
-    char *state = settings->state ? ser_io_join(settings->state, row->protocol) : NULL;
-    ser_status st = settings->state && !state ? ser_fail_nomem(err) : SER_OK;
-    own.state = state;
+    snprintf(row->prefix, sizeof row->prefix, "%s-", row->protocol);
+    own.state_prefix = row->prefix;
+    ser_status st = SER_OK;
+    if (known && known->on_row)
+        st = known->on_row(known->context, row->folds, row->prefix, err);
     if (st == SER_OK)
         st = ser_evaluate(&row->evaluation, data, row->folds, &own, err);
-    ser_free(state);
     return st == SER_OK ? st : ser_fail_within(err, st, "%s: ", row->what);
 }
 

@@ -119,6 +119,12 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
     return st;
 }
 
+/* Trainings of a fold that leave states. */
+static size_t n_trained(const evaluate_job *k)
+{
+    return k->s.fine_tuning.on ? 1 : k->learning.settings.n_networks;
+}
+
 /* The first seed has a history. */
 static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *err)
 {
@@ -129,7 +135,6 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     if (st == SER_OK)
         st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
                                &k->job.host, err);
-    size_t n_trained = k->s.fine_tuning.on ? 1 : k->learning.settings.n_networks;
     ser_learn_settings *s = &k->learning.settings;
     s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;
@@ -140,7 +145,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     k->epochs.folder = first ? k->job.folder.path : NULL;
     const ser_evaluate_settings settings = {.learn = *s,
                                             .seed = seed,
-                                            .state = n_trained ? k->kept->path : NULL,
+                                            .state = n_trained(k) ? k->kept->path : NULL,
                                             .state_prefix = k->prefix,
                                             .on_fold = first ? add_history : NULL,
                                             .context = k,
@@ -153,7 +158,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     if (st == SER_OK && first && s->n_networks)
         ser_run_tell_settings(&k->job.host, k->job.config);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
-        st = ser_run_folder_begin(k->kept, k->folds, k->prefix, no_states, n_trained, err);
+        st = ser_run_folder_begin(k->kept, k->folds, k->prefix, no_states, n_trained(k), err);
     return st == SER_OK ? ser_evaluate(&k->e, &k->learning.data, k->folds, &settings, err) : st;
 }
 
@@ -219,6 +224,16 @@ static ser_status evaluate_seeds(evaluate_job *k, ser_error *err)
 
 /* ---- stricter and stricter ---- */
 
+/* The states of its folds lie in the run folder, so that they are not learned twice when it is resumed. */
+static ser_status begin_row(void *context, const ser_folds *folds, const char *prefix, ser_error *err)
+{
+    static const char *const no_states[] = {NULL};
+    evaluate_job *k = context;
+    return ser_team_is_first(k->job.host.team)
+               ? ser_run_folder_begin(k->kept, folds, prefix, no_states, n_trained(k), err)
+               : SER_OK;
+}
+
 /* *before: UA of the last row that could be done. */
 static ser_status add_row(evaluate_job *k, size_t i, double *before, ser_error *err)
 {
@@ -250,8 +265,11 @@ static ser_status add_row(evaluate_job *k, size_t i, double *before, ser_error *
 static ser_status evaluate_honestly(evaluate_job *k, ser_error *err)
 {
     enum { N_FOLDS = 5 };
-    const ser_evaluate_settings settings = {.learn = k->learning.settings, .seed = k->w.seed};
-    const ser_honest_known known = {.protocol = k->protocol,
+    const ser_evaluate_settings settings = {
+        .learn = k->learning.settings, .seed = k->w.seed, .state = n_trained(k) ? k->kept->path : NULL};
+    const ser_honest_known known = {.on_row = begin_row,
+                                    .context = k,
+                                    .protocol = k->protocol,
                                     .speaker_disjoint = k->learning.settings.speaker_disjoint,
                                     .corpus_disjoint = k->learning.settings.corpus_disjoint,
                                     .evaluation = &k->e};
@@ -336,6 +354,8 @@ static ser_status evaluate(void *job, ser_error *err)
     if (st != SER_OK)
         return st;
     ser_run_resolve(&k->s.learning, &k->s.network, &k->features.spec, k->models);
+    if (k->s.fine_tuning.on) /* it hears the recordings: copies' features would be computed for nobody */
+        k->s.learning.n_copies = 0;
     st = ser_job_set_config(&k->job, &k->s, err);
     if (st == SER_OK)
         st = open_bench(k, (uint64_t)k->s.learning.seed, err);

@@ -3,11 +3,11 @@
 
 Usage: test_fine_tune.py PATH_OF_SER        (the environment: SER_TEST_DIR, the folder tests/)
 """
-import json, math, os, shutil, unittest
+import glob, json, math, os, shutil, subprocess, time, unittest
 
 import numpy
 
-from test_program import Case, voice, write_wav
+from test_program import SER, Case, voice, write_wav
 
 TINY = os.path.join(os.environ.get("SER_TEST_DIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")), "golden/tune/tiny")
 TUNE = ("--feature-type", "WHISPER", "--model-type", "linear", "--encoder", TINY, "--layers", "1,2", "--pooling", "all", "--split-fold", "0",
@@ -314,8 +314,8 @@ class FineTune(Case):
         with open(self.path("d/report.json")) as f:
             self.assertNotIn("encoder_heard", json.load(f))
         out, _ = self.ser("info", self.path("d/model.safetensors"))
-        self.assertIn('"trained_on":36', out)
-        self.assertIn('"encoder_learned_from":"two"', out)
+        self.assertIn('"trained_on": 36', out)
+        self.assertIn('"encoder_learned_from": "two"', out)
         _, err = self.ser("test-cross-corpus", "--data", self.one, "--target", self.two, "--test-path", self.path("d/model.safetensors"), *unheard, "--run", self.path("t"))
         self.assertIn("1 of 1 models were trained on recordings of this test, up to 18 of 18", err)
         self.ser("train", "--data", self.one, *again, *unheard, "--run", self.path("f"))
@@ -377,8 +377,31 @@ class FineTune(Case):
             self.assertAlmostEqual(report[key], sum(p[key] for p in parts) / len(parts), places=4)
         self.assertFalse([n for n in os.listdir(self.path("e")) if "state" in n])
         self.check_history("e", ["fold one", "fold two"])
+        self.assertEqual(report["config"]["augment"], "none")
         _, err = self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--normalize", "speaker", "--run", self.path("n"), status=2)
         self.assertIn("--normalize", err)
+
+    def test_an_honest_run_that_was_killed_goes_on(self):
+        options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
+        command = ["evaluate", "--data", self.one + "+" + self.two, *options, "--fine-tune-steps", "1", "--protocol", "loco", "--honest"]
+        self.ser(*command, "--run", self.path("whole"))
+        p = subprocess.Popen([SER, *command, "--run", self.path("killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(p.kill)
+        states = self.path("killed/fold-group-kfold=5-2/state-1.safetensors")  # the third protocol's
+        while p.poll() is None and not os.path.exists(states):
+            time.sleep(0.01)
+        p.kill()
+        p.wait()
+        self.assertEqual(len(glob.glob(self.path("killed/fold-kfold=5-?/state-1.safetensors"))), 5)
+        self.assertTrue(os.path.exists(states))
+        self.ser("evaluate", "--resume", self.path("killed"))
+        reports = []
+        for run in ("whole", "killed"):
+            with open(self.path(run + "/report.json")) as f:
+                reports.append(json.load(f))
+            self.assertFalse([n for n in os.listdir(self.path(run)) if "fold" in n])
+        self.assertEqual(*reports)
+        self.assertEqual(sum("ua" in row for row in reports[0]["honest"]), 3)
 
     def test_one_corpus_leaves_speakers_out(self):
         self.train(self.one, "a")
