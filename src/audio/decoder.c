@@ -80,14 +80,15 @@ static void describe(char *out, size_t n_out, int format)
  * shows only in the whole of it, which is read once more for that. */
 static void find_scale(ser_decoder *d, int format)
 {
-    const double full_scale[] = {32768, 8388608, 2147483648.0}; /* of 16, 24 and 32 bits */
+    const double full_scale[] = {128, 32768, 8388608, 2147483648.0}; /* of 8 to 32 bits */
+    enum { N_SCALES = sizeof full_scale / sizeof *full_scale };
     enum { LOUDEST = 8 }; /* 18 dB over full scale may be a voice, badly amplified */
     int coding = format & SF_FORMAT_SUBMASK;
     double peak = 0;
     if ((coding != SF_FORMAT_FLOAT && coding != SF_FORMAT_DOUBLE) ||
         sf_command(d->sndfile, SFC_CALC_SIGNAL_MAX, &peak, sizeof peak) != 0 || !(peak > LOUDEST))
         return;
-    for (size_t i = 0; i < 3 && d->scale == 0; i++)
+    for (size_t i = 0; i < N_SCALES && d->scale == 0; i++)
         if (peak <= full_scale[i])
             d->scale = (float)(1 / full_scale[i]);
     d->peak = peak;

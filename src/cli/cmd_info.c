@@ -1,4 +1,4 @@
-/* ser info: what a model, an encoder checkpoint, a feature file or a recording is. */
+/* ser info: what a model, an encoder checkpoint, a feature file, a table or a recording is. */
 #include "audio/audio.h"
 #include "base/memory.h"
 #include "cli/commands.h"
@@ -7,6 +7,7 @@
 #include "cli/progress.h"
 #include "encoder/encoder.h"
 #include "io/checkpoint.h"
+#include "io/csv.h"
 #include "io/file.h"
 #include "io/foreign.h"
 #include "io/hub.h"
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -433,6 +435,30 @@ static ser_status print_folder(const char *path, ser_error *err)
     return st;
 }
 
+static bool is_table(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && (strcasecmp(path + n - 4, ".csv") == 0 || strcasecmp(path + n - 4, ".tsv") == 0);
+}
+
+static ser_status print_table(const char *path, ser_error *err)
+{
+    ser_csv csv;
+    ser_text columns = {0};
+    ser_status st = ser_csv_read(&csv, path, err);
+    if (st != SER_OK)
+        return st;
+    ser_csv_append_columns(&columns, &csv);
+    printf("table\n");
+    print_field("rows", "%zu", csv.n_rows - 1);
+    print_field("columns", "%s", columns.s ? columns.s : "");
+    if (ser_csv_column(&csv, "file") >= 0 && ser_csv_column(&csv, "emotion") >= 0)
+        print_field("corpus", "'ser evaluate --data' and 'ser train --data' read it");
+    ser_text_release(&columns);
+    ser_csv_release(&csv);
+    return SER_OK;
+}
+
 static ser_status print_path(const char *path, ser_error *err)
 {
     struct stat info;
@@ -455,6 +481,8 @@ static ser_status print_path(const char *path, ser_error *err)
         return SER_OK;
     if (begins_with(path, "PK\3\4", 4, 0) && ends_as_torch(path))
         return print_torch(path, err);
+    if (exists && is_table(path))
+        return print_table(path, err);
     ser_status st = ser_foreign_check_file(path, err);
     return st == SER_OK ? print_audio(path, err) : st;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- what is a recording ---- */
 
@@ -107,6 +108,28 @@ static bool is_one_folder(bool *has_inner, char **files, size_t n)
     return true;
 }
 
+/* A table among the recordings may be what the user meant. */
+static ser_status fail_no_subfolder(const char *root, size_t n, ser_error *err)
+{
+    ser_io_listing all = {0};
+    const char *table = NULL;
+    ser_status st = ser_io_list(&all, root, err);
+    for (size_t i = 0; i < all.n_files && !table; i++) {
+        size_t n_name = strlen(all.files[i]);
+        if (n_name > 4 && strcasecmp(all.files[i] + n_name - 4, ".csv") == 0 &&
+            !ser_io_is_hidden(all.files[i]))
+            table = all.files[i];
+    }
+    if (st == SER_OK)
+        st = ser_fail(
+            err, SER_E_FORMAT,
+            "its %zu recordings lie in no subfolder: sort them into one subfolder per emotion, or list "
+            "them in a CSV file with the columns file,emotion%s%s%s",
+            n, table ? ": name '" : "", table ? table : "", table ? "', if that is one" : "");
+    ser_io_listing_release(&all);
+    return st;
+}
+
 static ser_status read_subfolders(ser_draft *d, const char *root, char **files, size_t n, ser_error *err)
 {
     left_out beside = {0};
@@ -129,11 +152,7 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
         ser_free(speaker);
     }
     if (st == SER_OK && beside.n == n)
-        return ser_fail(
-            err, SER_E_FORMAT,
-            "its %zu recordings lie in no subfolder: sort them into one subfolder per emotion, or list "
-            "them in a CSV file with the columns file,emotion",
-            n);
+        return fail_no_subfolder(root, n, err);
     if (st == SER_OK)
         st = ser_class_scheme_warn(&scheme, d, files, n, err);
     if (st == SER_OK && scheme.named)

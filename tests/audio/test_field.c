@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_FILE = 1 << 20, N = SER_SAMPLE_RATE_HZ };
+enum { MAX_FILE = 1 << 21, N = SER_SAMPLE_RATE_HZ };
 
 typedef struct wav {
     unsigned char bytes[MAX_FILE];
@@ -158,6 +158,11 @@ static void test_integers_as_floats(void)
     begin(3, 1, 32);
     add("data", sizeof frames, frames, sizeof frames);
     check_sound("24-bit integers kept as floats", N, "divided by 8388608");
+    for (size_t i = 0; i < N; i++)
+        frames[i] = (float)x[i] / 256; /* also what is far too loud: it must not end as silence */
+    begin(3, 1, 32);
+    add("data", sizeof frames, frames, sizeof frames);
+    check_sound("8-bit integers kept as floats", N, "divided by 128");
 }
 
 static void test_channels(void)
@@ -171,6 +176,24 @@ static void test_channels(void)
     begin(1, 2, 16);
     add("data", sizeof frames, frames, sizeof frames);
     check_sound("channels of opposite phase", N, "cancel each other");
+    static short four[4 * N], many[100 * (N / 20)];
+    for (size_t i = 0; i < 4 * N; i++)
+        four[i] = i % 2 ? (short)-x[i / 4] : x[i / 4];
+    begin(1, 4, 16);
+    add("data", sizeof four, four, sizeof four);
+    check_sound("four of opposite phase", N, "its 4 channels cancel each other");
+    for (size_t i = 0; i < N / 20; i++)
+        many[100 * i + 70] = x[i];
+    ser_error err = {0};
+    float *pcm = NULL;
+    size_t n = 0;
+    char warning[256] = "";
+    begin(1, 100, 16); /* one microphone of a hundred hears something: that is no cancelling */
+    add("data", sizeof many, many, sizeof many);
+    scratch_put("field.wav", w.bytes, w.n);
+    CHECK_OK(ser_audio_load(&pcm, &n, scratch("field.wav"), warning, &err), &err);
+    CHECK(n == N / 20 && !*warning && fabsf(pcm[100] - (float)x[100] / 3276800) < 1e-6F);
+    ser_free(pcm);
     for (size_t i = 0; i < 2 * N; i++)
         frames[i] = x[i / 2];
     begin(1, 2, 16);
@@ -180,10 +203,6 @@ static void test_channels(void)
         frames[2 * i + 1] = 0;
     begin(1, 2, 16);
     add("data", sizeof frames, frames, sizeof frames);
-    ser_error err = {0};
-    float *pcm = NULL;
-    size_t n = 0;
-    char warning[256] = "";
     scratch_put("field.wav", w.bytes, w.n);
     CHECK_OK(ser_audio_load(&pcm, &n, scratch("field.wav"), warning, &err), &err);
     CHECK(n == N && pcm[100] == (float)x[100] / 65536 && !*warning); /* the mean, as ever */

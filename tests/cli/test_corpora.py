@@ -98,6 +98,8 @@ class Corpora(unittest.TestCase):
             f.write("sep=;\r\nFile;Emotion;Fold\r\n" + "\r\n".join(rows + rows[:1]) + "\r\n")
         report, err = self.evaluate("c/list.csv", "--protocol", "emobox")
         self.check_truth(report, 12)
+        out, _ = self.ser("info", "c/list.csv")
+        self.assertRegex(out, r"c/list.csv: table\n  rows +13\n  columns +File, Emotion, Fold\n")
         self.assertEqual([f["n_test"] for f in report["folds"]], [6, 6])
         self.assertEqual(err, "ser: rows that repeat another left out: 1, the first is row 14\n")
 

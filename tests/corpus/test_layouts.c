@@ -124,6 +124,8 @@ static void test_folders(void)
     tree_touch("one/set/good/a.wav one/set/bad/b.wav");
     check_fails(tree_path("one"), NULL, SER_E_FORMAT,
                 "all of its 2 recordings lie in one folder, 'set': name that one");
+    tree_touch("listed/a.wav listed/b.wav listed/metadata.csv");
+    check_fails(tree_path("listed"), NULL, SER_E_FORMAT, "file,emotion: name 'metadata.csv', if that is one");
     tree_touch("all/ALL/DC_a01.wav all/ALL/JE_sa01.wav");
     check_fails(tree_path("all"), NULL, SER_E_FORMAT,
                 "all of its 2 recordings lie in one folder, 'ALL', which is no emotion's name: sort them");
