@@ -181,13 +181,14 @@ ser_status ser_class_scheme_find(ser_class_scheme *out, char **files, size_t n, 
     size_t exact[MAX_LEVELS] = {0}, at_end[MAX_LEVELS] = {0};
     bool several[MAX_LEVELS] = {0}, found = false;
     count_levels(exact, at_end, several, files, n);
-    *out = (ser_class_scheme){.speaker_level = SER_NO_SPEAKERS, .named = exact[0] > 0};
-    if (exact[0])
-        return SER_OK;
     int best = 0;
     for (int l = 1; l < MAX_LEVELS; l++)
         best = exact[l] > exact[best] ? l : best;
-    if (2 * exact[best] > n) {
+    bool deeper = best && 2 * exact[best] > n && (several[best] || !exact[0]); /* Joy may be a speaker */
+    *out = (ser_class_scheme){.speaker_level = SER_NO_SPEAKERS, .named = exact[0] > 0 && !deeper};
+    if (out->named)
+        return SER_OK;
+    if (deeper) {
         out->named = true;
         out->level = best;
     }

@@ -109,8 +109,14 @@ static bool is_one_folder(bool *has_inner, char **files, size_t n)
 }
 
 /* A table among the recordings may be what the user meant. */
-static ser_status fail_no_subfolder(const char *root, size_t n, ser_error *err)
+static ser_status fail_no_subfolder(const char *root, char **files, size_t n, ser_error *err)
 {
+    if (strchr(files[0], '\\'))
+        return ser_fail(
+            err, SER_E_FORMAT,
+            "its %zu recordings lie in no subfolder, and their names hold '\\', as '%s' does: unpack the "
+            "archive with a program that makes folders of these",
+            n, files[0]);
     ser_io_listing all = {0};
     const char *table = NULL;
     ser_status st = ser_io_list(&all, root, err);
@@ -152,7 +158,7 @@ static ser_status read_subfolders(ser_draft *d, const char *root, char **files, 
         ser_free(speaker);
     }
     if (st == SER_OK && beside.n == n)
-        return fail_no_subfolder(root, n, err);
+        return fail_no_subfolder(root, files, n, err);
     if (st == SER_OK)
         st = ser_class_scheme_warn(&scheme, d, files, n, err);
     if (st == SER_OK && scheme.named)

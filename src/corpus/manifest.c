@@ -264,6 +264,13 @@ static void find_near(char *out, size_t n_out, const char *missing)
     ser_free(folder);
 }
 
+static bool has_accents(const char *s)
+{
+    while (*s && !((unsigned char)*s & 0x80))
+        s++;
+    return *s;
+}
+
 static ser_status fail_missing(const manifest *m, ser_error *err)
 {
     char near[256];
@@ -284,7 +291,9 @@ static ser_status fail_missing(const manifest *m, ser_error *err)
         err, SER_E_IO,
         "%zu of the %zu files listed are missing, the first is '%s': give paths relative to the CSV file%s",
         m->n_missing, m->csv->n_rows - 1, m->missing,
-        ser_text_is_utf8(m->missing) ? "" : ", and save it as UTF-8 text");
+        !ser_text_is_utf8(m->missing) ? ", and save it as UTF-8 text"
+        : has_accents(m->missing) ? "; of the two ways to write letters with accents, as the files have them"
+                                  : "");
 }
 
 static ser_status read_rows(manifest *m, ser_error *err)

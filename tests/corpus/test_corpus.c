@@ -236,6 +236,7 @@ static void test_csv(void)
         {"file,emotion\naudio/A.WAV,sad\nx.wav,angry\n", "2 of the 2 files listed are missing, the first is",
          SER_E_IO},
         {"file,emotion\naudio/A.WAV,sad\nx.wav,angry\n", "/m/audio/A.WAV', where 'a.wav' lies", SER_E_IO},
+        {"file,emotion\ncaf\xc3\xa9.wav,sad\n", "of the two ways to write letters with accents", SER_E_IO},
         {"file,emotion\nc.wav,sad\n", "/m/c.wav', where 'c.flac' lies", SER_E_IO},
         {"file,emotion\naudio/a,sad\n", "/m/audio/a', where 'a.wav' lies", SER_E_IO},
         {"file,emotion,fold\nc.flac,sad,one\naudio/a.wav,fear,2\n", "the fold 'one'", SER_E_FORMAT},

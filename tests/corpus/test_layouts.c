@@ -89,6 +89,14 @@ static void test_folders(void)
         {"strengths", "angry_high/a.wav angry_low/b.wav sad_high/c.wav sad_low/d.wav",
          "[a angry -][b angry -][c sad -][d sad -]",
          "parts of the folders' names ('angry_high', 'angry_low', 'sad_high', 'sad_low')"},
+        {"joy", "Joy/angry/a.wav Joy/sad/b.wav Ann/angry/c.wav Ann/sad/d.wav",
+         "[a angry Joy][b sad Joy][c angry Ann][d sad Ann]",
+         "emotions are taken from the second ('angry', 'sad'), and the speakers from the first ('Ann', "
+         "'Joy')"},
+        {"normal", "angry/normal/a.wav angry/strong/b.wav sad/normal/c.wav",
+         "[a angry -][b angry -][c sad -]", NULL},
+        {"normal-own", "angry/normal/a.wav pride/normal/b.wav", "[a angry -][b pride -]",
+         "of their own: 'pride'"},
         {"known-parts", "train/1001_DFA_ANG_XX.wav train/1002_IEO_SAD_HI.wav test/1003_DFA_ANG_XX.wav",
          "[1001_DFA_ANG_XX angry 1001][1002_IEO_SAD_HI sad 1002][1003_DFA_ANG_XX angry 1003]", NULL},
         {"speaker-cases", "Anna/angry/a.wav Anna/sad/b.wav anna/sad/c.wav Ben/sad/d.wav Ben/angry/e.wav",
@@ -124,6 +132,9 @@ static void test_folders(void)
     tree_touch("one/set/good/a.wav one/set/bad/b.wav");
     check_fails(tree_path("one"), NULL, SER_E_FORMAT,
                 "all of its 2 recordings lie in one folder, 'set': name that one");
+    tree_touch("windows/angry\\a.wav windows/sad\\b.wav");
+    check_fails(tree_path("windows"), NULL, SER_E_FORMAT,
+                "their names hold '\\', as 'angry\\a.wav' does: unpack");
     tree_touch("listed/a.wav listed/b.wav listed/metadata.csv");
     check_fails(tree_path("listed"), NULL, SER_E_FORMAT, "file,emotion: name 'metadata.csv', if that is one");
     tree_touch("all/ALL/DC_a01.wav all/ALL/JE_sa01.wav");
