@@ -96,12 +96,13 @@ static const char *const parts[] = {"train",      "training", "test",       "tes
                                     "validation", "dev",      "evaluation", "eval",    "speech", "audio",
                                     "wav",        "wavs",     "data",       "clean",   "noise",  NULL};
 
-bool ser_class_is_part(const char *file)
+bool ser_class_is_in_parts(const char *file)
 {
-    const char *end = strrchr(file, '/'), *folder = end;
-    while (folder && folder > file && folder[-1] != '/')
-        folder--;
-    return end && is_word((piece){folder, (size_t)(end - folder)}, parts);
+    piece folder = {0};
+    for (int l = 0; (folder = folder_at(file, l)).s; l++)
+        if (!is_word(folder, parts))
+            return false;
+    return strchr(file, '/');
 }
 
 /* Parts of a corpus, kinds of voices and strengths of emotions are no speakers. */

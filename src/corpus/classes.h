@@ -20,8 +20,8 @@ ser_status ser_class_scheme_find(ser_class_scheme *out, char **files, size_t n, 
 /* What the scheme says of a file; free with ser_free. NULL: nothing. */
 ser_status ser_class_scheme_apply(const ser_class_scheme *s, char **label, char **speaker, const char *file,
                                   ser_error *err);
-/* Whether the folder that a file lies in is a part of a corpus, such as "train" or "wav". */
-bool ser_class_is_part(const char *file);
+/* Whether all folders that a file lies in are parts of a corpus, such as "train" or "wav". */
+bool ser_class_is_in_parts(const char *file);
 /* What was taken for an emotion, and why, where that is not the first level's folders by their names. */
 ser_status ser_class_scheme_warn(const ser_class_scheme *s, ser_draft *d, char **files, size_t n,
                                  ser_error *err);

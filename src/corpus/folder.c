@@ -179,7 +179,7 @@ static const ser_known_corpus *recognise(char **files, size_t n)
         size_t n_matches = 0;
         for (size_t i = 0; i < n; i++) {
             ser_name_facts f;
-            n_matches += (ser_known_lies_as_published(known, files[i]) || ser_class_is_part(files[i])) &&
+            n_matches += (ser_known_lies_as_published(known, files[i]) || ser_class_is_in_parts(files[i])) &&
                          ser_known_parse(known, &f, files[i]);
         }
         if (2 * n_matches > n)

@@ -95,6 +95,8 @@ static void test_folders(void)
          "'Joy')"},
         {"normal", "angry/normal/a.wav angry/strong/b.wav sad/normal/c.wav",
          "[a angry -][b angry -][c sad -]", NULL},
+        {"own-parts", "good/train/03a01Fa.wav bad/test/03a01Wa.wav", "[03a01Fa good -][03a01Wa bad -]",
+         "classes of their own"},
         {"normal-own", "angry/normal/a.wav pride/normal/b.wav", "[a angry -][b pride -]",
          "of their own: 'pride'"},
         {"known-parts", "train/1001_DFA_ANG_XX.wav train/1002_IEO_SAD_HI.wav test/1003_DFA_ANG_XX.wav",
