@@ -31,7 +31,8 @@ size_t ser_tuning_choose(size_t *row, const ser_tuning *k, int fold, uint64_t he
     return n;
 }
 
-/* UA in percent; restricted: answers among the emotions that these recordings have. */
+/* UA in percent, NAN where nothing was asked; restricted: answers among the emotions that these recordings
+ * have. */
 static double ua_of(const ser_tuning_answers *a, size_t first, bool restricted)
 {
     size_t right[SER_MAX_LABELS] = {0}, all[SER_MAX_LABELS] = {0}, n_present = 0;
@@ -49,7 +50,7 @@ static double ua_of(const ser_tuning_answers *a, size_t first, bool restricted)
     for (size_t l = 0; l < a->n_labels; l++)
         if (all[l] && ++n_present)
             sum += (double)right[l] / (double)all[l];
-    return n_present ? 100 * sum / (double)n_present : 0;
+    return n_present ? 100 * sum / (double)n_present : NAN;
 }
 
 /* Adds "conditions": restricted UA of some of the part's recordings, as they are and altered. */
@@ -71,7 +72,7 @@ static ser_status ask_again(const ser_tuning *k, const ser_tune_net *net, uint64
         source.condition = (ser_condition)c;
         st = ser_tuned_ask(a.logits, net, &source, heard, again, a.n, err);
         if (st == SER_OK && json_object_set_new(conditions, ser_condition_name(source.condition),
-                                                json_real(ua_of(&a, 0, true))) != 0)
+                                                ser_number_json(ua_of(&a, 0, true))) != 0)
             st = ser_fail_nomem(err);
     }
     ser_free(a.label);
@@ -99,9 +100,9 @@ static ser_status ask(ser_tuning *k, const ser_tune_net *net, int fold, json_t *
     for (size_t i = 0; i < n; i++)
         k->all.label[first + i] = k->corpus->utterances[row[i]].label;
     k->all.n += n;
-    json_t *part =
-        json_pack("{s:s, s:I, s:f, s:f}", "left_out", k->folds->names[fold], "n", (json_int_t)n,
-                  "ua_restricted", ua_of(&k->all, first, true), "ua_open", ua_of(&k->all, first, false));
+    json_t *part = json_pack("{s:s, s:I, s:o, s:o}", "left_out", k->folds->names[fold], "n", (json_int_t)n,
+                             "ua_restricted", ser_number_json(ua_of(&k->all, first, true)), "ua_open",
+                             ser_number_json(ua_of(&k->all, first, false)));
     st = json_array_append(figures, part) == 0 ? ask_again(k, net, heard, row, n, part, err)
                                                : ser_fail_nomem(err);
     if (st == SER_OK)
@@ -400,6 +401,12 @@ ser_status ser_tuning_open_folds(ser_tuning *k, ser_error *err)
     ser_status st = split(&k->folds, k->corpus, (uint64_t)k->s->learning.seed, err);
     if (st != SER_OK)
         return st;
+    for (size_t f = 0; f < k->folds->n_folds; f++)
+        if (!ser_folds_n_askable(k->folds, k->corpus, (int)f))
+            ser_run_tell(k->tuned.host, SER_RUN_WARNING,
+                         "%s: no emotion of it is one of the others': left out, it is asked nothing, and "
+                         "confidence is measured without it",
+                         k->folds->names[f]);
     k->all.n_labels = k->corpus->n_labels;
     k->all.label = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.label);
     k->all.row = ser_alloc(k->folds->n_folds * MAX_ASKED, sizeof *k->all.row);

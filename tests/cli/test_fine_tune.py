@@ -423,6 +423,11 @@ class FineTune(Case):
             _, err = self.train(data, f"x{k}", status=2)
             self.assertIn(words, err)
             self.assertFalse(os.path.exists(self.path(f"x{k}")))
+        _, err = self.train(self.one + "+" + self.two + "+" + strange, "three")
+        self.assertIn("strange: no emotion of it is one of the others'", err)
+        with open(self.path("three/report.json")) as f:
+            part = json.load(f)["parts_left_out"][2]
+        self.assertEqual((part["left_out"], part["n"], part["ua_restricted"], part["conditions"]["none"]), ("strange", 0, None, None))
         _, err = self.ser("evaluate", "--data", self.one + "+" + strange, *options, "--protocol", "loco", "--run", self.path("e"), status=2)
         self.assertIn("is one of the others'", err)
         self.assertFalse(os.path.exists(self.path("e")))
