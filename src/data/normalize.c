@@ -43,7 +43,8 @@ static float *rows_of(const normalizing *n, size_t u, size_t row, size_t *n_line
 
 static bool is_member(const normalizing *n, size_t utterance, size_t group)
 {
-    return n->how == SER_NORMALIZE_CORPUS || n->corpus->utterances[utterance].speaker == (int)group;
+    const ser_utterance *u = &n->corpus->utterances[utterance];
+    return (n->how == SER_NORMALIZE_CORPUS ? u->part : u->speaker) == (int)group;
 }
 
 /* *lines (of the unaltered recordings), free with ser_free. */
@@ -123,7 +124,7 @@ static ser_status normalize_store(normalizing n, size_t n_groups, int n_threads,
 ser_status ser_normalize_apply(ser_store *store, ser_frame_set *frames, const ser_corpus *corpus,
                                ser_normalize how, int n_threads, float *spread, ser_error *err)
 {
-    size_t n_groups = how == SER_NORMALIZE_SPEAKER ? corpus->n_speakers : 1;
+    size_t n_groups = how == SER_NORMALIZE_SPEAKER ? corpus->n_speakers : corpus->n_parts;
     normalizing n = {.corpus = corpus, .how = how};
     ser_status st = how == SER_NORMALIZE_NONE ? SER_OK : check_speakers(corpus, how, err);
     if (how == SER_NORMALIZE_NONE || st != SER_OK)

@@ -86,12 +86,14 @@ static ser_status tell_lonely(cross_job *k, ser_error *err)
     size_t n_lonely = 0;
     ser_text t = {0};
     ser_normalize how = (ser_normalize)k->s.normalize;
-    if (how == SER_NORMALIZE_CORPUS)
-        n_lonely = corpus->n_utterances == 1;
-    for (size_t i = 0; how == SER_NORMALIZE_SPEAKER && i < corpus->n_speakers; i++) {
+    size_t n_groups = how == SER_NORMALIZE_SPEAKER  ? corpus->n_speakers
+                      : how == SER_NORMALIZE_CORPUS ? corpus->n_parts
+                                                    : 0;
+    for (size_t i = 0; i < n_groups; i++) {
         size_t n = 0;
         for (size_t u = 0; u < corpus->n_utterances; u++)
-            n += corpus->utterances[u].speaker == (int)i;
+            n += (how == SER_NORMALIZE_CORPUS ? corpus->utterances[u].part : corpus->utterances[u].speaker) ==
+                 (int)i;
         n_lonely += n == 1;
     }
     if (!n_lonely)

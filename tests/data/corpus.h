@@ -14,6 +14,7 @@ enum { N_RECORDINGS = 6 };
 static ser_utterance made_utterances[N_RECORDINGS];
 static char *made_labels[] = {"angry", "sad"}, *made_speakers[] = {"1", "2"}, *made_texts[] = {"a"};
 static ser_corpus made_corpus = {.name = "MADE",
+                                 .n_parts = 1,
                                  .utterances = made_utterances,
                                  .n_utterances = N_RECORDINGS,
                                  .labels = made_labels,

@@ -131,6 +131,31 @@ static void test_threads_change_nothing(void)
     ser_store_free(&store);
 }
 
+/* Each of the corpora joined by its own mean and deviation. */
+static void test_normalize_corpora(void)
+{
+    ser_error err = {0};
+    ser_corpus joined = corpus;
+    joined.n_parts = 3;
+    for (int u = 0; u < N; u++)
+        utterances[u].part = utterances[u].speaker / 2;
+    ser_store *store = make_store(2);
+    for (size_t u = 0; u < N; u++)
+        ser_store_row(store, u, 0)[3] += 10 * (float)utterances[u].part;
+    CHECK_OK(ser_normalize_apply(store, NULL, &joined, SER_NORMALIZE_CORPUS, 2, NULL, &err), &err);
+    for (int part = 0; part < 3; part++) {
+        double sum = 0, sum_of_squares = 0, n = 0;
+        for (size_t u = 0; u < N; u++)
+            if (utterances[u].part == part) {
+                double x = ser_store_row(store, u, 0)[3];
+                sum += x, sum_of_squares += x * x, n++;
+            }
+        CHECK(fabs(sum / n) < 1e-5 && fabs(sum_of_squares / n - 1) < 1e-4);
+    }
+    ser_store_free(&store);
+    make_corpus();
+}
+
 static void test_normalize(void)
 {
     ser_error err = {0};
@@ -446,6 +471,7 @@ int main(void)
     test_the_test_part_is_not_seen();
     test_threads_change_nothing();
     test_normalize();
+    test_normalize_corpora();
     test_hashes();
     test_corpora_left_out();
     test_rows_of_corpora();
