@@ -178,6 +178,16 @@ static ser_status list_voices(ser_run_material *m, const ser_report_facts *facts
     return SER_OK;
 }
 
+/* Whether all recordings of a fold that are scored have the same. */
+static bool has_one_emotion(const ser_report_facts *facts, size_t fold)
+{
+    uint64_t emotions = 0;
+    for (size_t u = 0; u < facts->evaluation->n; u++)
+        if (facts->folds->test_fold[u] == (int)fold && facts->evaluation->scored[u])
+            emotions |= UINT64_C(1) << facts->corpus->utterances[u].label;
+    return emotions && !(emotions & (emotions - 1));
+}
+
 static ser_status note_excluded(ser_run_material *m, const ser_report_facts *facts, ser_error *err)
 {
     const ser_evaluation *e = facts->evaluation;
@@ -192,6 +202,12 @@ static ser_status note_excluded(ser_run_material *m, const ser_report_facts *fac
             ser_text_appendf(&t, ": not scored in %s, because no other corpus has %s", m->folds[i].name,
                              m->folds[i].left_out.n ? "that" : "any of its emotions");
         st = add_text(m, &t, err);
+        ser_text_clear(&t);
+        if (has_one_emotion(facts, i))
+            ser_text_appendf(&t, "%s: one emotion alone is scored: the mean over emotions says little",
+                             m->folds[i].name);
+        if (st == SER_OK)
+            st = add_text(m, &t, err);
         ser_text_release(&t);
     }
     return st;

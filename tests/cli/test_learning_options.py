@@ -77,6 +77,9 @@ class Options(Case):
             self.assertAlmostEqual(r[key], sum(f[key] for f in r["folds"]) / 2, places=5)
         self.assertEqual(sum(map(sum, r["confusion"])), 20 - 7)
         self.ser("evaluate", "--data", self.corpus, "--feature-type", "LOGMEL", "--protocol", "loco", status=2)
+        os.rename(os.path.join(other, "sadness"), os.path.join(other, "fear"))
+        out, _ = self.ser("evaluate", "--data", self.corpus + "+" + other, "--feature-type", "LOGMEL", "--augment", "none", "--protocol", "loco")
+        self.assertIn("other: one emotion alone is scored", out)
 
     def test_voices_of_corpora_left_out(self):
         """By speaker and by sex, computed again from the answers; what no other corpus has is in no figure."""
