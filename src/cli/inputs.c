@@ -74,6 +74,11 @@ static ser_status add_folder(ser_inputs *inputs, const char *folder, ser_error *
         st = add_entry(inputs, root, is_dangling ? listing.dangling[dangling++] : listing.files[file++],
                        is_dangling, err);
     }
+    for (size_t i = 0; st == SER_OK && i < listing.n_closed; i++) { /* whose recordings nobody can tell */
+        char *path = ser_io_join(root, listing.closed[i]);
+        st = path ? add(inputs, path, err) : ser_fail_nomem(err);
+        ser_free(path);
+    }
     for (size_t i = 0; st == SER_OK && i < listing.n_folder_links; i++)
         inputs->n_folder_links += !ser_io_is_hidden(listing.folder_links[i]);
     ser_free(root);

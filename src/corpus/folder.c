@@ -271,6 +271,8 @@ ser_status ser_draft_read_folder(ser_draft *d, const char *root, const ser_known
     ser_io_listing listing = {0};
     ser_status st = ser_io_list(&listing, root, err);
     if (st == SER_OK)
+        st = ser_io_check_closed(&listing, root, err);
+    if (st == SER_OK)
         st = read_listing(d, root, layout, &listing, err);
     ser_io_listing_release(&listing);
     return st;

@@ -353,7 +353,7 @@ static bool list_push(path_list *list, char *path)
 }
 
 typedef struct path_lists {
-    path_list files, folders, dangling, folder_links;
+    path_list files, folders, dangling, folder_links, closed;
 } path_lists;
 
 /* Where an entry belongs; NULL: nowhere. */
@@ -371,6 +371,32 @@ static path_list *list_of_entry(path_lists *lists, int folder, const char *name)
     return !S_ISDIR(st.st_mode) ? NULL : is_link ? &lists->folder_links : &lists->folders;
 }
 
+static ser_status fail_closed(const char *path, int reason, ser_error *err)
+{
+    return reason == ENOMEM
+               ? ser_fail_nomem(err)
+               : ser_fail(err, SER_E_IO, "the folder '%s' cannot be read (%s): check it and its permissions",
+                          path, strerror(reason));
+}
+
+/* What file systems and other users keep for themselves is nobody's recordings. */
+static bool is_of_system(const char *relative)
+{
+    const char *slash = strrchr(relative, '/');
+    return ser_io_is_hidden(relative) || strcmp(slash ? slash + 1 : relative, "lost+found") == 0;
+}
+
+/* Of a folder below the root, which was not opened for this reason. */
+static ser_status note_closed(path_lists *lists, const char *path, const char *relative, int reason,
+                              ser_error *err)
+{
+    if (reason != EACCES && reason != EPERM && reason != ENAMETOOLONG)
+        return fail_closed(path, reason, err);
+    if (is_of_system(relative))
+        return SER_OK;
+    return list_push(&lists->closed, ser_strdup(relative)) ? SER_OK : ser_fail_nomem(err);
+}
+
 /* One folder's entries, relative to root. */
 static ser_status list_folder(path_lists *lists, const char *root, const char *relative, ser_error *err)
 {
@@ -379,15 +405,13 @@ static ser_status list_folder(path_lists *lists, const char *root, const char *r
     DIR *dir = path ? opendir(path) : NULL;
     if (!path)
         return ser_fail_nomem(err);
-    if (!dir)
-        status =
-            errno == ENOMEM
-                ? ser_fail_nomem(err)
-                : ser_fail(err, SER_E_IO, "the folder '%s' cannot be read (%s): check it and its permissions",
-                           path, strerror(errno));
-    ser_free(path);
-    if (!dir)
+    if (!dir) {
+        int reason = errno;
+        status = *relative ? note_closed(lists, path, relative, reason, err) : fail_closed(path, reason, err);
+        ser_free(path);
         return status;
+    }
+    ser_free(path);
     const struct dirent *entry;
     while (status == SER_OK && (errno = 0, entry = readdir(dir))) {
         path_list *list = list_of_entry(lists, dirfd(dir), entry->d_name);
@@ -435,9 +459,18 @@ ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err)
     take_list(&out->files, &out->n_files, &lists.files);
     take_list(&out->dangling, &out->n_dangling, &lists.dangling);
     take_list(&out->folder_links, &out->n_folder_links, &lists.folder_links);
+    take_list(&out->closed, &out->n_closed, &lists.closed);
     if (status != SER_OK)
         ser_io_listing_release(out);
     return status;
+}
+
+ser_status ser_io_check_closed(const ser_io_listing *l, const char *folder, ser_error *err)
+{
+    return l->n_closed ? ser_fail(err, SER_E_IO,
+                                  "the folder '%s/%s' cannot be read: check its permissions, or leave it out",
+                                  folder, l->closed[0])
+                       : SER_OK;
 }
 
 void ser_io_listing_release(ser_io_listing *l)
@@ -445,6 +478,7 @@ void ser_io_listing_release(ser_io_listing *l)
     ser_io_free_list(l->files, l->n_files);
     ser_io_free_list(l->dangling, l->n_dangling);
     ser_io_free_list(l->folder_links, l->n_folder_links);
+    ser_io_free_list(l->closed, l->n_closed);
     *l = (ser_io_listing){0};
 }
 
@@ -452,10 +486,16 @@ ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder,
 {
     ser_io_listing listing = {0};
     ser_status status = ser_io_list(&listing, folder, err);
-    *paths = listing.files;
-    *n_paths = listing.n_files;
-    listing.files = NULL;
-    listing.n_files = 0;
+    *paths = NULL;
+    *n_paths = 0;
+    if (status == SER_OK)
+        status = ser_io_check_closed(&listing, folder, err);
+    if (status == SER_OK) {
+        *paths = listing.files;
+        *n_paths = listing.n_files;
+        listing.files = NULL;
+        listing.n_files = 0;
+    }
     ser_io_listing_release(&listing);
     return status;
 }

@@ -58,15 +58,16 @@ ser_status ser_io_make_folder_of(const char *path, ser_error *err);
 char *ser_io_join(const char *folder, const char *name);
 
 /* Every regular file below folder, relative to it, in byte order of the relative path; links to folders are
- * not followed. Free with ser_io_free_list. */
+ * not followed; folders that may not be read are an error. Free with ser_io_free_list. */
 ser_status ser_io_list_files(char ***paths, size_t *n_paths, const char *folder, ser_error *err);
 void ser_io_free_list(char **paths, size_t n_paths);
 
-/* The same, and what is no file now: links that lead nowhere, and links to folders. All relative to folder,
- * in byte order. A zeroed struct is empty. */
+/* The same, and what is no file now: links that lead nowhere, links to folders, and folders that may not be
+ * read, but for hidden ones and lost+found. All relative to folder, in byte order. A zeroed struct is empty.
+ */
 typedef struct ser_io_listing {
-    char **files, **dangling, **folder_links;
-    size_t n_files, n_dangling, n_folder_links;
+    char **files, **dangling, **folder_links, **closed;
+    size_t n_files, n_dangling, n_folder_links, n_closed;
 } ser_io_listing;
 
 /* It or a folder that it lies in begins with a dot: what systems and programs keep beside people's files
@@ -74,6 +75,8 @@ typedef struct ser_io_listing {
 bool ser_io_is_hidden(const char *relative);
 
 ser_status ser_io_list(ser_io_listing *out, const char *folder, ser_error *err);
+/* Fails where a folder may not be read. */
+ser_status ser_io_check_closed(const ser_io_listing *l, const char *folder, ser_error *err);
 void ser_io_listing_release(ser_io_listing *l);
 
 /* There is a variable or a home that names one. */

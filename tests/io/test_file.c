@@ -196,6 +196,48 @@ static void test_output_without_full_name(void)
     CHECK(has_content("hidden/own/file", possible ? "new" : "old") && scratch_count("hidden/own") == 1);
 }
 
+/* In a process of its own, as somebody who may not read all folders. */
+static int list_with_closed_folders(void)
+{
+    ser_io_listing l = {0};
+    char **files;
+    size_t n;
+    if (chdir(scratch("closed")) != 0 || chmod("lost+found", 0) != 0 || chmod(".Trash", 0) != 0 ||
+        (getuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0) || access("lost+found", R_OK) == 0)
+        return NOT_POSSIBLE;
+    if (ser_io_list(&l, ".", NULL) != SER_OK || l.n_files != 1 || l.n_closed != 0)
+        return 1; /* what is the system's own */
+    ser_io_listing_release(&l);
+    if (chmod("own", 0) != 0 || ser_io_list(&l, ".", NULL) != SER_OK || l.n_files != 1 || l.n_closed != 1 ||
+        strcmp(l.closed[0], "own") != 0)
+        return 2;
+    ser_io_listing_release(&l);
+    if (ser_io_list_files(&files, &n, ".", NULL) != SER_E_IO || files || n)
+        return 3;
+    return ser_io_list(&l, "own", NULL) == SER_E_IO ? 0 : 4;
+}
+
+static void test_closed_folders(void)
+{
+    static const char *const folders[] = {"closed/lost+found", "closed/.Trash", "closed/own"};
+    ser_error err = {0};
+    int how = 0;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_OK(ser_io_make_folder(scratch(folders[i]), &err), &err);
+        if (getuid() == 0 && i == 2)
+            CHECK(chown(scratch(folders[i]), NOBODY, NOBODY) == 0);
+    }
+    CHECK_OK(ser_io_write(scratch("closed/a.wav"), "x", 1, &err), &err);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(list_with_closed_folders());
+    CHECK(child > 0 && waitpid(child, &how, 0) == child);
+    CHECK(WIFEXITED(how) && (WEXITSTATUS(how) == 0 || WEXITSTATUS(how) == NOT_POSSIBLE));
+    for (size_t i = 0; i < 3; i++)
+        CHECK(chmod(scratch(folders[i]), 0700) == 0);
+}
+
 /* A limit on the size of files stands for a full disk. */
 static void test_disk_full(void)
 {
@@ -312,6 +354,7 @@ int main(void)
     test_output();
     test_output_kinds();
     test_output_without_full_name();
+    test_closed_folders();
     test_disk_full();
     test_folders();
     test_list();
