@@ -122,7 +122,8 @@ static ser_status print_provenance(const char *text, ser_error *err)
         if (json_is_array(list))
             ser_json_set(&object, lists[i], json_integer((json_int_t)json_array_size(list)));
     }
-    char *shorter = object ? ser_json_dump(object, JSON_REAL_PRECISION(4)) : NULL;
+    size_t form = ser_style_of(stdout).terminal ? 0 : JSON_COMPACT; /* spaces to break lines at */
+    char *shorter = object ? ser_json_dump(object, form | JSON_REAL_PRECISION(4)) : NULL;
     if (st == SER_E_NOMEM || (st == SER_OK && !shorter))
         st = ser_fail_nomem(err);
     else
