@@ -191,8 +191,8 @@ static bool has_more_behind(ser_source *s, const chunk *data, bool little)
         return false;
     size_t n = ser_source_read_at(s, end, h, sizeof h), i = 0;
     bool is_file = n == sizeof h && memcmp(h, "RIFF", 4) == 0 && memcmp(h + 8, "WAVE", 4) == 0;
-    if (!is_file && are_chunks(s, end + (data->size & 1), little))
-        return false;
+    if (!is_file && (are_chunks(s, end + (data->size & 1), little) || are_chunks(s, end, little)))
+        return false; /* padded, or not */
     while (i < n && !h[i])
         i++;
     return i < n;

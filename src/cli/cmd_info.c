@@ -452,7 +452,7 @@ static ser_status print_table(const char *path, ser_error *err)
     ser_csv_append_columns(&columns, &csv);
     printf("table\n");
     print_field("rows", "%zu", csv.n_rows - 1);
-    print_field("columns", "%s", columns.s ? columns.s : "");
+    print_field("columns", "%s", columns.s && !columns.failed ? columns.s : "(no memory for them)");
     if (ser_csv_column(&csv, "file") >= 0 && ser_csv_column(&csv, "emotion") >= 0)
         print_field("corpus", "'ser evaluate --data' and 'ser train --data' read it");
     ser_text_release(&columns);

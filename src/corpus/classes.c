@@ -81,10 +81,11 @@ typedef struct voice {
     const char *emotion;
 } voice;
 
+/* Whatever the case of their names: such voices become one (ser_draft_merge_speakers). */
 static int compare_voices(const void *a, const void *b)
 {
     const voice *x = a, *y = b;
-    int order = memcmp(x->name.s, y->name.s, x->name.n < y->name.n ? x->name.n : y->name.n);
+    int order = strncasecmp(x->name.s, y->name.s, x->name.n < y->name.n ? x->name.n : y->name.n);
     if (order)
         return order;
     if (x->name.n != y->name.n)
@@ -105,34 +106,37 @@ bool ser_class_is_in_parts(const char *file)
     return strchr(file, '/');
 }
 
-/* Parts of a corpus, kinds of voices and strengths of emotions are no speakers. */
-static bool is_no_speaker(piece p)
+static bool is_part(piece p)
 {
-    static const char *const kinds[] = {"male", "female", "men",    "women",  "high", "low",  "hi",   "lo",
-                                        "md",   "mid",    "medium", "strong", "weak", "loud", "soft", NULL};
     char name[MAX_NAME + 1];
     copy_piece(name, p);
-    return is_word(p, parts) || is_word(p, kinds) || ser_known_corpus_find(name);
+    return is_word(p, parts) || ser_known_corpus_find(name);
 }
 
-/* Whether the names may be speakers': there are several, and most have several emotions. Sorts voices. */
+/* Kinds of voices and strengths of emotions. */
+static const char *const kinds[] = {"male", "female", "men",    "women",  "high", "low",  "hi",   "lo",
+                                    "md",   "mid",    "medium", "strong", "weak", "loud", "soft", NULL};
+
+/* Whether the names may be speakers': there are several, most have several emotions, none is a part of a
+ * corpus, and fewer than half are kinds, of which one may be somebody's initials ("MD"). Sorts voices. */
 static bool are_speakers(voice *voices, size_t n)
 {
-    size_t n_names = 0, n_with_several = 0;
+    size_t n_names = 0, n_with_several = 0, n_kinds = 0;
     if (n)
         qsort(voices, n, sizeof *voices, compare_voices);
     for (size_t from = 0, end; from < n; from = end) {
         bool several = false;
         for (end = from; end < n && voices[end].name.n == voices[from].name.n &&
-                         memcmp(voices[end].name.s, voices[from].name.s, voices[from].name.n) == 0;
+                         strncasecmp(voices[end].name.s, voices[from].name.s, voices[from].name.n) == 0;
              end++)
             several = several || strcmp(voices[end].emotion, voices[from].emotion) != 0;
-        if (is_no_speaker(voices[from].name))
+        if (is_part(voices[from].name))
             return false;
         n_names++;
+        n_kinds += is_word(voices[from].name, kinds);
         n_with_several += several;
     }
-    return n_names > 1 && 2 * n_with_several > n_names;
+    return n_names > 1 && 2 * n_with_several > n_names && 2 * n_kinds < n_names;
 }
 
 /* The speakers of a level (-1: what the names of the emotions' folders say besides). */
@@ -298,10 +302,8 @@ ser_status ser_class_scheme_warn(const ser_class_scheme *s, ser_draft *d, char *
         st = ser_draft_warn(d, err, "emotions are taken from parts of the folders' names (%s)%s", emotions.s,
                             besides);
     else if (st == SER_OK)
-        st = ser_draft_warn(
-            d, err,
-            "no folder of the first level is named as an emotion: emotions are taken from the %s (%s)%s",
-            level_word(s->level), emotions.s, besides);
+        st = ser_draft_warn(d, err, "folders lie in folders: emotions are taken from the %s (%s)%s",
+                            level_word(s->level), emotions.s, besides);
     ser_text_release(&emotions);
     ser_text_release(&speakers);
     return st;

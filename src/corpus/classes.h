@@ -1,6 +1,6 @@
 /* How folders that no publisher laid out tell emotions: "angry/x.wav"; "train/angry/x.wav" and
- * "0003/Angry/x.wav", where no folder of the first level is an emotion's; "OAF_angry/x.wav", where none is
- * one's as a whole. */
+ * "0003/Angry/x.wav", where fewer recordings lie in emotions' folders of the first level; "OAF_angry/x.wav",
+ * where no folder is one's as a whole. */
 #ifndef SER_CORPUS_CLASSES_H
 #define SER_CORPUS_CLASSES_H
 

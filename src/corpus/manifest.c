@@ -1,4 +1,5 @@
 /* Corpora that are a CSV file: a recording in each row. */
+#include "audio/audio.h"
 #include "base/memory.h"
 #include "corpus/draft.h"
 #include "corpus/folds.h"
@@ -241,12 +242,15 @@ static ser_status add_row(manifest *m, char *file, char *const *row, size_t numb
     return st == SER_OK && votes ? ser_draft_parse_votes(d, &d->rows[d->n_rows - 1], votes, number, err) : st;
 }
 
-/* Whether two names differ in case or behind the last point alone. */
-static bool is_near(const char *a, const char *b)
+/* Whether a file may be the one that is called missing: it differs in case alone, or is a recording that
+ * differs in case or behind the last point alone. */
+static bool is_near(const char *file, const char *missing)
 {
-    const char *dot_a = strrchr(a, '.'), *dot_b = strrchr(b, '.');
-    size_t n_a = dot_a ? (size_t)(dot_a - a) : strlen(a), n_b = dot_b ? (size_t)(dot_b - b) : strlen(b);
-    return n_a && n_a == n_b && strncasecmp(a, b, n_a) == 0;
+    const char *dot_f = strrchr(file, '.'), *dot_m = strrchr(missing, '.');
+    size_t n_f = dot_f ? (size_t)(dot_f - file) : strlen(file),
+           n_m = dot_m ? (size_t)(dot_m - missing) : strlen(missing);
+    bool recording = n_f && n_f == n_m && strncasecmp(file, missing, n_f) == 0 && ser_audio_is_named_so(file);
+    return strcmp(file, missing) != 0 && (strcasecmp(file, missing) == 0 || recording);
 }
 
 /* What lies where a file is missing and may be meant, the first by name; empty: nothing. */
@@ -274,12 +278,19 @@ static bool has_accents(const char *s)
 static ser_status fail_missing(const manifest *m, ser_error *err)
 {
     char near[256];
+    struct stat link;
     const char *scheme = strstr(m->missing, "://");
     if (scheme)
         return ser_fail(err, SER_E_UNSUPPORTED,
                         "it lists addresses, '...%s' the first: fetch the recordings, and give their paths "
                         "relative to the CSV file",
                         scheme);
+    if (lstat(m->missing, &link) == 0)
+        return ser_fail(
+            err, SER_E_IO,
+            "%zu of the %zu files listed are missing, the first is '%s', a link to nothing: fetch "
+            "its content, such as with git annex get",
+            m->n_missing, m->csv->n_rows - 1, m->missing);
     find_near(near, sizeof near, m->missing);
     if (*near)
         return ser_fail(

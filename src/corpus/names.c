@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "corpus/draft.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -196,32 +197,48 @@ static int compare_speakers(const void *a, const void *b)
     return order ? order : strcmp(x->speaker, y->speaker);
 }
 
+/* Recordings whose speaker was renamed, and the first as an example. */
+typedef struct renamed {
+    size_t n;
+    char from[61];
+    const char *to;
+} renamed;
+
+/* Voices of two sexes are two, however alike their names are. */
+static bool have_one_sex(ser_draft_row *const *rows, size_t n)
+{
+    ser_sex known = SER_SEX_UNKNOWN;
+    for (size_t i = 0; i < n; i++) {
+        if (known != SER_SEX_UNKNOWN && rows[i]->sex != SER_SEX_UNKNOWN && rows[i]->sex != known)
+            return false;
+        known = rows[i]->sex != SER_SEX_UNKNOWN ? rows[i]->sex : known;
+    }
+    return true;
+}
+
 /* rows (n): one voice, its name in several spellings, which becomes the last. */
-static ser_status rename_speaker(ser_draft *d, ser_draft_row **rows, size_t n, ser_error *err)
+static ser_status rename_speaker(renamed *r, ser_draft_row **rows, size_t n, ser_error *err)
 {
     const char *name = rows[n - 1]->speaker;
-    size_t n_others = 0;
-    while (strcmp(rows[n_others]->speaker, name) != 0)
-        n_others++;
-    if (!n_others)
-        return SER_OK;
-    ser_status st = ser_draft_warn(
-        d, err, "the speaker '%.60s' is taken for '%.60s', from whom the name differs in case alone: %zu",
-        rows[0]->speaker, name, n_others);
-    for (size_t i = 0; i < n_others && st == SER_OK; i++) {
+    for (size_t i = 0; i < n && strcmp(rows[i]->speaker, name) != 0; i++) {
         char *copy = ser_strdup(name);
         if (!copy)
             return ser_fail_nomem(err);
+        if (!r->n++) {
+            snprintf(r->from, sizeof r->from, "%s", rows[i]->speaker);
+            r->to = name;
+        }
         ser_free(rows[i]->speaker);
         rows[i]->speaker = copy;
     }
-    return st;
+    return SER_OK;
 }
 
 /* Else one voice would be learned from and tested. */
 ser_status ser_draft_merge_speakers(ser_draft *d, ser_error *err)
 {
     size_t n = 0;
+    renamed all = {0};
     ser_status st = SER_OK;
     ser_draft_row **rows = ser_alloc(d->n_rows, sizeof *rows);
     if (!rows)
@@ -235,8 +252,15 @@ ser_status ser_draft_merge_speakers(ser_draft *d, ser_error *err)
         for (end = from + 1; end < n && rows[end]->part == rows[from]->part &&
                              strcasecmp(rows[end]->speaker, rows[from]->speaker) == 0;)
             end++;
-        st = rename_speaker(d, rows + from, end - from, err);
+        if (have_one_sex(rows + from, end - from))
+            st = rename_speaker(&all, rows + from, end - from, err);
     }
     ser_free(rows);
-    return st;
+    return st == SER_OK && all.n
+               ? ser_draft_warn(
+                     d, err,
+                     "speakers whose names differ in case alone are taken for one, such as '%s' for "
+                     "'%.60s': %zu recordings; give them other names if they are two",
+                     all.from, all.to, all.n)
+               : st;
 }

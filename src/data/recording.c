@@ -57,6 +57,8 @@ static bool read_recording(ser_recording *r, const char *path)
         r->n_samples = strtoull(n, NULL, 10);
         ok = !warning || (r->warning = ser_strdup(warning));
     }
+    if (!ok)
+        ser_fingerprint_free(&r->fingerprint);
     ser_safetensors_close(&file);
     return ok;
 }

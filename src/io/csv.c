@@ -143,6 +143,15 @@ static ser_status read_rows(reader *r, size_t *n_rows, size_t *n_columns)
     return SER_OK;
 }
 
+/* A list or an object of something in quotes or brackets; a column may be called "[id]". */
+static bool is_json(const char *bytes, size_t n)
+{
+    size_t at = 1;
+    while (at < n && bytes[at] && strchr(" \t\r\n", bytes[at]))
+        at++;
+    return at < n && (*bytes == '{' || *bytes == '[') && bytes[at] && strchr("\"{[", bytes[at]);
+}
+
 /* What is given in place of a table, and what to do about it; NULL: nothing is known of it. */
 static const char *other_form(const char *bytes, size_t n)
 {
@@ -153,11 +162,8 @@ static const char *other_form(const char *bytes, size_t n)
     } forms[] = {
         {"\xd0\xcf\x11\xe0", 4, "it is an Excel workbook: save it as CSV UTF-8"},
         {"\x1f\x8b", 2, "it is compressed (gzip): unpack it first"},
-        {"PAR1", 4, "it is Parquet: write it as CSV, such as with to_csv of pandas"},
         {"\xff\xfe", 2, "it is UTF-16 text: save it as UTF-8 text"},
         {"\xfe\xff", 2, "it is UTF-16 text: save it as UTF-8 text"},
-        {"{", 1, "it is JSON: write it as CSV, such as with to_csv of pandas"},
-        {"[", 1, "it is JSON: write it as CSV, such as with to_csv of pandas"},
     };
     enum { LOOKED_AT = 4096 }; /* of an archive, in which the names of the first files stand */
     if (n >= 4 && memcmp(bytes, "PK\3\4", 4) == 0) {
@@ -171,6 +177,11 @@ static const char *other_form(const char *bytes, size_t n)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (n >= forms[i].n && memcmp(bytes, forms[i].begins, forms[i].n) == 0)
             return forms[i].advice;
+    if (is_json(bytes, n))
+        return "it is JSON: write it as CSV, such as with to_csv of pandas";
+    if (n >= 4 && memcmp(bytes, "PAR1", 4) == 0 &&
+        memchr(bytes, 0, n)) /* as text it may be a column's name */
+        return "it is Parquet: write it as CSV, such as with to_csv of pandas";
     return ser_is_web_page(bytes, n) ? "it is a web page, no table: fetch the file itself"
                                      : ser_pointer_advice(bytes, n);
 }

@@ -107,6 +107,10 @@ static void test_chunks(void)
     add("LIST", 4, "INFO", 4);
     check_sound("a list behind the sound", N, NULL);
     begin(1, 1, 16);
+    add("data", N - 1, x, N - 1);
+    add("LIST", 2 * N, x, 2 * N);
+    check_sound("a long list behind an odd sound without padding", N / 2 - 1, NULL);
+    begin(1, 1, 16);
     add("data", N, x, 2 * N); /* samples in place of bytes */
     check_sound("a size in samples", N / 2, "behind its sound lie as many bytes again");
     begin(1, 1, 16);

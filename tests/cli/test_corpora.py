@@ -88,7 +88,7 @@ class Corpora(unittest.TestCase):
         report, err = self.evaluate("c", "--protocol", "loso")
         self.assertEqual([f["fold"] for f in report["folds"]], ["0000", "0001"])
         self.check_truth(report, 12)
-        self.assertEqual(err, "ser: no folder of the first level is named as an emotion: emotions are taken from the second "
+        self.assertEqual(err, "ser: folders lie in folders: emotions are taken from the second "
                               "('Angry', 'Neutral', 'Sad'), and the speakers from the first ('0000', '0001')\n")
 
     def test_table_of_a_spreadsheet(self):

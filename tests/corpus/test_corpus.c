@@ -197,7 +197,8 @@ static void test_bad_folders(void)
 
 static void test_csv(void)
 {
-    tree_touch("m/audio/a.wav m/audio/b.wav m/c.flac elsewhere/d.wav");
+    tree_touch("m/audio/a.wav m/audio/b.wav m/c.flac m/notes.txt elsewhere/d.wav");
+    CHECK(symlink("nowhere", tree_path("m/link.wav")) == 0);
     tree_write_text("m/list.csv",
                     "speaker,file,emotion,text,fold\nanna,audio/a.wav,anger,t1,1\n"
                     "bert,audio/b.wav,Joy,t2,2\n,\"c.flac\",proud,,\nanna,../elsewhere/d.wav,sad,t1,0\n");
@@ -239,6 +240,8 @@ static void test_csv(void)
         {"file,emotion\ncaf\xc3\xa9.wav,sad\n", "of the two ways to write letters with accents", SER_E_IO},
         {"file,emotion\nc.wav,sad\n", "/m/c.wav', where 'c.flac' lies", SER_E_IO},
         {"file,emotion\naudio/a,sad\n", "/m/audio/a', where 'a.wav' lies", SER_E_IO},
+        {"file,emotion\nnotes.wav,sad\n", "/m/notes.wav': give paths relative", SER_E_IO},
+        {"file,emotion\nlink.wav,sad\n", "/m/link.wav', a link to nothing: fetch its content", SER_E_IO},
         {"file,emotion,fold\nc.flac,sad,one\naudio/a.wav,fear,2\n", "the fold 'one'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,-1\naudio/a.wav,fear,2\n", "the fold '-1'", SER_E_FORMAT},
         {"file,emotion,fold\nc.flac,sad,99999999999999999999\n", "row 2", SER_E_FORMAT},

@@ -91,8 +91,8 @@ static void test_folders(void)
          "parts of the folders' names ('angry_high', 'angry_low', 'sad_high', 'sad_low')"},
         {"joy", "Joy/angry/a.wav Joy/sad/b.wav Ann/angry/c.wav Ann/sad/d.wav",
          "[a angry Joy][b sad Joy][c angry Ann][d sad Ann]",
-         "emotions are taken from the second ('angry', 'sad'), and the speakers from the first ('Ann', "
-         "'Joy')"},
+         "folders lie in folders: emotions are taken from the second ('angry', 'sad'), and the speakers from "
+         "the first ('Ann', 'Joy')"},
         {"normal", "angry/normal/a.wav angry/strong/b.wav sad/normal/c.wav",
          "[a angry -][b angry -][c sad -]", NULL},
         {"own-parts", "good/train/03a01Fa.wav bad/test/03a01Wa.wav", "[03a01Fa good -][03a01Wa bad -]",
@@ -103,9 +103,16 @@ static void test_folders(void)
          "[1001_DFA_ANG_XX angry 1001][1002_IEO_SAD_HI sad 1002][1003_DFA_ANG_XX angry 1003]", NULL},
         {"speaker-cases", "Anna/angry/a.wav Anna/sad/b.wav anna/sad/c.wav Ben/sad/d.wav Ben/angry/e.wav",
          "[a angry anna][b sad anna][c sad anna][d sad Ben][e angry Ben]",
-         "the second ('angry', 'sad'), and the speakers|the speaker 'Anna' is taken for 'anna', from whom "
-         "the "
-         "name differs in case alone: 2"},
+         "the second ('angry', 'sad'), and the speakers|such as 'Anna' for 'anna': 2 recordings"},
+        {"many-cases",
+         "Anna/angry/a.wav Anna/sad/b.wav anna/sad/c.wav Ben/sad/d.wav Ben/angry/e.wav BEN/sad/f.wav",
+         "[a angry anna][b sad anna][c sad anna][d sad Ben][e angry Ben][f sad Ben]",
+         "and the speakers|such as 'Anna' for 'anna': 3 recordings"},
+        {"initials", "MD/angry/a.wav MD/sad/b.wav DC/angry/c.wav DC/sad/d.wav JE/angry/e.wav JE/sad/f.wav",
+         "[a angry MD][b sad MD][c angry DC][d sad DC][e angry JE][f sad JE]",
+         "the speakers from the first ('DC', 'JE', 'MD')"},
+        {"levels", "LO/angry/a.wav LO/sad/b.wav HI/angry/c.wav HI/sad/d.wav XX/angry/e.wav XX/sad/f.wav",
+         "[a angry -][b sad -][c angry -][d sad -][e angry -][f sad -]", "from the second ('angry', 'sad')"},
         {"negations", "not_angry/a.wav not_sad/b.wav", "[a not_angry -][b not_sad -]",
          "classes of their own"},
         {"case", "Proud/a.wav proud/b.wav sad/c.wav", "[a proud -][b proud -][c sad -]",
@@ -224,7 +231,11 @@ static void test_tables(void)
          "[a proud -][b proud -][c sad -]", "classes of their own: 'Proud'|'Proud' is taken for 'proud'"},
         {"file,emotion,speaker\nwav/a.wav,exc,Anna\nwav/b.wav,fru,anna \nwav/c.wav,neu,Ben\n",
          "[a exc anna][b fru anna][c neutral Ben]",
-         "no known names of emotions, and taken for classes of their own: 'exc', 'fru'|the speaker 'Anna'"},
+         "no known names of emotions, and taken for classes of their own: 'exc', 'fru'|such as 'Anna' for "
+         "'anna'"},
+        {"file,emotion,speaker,sex\nwav/a.wav,sad,A,f\nwav/b.wav,sad,a,m\nwav/c.wav,angry,a,\n",
+         "[a sad A][b sad a][c angry a]", NULL},
+        {"[id],file,emotion\n1,wav/a.wav,angry\n2,wav/b.wav,sad\n", "[a angry -][b sad -]", NULL},
         {"file,emotion\nwav/a.wav,1\nwav/b.wav,3\n", "[a 1 -][b 3 -]",
          "none of its emotions has a known name: '1', '3' are taken for classes of their own"},
         {"file;emotion;\nwav/a.wav;angry;\nwav/b.wav;sad;\n;;\n ; ;\n", "[a angry -][b sad -]", NULL},
@@ -352,8 +363,8 @@ static void test_folds(void)
 /* Every allocation fails once. */
 static void test_memory(void)
 {
-    static const char *const specs[] = {"esd",  "tess",         "twice", "inside",      "splits",
-                                        "case", "t/memory.csv", "grids", "one.textgrid"};
+    static const char *const specs[] = {"esd",  "tess",       "twice",        "inside", "splits",
+                                        "case", "many-cases", "t/memory.csv", "grids",  "one.textgrid"};
     tree_write_text("t/memory.csv",
                     "file,emotion\n wav\\a.wav,Proud\nwav/b.wav,proud\nwav/c.wav,sad\nwav/c.wav,sad\n");
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {

@@ -150,7 +150,10 @@ static void test_other_forms(void)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         CHECK_FAILS(ser_csv_read_memory(&c, forms[i].bytes, forms[i].n, &err), SER_E_FORMAT, &err,
                     forms[i].words);
-    check_rows("PK,b\n", "[PK][b]\n"); /* a table all the same */
+    check_rows("PK,b\n", "[PK][b]\n"); /* tables all the same */
+    check_rows("PAR1,b\n", "[PAR1][b]\n");
+    check_rows("[id],b\n", "[[id]][b]\n");
+    check_rows("{\n", "[{]\n");
 }
 
 static void test_writing(void)
