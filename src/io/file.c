@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,6 +319,11 @@ ser_status ser_io_make_folder_of(const char *path, ser_error *err)
     ser_status st = folder ? ser_io_make_folder(folder, err) : ser_fail_nomem(err);
     ser_free(folder);
     return st;
+}
+
+double ser_io_room(const struct statvfs *disk)
+{
+    return disk->f_blocks ? (double)disk->f_bavail * (double)disk->f_frsize : INFINITY;
 }
 
 char *ser_io_join(const char *folder, const char *name)

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 /* A file's bytes: mapped read-only where the system allows, so that opening a large file copies nothing. */
 typedef struct ser_bytes {
@@ -52,6 +53,10 @@ ser_status ser_io_make_folder(const char *path, ser_error *err);
 
 /* That of a file, whose path has a '/' in it. */
 ser_status ser_io_make_folder_of(const char *path, ser_error *err);
+
+/* Bytes that a disk has left; INFINITY where it does not count them (a tmpfs without a limit, some network
+ * file systems): then writing will tell. */
+double ser_io_room(const struct statvfs *disk);
 
 /* "folder/name", or name when it is absolute or folder is empty; NULL when out of memory; free with ser_free.
  */

@@ -33,7 +33,7 @@ ser_status ser_scratch_check_room(const ser_scratch *s, const char *what, double
     struct statvfs disk;
     if (fstatvfs(s->fd, &disk) != 0) /* then writing will tell */
         return SER_OK;
-    double n_free = (double)disk.f_bavail * (double)disk.f_frsize;
+    double n_free = ser_io_room(&disk);
     return n_free >= n_bytes
                ? SER_OK
                : ser_fail(err, SER_E_IO,

@@ -203,7 +203,8 @@ static ser_status learn_fold(ser_learned *models, ser_evaluation *out, const ser
     ser_fold_result *r = &out->folds[f];
     char *state = NULL;
     ser_text what = {0};
-    ser_text_appendf(&what, "fold %s", folds->names[f]);
+    /* Called as its states are: those of other seeds and protocols have folds of the same names. */
+    ser_text_appendf(&what, "fold %s%s", s->state_prefix ? s->state_prefix : "", folds->names[f]);
     double start = ser_clock_s();
     const ser_asking how = {s->learn.timnet.ops, s->learn.n_threads, s->learn.progress};
     ser_status st = what.failed ? ser_fail_nomem(err) : fold_state(&state, s, folds->names[f], err);

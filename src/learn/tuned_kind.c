@@ -29,12 +29,14 @@ static void tell_epoch(void *context, const ser_tune_epoch *e)
 }
 
 /* This training's and those of the folds after it. */
-static size_t count_states(const int *fold, size_t n, int test_fold)
+static size_t count_states(const ser_tuned_source *source, const int *fold, int test_fold)
 {
     int last = test_fold;
-    for (size_t i = 0; test_fold >= 0 && i < n; i++)
+    if (test_fold < 0) /* of all: the last one */
+        return 1;
+    for (size_t i = 0; i < source->crops->rows.n; i++)
         last = fold[i] > last ? fold[i] : last;
-    return (size_t)(last - test_fold) + 1;
+    return (size_t)(last - test_fold) + 1 + source->n_after;
 }
 
 ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, const int *fold, int test_fold,
@@ -44,8 +46,7 @@ ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, c
     ser_fine_tune_settings s = source->settings;
     s.tune.what = what;
     s.tune.state_path = state;
-    s.tune.n_states =
-        count_states(fold, source->crops->rows.n, test_fold) + (test_fold >= 0 ? source->n_after : 0);
+    s.tune.n_states = source->one_fold ? 1 : count_states(source, fold, test_fold);
     s.tune.on_epoch = source->on_epoch ? tell_epoch : NULL;
     s.tune.context = &l;
     *net = NULL;

@@ -10,6 +10,7 @@
 typedef struct ser_tuned_source {
     ser_crops *crops; /* of the corpus that is learned from; each training selects its own part of them */
     ser_fine_tune_settings settings;
+    bool one_fold;           /* the other folds are other processes' */
     size_t n_after;          /* trainings after those of all folds, whose states are kept besides */
     ser_condition condition; /* what recordings that are asked are altered by */
     void (*on_epoch)(void *context, const char *what, const ser_tune_epoch *e); /* NULL: nobody listens */

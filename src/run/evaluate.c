@@ -116,6 +116,7 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
     k->models.more[0] = (ser_more_kind){&ser_kind_tuned, &k->tuned.source};
     ser_status st = ser_tuned_open(&k->tuned, k->w.corpus, &wish, &k->job.host, err);
     k->tuned.source.condition = (ser_condition)k->s.condition;
+    k->tuned.source.one_fold = k->s.fold != 0;
     return st;
 }
 

@@ -1,7 +1,9 @@
 /* Whether memory and disk suffice, told before the first step. */
 #include "base/memory.h"
+#include "io/file.h"
 #include "tune/fine_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +45,8 @@ static double least(double a, double b)
 /* What this process may still have: of the machine, of a container, below ulimit -v. */
 static double memory_there(void)
 {
-    double page = (double)sysconf(_SC_PAGESIZE), there = (double)sysconf(_SC_PHYS_PAGES) * page;
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    double page = (double)sysconf(_SC_PAGESIZE), there = pages > 0 ? (double)pages * page : INFINITY;
     double container = number_in("/sys/fs/cgroup/memory.max");
     struct rlimit limit;
     if (container > 0)
@@ -77,8 +80,8 @@ static ser_status check_disk(const char *state_path, double state, size_t n_stat
         return ser_fail_nomem(err);
     bool known = statvfs(folder, &disk) == 0;
     ser_free(folder);
-    double there = known ? (double)disk.f_bavail * (double)disk.f_frsize : 0;
-    if (known && needed > there)
+    double there = known ? ser_io_room(&disk) : INFINITY;
+    if (needed > there)
         return ser_fail(
             err, SER_E_IO,
             "%s: the states of the trainings to come take %.0f MB, and the disk has %.0f MB left: "

@@ -381,6 +381,20 @@ class FineTune(Case):
         _, err = self.ser("evaluate", "--data", both, *options, "--protocol", "loco", "--normalize", "speaker", "--run", self.path("n"), status=2)
         self.assertIn("--normalize", err)
 
+    def test_a_fold_alone_needs_room_for_its_own_states(self):
+        """On a disk that two states of 1.3 MB fit on, of three that all folds need."""
+        small = self.path("small")
+        os.makedirs(small)
+        mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=3m none "$0" && { [ $# = 0 ] || "$@"; }', small]
+        if not shutil.which("unshare") or subprocess.run(mounted, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("no disk can be mounted here")
+        options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
+        command = [*mounted, SER, "evaluate", "--data", self.one + "+" + self.two, *options, "--fine-tune-steps", "1", "--protocol", "loco", "--run", small + "/r"]
+        for more, status, said in (((), 1, b"the states of the trainings to come take"), (("--fold", "1"), 0, b"")):
+            p = subprocess.run([*command, *more], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=600)
+            self.assertEqual(p.returncode, status, p.stderr)
+            self.assertIn(said, p.stderr)
+
     def test_an_honest_run_that_was_killed_goes_on(self):
         options = [o for o in TUNE if o not in ("--split-fold", "0", "--embed-encoder")]
         command = ["evaluate", "--data", self.one + "+" + self.two, *options, "--fine-tune-steps", "1", "--protocol", "loco", "--honest"]
@@ -401,6 +415,7 @@ class FineTune(Case):
                 reports.append(json.load(f))
             self.assertFalse([n for n in os.listdir(self.path(run)) if "fold" in n])
         self.assertEqual(*reports)
+        self.check_history("killed", ["fold one", "fold two", *(f"fold {p}-{i}" for p in ("kfold=5", "group-kfold=5") for i in range(1, 6))])
         self.assertEqual(sum("ua" in row for row in reports[0]["honest"]), 3)
 
     def test_one_corpus_leaves_speakers_out(self):

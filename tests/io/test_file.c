@@ -347,6 +347,13 @@ static void test_list(void)
     ser_io_free_list(paths, n);
 }
 
+static void test_room(void)
+{
+    CHECK(ser_io_room(&(struct statvfs){.f_blocks = 10, .f_bavail = 3, .f_frsize = 4096}) == 3 * 4096);
+    CHECK(ser_io_room(&(struct statvfs){.f_blocks = 10, .f_frsize = 4096}) == 0);
+    CHECK(ser_io_room(&(struct statvfs){.f_frsize = 4096}) > 1e300); /* as a tmpfs without a limit says */
+}
+
 int main(void)
 {
     scratch_make();
@@ -356,6 +363,7 @@ int main(void)
     test_output_without_full_name();
     test_closed_folders();
     test_disk_full();
+    test_room();
     test_folders();
     test_list();
     scratch_remove();
