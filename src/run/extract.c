@@ -153,12 +153,15 @@ static ser_status list_trees(trees *all, const extract_job *k, ser_error *err)
     return st == SER_OK ? add_tree(all, k, NULL, fusion && !k->s.data.pad_s, err) : st;
 }
 
-/* What failed in the tree before it is not told again. */
+/* What failed in the tree before it is not told again, nor of each stretch what is of its whole file. */
 static void tell_notes(const extract_job *k, const ser_tree_filled *filled, const ser_tree_filled *before)
 {
+    const char *told = "";
     for (size_t u = 0; u < filled->n && filled->failures && filled->warnings; u++) {
-        if (filled->warnings[u])
-            ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", filled->warnings[u]);
+        const char *warning = filled->warnings[u] ? filled->warnings[u] : told;
+        if (strcmp(warning, told) != 0)
+            ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", warning);
+        told = warning;
         if (filled->failures[u] && !(before && before->failures[u]))
             ser_run_tell(&k->job.host, SER_RUN_WARNING, "%s", filled->failures[u]);
     }

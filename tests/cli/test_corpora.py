@@ -147,6 +147,10 @@ class Corpora(unittest.TestCase):
         _, err = self.evaluate("c/list.csv", "--protocol", "kfold=2")
         self.assertEqual(err, "ser: recordings to look at: 6, the first is c/angry/angry0.wav: it holds 0.500 s, and its "
                               "stretch ends at 400 s\n")
+        with open(self.path("c/list.csv"), "w") as f: # of a file what is of all its stretches is told once
+            f.write("file,start,end,emotion\nangry/angry0.wav,,,angry\n" + "".join(f"neutral/neutral1.wav,0.{i},0.{i + 1},neutral\n" for i in range(3)))
+        _, err = self.ser("extract", "--data", "c/list.csv", "--feature-type", "LOGMEL", "--features-dir", "t")
+        self.assertEqual(err.count("only 0.375 s can be decoded"), 1)
 
     def test_known_by_name(self):
         codes = {"angry": "ANG", "neutral": "NEU", "sad": "SAD"}
