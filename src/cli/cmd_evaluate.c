@@ -140,16 +140,19 @@ static ser_status save(const ser_run_result *r, ser_error *err)
 
 /* The first version with the figures of this one: who computes others on purpose puts its own here. Where
  * there is AMX, or no AVX-512, and in 8 bits, 0.2.0 came with kernels of its own, whose last bits are
- * others. */
-static const int FIGURES_SINCE[3] = {0, 1, 0}, FIGURES_SINCE_OWN_KERNELS[3] = {0, 2, 0};
+ * others; and it standardises each of the corpora joined by itself. */
+static const int FIGURES_SINCE[3] = {0, 1, 0}, FIGURES_SINCE_0_2[3] = {0, 2, 0};
 
 static bool has_these_figures(const json_t *report)
 {
     int v[3] = {0, 0, 0};
-    const char *precision = json_string_value(json_object_get(report, "precision"));
+    const char *precision = json_string_value(json_object_get(report, "precision")),
+               *normalize = json_string_value(json_object_get(report, "normalize")),
+               *corpus = json_string_value(json_object_get(report, "corpus"));
+    const bool apart = normalize && strcmp(normalize, "corpus") == 0 && corpus && strchr(corpus, '+');
     const bool own_kernels = ser_cpu() & SER_CPU_AMX || !(ser_cpu() & SER_CPU_AVX512) ||
                              (precision && strcmp(precision, "int8") == 0);
-    const int *since = own_kernels ? FIGURES_SINCE_OWN_KERNELS : FIGURES_SINCE;
+    const int *since = own_kernels || apart ? FIGURES_SINCE_0_2 : FIGURES_SINCE;
     const char *text = json_string_value(json_object_get(report, "version"));
     if (!text || sscanf(text, "%d.%d.%d", &v[0], &v[1], &v[2]) != 3)
         return false;
