@@ -4,6 +4,8 @@
 #include "nn/layers.h"
 #include "nn/thrown.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 /* oneDNN has a limit of its own, for the whole process, which counts as long as it was not asked for
@@ -147,6 +149,19 @@ static unsigned gemm_kind(const ser_gemm *g)
                   (g->m == 1 || g->n == 1 ? 8 : 0));
 }
 
+/* The AVX-512 code of this product keeps data below the end of the stack, where the kernel writes what a
+ * signal's handler needs (oneDNN 2.6; ser's own handlers are not all: Python has one, as other hosts have).
+ * What comes of the processor itself cannot wait. */
+static void hold_signals(sigset_t *before)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    sigset_t held;
+    sigfillset(&held);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&held, own[i]);
+    pthread_sigmask(SIG_BLOCK, &held, before);
+}
+
 static ser_status gemm_f32(ser_nn_work *work, float *c, const float *a, const float *b, const ser_gemm *g,
                            ser_error *err)
 {
@@ -154,7 +169,13 @@ static ser_status gemm_f32(ser_nn_work *work, float *c, const float *a, const fl
     ser_onednn_kept *kept = work->engine_data;
     if (!(kept->gemms & gemm_kind(g)) && !ser_onednn_has_room())
         return ser_fail_nomem(err);
+    sigset_t before;
+    bool held = ser_cpu() & SER_CPU_AVX512;
+    if (held)
+        hold_signals(&before);
     int status = ser_nn_try(gemm_f32_now, &o, dnnl_out_of_memory);
+    if (held)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == dnnl_success)
         kept->gemms |= gemm_kind(g);
     return status == dnnl_success ? SER_OK : ser_onednn_fail(err, (dnnl_status_t)status);
