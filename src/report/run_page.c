@@ -6,6 +6,7 @@
 #include "report/html_parts.h"
 #include "report/pictures.h"
 #include "report/setup.h"
+#include "report/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -222,13 +223,14 @@ static void append_folds(page *p)
 
 /* ---- corpora left out ---- */
 
-/* "20.4 % (16.7 to 25.8)" */
 static void append_with_interval(ser_text *t, double percent, const double interval[2],
                                  const ser_html_column *column)
 {
-    char text[64];
-    snprintf(text, sizeof text, "%.1f %% (%.1f to %.1f)", percent, interval[0], interval[1]);
-    ser_html_word(t, text, column);
+    ser_text text = {0};
+    ser_append_with_interval(&text, percent, interval);
+    ser_html_word(t, text.s, column);
+    t->failed |= text.failed;
+    ser_text_release(&text);
 }
 
 static void append_left_out(page *p)

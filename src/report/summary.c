@@ -78,10 +78,11 @@ static void append_left_out(ser_text *t, const ser_run_report *r)
         const ser_run_left_out *c = &r->folds[i].left_out;
         if (!c->n)
             continue;
-        ser_text_appendf(t,
-                         "%s: restricted %.1f %% (%.1f to %.1f), open %.1f %% (%.1f to %.1f), ECE %.1f %%\n",
-                         r->folds[i].name, c->ua_restricted, c->restricted_ci95[0], c->restricted_ci95[1],
-                         c->ua_open, c->open_ci95[0], c->open_ci95[1], c->ece);
+        ser_text_appendf(t, "%s: restricted ", r->folds[i].name);
+        ser_append_with_interval(t, c->ua_restricted, c->restricted_ci95);
+        ser_text_append(t, ", open ");
+        ser_append_with_interval(t, c->ua_open, c->open_ci95);
+        ser_text_appendf(t, ", ECE %.1f %%\n", c->ece);
         const ser_run_voice *worst = ser_run_worst_voice(c);
         size_t n = t->n;
         append_voice(t, "  ", "women", &c->female);

@@ -323,6 +323,13 @@ static void append_figure(ser_text *t, const char *name, double value, const dou
         ser_text_appendf(t, " (%.1f%s%.1f)", ci95[0], style.utf8 ? "–" : "-", ci95[1]);
 }
 
+void ser_append_with_interval(ser_text *t, double percent, const double interval[2])
+{
+    ser_text_appendf(t, "%.1f %%", percent);
+    if (interval[1] > interval[0])
+        ser_text_appendf(t, " (%.1f to %.1f)", interval[0], interval[1]);
+}
+
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style)
 {
     append_figure(t, "UA", f->ua, f->ua_ci95, style);

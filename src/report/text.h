@@ -45,6 +45,8 @@ void ser_append_matrix(ser_text *t, const ser_matrix *m, ser_style style);
 void ser_append_classification(ser_text *t, const ser_run_report *r, ser_style style);
 /* Each model and their average: UA and WA over the shared emotions, accuracy by the mapping. */
 void ser_append_cross_models(ser_text *t, const ser_run_fold *models, size_t n_models, ser_style style);
+/* "20.4 % (16.7 to 25.8)"; without an interval where it has no width, as one speaker's has none. */
+void ser_append_with_interval(ser_text *t, double percent, const double interval[2]);
 /* "UA 95.2 % (93.1–96.9)   WA ..." in one line, which 80 columns have room for. */
 void ser_append_headline(ser_text *t, const ser_figures *f, ser_style style);
 

@@ -135,6 +135,10 @@ static void test_headline(void)
     ser_text t = {0};
     ser_append_headline(&t, &f, plain);
     check_text(&t, "UA 95.2 % (92.9–96.8)   WA 95.7 %   F1 95.3 %   ECE 2.3 %   n 535\n");
+    ser_append_with_interval(&t, 50, (double[]){45, 60.5});
+    check_text(&t, "50.0 % (45.0 to 60.5)");
+    ser_append_with_interval(&t, 50, (double[]){50, 50}); /* of one speaker: it says nothing */
+    check_text(&t, "50.0 %");
 }
 
 static void test_style(void)
