@@ -9,7 +9,7 @@ RUN sh setup.sh packages && meson setup build-image --buildtype=release --prefix
 FROM debian:bookworm-slim
 COPY --from=build /image /
 RUN apt-get update && apt-get install -y --no-install-recommends libdnnl2 libgomp1 libsndfile1 libmpg123-0 libsoxr0 libkissfft-float131 \
-      libjansson4 libmd0 libcairo2 libhdf5-103-1 libxlsxwriter4 libcurl4 libzip4 libwebsockets17 libportaudio2 libprotobuf-c1 fonts-dejavu-core ffmpeg && \
+      libjansson4 libmd0 libcairo2 libfontconfig1 libhdf5-103-1 libxlsxwriter4 libcurl4 libzip4 libwebsockets17 libportaudio2 libprotobuf-c1 fonts-dejavu-core ffmpeg && \
     rm -rf /var/lib/apt/lists/* && useradd --system ser
 USER ser
 EXPOSE 8080

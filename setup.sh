@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")"
 
 packages="gcc libc6-dev meson ninja-build pkg-config libdnnl-dev libsndfile1-dev libmpg123-dev libsoxr-dev libkissfft-dev
-  libjansson-dev libmd-dev libcairo2-dev libhdf5-dev libxlsxwriter-dev libcurl4-openssl-dev libzip-dev libwebsockets-dev portaudio19-dev ca-certificates fonts-dejavu-core alsa-utils
+  libjansson-dev libmd-dev libcairo2-dev libfontconfig-dev libhdf5-dev libxlsxwriter-dev libcurl4-openssl-dev libzip-dev libwebsockets-dev portaudio19-dev ca-certificates fonts-dejavu-core alsa-utils
   libprotobuf-c-dev protobuf-c-compiler libonnx-dev"
 cluster_packages="libopenmpi-dev openmpi-bin"
 test_packages="$cluster_packages chromium chromium-driver clang clang-format ffmpeg libclang-rt-14-dev llvm python3 python3-numpy"
