@@ -27,7 +27,8 @@ typedef struct ser_report_facts {
     const ser_mapping *mapping;
 } ser_report_facts;
 
-enum { SER_MAX_RUN_NOTES = 16, SER_MAX_RUN_CROSSES = 3 };
+/* Of each corpus that is left out there may be two notes; those beyond are not told. */
+enum { SER_MAX_RUN_NOTES = 512, SER_MAX_RUN_CROSSES = 3 };
 
 /* What ser_run_report borrows. */
 typedef struct ser_run_material {

@@ -130,6 +130,21 @@ class Options(Case):
         ece = re.search(r"ECE ([0-9.]+) %   n 24", out).group(1)
         self.assertIn("Calibration error (ECE) %s %%" % ece, page)
 
+    def test_many_corpora_are_all_told_of(self):
+        for c in range(18):
+            with open(self.path(f"c{c}.csv"), "w") as f:
+                f.write("file,emotion,speaker\n")
+                for k, emotion in enumerate(("angry", f"own{c}")):
+                    for i in range(2):
+                        write_wav(self.path(f"c{c}-{k}{i}.wav"), tone(300 + 20 * c + 150 * k, 0.1, seed=i))
+                        f.write(f"c{c}-{k}{i}.wav,{emotion},s{i}\n")
+        out, _ = self.ser("evaluate", "--data", "+".join(self.path(f"c{c}.csv") for c in range(18)), "--feature-type", "LOGMEL", "--augment", "none",
+                          "--inner-folds", "2", "--protocol", "loco", "--honest")
+        for c in range(18):
+            self.assertIn(f"2 of own{c}: not scored in c{c},", out)
+            self.assertIn(f"c{c}: one emotion alone is scored", out)
+        self.assertIn("No figure with sentences left out", out)
+
     def test_honest(self):
         other = self.make_corpus("other", per_class=3)
         with open(self.path("c.csv"), "w") as f:
