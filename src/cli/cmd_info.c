@@ -35,7 +35,7 @@ static int run(int argc, char **argv);
 const ser_command ser_command_info = {
     .name = "info",
     .run = run,
-    .summary = "say what a model, a run folder, a checkpoint, a feature file or a recording is",
+    .summary = "say what a model, a run folder, a checkpoint, a feature file, a table or a recording is",
     .usage = "[PATH...]",
     .description = "Without a PATH: the model built into the program. A checkpoint may also be named as in "
                    "the hub's cache, such as openai/whisper-base.",
