@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 typedef struct shared_work {
@@ -24,11 +25,17 @@ typedef struct worker {
 
 int ser_n_cores(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n;
+    /* Asked once: it may change while a program runs (taskset, a container's limits), and who asks before the
+     * work has working memory for that many threads. */
+    static _Atomic int cache;
+    int n = atomic_load_explicit(&cache, memory_order_relaxed);
+    if (!n) {
+        cpu_set_t set;
+        n = sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+        if (!atomic_compare_exchange_strong(&cache, &(int){0}, n))
+            n = atomic_load_explicit(&cache, memory_order_relaxed);
+    }
+    return n;
 }
 
 static void note_failure(shared_work *s, size_t item, ser_status status, const ser_error *error)

@@ -7,6 +7,10 @@
 #include "failures/failing.h"
 #include "test.h"
 
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static void test_memory(void)
 {
     size_t product;
@@ -109,6 +113,26 @@ static ser_status square(void *context, size_t item, int worker, ser_error *err)
     return SER_OK;
 }
 
+/* Before anything asks for it: in a child that begins with one core and gets the others. */
+static void test_cores(void)
+{
+    cpu_set_t all, one;
+    CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        CPU_ZERO(&one);
+        for (int i = 0; !CPU_COUNT(&one) && i < CPU_SETSIZE; i++)
+            if (CPU_ISSET(i, &all))
+                CPU_SET(i, &one);
+        bool good = sched_setaffinity(0, sizeof one, &one) == 0 && ser_n_cores() == 1;
+        good = sched_setaffinity(0, sizeof all, &all) == 0 && ser_n_cores() == 1 && good;
+        _exit(good ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    CHECK(ser_n_cores() == CPU_COUNT(&all));
+}
+
 static void test_threads(void)
 {
     static size_t results[1000];
@@ -196,6 +220,7 @@ static void test_sum(void)
 
 int main(void)
 {
+    test_cores();
     test_memory();
     test_text();
     test_errors();
