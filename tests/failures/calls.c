@@ -204,6 +204,9 @@ const call calls[] = {
     {"evaluate-honest", run_job, "evaluate",
      LOGMEL
      "\"honest\": true, \"protocol\": \"group-kfold=2\", \"augment\": \"none\", \"inner_folds\": 2, " OUT},
+    {"evaluate-corpora-left-out", run_job, "evaluate",
+     LOGMEL "\"data\": \"corpus.csv+other.csv\", \"protocol\": \"loco\", \"augment\": \"none\", "
+            "\"inner_folds\": 2, " OUT},
     {"test", run_job, "test", CORPUS "\"test_path\": \"trained\", " OUT, true},
     {"test-cross-corpus", run_job, "test-cross-corpus",
      CORPUS "\"target\": \"other.csv\", \"test_path\": \"trained\", \"visualize\": true, " OUT, true},
