@@ -139,13 +139,14 @@ static void add_left_out(json_t **fold, const ser_run_left_out *c)
     const ser_run_voice *worst = ser_run_worst_voice(c);
     if (!c->n)
         return;
-    ser_json_update(
-        fold,
-        json_pack("{s:I, s:o, s:o, s:s, s:o, s:o, s:o?}", "n_scored", (json_int_t)c->n, "ua_restricted_ci95",
-                  pair(c->restricted_ci95), "ua_open_ci95", pair(c->open_ci95), "ci95_over",
-                  c->intervals_over, "by_sex",
-                  json_pack("{s:o, s:o}", "female", voice_json(&c->female), "male", voice_json(&c->male)),
-                  "by_speaker", voices_json(c), "worst_speaker", worst ? text(worst->name) : NULL));
+    ser_json_update(fold, json_pack("{s:I, s:o, s:o, s:s, s:o, s:o}", "n_scored", (json_int_t)c->n,
+                                    "ua_restricted_ci95", pair(c->restricted_ci95), "ua_open_ci95",
+                                    pair(c->open_ci95), "ci95_over", c->intervals_over, "by_sex",
+                                    json_pack("{s:o, s:o}", "female", voice_json(&c->female), "male",
+                                              voice_json(&c->male)),
+                                    "by_speaker", voices_json(c)));
+    if (worst)
+        ser_json_set(fold, "worst_speaker", text(worst->name));
 }
 
 static json_t *fold_json(const ser_run_report *r, const ser_run_fold *f)
