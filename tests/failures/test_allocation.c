@@ -257,8 +257,8 @@ static void describe_end(int status)
 }
 
 /* Some libraries do not look at what malloc gives them everywhere, and libhdf5's H5I_register ends the
- * process by exit(-1) where the hash table of its identifiers cannot grow. Nobody who calls them can mend
- * that. */
+ * process by exit(-1) where the hash table of its identifiers cannot grow, libgomp by exit(1). Nobody who
+ * calls them can mend that. */
 static bool is_their_fault(const plan *p, int status)
 {
     static const char *const known[] = {"libcairo.",   "libdnnl.",    "libfontconfig.",
@@ -266,6 +266,8 @@ static bool is_their_fault(const plan *p, int status)
                                         "libsndfile.", "libsoxr.",    "libxlsxwriter."};
     if (p->kind == FAILING_LIBRARIES && WIFEXITED(status) && WEXITSTATUS(status) == 255)
         return is_by("libhdf5");
+    if (p->kind == FAILING_LIBRARIES && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE)
+        return is_by("libgomp."); /* at the first omp_set_num_threads of a thread */
     if (p->kind != FAILING_LIBRARIES || !WIFSIGNALED(status))
         return false;
     if (WTERMSIG(status) == SIGABRT) /* it jumps into a function that has returned, which glibc sees */
