@@ -38,17 +38,10 @@ static void note_interrupt(int signal_number)
     signal(SIGTERM, SIG_DFL);
 }
 
-/* On a stack of its own: what computes with AVX-512 below us (oneDNN 2.6 is in it) keeps some of what it
- * needs below the end of the usual one, and a handler there made training crash at Ctrl-C. The frame of a
- * processor with AMX takes 11 KB. The kernel gives such signals to the first thread, which is the one that
- * calls this. */
 static void catch_interrupts(void)
 {
-    static _Alignas(64) char own_stack[64 * 1024];
-    const stack_t stack = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
     /* Without SA_RESTART: a read that waits for standard input ends too. */
     struct sigaction action = {.sa_handler = note_interrupt};
-    action.sa_flags = sigaltstack(&stack, NULL) == 0 ? SA_ONSTACK : 0;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

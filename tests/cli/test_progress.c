@@ -193,17 +193,6 @@ static void test_interrupt(void)
     }
 }
 
-/* What computes may keep something below the end of the usual stack. */
-static void test_interrupt_has_its_own_stack(void)
-{
-    stack_t stack;
-    struct sigaction action;
-    ser_progress_start();
-    CHECK(sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE) && stack.ss_size >= 32 * 1024);
-    CHECK(sigaction(SIGINT, NULL, &action) == 0 && action.sa_flags & SA_ONSTACK);
-    CHECK(sigaction(SIGTERM, NULL, &action) == 0 && action.sa_flags & SA_ONSTACK);
-}
-
 static void test_second_interrupt(void)
 {
     static char text[100000];
@@ -223,7 +212,6 @@ int main(void)
     test_terminal();
     test_no_terminal();
     test_interrupt();
-    test_interrupt_has_its_own_stack();
     test_second_interrupt();
     return test_summary();
 }
