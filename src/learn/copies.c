@@ -21,7 +21,8 @@ static ser_status read_copy(void *context, size_t row, uint64_t draw, int worker
     *n_frames = c->n_frames[copy];
     if (*n_frames > capacity)
         return ser_fail(err, SER_E_ARG, "copies of %zu frames, and room for %zu", *n_frames, capacity);
-    memcpy(hidden, (const float *)c->scratch.data + c->at[copy], *n_frames * c->dims * sizeof *hidden);
+    memcpy(hidden, (const float *)c->scratch.data + c->at[copy],
+           (*n_frames + c->n_below) * c->dims * sizeof *hidden);
     return SER_OK;
 }
 
@@ -38,7 +39,7 @@ static ser_status keep(ser_copies *c, size_t *n_kept, const ser_tune_net *net, c
     if (st != SER_OK)
         return st;
     for (size_t i = 0; i < n; i++) {
-        size_t n_values = c->n_frames[first + i] * c->dims;
+        size_t n_values = (c->n_frames[first + i] + c->n_below) * c->dims;
         c->at[first + i] = *n_kept;
         if (st == SER_OK)
             st = ser_scratch_write(&c->scratch, WHAT, hidden[i], n_values * sizeof **hidden,
@@ -52,7 +53,8 @@ static ser_status keep(ser_copies *c, size_t *n_kept, const ser_tune_net *net, c
 /* At most: 50 frames a second. */
 static size_t bytes_of_copy(const ser_copies *c)
 {
-    return (c->crops->settings.max_samples / (SER_SAMPLE_RATE_HZ / 50) + 1) * c->dims * sizeof(float);
+    return (c->crops->settings.max_samples / (SER_SAMPLE_RATE_HZ / 50) + 1 + c->n_below) * c->dims *
+           sizeof(float);
 }
 
 static ser_status make(ser_copies *c, const ser_tune_net *net, const ser_tune_settings *s, ser_error *err)
@@ -90,6 +92,7 @@ ser_status ser_copies_new(ser_copies **out, const ser_tune_net *net, const ser_c
     c->crops = crops;
     c->n_copies = n_copies;
     c->dims = net->shape.dims;
+    c->n_below = ser_tune_n_below(&net->shape);
     c->rows = crops->rows;
     c->rows.read_hidden = read_copy;
     c->rows.context = c;

@@ -15,12 +15,15 @@ static size_t max_frames(const tune_examples *e)
 }
 
 ser_status ser_tune_examples_init(tune_examples *e, size_t capacity, size_t max_samples, size_t n_labels,
-                                  size_t dims, ser_error *err)
+                                  const ser_tune_shape *shape, ser_error *err)
 {
-    *e =
-        (tune_examples){.capacity = capacity, .max_samples = max_samples, .n_labels = n_labels, .dims = dims};
+    *e = (tune_examples){.capacity = capacity, .max_samples = max_samples, .n_labels = n_labels};
+    if (shape) {
+        e->dims = shape->dims;
+        e->n_below = ser_tune_n_below(shape);
+    }
     size_t n;
-    e->room = dims ? max_frames(e) * dims : max_samples;
+    e->room = shape ? (max_frames(e) + e->n_below) * e->dims : max_samples;
     if (!ser_mul_size(&n, capacity, e->room))
         return ser_fail_nomem(err);
     e->pcm = ser_alloc(n, sizeof *e->pcm);
@@ -104,7 +107,7 @@ static ser_status read_one(void *context, size_t item, int worker, ser_error *er
         return ser_fail(err, SER_E_FORMAT, "%s is too short to learn from, or longer than a crop", name);
     if (!e->dims)
         *n_frames = (*n_samples / HOP_SAMPLES + 1) / 2;
-    if (!all_finite(x, e->dims ? *n_frames * e->dims : *n_samples))
+    if (!all_finite(x, e->dims ? (*n_frames + e->n_below) * e->dims : *n_samples))
         return ser_fail(err, SER_E_FORMAT, "%s has samples that are no numbers", name);
     return SER_OK;
 }

@@ -113,7 +113,7 @@ static ser_status pass_rows(passing *p, const size_t *row, const uint64_t *draw,
         p->draws[i] = (tune_draw){row ? row[i] : i, draw ? draw[i] : 0};
     if (st == SER_OK)
         st = ser_tune_examples_init(&p->examples, p->s->batch_size, p->s->max_samples, p->rows->n_labels,
-                                    p->rows->read_hidden ? p->net->shape.dims : 0, err);
+                                    p->rows->read_hidden ? &p->net->shape : NULL, err);
     if (st == SER_OK)
         st = ser_nn_work_new(&p->nn, p->s->ops, p->s->n_threads, err);
     if (st == SER_OK)
@@ -152,15 +152,15 @@ typedef struct hidden_store {
 static ser_status take_hidden(void *context, const passing *p, const float *pooled, size_t at, size_t n,
                               ser_error *err)
 {
-    (void)pooled;
     hidden_store *h = context;
-    size_t dims = p->net->shape.dims;
+    size_t dims = p->net->shape.dims, n_below = ser_tune_n_below(&p->net->shape) * dims;
     for (size_t i = 0; i < n; i++) {
         size_t n_frames = h->n_frames[at + i] = p->examples.n_frames[i];
-        if (!(h->hidden[at + i] = ser_alloc(n_frames * dims, sizeof(float))))
+        float *hidden = h->hidden[at + i] = ser_alloc(n_frames * dims + n_below, sizeof *hidden);
+        if (!hidden)
             return ser_fail_nomem(err);
-        memcpy(h->hidden[at + i], ser_tune_hidden_of(p->work, p->net->shape.from, i),
-               n_frames * dims * sizeof(float));
+        memcpy(hidden, ser_tune_hidden_of(p->work, p->net->shape.from, i), n_frames * dims * sizeof *hidden);
+        memcpy(hidden + n_frames * dims, pooled + i * p->net->n_in, n_below * sizeof *hidden);
     }
     return SER_OK;
 }

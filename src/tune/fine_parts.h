@@ -22,18 +22,19 @@ ser_status ser_tune_order(tune_draw *draws, size_t n, const ser_tune_rows *rows,
 typedef struct tune_examples {
     size_t capacity; /* recordings */
     size_t max_samples, n_labels;
-    float *pcm; /* (capacity, max_samples), or hidden states (capacity, max_samples / 320 + 1, dims) */
+    float *pcm;                /* (capacity, max_samples), or what frozen layers give (capacity, room) */
     const float **pcm_of;      /* (capacity) */
     size_t *n_samples;         /* (capacity) */
     size_t *n_frames;          /* (capacity) */
     size_t room, dims;         /* numbers for each; of a hidden state, 0: sound is read */
+    size_t n_below;            /* rows behind a hidden state's frames */
     float *target;             /* (capacity, n_labels) */
     bool *mask;                /* (capacity, n_labels) */
     ser_tune_stripes *stripes; /* (capacity) */
 } tune_examples;
-/* dims: of hidden states, where those are read; 0: sound. */
+/* shape: hidden states are read; NULL: sound. */
 ser_status ser_tune_examples_init(tune_examples *e, size_t capacity, size_t max_samples, size_t n_labels,
-                                  size_t dims, ser_error *err);
+                                  const ser_tune_shape *shape, ser_error *err);
 /* As the network takes it: n recordings. */
 ser_tune_batch ser_tune_examples_batch(const tune_examples *e, size_t n);
 void ser_tune_examples_release(tune_examples *e);

@@ -146,7 +146,7 @@ static ser_status allocate(training *t, ser_error *err)
         !t->dlogits || !t->losses || !t->progress.history)
         return ser_fail_nomem(err);
     return ser_tune_examples_init(&t->examples, b, t->settings->max_samples, n_labels,
-                                  t->rows->read_hidden ? t->net->shape.dims : 0, err);
+                                  t->rows->read_hidden ? &t->net->shape : NULL, err);
 }
 
 /* Numbers the epochs that a state had, and tells of them. */

@@ -28,7 +28,7 @@ typedef ser_status (*ser_tune_read)(void *context, size_t row, uint64_t draw, in
                                     ser_error *err);
 
 /* The same where the stem and the layers below `from` do not learn and what they give is kept somewhere:
- * hidden state `from` of a crop (n_frames, dims), at most capacity frames. */
+ * of a crop hidden as in ser_tune_batch, at most capacity frames. */
 typedef ser_status (*ser_tune_read_hidden)(void *context, size_t row, uint64_t draw, int worker,
                                            float *hidden, size_t capacity, size_t *n_frames, float *target,
                                            bool *mask, ser_error *err);
@@ -141,8 +141,8 @@ ser_status ser_tune_features(float *pooled, const ser_tune_net *net, const ser_t
                              const size_t *row, const uint64_t *draw, size_t n,
                              const ser_tune_settings *settings, ser_error *err);
 
-/* Hidden state `from` of rows, for such a store: hidden (n_frames[i], dims) of row[i] read with draw[i]
- * (NULL: 0), each its caller's to free with ser_free; ser_tune_read is asked. */
+/* What the frozen layers give of rows, for such a store: hidden as in ser_tune_batch of row[i] read with
+ * draw[i] (NULL: 0), each its caller's to free with ser_free; ser_tune_read is asked. */
 ser_status ser_tune_hidden_states(float **hidden, size_t *n_frames, const ser_tune_net *net,
                                   const ser_tune_rows *rows, const size_t *row, const uint64_t *draw,
                                   size_t n, const ser_tune_settings *settings, ser_error *err);

@@ -44,7 +44,7 @@ static ser_status pool_one(void *context, size_t item, ser_nn_work *nn, ser_erro
     const pooling *p = context;
     const ser_tune_shape *s = &p->w->net->shape;
     const tune_utterance *u = &p->w->utterances[item];
-    for (size_t j = 0; j < s->n_pooled; j++)
+    for (size_t j = p->w->from_hidden ? ser_tune_n_below(s) / 2 : 0; j < s->n_pooled; j++)
         pool_frames(p->pooled + item * p->w->net->n_in + 2 * j * s->dims,
                     ser_tune_hidden(p->w, s->pooled[j]) + u->first * s->dims, u->n_frames, s->dims);
     return SER_OK;

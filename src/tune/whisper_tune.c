@@ -84,6 +84,14 @@ void *ser_tune_offset(const ser_tune_work *w, void *matrix, size_t row, size_t n
     return (char *)matrix + row * n_columns * w->size;
 }
 
+size_t ser_tune_n_below(const ser_tune_shape *shape)
+{
+    size_t n = 0;
+    while (n < shape->n_pooled && shape->pooled[n] < shape->from)
+        n++;
+    return 2 * n;
+}
+
 const float *ser_tune_hidden(const ser_tune_work *w, int i)
 {
     return i == w->net->shape.last ? w->final : w->layers[i].x;
@@ -357,6 +365,7 @@ static ser_status lay_out(ser_tune_work *w, const ser_tune_batch *b, ser_error *
 typedef struct filling {
     ser_tune_work *w;
     const ser_tune_batch *batch;
+    float *pooled;
 } filling;
 
 /* mel (n_frames, n_mels). */
@@ -385,7 +394,9 @@ static ser_status fill(void *context, size_t item, int worker, ser_error *err)
     const tune_utterance *u = &w->utterances[item];
     if (f->batch->hidden) {
         float *to = w->layers[s->from].x + u->first * s->dims;
-        memcpy(to, f->batch->hidden[item], u->n_frames * s->dims * sizeof *to);
+        const float *hidden = f->batch->hidden[item], *below = hidden + u->n_frames * s->dims;
+        memcpy(to, hidden, u->n_frames * s->dims * sizeof *to);
+        memcpy(f->pooled + item * w->net->n_in, below, ser_tune_n_below(s) * s->dims * sizeof *below);
         memset(to + u->n_frames * s->dims, 0, (u->n_rows - u->n_frames) * s->dims * sizeof *to);
         return SER_OK;
     }
@@ -403,7 +414,7 @@ static ser_status fill(void *context, size_t item, int worker, ser_error *err)
 
 ser_status ser_tune_forward(ser_tune_work *w, const ser_tune_batch *batch, float *pooled, ser_error *err)
 {
-    filling f = {w, batch};
+    filling f = {w, batch, pooled};
     ser_status st = lay_out(w, batch, err);
     if (st == SER_OK)
         st = ser_parallel_for(w->n_threads, batch->n, fill, &f, err);

@@ -79,8 +79,9 @@ size_t ser_tune_memory(const ser_tune_net *net, const ser_nn_ops *ops, size_t n,
                        size_t memory);
 
 /* A batch: either sound at 16 kHz (pcm[i], n_samples[i] up to shape.max_samples and at least one frame's
- * 160), or, when the stem and the layers below `from` do not learn, what hidden state `from` is: hidden[i]
- * (n_frames[i], dims). */
+ * 160), or, when the stem and the layers below `from` do not learn, what these give: hidden[i]
+ * (n_frames[i] + ser_tune_n_below, dims), hidden state `from` and behind it the means and deviations of the
+ * pooled ones below it. */
 enum { SER_TUNE_MAX_STRIPES = 8 };
 /* Stretches of time or of bands of one spectrogram that are set to its mean (SpecAugment, Park et al. 2019,
  * arXiv:1904.08779, without warping). */
@@ -92,6 +93,8 @@ typedef struct ser_tune_stripes {
     } stripe[SER_TUNE_MAX_STRIPES];
 } ser_tune_stripes;
 
+/* Rows of dims numbers that stand for the pooled hidden states below `from`, two each. */
+size_t ser_tune_n_below(const ser_tune_shape *shape);
 typedef struct ser_tune_batch {
     size_t n;
     const float *const *pcm;

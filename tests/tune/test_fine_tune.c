@@ -522,7 +522,7 @@ static void test_save(void)
 
 typedef struct kept {
     float *hidden[N_ROWS];
-    size_t n_frames[N_ROWS];
+    size_t n_frames[N_ROWS], n_below;
 } kept;
 
 static ser_status read_kept(void *context, size_t row, uint64_t draw, int worker, float *hidden,
@@ -535,19 +535,33 @@ static ser_status read_kept(void *context, size_t row, uint64_t draw, int worker
     (void)err;
     const kept *k = context;
     *n_frames = k->n_frames[row] < capacity ? k->n_frames[row] : capacity;
-    memcpy(hidden, k->hidden[row], *n_frames * 64 * sizeof *hidden);
+    memcpy(hidden, k->hidden[row], (*n_frames + k->n_below) * 64 * sizeof *hidden);
     return SER_OK;
 }
 
-static void test_hidden(void)
+static ser_tune_net *open_pooled(int lowest, int from)
+{
+    ser_tune_shape shape = {.from = from, .n_labels = N_LABELS};
+    ser_tune_net *net = NULL;
+    ser_error err = {0};
+    for (int i = lowest; i <= 2; i++)
+        shape.pooled[shape.n_pooled++] = i;
+    CHECK_OK(ser_tune_net_open(&net, tiny_folder(), &shape, &err), &err);
+    return net;
+}
+
+/* lowest: of the pooled hidden states; 0 lies below those that learn. */
+static void test_hidden(int lowest)
 {
     ser_nn_ops *ops = open_ops(SER_ENGINE_ONEDNN);
-    ser_tune_net *heard = open_tiny(NULL, 1), *read = open_tiny(NULL, 1), *all = open_tiny(NULL, 0);
+    ser_tune_net *heard = open_pooled(lowest, 1), *read = open_pooled(lowest, 1),
+                 *all = open_pooled(lowest, 0);
     ser_tune_settings s = golden_settings(ops);
     ser_tune_fit fit[2];
     ser_error err = {0};
-    kept k = {0};
+    kept k = {.n_below = ser_tune_n_below(&read->shape)};
     ser_tune_rows with = rows;
+    CHECK(k.n_below == (lowest == 0 ? 2 : 0));
     CHECK_OK(ser_tune_hidden_states(k.hidden, k.n_frames, read, &rows, NULL, NULL, N_ROWS, &s, &err), &err);
     with.read_hidden = read_kept;
     with.context = &k;
@@ -612,7 +626,8 @@ int main(void)
     test_order();
     test_head();
     test_save();
-    test_hidden();
+    test_hidden(1);
+    test_hidden(0);
     test_no_memory();
     ser_free(sound);
     scratch_remove();
