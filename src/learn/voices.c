@@ -4,6 +4,7 @@
 #include "learn/evaluate.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Recordings that are scored together, with the answers to them. */
 typedef struct answers {
@@ -54,57 +55,48 @@ static ser_status collect(answers *a, const ser_evaluation *e, const ser_corpus 
     return SER_OK;
 }
 
-/* Mean recall in percent of the recordings of a that are marked; counts (2, n_labels) is room. */
-static double ua_of(const answers *a, const bool *marked, const int *answer, size_t *counts, size_t n_labels)
+/* UA of the recordings of a that are marked; confusion (n_labels, n_labels) is room. */
+static double ua_of(const answers *a, const bool *marked, const int *answer, size_t *confusion,
+                    size_t n_labels)
 {
-    size_t *n = counts, *n_right = counts + n_labels, n_present = 0;
-    double sum = 0;
-    for (size_t k = 0; k < 2 * n_labels; k++)
-        counts[k] = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        n[a->truth[i]] += marked[i];
-        n_right[a->truth[i]] += marked[i] && answer[i] == a->truth[i];
-    }
-    for (size_t k = 0; k < n_labels; k++)
-        if (n[k]) {
-            sum += (double)n_right[k] / (double)n[k];
-            n_present++;
-        }
-    return n_present ? 100 * sum / (double)n_present : NAN;
+    memset(confusion, 0, n_labels * n_labels * sizeof *confusion);
+    for (size_t i = 0; i < a->n; i++)
+        confusion[(size_t)a->truth[i] * n_labels + (size_t)answer[i]] += marked[i];
+    return ser_ua(confusion, n_labels);
 }
 
-static void judge(ser_group_result *out, const answers *a, const bool *marked, size_t *counts,
+static void judge(ser_group_result *out, const answers *a, const bool *marked, size_t *confusion,
                   size_t n_labels)
 {
     out->n = 0;
     for (size_t i = 0; i < a->n; i++)
         out->n += marked[i];
-    out->ua_restricted = ua_of(a, marked, a->restricted, counts, n_labels);
-    out->ua_open = ua_of(a, marked, a->open, counts, n_labels);
+    out->ua_restricted = out->n ? ua_of(a, marked, a->restricted, confusion, n_labels) : NAN;
+    out->ua_open = out->n ? ua_of(a, marked, a->open, confusion, n_labels) : NAN;
 }
 
 static ser_status judge_groups(ser_evaluation *e, const answers *a, const ser_corpus *c, size_t f,
                                ser_error *err)
 {
     bool *marked = ser_alloc(a->n, sizeof *marked);
-    size_t *counts = ser_alloc(2 * e->n_labels, sizeof *counts);
-    ser_status st = marked && counts ? SER_OK : ser_fail_nomem(err);
+    size_t *confusion = ser_alloc(e->n_labels, e->n_labels * sizeof *confusion);
+    ser_status st = marked && confusion ? SER_OK : ser_fail_nomem(err);
     for (size_t s = 0; s < c->n_speakers && st == SER_OK; s++) {
         bool any = false;
         for (size_t i = 0; i < a->n; i++)
             any |= marked[i] = a->speaker[i] == (int)s;
         if (any) {
-            judge(&e->voices[s], a, marked, counts, e->n_labels);
+            judge(&e->voices[s], a, marked, confusion, e->n_labels);
             e->voices[s].fold = (int)f;
         }
     }
     for (int sex = 0; sex < SER_N_SEXES && st == SER_OK; sex++) {
         for (size_t i = 0; i < a->n; i++)
             marked[i] = a->speaker[i] >= 0 && (int)c->sexes[a->speaker[i]] == sex;
-        judge(&e->folds[f].sexes[sex], a, marked, counts, e->n_labels);
+        judge(&e->folds[f].sexes[sex], a, marked, confusion, e->n_labels);
     }
     ser_free(marked);
-    ser_free(counts);
+    ser_free(confusion);
     return st;
 }
 
