@@ -100,7 +100,7 @@ static ser_status lenient_interval(const scoring *s)
         group[n++] = s->target->utterances[u].speaker;
     }
     ser_status st = ser_bootstrap(unused, c->lenient_ci95, right, truth, s->has_speakers ? group : NULL, n, 2,
-                                  s->n_resamples, s->seed, s->err);
+                                  s->n_resamples, s->seed, NULL, s->err);
     ser_free(right);
     return st;
 }

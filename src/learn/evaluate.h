@@ -41,11 +41,12 @@ typedef struct ser_evaluation {
     size_t n, n_labels;
     ser_fold_result *folds;
     size_t n_folds;
-    ser_figures figures;                /* over the pooled predictions */
-    bool *scored;                       /* (n): figures are over these */
-    bool across;                        /* corpora were left out: what follows is there */
-    double ua_restricted, ua_open, ece; /* means over the folds */
-    ser_group_result *voices;           /* (n_voices): of the corpus's speakers */
+    ser_figures figures;                     /* over the pooled predictions */
+    bool *scored;                            /* (n): figures are over these */
+    bool across;                             /* corpora were left out: what follows is there */
+    double ua_restricted, ua_open, ece;      /* means over the folds */
+    double restricted_ci95[2], open_ci95[2]; /* of these means, each fold resampled by itself */
+    ser_group_result *voices;                /* (n_voices): of the corpus's speakers */
     size_t n_voices;
 } ser_evaluation;
 

@@ -100,36 +100,79 @@ static ser_status judge_groups(ser_evaluation *e, const answers *a, const ser_co
     return st;
 }
 
-/* Over recordings where some speaker is unknown, as the intervals of all answers. */
-static ser_status resample(ser_fold_result *r, const answers *a, size_t n_labels, int n_resamples,
-                           uint64_t seed, ser_error *err)
+enum { RESTRICTED, OPEN, N_FIGURES };
+
+/* Resamples of all corpora: of the means over them, which are as sure as their corpora are together. */
+typedef struct resamples {
+    double *own, *sum[N_FIGURES]; /* (n): UA in percent of one corpus; over the corpora */
+    size_t n, n_corpora;
+} resamples;
+
+static ser_status resamples_init(resamples *m, int n, ser_error *err)
 {
-    double unused[2];
-    const int *group = a->has_speakers ? a->speaker : NULL;
+    *m = (resamples){.n = (size_t)n};
+    m->own = ser_alloc(m->n, sizeof *m->own);
+    for (int k = 0; k < N_FIGURES; k++)
+        m->sum[k] = ser_alloc(m->n, sizeof *m->sum[k]);
+    return m->own && m->sum[RESTRICTED] && m->sum[OPEN] ? SER_OK : ser_fail_nomem(err);
+}
+
+static void resamples_release(resamples *m)
+{
+    ser_free(m->own);
+    for (int k = 0; k < N_FIGURES; k++)
+        ser_free(m->sum[k]);
+}
+
+/* Over recordings where some speaker is unknown, as the intervals of all answers. */
+static ser_status resample(ser_fold_result *r, resamples *m, const answers *a, size_t n_labels, uint64_t seed,
+                           ser_error *err)
+{
+    const int *answer[N_FIGURES] = {a->restricted, a->open}, *group = a->has_speakers ? a->speaker : NULL;
+    double unused[2], *interval[N_FIGURES] = {r->restricted_ci95, r->open_ci95};
+    ser_status st = SER_OK;
     r->by_speakers = a->has_speakers;
-    ser_status st = ser_bootstrap(r->restricted_ci95, unused, a->restricted, a->truth, group, a->n, n_labels,
-                                  n_resamples, seed, err);
-    return st == SER_OK ? ser_bootstrap(r->open_ci95, unused, a->open, a->truth, group, a->n, n_labels,
-                                        n_resamples, seed, err)
-                        : st;
+    for (int k = 0; k < N_FIGURES && st == SER_OK; k++) {
+        st = ser_bootstrap(interval[k], unused, answer[k], a->truth, group, a->n, n_labels, (int)m->n, seed,
+                           m->own, err);
+        /* Corpora with as many speakers drew the same numbers: shifted, resamples meet others'. */
+        for (size_t i = 0; i < m->n && st == SER_OK; i++)
+            m->sum[k][(i + m->n_corpora) % m->n] += m->own[i];
+    }
+    m->n_corpora++;
+    return st;
+}
+
+static void set_mean_intervals(ser_evaluation *e, resamples *m)
+{
+    double *interval[N_FIGURES] = {e->restricted_ci95, e->open_ci95};
+    for (int k = 0; k < N_FIGURES && m->n_corpora; k++) {
+        for (size_t i = 0; i < m->n; i++)
+            m->sum[k][i] /= (double)m->n_corpora;
+        ser_ci95(interval[k], m->sum[k], m->n);
+    }
 }
 
 ser_status ser_evaluation_add_voices(ser_evaluation *e, const ser_corpus *c, const ser_folds *folds,
                                      int n_resamples, uint64_t seed, ser_error *err)
 {
-    ser_status st = SER_OK;
+    resamples all;
+    ser_status st = resamples_init(&all, n_resamples, err);
     e->n_voices = c->n_speakers;
     e->voices = ser_alloc(c->n_speakers ? c->n_speakers : 1, sizeof *e->voices);
-    if (!e->voices)
-        return ser_fail_nomem(err);
+    if (!e->voices && st == SER_OK)
+        st = ser_fail_nomem(err);
     for (size_t f = 0; f < e->n_folds && st == SER_OK; f++) {
         answers a;
         st = collect(&a, e, c, folds, f, err);
         if (st == SER_OK && a.n)
             st = judge_groups(e, &a, c, f, err);
         if (st == SER_OK && a.n)
-            st = resample(&e->folds[f], &a, e->n_labels, n_resamples, seed, err);
+            st = resample(&e->folds[f], &all, &a, e->n_labels, seed, err);
         release(&a);
     }
+    if (st == SER_OK)
+        set_mean_intervals(e, &all);
+    resamples_release(&all);
     return st;
 }

@@ -84,8 +84,8 @@ static void resample(double *ua, double *wa, uint32_t *sum, const tally *t, ser_
     *wa = 100 * n_right / n;
 }
 
-/* Linear interpolation between the neighbours, numpy's default. Sorts x. */
-static void percentiles(double ci95[2], double *x, size_t n)
+/* Linear interpolation between the neighbours, numpy's default. */
+void ser_ci95(double ci95[2], double *x, size_t n)
 {
     qsort(x, n, sizeof *x, compare_doubles);
     for (int side = 0; side < 2; side++) {
@@ -97,7 +97,7 @@ static void percentiles(double ci95[2], double *x, size_t n)
 
 ser_status ser_bootstrap(double ua_ci95[2], double wa_ci95[2], const int *predicted, const int *truth,
                          const int *group, size_t n, size_t n_labels, int n_resamples, uint64_t seed,
-                         ser_error *err)
+                         double *ua_resamples, ser_error *err)
 {
     size_t n_values = (size_t)n_resamples;
     tally t = {0};
@@ -111,8 +111,10 @@ ser_status ser_bootstrap(double ua_ci95[2], double wa_ci95[2], const int *predic
         ser_random_init(&r, seed);
         for (size_t i = 0; i < n_values; i++)
             resample(&ua[i], &wa[i], sum, &t, &r);
-        percentiles(ua_ci95, ua, n_values);
-        percentiles(wa_ci95, wa, n_values);
+        if (ua_resamples)
+            memcpy(ua_resamples, ua, n_values * sizeof *ua);
+        ser_ci95(ua_ci95, ua, n_values);
+        ser_ci95(wa_ci95, wa, n_values);
     }
     ser_free(t.counts);
     ser_free(sum);

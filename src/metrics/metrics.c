@@ -140,8 +140,8 @@ ser_status ser_figures_compute(ser_figures *out, const float *scores, const int 
     ser_reliability_compute(&reliability, scores, truth, n, n_labels);
     f.ece = reliability.ece;
     if (n_resamples > 0)
-        st =
-            ser_bootstrap(f.ua_ci95, f.wa_ci95, predicted, truth, group, n, n_labels, n_resamples, seed, err);
+        st = ser_bootstrap(f.ua_ci95, f.wa_ci95, predicted, truth, group, n, n_labels, n_resamples, seed,
+                           NULL, err);
 done:
     ser_free(predicted);
     if (st == SER_OK)

@@ -29,10 +29,13 @@ ser_status ser_figures_compute(ser_figures *out, const float *scores, const int 
                                size_t n, size_t n_labels, int n_resamples, uint64_t seed, ser_error *err);
 void ser_figures_release(ser_figures *f);
 
-/* The intervals alone: predicted (n), n_resamples > 0. */
+/* The intervals alone: predicted (n), n_resamples > 0. ua_resamples (n_resamples; NULL: nobody asks) gets the
+ * UA of each resample. */
 ser_status ser_bootstrap(double ua_ci95[2], double wa_ci95[2], const int *predicted, const int *truth,
                          const int *group, size_t n, size_t n_labels, int n_resamples, uint64_t seed,
-                         ser_error *err);
+                         double *ua_resamples, ser_error *err);
+/* Percentiles 2.5 and 97.5 of x (n), which is sorted. */
+void ser_ci95(double ci95[2], double *x, size_t n);
 
 /* UA and WA in percent of a confusion matrix (n_labels, n_labels), rows: truth; 0 when it is empty. */
 double ser_ua(const size_t *confusion, size_t n_labels);

@@ -385,6 +385,8 @@ json_t *ser_run_report_json(const ser_run_report *r)
     if (r->corpora_left_out) {
         ser_json_set(&report, "ua_restricted", ser_number_json(r->left_out.ua_restricted));
         ser_json_set(&report, "ua_open", ser_number_json(r->left_out.ua_open));
+        ser_json_set(&report, "ua_restricted_ci95", pair(r->left_out.restricted_ci95));
+        ser_json_set(&report, "ua_open_ci95", pair(r->left_out.open_ci95));
     }
     if (r->cross)
         add_cross(&report, r);

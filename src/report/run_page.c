@@ -250,7 +250,8 @@ static void append_left_out(page *p)
     if (!r->corpora_left_out)
         return;
     ser_text_append(t, "<section><h2>Corpora left out</h2>\n<p class=\"note\">UA among the emotions of the "
-                       "corpus left out; open: among all. In brackets 95 % intervals.</p>\n");
+                       "corpus left out; open: among all. In brackets 95 % intervals, over the corpus's "
+                       "speakers, or over its recordings where some speaker is not known.</p>\n");
     ser_html_table_begin(t, columns, N, true);
     for (size_t i = 0; i < r->n_folds; i++) {
         const ser_run_left_out *c = &r->folds[i].left_out;

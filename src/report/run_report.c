@@ -45,9 +45,9 @@ size_t ser_run_extras(ser_run_figure out[SER_MAX_EXTRAS], const ser_run_report *
     if (r->corpora_left_out) {
         add_extra(out, &n, "UA, restricted",
                   "mean over the corpora left out, answers among the tested corpus's emotions",
-                  r->left_out.ua_restricted, NULL);
+                  r->left_out.ua_restricted, r->left_out.restricted_ci95);
         add_extra(out, &n, "UA, open", "mean over the corpora left out, answers among all emotions",
-                  r->left_out.ua_open, NULL);
+                  r->left_out.ua_open, r->left_out.open_ci95);
         add_extra(out, &n, "ECE, left out", "calibration error, mean over the corpora left out",
                   r->left_out.ece, NULL);
     }

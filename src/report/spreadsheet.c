@@ -107,6 +107,8 @@ static void fill(ser_book *b)
         ser_sheet_models(b);
     else
         ser_sheet_folds(b);
+    if (b->report->corpora_left_out)
+        ser_sheet_left_out(b);
     ser_sheet_classes(b);
     ser_sheet_confusion(b);
     ser_sheet_history(b);

@@ -80,5 +80,7 @@ void ser_sheet_history(ser_book *b);
 void ser_sheet_recordings(ser_book *b);
 /* Across corpora, in place of folds. */
 void ser_sheet_models(ser_book *b);
+/* Where corpora were left out, after the folds. */
+void ser_sheet_left_out(ser_book *b);
 
 #endif

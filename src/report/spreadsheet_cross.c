@@ -1,4 +1,4 @@
-/* The workbook's sheets of a test across corpora. */
+/* The workbook's sheets of a test across corpora, and of corpora left out. */
 #include "report/spreadsheet_cells.h"
 
 #include <math.h>
@@ -33,4 +33,57 @@ void ser_sheet_models(ser_book *b)
     for (size_t i = 0; i < r->n_folds; i++)
         add_model(b, s, (lxw_row_t)i + 1, &r->folds[i]);
     ser_book_bars(b, s, 1, 3, (lxw_row_t)r->n_folds, 6);
+}
+
+enum { LEFT_OUT_SHARES = 9, LEFT_OUT_SHARE = 2 /* the first */ };
+
+static void add_left_out(ser_book *b, lxw_worksheet *s, lxw_row_t row, const ser_run_fold *f)
+{
+    const ser_run_left_out *c = &f->left_out;
+    const ser_run_voice *worst = ser_run_worst_voice(c);
+    const double shares[LEFT_OUT_SHARES] = {c->ua_restricted,
+                                            c->restricted_ci95[0],
+                                            c->restricted_ci95[1],
+                                            c->ua_open,
+                                            c->open_ci95[0],
+                                            c->open_ci95[1],
+                                            c->ece,
+                                            c->female.n ? c->female.ua_restricted : NAN,
+                                            c->male.n ? c->male.ua_restricted : NAN};
+    lxw_col_t column = LEFT_OUT_SHARE;
+    ser_book_text(b, s, row, 0, f->name, SER_CELL_TEXT);
+    ser_book_number(b, s, row, 1, (double)c->n, SER_CELL_INTEGER);
+    for (size_t i = 0; i < LEFT_OUT_SHARES; i++)
+        ser_book_percent(b, s, row, column++, shares[i], SER_CELL_PERCENT);
+    ser_book_text(b, s, row, column++, c->intervals_over, SER_CELL_TEXT);
+    ser_book_text(b, s, row, column++, worst ? worst->name : "", SER_CELL_TEXT);
+    ser_book_percent(b, s, row, column, worst ? worst->ua_restricted : NAN, SER_CELL_PERCENT);
+}
+
+void ser_sheet_left_out(ser_book *b)
+{
+    static const ser_column columns[] = {{"Corpus", 20, true},
+                                         {"Scored", 10, false},
+                                         {"UA, restricted", 12, false},
+                                         {"95 % from", 10, false},
+                                         {"to", 10, false},
+                                         {"UA, open", 12, false},
+                                         {"95 % from", 10, false},
+                                         {"to", 10, false},
+                                         {"ECE", 10, false},
+                                         {"Women, restricted", 12, false},
+                                         {"Men, restricted", 12, false},
+                                         {"Intervals over", 14, true},
+                                         {"Worst speaker", 24, true},
+                                         {"UA, restricted", 12, false}};
+    const ser_run_report *r = b->report;
+    lxw_worksheet *s = r->n_folds ? ser_book_sheet(b, "Corpora left out") : NULL;
+    lxw_row_t row = 1;
+    if (!s)
+        return;
+    ser_book_headings(b, s, 0, columns, sizeof columns / sizeof *columns);
+    worksheet_freeze_panes(s, 1, 1);
+    for (size_t i = 0; i < r->n_folds; i++)
+        if (r->folds[i].left_out.n)
+            add_left_out(b, s, row++, &r->folds[i]);
 }

@@ -404,7 +404,11 @@ void ser_run_tell_settings(const ser_run_host *h, const json_t *config)
 
 ser_run_left_out ser_run_left_out_of(const ser_evaluation *e)
 {
-    return (ser_run_left_out){.ua_restricted = e->ua_restricted, .ua_open = e->ua_open, .ece = e->ece};
+    return (ser_run_left_out){.ua_restricted = e->ua_restricted,
+                              .ua_open = e->ua_open,
+                              .ece = e->ece,
+                              .restricted_ci95 = {e->restricted_ci95[0], e->restricted_ci95[1]},
+                              .open_ci95 = {e->open_ci95[0], e->open_ci95[1]}};
 }
 
 /* What is the same for all kinds of runs. */

@@ -126,6 +126,12 @@ class Options(Case):
         with open(self.path("r.html")) as f:
             page = f.read()
         self.assertIn("<h2>Corpora left out</h2>", page)
+        # of the mean over both corpora, which vary by themselves: wider than no interval, narrower than the widest
+        for key in ("ua_restricted", "ua_open"):
+            low, high = r[key + "_ci95"]
+            widths = [fold[key + "_ci95"][1] - fold[key + "_ci95"][0] for fold in r["folds"]]
+            self.assertTrue(low <= r[key] <= high)
+            self.assertTrue(min(widths) / 2 <= high - low <= sum(widths) / 2 + 1e-3, (low, high, widths))
         self.assertIn("of %d, worth a listen" % wrong, page)
         ece = re.search(r"ECE ([0-9.]+) %   n 24", out).group(1)
         self.assertIn("Calibration error (ECE) %s %%" % ece, page)
