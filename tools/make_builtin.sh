@@ -11,7 +11,7 @@ corpora=${4:-EMODB+RAVDESS+CREMAD+NEMO} model=${5:-$here/src/model/builtin.safet
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 "$ser" train --data "$corpora" --data-dir "$data" --feature-type WHISPER --model-type linear --encoder "$whisper" \
-  --layers 1,2,3,4 --fine-tune --fine-tune-steps 800 --split-fold 0 --precision bf16 --embed-encoder --pooling all \
+  --layers 1,2,3,4 --fine-tune --fine-tune-steps 600 --fine-tune-soup 2 --split-fold 0 --precision bf16 --embed-encoder --pooling all \
   --preset best --c 30 --augment 0 --run "$run"
 cp "$run/model.safetensors" "$model"
 case $corpora in EMODB+RAVDESS+CREMAD+NEMO | CREMAD) "$here/tools/make_strangers.py" "$run/report.json" ;; esac

@@ -13,10 +13,11 @@ root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 parts = report["parts_left_out"]
 alone = "+" not in report["corpus"]  # then thirds of its speakers were left out, by number
 names = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
+figure = lambda x, form=".1f": "–" if x is None or math.isnan(x) else format(x, form)  # none where nothing was asked
 name_of = lambda p: "speakers, part " + p["left_out"] if alone else names.get(p["left_out"], p["left_out"])
 rows = ["| left out | recordings asked | UA, its own emotions | UA, all emotions |", "| --- | --- | --- | --- |"]
 for p in parts:
-    rows.append(f"| {name_of(p)} | {p['n']} | {p['ua_restricted']:.1f} | {p['ua_open']:.1f} |")
+    rows.append(f"| {name_of(p)} | {p['n']} | {figure(p['ua_restricted'])} | {figure(p['ua_open'])} |")
 
 
 def confidence_of(answer, lowered):
@@ -60,7 +61,7 @@ def confidence_table():
         lines.append(f"| {name} | {100 * sum(r for _, r in said) / len(said):.1f} | {100 * sum(c for c, _ in said) / len(said):.1f} | "
                      f"{calibration_error(said):.1f} | {area(said):.2f} | {area(near):.2f} | {within(0.5):.2f} | {within(0.99):.2f} |")
 
-    for p in parts:
+    for p in (p for p in parts if p["n"]):
         line(name_of(p), [a for a in answers if a["left_out"] == p["left_out"]])
     line("all of them", answers)
     before = [confidence_of(a, False) for a in answers]
@@ -68,7 +69,8 @@ def confidence_table():
             f"\n\nWithout what lies beyond the reach being lowered, all of them have a calibration error of {calibration_error(before):.1f} % and an area of {area(before):.3f}.")
 
 
-mean = lambda key: sum(p[key] for p in parts) / len(parts)
+asked = [p for p in parts if p["n"]]
+mean = lambda key: sum(p[key] for p in asked) / len(asked)
 rows.append(f"| mean | | **{mean('ua_restricted'):.1f}** | **{mean('ua_open'):.1f}** |")
 table = "\n".join(rows) + (f"\n\nTemperature {report['temperature']:.2f}; below a confidence of {100 * report['min_confidence']:.0f} % an "
                            f"answer is *uncertain*, neutral and calm below {100 * report['min_confidence_plain']:.0f} %; "
@@ -79,8 +81,8 @@ conditions = [c for c in parts[0]["conditions"] if c != "none"]
 told = {"noise": "noise at 10 dB", "telephone": "telephone", "echo": "echo", "quiet": "30 dB quieter", "clipped": "clipped"}
 rows = ["| left out | as it is | " + " | ".join(told.get(c, c) for c in conditions) + " |", "| --- |" + " --- |" * (1 + len(conditions))]
 for p in parts:
-    rows.append(f"| {name_of(p)} | " + " | ".join(f"{p['conditions'][c]:.1f}" for c in ["none", *conditions]) + " |")
-worse = lambda c: sum(p["conditions"][c] - (0 if c == "none" else p["conditions"]["none"]) for p in parts) / len(parts)
+    rows.append(f"| {name_of(p)} | " + " | ".join(figure(p["conditions"][c]) for c in ["none", *conditions]) + " |")
+worse = lambda c: sum(p["conditions"][c] - (0 if c == "none" else p["conditions"]["none"]) for p in asked) / len(asked)
 rows.append(f"| mean, and what is lost | {worse('none'):.1f} | " + " | ".join(f"{worse(c):+.1f}" for c in conditions) + " |")
 table += confidence_table()
 table += "\n\nOf each part, at most 200 recordings again under bad conditions (`--test-condition`), UA among its own emotions:\n\n" + "\n".join(rows)

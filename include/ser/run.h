@@ -180,7 +180,8 @@ typedef struct ser_run_fine_tuning {
                        are */
     double neutral; /* how often neutral recordings are drawn, beside another emotion's: 0.01 ... 100 */
     double votes;   /* share of the listeners' votes in a target, where there are some: 0 ... 1 */
-    uint64_t reserved[8];
+    int n_soup;     /* trainings in other orders, whose weights are averaged: 1 ... 10 */
+    uint64_t reserved[7];
 } ser_run_fine_tuning;
 
 /* Where a job leaves what it finds. */

@@ -61,6 +61,8 @@ extern ser_job_words ser_job_given; /* a process runs one command */
         SER_JOB_OPTION(job, s, 0, "fine-tune-steps", "N", \
                        "batches of 16 crops of 3 s; 0: the head alone, on the encoder as it is"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-rate", "RATE", "learning rate of the topmost layer"), \
+        SER_JOB_OPTION(job, s, 0, "fine-tune-soup", "N", \
+                       "so many trainings in other orders, whose weights are averaged"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-blend", "SHARE", \
                        "of the weights at the end, beside those at the start"), \
         SER_JOB_OPTION(job, s, 0, "fine-tune-pull", "STRENGTH", "towards the weights at the start"), \

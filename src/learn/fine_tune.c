@@ -1,5 +1,7 @@
 #include "learn/fine_tune.h"
 #include "base/memory.h"
+#include "base/random.h"
+#include "base/text.h"
 #include "learn/copies.h"
 #include "model/pooled.h"
 
@@ -13,6 +15,7 @@ ser_fine_tune_settings ser_fine_tune_default_settings(void)
                                 .tune = ser_tune_default_settings(),
                                 .n_start = 6000,
                                 .start_l2 = 0.1,
+                                .n_soup = 1,
                                 .blend = 0.6,
                                 .max_answer = 10 * SER_SAMPLE_RATE_HZ};
     s.tune.head_rate = 3e-5;
@@ -118,9 +121,68 @@ static ser_status start(ser_tune_net **net, const ser_crops *crops, const ser_fi
     return st;
 }
 
+typedef struct listener {
+    const ser_fine_tune_settings *settings;
+    size_t training;
+} listener;
+
+static void tell_epoch(void *context, const ser_tune_epoch *e)
+{
+    const listener *l = context;
+    l->settings->on_epoch(l->settings->context, l->training, e);
+}
+
+/* Training m of the soup. The first has the run's own seed. */
+static ser_status train_one(ser_tune_net *net, const ser_tune_rows *rows, const ser_fine_tune_settings *s,
+                            const ser_tune_settings *of_all, size_t m, ser_error *err)
+{
+    ser_tune_settings tune = *of_all;
+    ser_tune_fit fit;
+    listener l = {s, m + 1};
+    char name[48], what[128];
+    if (m) {
+        snprintf(name, sizeof name, "soup/%zu", m);
+        tune.seed = ser_random_derive(tune.seed, name);
+    }
+    if (s->n_soup > 1) {
+        snprintf(what, sizeof what, "%s, %zu of %zu", tune.what ? tune.what : "fine-tuning", m + 1,
+                 s->n_soup);
+        tune.what = what;
+    }
+    char *state = s->state ? ser_format("%s-%zu.safetensors", s->state, s->first_state + m) : NULL;
+    if (s->state && !state)
+        return ser_fail_nomem(err);
+    tune.state_path = state;
+    tune.n_states = tune.n_states > m ? tune.n_states - m : 1;
+    tune.on_epoch = s->on_epoch ? tell_epoch : NULL;
+    tune.context = &l;
+    ser_status st = ser_tune_train(&fit, net, rows, &tune, err);
+    ser_tune_fit_release(&fit);
+    ser_free(state);
+    return st;
+}
+
+/* The mean of n_soup trainings from where the net stands. before (n_values): that place. */
+static ser_status train_soup(ser_tune_net *net, const float *before, const ser_tune_rows *rows,
+                             const ser_fine_tune_settings *s, const ser_tune_settings *tune, ser_error *err)
+{
+    float *sum = ser_alloc(net->n_values, sizeof *sum);
+    ser_status st = sum ? SER_OK : ser_fail_nomem(err);
+    for (size_t m = 0; m < s->n_soup && st == SER_OK; m++) {
+        memcpy(net->values, before, net->n_values * sizeof *before);
+        st = train_one(net, rows, s, tune, m, err);
+        for (size_t i = 0; i < net->n_values; i++)
+            sum[i] += net->values[i];
+    }
+    for (size_t i = net->n_frozen; st == SER_OK && i < net->n_values; i++)
+        net->values[i] = sum[i] / (float)s->n_soup;
+    ser_free(sum);
+    return st;
+}
+
 /* Trains, and goes back part of the way to where it began. */
-static ser_status train(ser_tune_net *net, ser_tune_fit *fit, const ser_crops *crops,
-                        const ser_fine_tune_settings *s, ser_error *err)
+static ser_status train(ser_tune_net *net, const ser_crops *crops, const ser_fine_tune_settings *s,
+                        ser_error *err)
 {
     ser_tune_settings tune = s->tune;
     char identity[96]; /* what else the crops depend on */
@@ -135,7 +197,7 @@ static ser_status train(ser_tune_net *net, ser_tune_fit *fit, const ser_crops *c
     ser_copies *copies = NULL;
     ser_status st = s->n_copies ? ser_copies_new(&copies, net, crops, s->n_copies, &tune, err) : SER_OK;
     if (st == SER_OK)
-        st = ser_tune_train(fit, net, copies ? &copies->rows : &crops->rows, &tune, err);
+        st = train_soup(net, before, copies ? &copies->rows : &crops->rows, s, &tune, err);
     ser_copies_free(&copies);
     for (size_t i = net->n_frozen; st == SER_OK && s->blend < 1 && i < net->n_values; i++)
         net->values[i] = before[i] + (float)s->blend * (net->values[i] - before[i]);
@@ -169,16 +231,14 @@ static void correct_bias(ser_tune_net *net, const ser_crops *c)
     }
 }
 
-ser_status ser_fine_tune(ser_tune_net **net, ser_tune_fit *fit, const ser_crops *crops,
-                         const ser_fine_tune_settings *settings, ser_error *err)
+ser_status ser_fine_tune(ser_tune_net **net, const ser_crops *crops, const ser_fine_tune_settings *settings,
+                         ser_error *err)
 {
-    ser_tune_fit own = {0};
     ser_status st = start(net, crops, settings, err);
     if (st == SER_OK && !settings->head_alone)
-        st = train(*net, fit ? fit : &own, crops, settings, err);
+        st = train(*net, crops, settings, err);
     if (st == SER_OK)
         correct_bias(*net, crops);
-    ser_tune_fit_release(&own);
     if (st != SER_OK)
         ser_tune_net_free(net);
     return st;

@@ -22,36 +22,38 @@ typedef struct listener {
     const char *what;
 } listener;
 
-static void tell_epoch(void *context, const ser_tune_epoch *e)
+static void tell_epoch(void *context, size_t training, const ser_tune_epoch *e)
 {
     const listener *l = context;
-    l->source->on_epoch(l->source->context, l->what, e);
+    l->source->on_epoch(l->source->context, l->what, training, e);
 }
 
 /* This training's and those of the folds after it. */
 static size_t count_states(const ser_tuned_source *source, const int *fold, int test_fold)
 {
+    size_t n_soup = source->settings.n_soup;
     int last = test_fold;
-    if (test_fold < 0) /* of all: the last one */
-        return 1;
+    if (test_fold < 0 || source->one_fold) /* of all: the last one */
+        return n_soup;
     for (size_t i = 0; i < source->crops->rows.n; i++)
         last = fold[i] > last ? fold[i] : last;
-    return (size_t)(last - test_fold) + 1 + source->n_after;
+    return ((size_t)(last - test_fold) + 1 + source->n_after) * n_soup;
 }
 
 ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, const int *fold, int test_fold,
-                           const char *what, const char *state, ser_error *err)
+                           const char *what, const char *state, size_t first_state, ser_error *err)
 {
     listener l = {source, what};
     ser_fine_tune_settings s = source->settings;
     s.tune.what = what;
-    s.tune.state_path = state;
-    s.tune.n_states = source->one_fold ? 1 : count_states(source, fold, test_fold);
-    s.tune.on_epoch = source->on_epoch ? tell_epoch : NULL;
-    s.tune.context = &l;
+    s.tune.n_states = count_states(source, fold, test_fold);
+    s.state = state;
+    s.first_state = first_state;
+    s.on_epoch = source->on_epoch ? tell_epoch : NULL;
+    s.context = &l;
     *net = NULL;
     ser_status st = ser_crops_select(source->crops, test_fold < 0 ? NULL : fold, test_fold, err);
-    return st == SER_OK ? ser_fine_tune(net, NULL, source->crops, &s, err) : st;
+    return st == SER_OK ? ser_fine_tune(net, source->crops, &s, err) : st;
 }
 
 ser_status ser_tuned_ask(float *logits, const ser_tune_net *net, const ser_tuned_source *source,
@@ -72,17 +74,13 @@ ser_status ser_tuned_ask(float *logits, const ser_tune_net *net, const ser_tuned
 static ser_status learn(ser_learned *l, void **own, const ser_kind_training *t, ser_error *err)
 {
     tuned *k = *own = ser_alloc(1, sizeof *k);
-    char *state = NULL;
     (void)l;
     if (!k)
         return ser_fail_nomem(err);
     k->source = t->own;
-    if (t->state && !(state = ser_format("%s-1.safetensors", t->state)))
-        return ser_fail_nomem(err);
-    ser_status st = ser_tuned_train(&k->net, k->source, t->fold, t->test_fold, t->what, state, err);
+    ser_status st = ser_tuned_train(&k->net, k->source, t->fold, t->test_fold, t->what, t->state, 1, err);
     if (st == SER_OK)
         k->heard = ser_tuned_heard(k->source->crops);
-    ser_free(state);
     return st;
 }
 

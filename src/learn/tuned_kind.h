@@ -11,18 +11,19 @@ typedef struct ser_tuned_source {
     ser_crops *crops; /* of the corpus that is learned from; each training selects its own part of them */
     ser_fine_tune_settings settings;
     bool one_fold;           /* the other folds are other processes' */
-    size_t n_after;          /* trainings after those of all folds, whose states are kept besides */
+    size_t n_after;          /* nets trained after those of all folds, whose states are kept besides */
     ser_condition condition; /* what recordings that are asked are altered by */
-    void (*on_epoch)(void *context, const char *what, const ser_tune_epoch *e); /* NULL: nobody listens */
+    /* training: 1 ... settings.n_soup; NULL: nobody listens */
+    void (*on_epoch)(void *context, const char *what, size_t training, const ser_tune_epoch *e);
     void *context;
 } ser_tuned_source;
 
 extern const ser_model_kind ser_kind_tuned;
 
-/* The training alone, of the utterances whose fold is not test_fold (-1: all). what: for progress; state:
- * path of its state, or NULL. *net is the caller's. */
+/* The training alone, of the utterances whose fold is not test_fold (-1: all). what: for progress; state,
+ * first_state: where states are kept, as in ser_fine_tune_settings. *net is the caller's. */
 ser_status ser_tuned_train(ser_tune_net **net, const ser_tuned_source *source, const int *fold, int test_fold,
-                           const char *what, const char *state, ser_error *err);
+                           const char *what, const char *state, size_t first_state, ser_error *err);
 
 /* logits (n, n_labels) of recordings as they are; those of emotions that the net has not heard of, because no
  * recording that crops last selected has them, lie far below all others. */

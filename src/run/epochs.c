@@ -143,9 +143,9 @@ void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoc
                                   .seconds = NAN});
 }
 
-void ser_epochs_tell_tuning(void *context, const char *what, const ser_tune_epoch *e)
+void ser_epochs_tell_tuning(void *context, const char *what, size_t training, const ser_tune_epoch *e)
 {
-    ser_epochs_tell(context, what, 1,
+    ser_epochs_tell(context, what, training,
                     &(ser_timnet_epoch){.epoch = e->epoch,
                                         .n_epochs = e->n_epochs,
                                         .train_loss = e->loss,

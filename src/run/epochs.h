@@ -23,7 +23,7 @@ typedef struct ser_epochs {
 void ser_epochs_tell(void *context, const char *what, size_t network, const ser_timnet_epoch *e);
 void ser_epochs_tell_adapt(void *context, const char *what, const ser_adapt_epoch *e);
 /* The same for ser_tuned_source.on_epoch. */
-void ser_epochs_tell_tuning(void *context, const char *what, const ser_tune_epoch *e);
+void ser_epochs_tell_tuning(void *context, const char *what, size_t training, const ser_tune_epoch *e);
 /* On several ranks, before networks are dealt: rank 0 tells the epochs of all. */
 void ser_epochs_gather(ser_epochs *k);
 /* When all are told: what still waits is written, or the listener warned. */

@@ -123,7 +123,7 @@ static ser_status open_tuned(evaluate_job *k, uint64_t seed, ser_error *err)
 /* Trainings of a fold that leave states. */
 static size_t n_trained(const evaluate_job *k)
 {
-    return k->s.fine_tuning.on ? 1 : k->learning.settings.n_networks;
+    return k->s.fine_tuning.on ? (size_t)k->s.fine_tuning.n_soup : k->learning.settings.n_networks;
 }
 
 /* The first seed has a history. */
@@ -142,7 +142,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     s->on_epoch = ser_epochs_tell;
     s->context = &k->epochs;
     k->epochs.host = &k->job.host;
-    k->epochs.n_networks = k->s.fine_tuning.on ? 1 : s->n_networks;
+    k->epochs.n_networks = n_trained(k);
     k->epochs.folder = first ? k->job.folder.path : NULL;
     const ser_evaluate_settings settings = {.learn = *s,
                                             .seed = seed,

@@ -81,7 +81,7 @@ _Static_assert((int)SER_RUN_RELU == (int)SER_RELU && (int)SER_RUN_TANH == (int)S
 #define TUNING_FIELDS \
     FLAG("fine_tune", fine_tuning.on), INT("fine_tune_from", fine_tuning.from, 0, 31), \
     INT("fine_tune_steps", fine_tuning.n_steps, 0, 1000000), DOUBLE("fine_tune_rate", fine_tuning.rate, 0, 1), \
-    DOUBLE("fine_tune_blend", fine_tuning.blend, 0, 1), DOUBLE("fine_tune_pull", fine_tuning.pull, 0, 1e6), \
+    INT("fine_tune_soup", fine_tuning.n_soup, 1, 10), DOUBLE("fine_tune_blend", fine_tuning.blend, 0, 1), DOUBLE("fine_tune_pull", fine_tuning.pull, 0, 1e6), \
     INT("lora", fine_tuning.lora_rank, 0, 1024), DOUBLE("lora_alpha", fine_tuning.lora_alpha, 1e-3, 1e6), \
     INT("fine_tune_copies", fine_tuning.n_copies, 0, 100), DOUBLE("fine_tune_mixup", fine_tuning.mixup, 0, 2), FLAG("fine_tune_plain", fine_tuning.no_variety), \
     DOUBLE("fine_tune_balance", fine_tuning.balance, 0, 1), DOUBLE("fine_tune_neutral", fine_tuning.neutral, 0.01, 100), \
@@ -183,6 +183,7 @@ static ser_run_fine_tuning default_fine_tuning(void)
     const ser_crops_settings c = ser_crops_default_settings();
     return (ser_run_fine_tuning){.n_steps = 500,
                                  .rate = s.tune.rate,
+                                 .n_soup = (int)s.n_soup,
                                  .blend = s.blend,
                                  .pull = s.tune.pull,
                                  .lora_alpha = s.tune.lora_alpha,

@@ -309,7 +309,8 @@ static ser_status tune(train_job *k, ser_error *err)
     if (st == SER_OK)
         st = open_folder(k, corpus, &features.spec, err);
     ser_free(corpus);
-    k->epochs = (ser_epochs){.host = &k->job.host, .folder = k->job.folder.path, .n_networks = 1};
+    k->epochs = (ser_epochs){
+        .host = &k->job.host, .folder = k->job.folder.path, .n_networks = (size_t)k->s.fine_tuning.n_soup};
     ser_epochs_gather(&k->epochs);
     if (st == SER_OK && !k->job.was_complete)
         st = ser_run_tune(&k->tuning, &k->s, &features, &k->job.host, &k->job.folder, &k->epochs, err);

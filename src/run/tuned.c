@@ -17,6 +17,7 @@ static void take_over(ser_fine_tune_settings *s, ser_crops_settings *crops, cons
 {
     s->head_alone = how->n_steps == 0;
     s->n_copies = (size_t)how->n_copies;
+    s->n_soup = (size_t)how->n_soup;
     s->blend = how->blend;
     s->tune.rate = how->rate;
     s->tune.pull = how->pull;

@@ -145,16 +145,14 @@ static ser_status save_answers(const ser_tuning *k, ser_error *err)
 /* fold -1: from everything. */
 static ser_status train(ser_tuning *k, ser_tune_net **net, int fold, ser_error *err)
 {
-    ser_text state = {0};
-    char what[64] = "final encoder";
+    size_t n_before = fold < 0 ? k->folds->n_folds : (size_t)fold;
+    char what[64] = "final encoder", *state = ser_io_join(k->folder, "tuning");
     if (fold >= 0)
         snprintf(what, sizeof what, "without %.40s", k->folds->names[fold]);
-    ser_text_appendf(&state, "%s/tuning-%d.safetensors", k->folder,
-                     fold < 0 ? (int)k->folds->n_folds + 1 : fold + 1);
-    ser_status st =
-        state.failed ? ser_fail_nomem(err)
-                     : ser_tuned_train(net, &k->tuned.source, k->folds->test_fold, fold, what, state.s, err);
-    ser_text_release(&state);
+    ser_status st = state ? ser_tuned_train(net, &k->tuned.source, k->folds->test_fold, fold, what, state,
+                                            n_before * (size_t)k->s->fine_tuning.n_soup + 1, err)
+                          : ser_fail_nomem(err);
+    ser_free(state);
     return st;
 }
 
@@ -442,7 +440,8 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
         st = ser_tuning_open_folds(&k, err);
     bool first = ser_team_is_first(host->team); /* the answers are rank 0's */
     if (st == SER_OK && first)
-        st = ser_run_folder_begin(folder, NULL, NULL, states, k.folds->n_folds + 1, err);
+        st = ser_run_folder_begin(folder, NULL, NULL, states,
+                                  (k.folds->n_folds + 1) * (size_t)s->fine_tuning.n_soup, err);
     if (st == SER_OK)
         st = calibrate(&k, out, err);
     if (st == SER_OK && first)

@@ -190,14 +190,18 @@ class FineTune(Case):
         os.remove(model)
         self.ser("train", "--resume", self.path("a"))
 
-    def weights_of(self, folder):
-        """Of a checkpoint: {name: array}."""
-        with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+    def tensors(self, path):
+        """Of a safetensors file: {name: array}."""
+        with open(path, "rb") as f:
             n = int.from_bytes(f.read(8), "little")
             header, data = json.loads(f.read(n)), f.read()
-        kinds = {"F32": numpy.float32, "F16": numpy.float16}
-        return {name: numpy.frombuffer(data[slice(*t["data_offsets"])], kinds[t["dtype"]]).reshape(t["shape"]).astype(float)
+        kinds = {"F64": numpy.float64, "F32": numpy.float32, "F16": numpy.float16}
+        return {name: numpy.frombuffer(data[slice(*t["data_offsets"])], kinds[t["dtype"]]).reshape(t["shape"])
                 for name, t in header.items() if name != "__metadata__"}
+
+    def weights_of(self, folder):
+        """Of a checkpoint: {name: array}."""
+        return {name: w.astype(float) for name, w in self.tensors(os.path.join(folder, "model.safetensors")).items()}
 
     def way(self, run, *options):
         """What the encoder became, less what it was, and its numbers in a row."""
@@ -422,6 +426,39 @@ class FineTune(Case):
         self.assertEqual(*reports)
         self.check_history("killed", ["fold one", "fold two", *(f"fold {p}-{i}" for p in ("kfold=5", "group-kfold=5") for i in range(1, 6))])
         self.assertEqual(sum("ua" in row for row in reports[0]["honest"]), 3)
+
+    def test_a_soup_is_the_mean_of_its_trainings(self):
+        """Stopped when all have learned, by a file where the encoder would be: their states say what came of each."""
+        command = ("train", "--data", self.one + "+" + self.two, *TUNE, "--fine-tune-steps", "6", "--fine-tune-blend", "1", "--fine-tune-soup", "2")
+        self.ser(*command, "--run", self.path("whole"))
+        p = subprocess.Popen([SER, *command, "--run", self.path("a")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(p.kill)
+        while p.poll() is None and not os.path.exists(self.path("a/config.json")):
+            time.sleep(0.01)
+        p.kill()
+        p.wait()
+        with open(self.path("a/encoder"), "w"):
+            pass
+        _, err = self.ser("train", "--resume", self.path("a"), status=1)
+        self.assertIn("encoder", err)
+        states = [self.tensors(self.path(f"a/tuning-{i}.safetensors"))["average"] for i in range(1, 7)]
+        for one, other in zip(states[::2], states[1::2]):
+            self.assertGreater(abs(one - other).max(), 0)
+        os.remove(self.path("a/encoder"))
+        self.ser("train", "--resume", self.path("a"))
+        weights = self.tensors(self.path("a/encoder/model.safetensors"))
+        found = 0
+        for w in weights.values():  # each lies somewhere in the states in one piece
+            w, mean = w.ravel(), ((states[4] + states[5]) / 2).astype(w.dtype)
+            found += any((mean[i:i + w.size] == w).all() for i in numpy.flatnonzero(mean[:mean.size - w.size + 1] == w[0]))
+        self.assertGreater(found, 20)
+        for run in ("a", "whole"):
+            self.check_history(run, [part for part in ("without one", "without two", "final encoder") for _ in range(2)])
+            self.assertFalse([n for n in os.listdir(self.path(run)) if n.startswith("tuning")])
+        with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("whole/model.safetensors"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        with open(self.path("a/history.jsonl")) as f:
+            self.assertEqual([json.loads(line)["network"] for line in f], [1, 2] * 3)
 
     def test_one_corpus_leaves_speakers_out(self):
         self.train(self.one, "a")
