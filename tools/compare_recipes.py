@@ -12,14 +12,12 @@ RECIPES = {"usual": (), "head": ("--fine-tune-steps", "0"), "end": ("--fine-tune
            "mixup": ("--fine-tune-mixup", "0.4"), "lora": ("--lora", "8", "--fine-tune-blend", "1", "--fine-tune-rate", "1e-3"),
            "intended": ("--fine-tune-votes", "0"), "sizes": ("--fine-tune-balance", "1"), "neutral": ("--fine-tune-neutral", "1"),
            "pull": ("--fine-tune-pull", "30", "--fine-tune-blend", "1"), "upper": ("--fine-tune-from", "2"),
-           "copies": ("--fine-tune-from", "2", "--fine-tune-copies", "2"), "six": ("--layers", "1,2,3,4,5,6"), "top": ("--layers", "4"),
-           "soup": ("--fine-tune-soup", "2")}
+           "copies": ("--fine-tune-from", "2", "--fine-tune-copies", "2"), "six": ("--layers", "1,2,3,4,5,6"), "top": ("--layers", "4")}
 WORDS = {"usual": "as it is", "head": "no step: the head alone", "end": "the weights at the end, none of those at the start",
          "plain": "crops as they were recorded", "mixup": "pairs of crops mixed (0.4)", "lora": "LoRA of rank 8, at a rate of 1e-3, without going back",
          "intended": "what the actor meant, without the listeners' votes", "sizes": "corpora drawn by their size", "neutral": "neutral no oftener than other emotions",
          "pull": "pulled towards the start instead of going back", "upper": "layers 3 and 4 alone learn",
-         "copies": "the same, from two altered copies made once", "six": "all six layers", "top": "layer 4 alone is read",
-         "soup": "the mean of two trainings"}
+         "copies": "the same, from two altered copies made once", "six": "all six layers", "top": "layer 4 alone is read"}
 spent = [0.0]  # seconds of the processors by what has ended so far
 CORPORA = {"EMODB": "emodb", "RAVDESS": "ravdess", "CREMAD": "cremad", "NEMO": "nemo"}
 

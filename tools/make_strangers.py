@@ -13,7 +13,7 @@ root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 parts = report["parts_left_out"]
 alone = "+" not in report["corpus"]  # then thirds of its speakers were left out, by number
 names = {"EMODB": "EMO-DB", "RAVDESS": "RAVDESS", "CREMAD": "CREMA-D", "NEMO": "nEMO"}
-figure = lambda x, form=".1f": "–" if x is None or math.isnan(x) else format(x, form)  # none where nothing was asked
+figure = lambda x, digits=1: "–" if x is None or math.isnan(x) else f"{x:.{digits}f}"  # none where nothing was asked
 name_of = lambda p: "speakers, part " + p["left_out"] if alone else names.get(p["left_out"], p["left_out"])
 rows = ["| left out | recordings asked | UA, its own emotions | UA, all emotions |", "| --- | --- | --- | --- |"]
 for p in parts:
@@ -59,7 +59,7 @@ def confidence_table():
         within = lambda share: away[math.ceil(share * len(away)) - 1]
         near = [(-a["distance"], right) for a, (_, right) in zip(some, said)]
         lines.append(f"| {name} | {100 * sum(r for _, r in said) / len(said):.1f} | {100 * sum(c for c, _ in said) / len(said):.1f} | "
-                     f"{calibration_error(said):.1f} | {area(said):.2f} | {area(near):.2f} | {within(0.5):.2f} | {within(0.99):.2f} |")
+                     f"{calibration_error(said):.1f} | {figure(area(said), 2)} | {figure(area(near), 2)} | {within(0.5):.2f} | {within(0.99):.2f} |")
 
     for p in (p for p in parts if p["n"]):
         line(name_of(p), [a for a in answers if a["left_out"] == p["left_out"]])
@@ -85,7 +85,7 @@ for p in parts:
 worse = lambda c: sum(p["conditions"][c] - (0 if c == "none" else p["conditions"]["none"]) for p in asked) / len(asked)
 rows.append(f"| mean, and what is lost | {worse('none'):.1f} | " + " | ".join(f"{worse(c):+.1f}" for c in conditions) + " |")
 table += confidence_table()
-table += "\n\nOf each part, at most 200 recordings again under bad conditions (`--test-condition`), UA among its own emotions:\n\n" + "\n".join(rows)
+table += "\n\nThe same recordings under bad conditions (`--test-condition`), UA among its own emotions:\n\n" + "\n".join(rows)
 mark = "speakers left out" if alone else "left out"
 for page in ("model-card.md",) if alone else ("strangers.md", "model-card.md"):
     path = os.path.join(root, "docs", page)

@@ -38,7 +38,7 @@ SER_API int ser_run_api_version(void);
 /* Of a network, or of the projection that adapts a linear model. */
 typedef struct ser_run_epoch_info {
     const char *part;                            /* "fold 3", "final model", "adapted"; gone after the call */
-    size_t network, n_networks;                  /* 1 ... n_networks of the part */
+    size_t network, n_networks;                  /* 1 ... n_networks of the part, or trainings of its soup */
     size_t epoch, n_epochs;                      /* 1 ... n_epochs, which it may end before */
     double train_loss, train_accuracy;           /* nats; percent */
     double validation_loss, validation_accuracy; /* NAN: there is no validation part */

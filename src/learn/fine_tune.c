@@ -109,7 +109,8 @@ static ser_status start(ser_tune_net **net, const ser_crops *crops, const ser_fi
     s.shape.n_labels = crops->rows.n_labels;
     s.tune.max_samples = crops->settings.max_samples;
     *net = NULL;
-    ser_status st = crops->n_learned >= 2
+    ser_status st = !s.n_soup ? ser_fail(err, SER_E_ARG, "no training is no soup")
+                    : crops->n_learned >= 2
                         ? SER_OK
                         : ser_fail(err, SER_E_ARG, "one recording is not enough to learn from");
     if (st == SER_OK)
@@ -145,8 +146,7 @@ static ser_status train_one(ser_tune_net *net, const ser_tune_rows *rows, const 
         tune.seed = ser_random_derive(tune.seed, name);
     }
     if (s->n_soup > 1) {
-        snprintf(what, sizeof what, "%s, %zu of %zu", tune.what ? tune.what : "fine-tuning", m + 1,
-                 s->n_soup);
+        snprintf(what, sizeof what, "%s %zu/%zu", tune.what ? tune.what : "fine-tuning", m + 1, s->n_soup);
         tune.what = what;
     }
     char *state = s->state ? ser_format("%s-%zu.safetensors", s->state, s->first_state + m) : NULL;
@@ -162,20 +162,25 @@ static ser_status train_one(ser_tune_net *net, const ser_tune_rows *rows, const 
     return st;
 }
 
-/* The mean of n_soup trainings from where the net stands. before (n_values): that place. */
+/* The mean of n_soup trainings from where the net stands. before (n_values): that place. In double precision,
+ * where so many of one number add up and divide to that number: what does not learn stays. */
 static ser_status train_soup(ser_tune_net *net, const float *before, const ser_tune_rows *rows,
                              const ser_fine_tune_settings *s, const ser_tune_settings *tune, ser_error *err)
 {
-    float *sum = ser_alloc(net->n_values, sizeof *sum);
+    if (s->n_soup == 1)
+        return train_one(net, rows, s, tune, 0, err);
+    size_t n = net->n_values - net->n_frozen;
+    float *values = net->values + net->n_frozen;
+    double *sum = ser_alloc(n, sizeof *sum);
     ser_status st = sum ? SER_OK : ser_fail_nomem(err);
     for (size_t m = 0; m < s->n_soup && st == SER_OK; m++) {
-        memcpy(net->values, before, net->n_values * sizeof *before);
+        memcpy(values, before + net->n_frozen, n * sizeof *values);
         st = train_one(net, rows, s, tune, m, err);
-        for (size_t i = 0; i < net->n_values; i++)
-            sum[i] += net->values[i];
+        for (size_t i = 0; i < n && st == SER_OK; i++)
+            sum[i] += (double)values[i];
     }
-    for (size_t i = net->n_frozen; st == SER_OK && i < net->n_values; i++)
-        net->values[i] = sum[i] / (float)s->n_soup;
+    for (size_t i = 0; i < n && st == SER_OK; i++)
+        values[i] = (float)(sum[i] / (double)s->n_soup);
     ser_free(sum);
     return st;
 }

@@ -146,7 +146,10 @@ static ser_status resample(ser_fold_result *r, resamples *m, const answers *a, s
 static void set_mean_intervals(ser_evaluation *e, resamples *m)
 {
     double *interval[N_FIGURES] = {e->restricted_ci95, e->open_ci95};
-    for (int k = 0; k < N_FIGURES && m->n_corpora; k++) {
+    for (int k = 0; k < N_FIGURES; k++) {
+        interval[k][0] = interval[k][1] = NAN;
+        if (!m->n_corpora)
+            continue;
         for (size_t i = 0; i < m->n; i++)
             m->sum[k][i] /= (double)m->n_corpora;
         ser_ci95(interval[k], m->sum[k], m->n);

@@ -149,6 +149,14 @@ static void add_left_out(json_t **fold, const ser_run_left_out *c)
         ser_json_set(fold, "worst_speaker", text(worst->name));
 }
 
+/* Over the corpora left out. */
+static void add_means(json_t **to, const ser_run_left_out *c)
+{
+    ser_json_update(to, json_pack("{s:o, s:o, s:o, s:o}", "ua_restricted", ser_number_json(c->ua_restricted),
+                                  "ua_open", ser_number_json(c->ua_open), "ua_restricted_ci95",
+                                  interval(c->restricted_ci95), "ua_open_ci95", interval(c->open_ci95)));
+}
+
 static json_t *fold_json(const ser_run_report *r, const ser_run_fold *f)
 {
     json_t *fold =
@@ -315,8 +323,7 @@ static json_t *honest_json(const ser_run_honest *row)
                   row->protocol, "ua", f->ua, "ua_ci95", f->ua_ci95[0], f->ua_ci95[1], "wa", f->wa, "wa_ci95",
                   f->wa_ci95[0], f->wa_ci95[1], "f1", f->f1, "ece", f->ece);
     if (row->corpora_left_out)
-        ser_json_update(&json, json_pack("{s:f, s:f}", "ua_restricted", row->left_out.ua_restricted,
-                                         "ua_open", row->left_out.ua_open));
+        add_means(&json, &row->left_out);
     ser_json_set(&json, "lost", ser_number_json(row->lost));
     return json;
 }
@@ -382,12 +389,8 @@ json_t *ser_run_report_json(const ser_run_report *r)
     ser_json_update(&report, details_json(r));
     if (r->encoder_learned_from)
         ser_json_set(&report, "encoder_learned_from", ser_text_json(r->encoder_learned_from));
-    if (r->corpora_left_out) {
-        ser_json_set(&report, "ua_restricted", ser_number_json(r->left_out.ua_restricted));
-        ser_json_set(&report, "ua_open", ser_number_json(r->left_out.ua_open));
-        ser_json_set(&report, "ua_restricted_ci95", pair(r->left_out.restricted_ci95));
-        ser_json_set(&report, "ua_open_ci95", pair(r->left_out.open_ci95));
-    }
+    if (r->corpora_left_out)
+        add_means(&report, &r->left_out);
     if (r->cross)
         add_cross(&report, r);
     if (r->n_ranks)

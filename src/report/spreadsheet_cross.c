@@ -65,17 +65,17 @@ void ser_sheet_left_out(ser_book *b)
     static const ser_column columns[] = {{"Corpus", 20, true},
                                          {"Scored", 10, false},
                                          {"UA, restricted", 12, false},
-                                         {"95 % from", 10, false},
-                                         {"to", 10, false},
+                                         {"restricted, 95 % from", 12, false},
+                                         {"restricted, to", 12, false},
                                          {"UA, open", 12, false},
-                                         {"95 % from", 10, false},
-                                         {"to", 10, false},
+                                         {"open, 95 % from", 12, false},
+                                         {"open, to", 12, false},
                                          {"ECE", 10, false},
                                          {"Women, restricted", 12, false},
                                          {"Men, restricted", 12, false},
                                          {"Intervals over", 14, true},
                                          {"Worst speaker", 24, true},
-                                         {"UA, restricted", 12, false}};
+                                         {"UA of the worst, restricted", 12, false}};
     const ser_run_report *r = b->report;
     lxw_worksheet *s = r->n_folds ? ser_book_sheet(b, "Corpora left out") : NULL;
     lxw_row_t row = 1;

@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Recordings of each part that is left out, and of these again under bad conditions. */
-enum { MAX_ASKED = 500, MAX_ASKED_AGAIN = 200 };
+enum { MAX_ASKED = 500 }; /* recordings of each part that is left out */
 
 /* ---- what a left-out part is asked, and what it answers ---- */
 
@@ -53,29 +52,24 @@ static double ua_of(const ser_tuning_answers *a, size_t first, bool restricted)
     return n_present ? 100 * sum / (double)n_present : NAN;
 }
 
-/* Adds "conditions": restricted UA of some of the part's recordings, as they are and altered. */
-static ser_status ask_again(const ser_tuning *k, const ser_tune_net *net, uint64_t heard, const size_t *row,
+/* Adds "conditions": restricted UA of the part's n recordings, which all.row and all.label have from first
+ * on, as they are and altered. */
+static ser_status ask_again(const ser_tuning *k, const ser_tune_net *net, uint64_t heard, size_t first,
                             size_t n, json_t *figures, ser_error *err)
 {
     ser_tuned_source source = k->tuned.source;
-    ser_tuning_answers a = {.n_labels = k->all.n_labels, .n = n < MAX_ASKED_AGAIN ? n : MAX_ASKED_AGAIN};
-    size_t again[MAX_ASKED_AGAIN];
-    json_t *conditions = json_object();
-    a.label = ser_alloc(a.n ? a.n : 1, sizeof *a.label);
-    a.logits = ser_alloc(a.n ? a.n : 1, a.n_labels * sizeof *a.logits);
-    ser_status st = a.label && a.logits && conditions ? SER_OK : ser_fail_nomem(err);
-    for (size_t i = 0; st == SER_OK && i < a.n; i++) {
-        again[i] = row[i * n / a.n];
-        a.label[i] = k->corpus->utterances[again[i]].label;
-    }
-    for (int c = 0; c < SER_N_CONDITIONS && st == SER_OK; c++) {
+    ser_tuning_answers a = {.n_labels = k->all.n_labels, .n = n, .label = k->all.label + first};
+    json_t *conditions = json_pack("{s:o}", ser_condition_name(SER_CONDITION_NONE),
+                                   ser_number_json(ua_of(&k->all, first, true)));
+    a.logits = ser_alloc(n ? n : 1, a.n_labels * sizeof *a.logits);
+    ser_status st = a.logits && conditions ? SER_OK : ser_fail_nomem(err);
+    for (int c = SER_CONDITION_NONE + 1; c < SER_N_CONDITIONS && st == SER_OK; c++) {
         source.condition = (ser_condition)c;
-        st = ser_tuned_ask(a.logits, net, &source, heard, again, a.n, err);
+        st = ser_tuned_ask(a.logits, net, &source, heard, k->all.row + first, n, err);
         if (st == SER_OK && json_object_set_new(conditions, ser_condition_name(source.condition),
                                                 ser_number_json(ua_of(&a, 0, true))) != 0)
             st = ser_fail_nomem(err);
     }
-    ser_free(a.label);
     ser_free(a.logits);
     if (json_object_set_new(figures, "conditions", conditions) != 0 && st == SER_OK)
         st = ser_fail_nomem(err);
@@ -103,7 +97,7 @@ static ser_status ask(ser_tuning *k, const ser_tune_net *net, int fold, json_t *
     json_t *part = json_pack("{s:s, s:I, s:o, s:o}", "left_out", k->folds->names[fold], "n", (json_int_t)n,
                              "ua_restricted", ser_number_json(ua_of(&k->all, first, true)), "ua_open",
                              ser_number_json(ua_of(&k->all, first, false)));
-    st = json_array_append(figures, part) == 0 ? ask_again(k, net, heard, row, n, part, err)
+    st = json_array_append(figures, part) == 0 ? ask_again(k, net, heard, first, n, part, err)
                                                : ser_fail_nomem(err);
     if (st == SER_OK)
         st = ser_tuning_distances(k, net, first, n, part, err);
