@@ -417,8 +417,9 @@ static ser_status check_tunable(const ser_run_data *data, const ser_run_learning
             "than that",
             top);
     if (t->n_soup > 1 && !t->n_steps)
-        return ser_fail(err, SER_E_ARG, "fine_tune_soup: the head alone is fitted, which comes out the same each "
-                                        "time: give --fine-tune-steps, too");
+        return ser_fail(err, SER_E_ARG,
+                        "fine_tune_soup: the head alone is fitted, which comes out the same each "
+                        "time: give --fine-tune-steps, too");
     if (t->lora_rank && t->pull > 0)
         return ser_fail(err, SER_E_ARG,
                         "fine_tune_pull: with --lora the weights stay where they were: give one of the two");
