@@ -120,7 +120,7 @@ def measure(target):
         with open(kept) as f:
             return json.load(f)
     own, said = recordings(target), said_of(target)
-    model = least_head(learn(target), target, own)
+    model = two_heads(learn(target), target, own)
     voices = sorted({speaker for _, speaker, _ in own})
     voices = voices[::-(-len(voices) // MOST_VOICES)]
     known = {emotion for path, _, emotion in own if name_of(path) in said}
