@@ -126,7 +126,7 @@ class Options(Case):
         with open(self.path("r.html")) as f:
             page = f.read()
         self.assertIn("<h2>Corpora left out</h2>", page)
-        # of the mean over both corpora, which vary by themselves: wider than no interval, narrower than the widest
+        # of the mean over both corpora, which vary by themselves: at most as wide as their intervals are on average
         for key in ("ua_restricted", "ua_open"):
             low, high = r[key + "_ci95"]
             widths = [fold[key + "_ci95"][1] - fold[key + "_ci95"][0] for fold in r["folds"]]
