@@ -77,8 +77,8 @@ ser_status ser_evaluate(ser_evaluation *out, const ser_learn_data *data, const s
 char *ser_fold_path(const char *folder, const char *prefix, const char *name, const char *end);
 
 void ser_evaluation_release(ser_evaluation *e);
-/* Where corpora were left out, once scores and scored are whole: voices, of each fold intervals and sexes, and
- * the intervals of the means. */
+/* Where corpora were left out, once scores and scored are whole: voices, of each fold intervals and sexes,
+ * and the intervals of the means. */
 ser_status ser_evaluation_add_voices(ser_evaluation *e, const ser_corpus *corpus, const ser_folds *folds,
                                      int n_resamples, uint64_t seed, ser_error *err);
 

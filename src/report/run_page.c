@@ -71,7 +71,9 @@ static void append_figures(page *p)
         return;
     ser_text_append(p->t, "<p class=\"note\">Bands of UA and WA: 95 % intervals by resampling ");
     ser_append_xml(p->t, ser_run_resampled(p->r));
-    ser_text_append(p->t, ".</p>\n");
+    ser_text_append(p->t, p->r->corpora_left_out
+                              ? "; of means over corpora left out, of each corpus by itself.</p>\n"
+                              : ".</p>\n");
 }
 
 static void append_notes(page *p, bool serious)
