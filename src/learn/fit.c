@@ -36,6 +36,7 @@ typedef struct fitting {
     float *mean, *scale;                 /* (dims) of the training part */
     int *inner_fold;                     /* (n) of each row */
     float *weight;                       /* (n): a recording and its copies count as one together */
+    float *offset;                       /* (n, n_labels): what rows->origin says of each row; or NULL */
     float *emphasis[SER_MAX_CANDIDATES]; /* (dims) of each variant: candidates that differ in c alone share
                                             one */
     size_t n_variants;
@@ -131,6 +132,7 @@ static ser_status choose(ser_head_fit *out, size_t *variant, const fitting *f, s
                                   .mask = rows->mask,
                                   .fold = f->inner_fold,
                                   .is_copy = rows->is_copy,
+                                  .offset = f->offset,
                                   .n = rows->n,
                                   .n_in = rows->dims,
                                   .n_labels = rows->n_labels};
@@ -176,6 +178,30 @@ static bool go_on(void *context)
     return ser_progress_report(s->progress, s->what, n, n);
 }
 
+/* head + origin, which are linear both: one head that reads as head does. Where head reads nothing it reads
+ * as origin. */
+static void add_origin(ser_linear *head, const ser_linear *origin)
+{
+    for (size_t i = 0; i < head->n_in; i++)
+        if (head->scale[i] == 0) {
+            head->scale[i] = origin->scale[i];
+            head->mean[i] = origin->mean[i];
+        }
+    for (size_t label = 0; label < head->n_labels; label++) {
+        const float *from = origin->w + label * origin->n_in;
+        float *to = head->w + label * head->n_in;
+        double bias = (double)head->bias[label] + (double)origin->bias[label];
+        for (size_t i = 0; i < head->n_in; i++) {
+            double slope = (double)from[i] * (double)origin->scale[i];
+            if (head->scale[i] == 0)
+                continue;
+            to[i] += (float)(slope / (double)head->scale[i]);
+            bias += slope * ((double)head->mean[i] - (double)origin->mean[i]);
+        }
+        head->bias[label] = (float)bias;
+    }
+}
+
 /* The chosen candidate on the whole training part. Features that it leaves out are left out of the products
  * too. */
 static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphasis, ser_error *err)
@@ -207,6 +233,7 @@ static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphas
                                    .label = rows->label,
                                    .weight = f->weight,
                                    .mask = rows->mask,
+                                   .offset = f->offset,
                                    .n_labels = rows->n_labels};
     if (st == SER_OK)
         st = ser_linear_init(&l, n_used, rows->n_labels, err);
@@ -228,6 +255,8 @@ static ser_status refit(ser_head_fit *out, const fitting *f, const float *emphas
         for (size_t label = 0; label < rows->n_labels; label++)
             for (size_t k = 0; k < n_used; k++)
                 out->head.w[label * rows->dims + used[k]] = l.w[label * n_used + k];
+        if (rows->origin)
+            add_origin(&out->head, rows->origin);
     }
     ser_nn_work_free(&work);
     ser_linear_release(&l);
@@ -244,6 +273,10 @@ static ser_status allocate(fitting *f, ser_error *err)
     f->weight = ser_alloc(f->rows->n, sizeof *f->weight);
     if (!f->mean || !f->scale || !f->inner_fold || !f->weight)
         return ser_fail_nomem(err);
+    if (f->rows->origin && !(f->offset = ser_alloc(f->rows->n, f->rows->n_labels * sizeof *f->offset)))
+        return ser_fail_nomem(err);
+    for (size_t r = 0; r < f->rows->n && f->offset; r++)
+        ser_linear_logits(f->rows->origin, f->offset + r * f->rows->n_labels, f->rows->x[r]);
     return ser_nn_ops_new(&f->ops, f->settings->engine, SER_PRECISION_FP32, err);
 }
 
@@ -273,6 +306,7 @@ ser_status ser_fit_head(ser_head_fit *out, const ser_rows *rows, const ser_fit_s
     ser_free(f.scale);
     ser_free(f.inner_fold);
     ser_free(f.weight);
+    ser_free(f.offset);
     ser_nn_ops_free(&f.ops);
     if (st != SER_OK)
         ser_head_fit_release(out);

@@ -37,6 +37,10 @@ typedef struct ser_rows {
         *group; /* speakers (corpora), kept together in the inner folds; NULL: stratified by label alone */
     const uint64_t *mask;         /* (n): as in ser_softmax_data; NULL: all labels compete for all rows */
     const unsigned char *is_copy; /* altered copies: they follow their recording, and are never scored */
+    /* (dims) to n_labels: what the head is pulled to by the penalty, instead of to nothing (Chelba and Acero
+     * 2006, doi:10.1016/j.csl.2005.05.005: a Gaussian prior around another corpus's weights). Its features
+     * are in the blocks of every candidate. NULL: nothing */
+    const ser_linear *origin;
     size_t n, dims, n_labels;
     size_t n_left_out; /* so many groups are left out in turn, whatever the settings say of inner folds; 0:
                           not so */

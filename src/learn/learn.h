@@ -56,10 +56,12 @@ typedef struct ser_learn_settings {
     const ser_learn_transfer *transfer; /* NULL: from the source alone */
     /* After each epoch of the projection, as on_epoch. */
     void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
-    bool speaker_disjoint; /* inner folds and validation parts keep speakers together */
-    bool corpus_disjoint;  /* the corpora joined are left out one by one: by the linear model's inner folds
-                              too, and it  learns each recording from among the emotions that its corpus could
-                              have said */
+    bool speaker_disjoint;    /* inner folds and validation parts keep speakers together */
+    bool corpus_disjoint;     /* the corpora joined are left out one by one: by the linear model's inner folds
+                                 too, and it  learns each recording from among the emotions that its corpus could
+                                 have said */
+    const ser_linear *origin; /* of linear models: see ser_rows; (features of the extractor) to the corpus's
+                                 labels. NULL: none */
     uint64_t seed;
     ser_engine engine; /* of linear models; networks have theirs in timnet.ops */
     int n_threads;

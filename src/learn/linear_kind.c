@@ -24,6 +24,7 @@ ser_status ser_learn_head(ser_head_fit *out, const ser_learn_data *data, const i
                                      : s->speaker_disjoint ? SER_GROUPS_SPEAKERS
                                                            : SER_GROUPS_NONE,
                                      err);
+    rows.origin = s->origin;
     if (st == SER_OK)
         st = s->candidates[0].weighted ? ser_fit_weighted_head(out, &rows, &settings, err)
                                        : ser_fit_head(out, &rows, &settings, err);

@@ -200,6 +200,7 @@ ser_status ser_train_model(ser_training *out, const ser_learn_data *data, ser_st
     of_baseline.candidates = settings->baseline_candidates;
     of_baseline.n_candidates = settings->n_baseline_candidates;
     of_baseline.speaker_disjoint = true;
+    of_baseline.origin = NULL; /* it reads features as they are */
     const ser_learn_settings *learn = &settings->learn;
     bool first = ser_team_is_first(learn->team);
     bool with_baseline =

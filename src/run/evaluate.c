@@ -136,6 +136,8 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
     if (st == SER_OK)
         st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
                                &k->job.host, err);
+    if (st == SER_OK && k->models.linear && k->s.normalize == SER_RUN_NORMALIZE_NONE)
+        st = ser_learning_start_from_head(&k->learning, &k->w, err);
     ser_learn_settings *s = &k->learning.settings;
     s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;
@@ -295,6 +297,8 @@ static ser_status add_notes(evaluate_job *k, ser_error *err)
     if (*example)
         ser_text_appendf(&t, "Training and test parts share recordings: %s", example);
     ser_status st = t.n || t.failed ? ser_job_note(&k->job, false, &t, err) : SER_OK;
+    if (st == SER_OK && k->learning.settings.origin)
+        st = ser_run_material_add_note(&k->job.material, false, SER_LEARNING_FROM_HEAD, err);
     if (st == SER_OK && k->s.normalize != SER_RUN_NORMALIZE_NONE)
         st = ser_run_material_add_note(
             &k->job.material, false,

@@ -1,4 +1,5 @@
 #include "run/learning.h"
+#include "run/tuned_head.h"
 
 enum { BEST_COPIES = 2, BEST_NETWORKS = 3 };
 static const double USUAL_C = 300;
@@ -164,7 +165,23 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
     return st;
 }
 
+ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, ser_error *err)
+{
+    uint64_t blocks;
+    size_t n = 0;
+    ser_status st = ser_tuned_head_read(&l->origin, &blocks, w, err);
+    if (st != SER_OK || !l->origin.n_in)
+        return st;
+    for (size_t i = 0; i < l->settings.n_candidates; i++)
+        if (!(blocks & ~l->candidates[i].blocks))
+            l->candidates[n++] = l->candidates[i];
+    l->settings.n_candidates = n;
+    l->settings.origin = &l->origin;
+    return SER_OK;
+}
+
 void ser_learning_close(ser_learning *l)
 {
+    ser_linear_release(&l->origin);
     ser_nn_ops_free(&l->ops);
 }

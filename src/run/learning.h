@@ -27,12 +27,17 @@ typedef struct ser_learning {
     ser_candidate baseline_candidates[SER_MAX_CANDIDATES];
     size_t n_baseline_candidates;
     ser_run_models models;
+    ser_linear origin; /* of settings */
 } ser_learning;
 
 /* l and n are in force; w and host must outlive it, and it stays where it is. */
 ser_status ser_learning_open(ser_learning *out, const ser_workbench *w, const ser_run_learning *l,
                              const ser_run_network *n, ser_run_models models, const ser_run_data *data,
                              const ser_run_host *host, ser_error *err);
+#define SER_LEARNING_FROM_HEAD "The linear model starts from the head that the encoder learned with"
+/* The linear model starts from the head that the encoder learned with, where it has one that reads these
+ * features: settings.origin is set then. */
+ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, ser_error *err);
 void ser_learning_close(ser_learning *l);
 
 /* Products of networks: no int8 is learned with. */

@@ -4,6 +4,7 @@
 #include "metrics/metrics.h"
 #include "report/escape.h"
 #include "run/heard.h"
+#include "run/tuned_head.h"
 #include "run/tuning_parts.h"
 #include "train/softmax_regression.h"
 
@@ -150,8 +151,8 @@ static ser_status train(ser_tuning *k, ser_tune_net **net, int fold, ser_error *
     return st;
 }
 
-/* By one rank: a checkpoint that says what it learned from, which is all that the encoder it began from had
- * learned from, and the recordings but those of the fold (-1: all). */
+/* By one rank: a checkpoint and its head, and what it learned from, which is all that the encoder it began
+ * from had learned from, and the recordings but those of the fold (-1: all). */
 static ser_status save_encoder(const ser_tuning *k, const ser_tune_net *net, int fold, const char *folder,
                                ser_error *err)
 {
@@ -171,6 +172,9 @@ static ser_status save_encoder(const ser_tuning *k, const ser_tune_net *net, int
         st = ser_heard_write(&heard, folder, err);
     if (st == SER_OK)
         st = ser_tune_save_encoder(net, NULL, folder, err);
+    if (st == SER_OK)
+        st = ser_tuned_head_write(folder, net, k->spec, k->corpus->labels,
+                                  ser_tuned_heard(k->tuned.source.crops), err);
     ser_heard_release(&heard);
     return st;
 }
@@ -425,7 +429,7 @@ ser_status ser_run_tune(ser_run_tuning *out, const ser_run_train_settings *s,
                         ser_epochs *epochs, ser_error *err)
 {
     static const char *const states[] = {"tuning", NULL};
-    ser_tuning k = {.s = s, .folder = folder->path, .epochs = epochs};
+    ser_tuning k = {.s = s, .spec = &features->spec, .folder = folder->path, .epochs = epochs};
     *out = (ser_run_tuning){
         .temperature = 1, .figures = json_array(), .encoder = ser_io_join(folder->path, "encoder")};
     ser_status st =

@@ -17,6 +17,7 @@ typedef struct ser_tuning_answers {
 
 typedef struct ser_tuning {
     const ser_run_train_settings *s;
+    const ser_feature_spec *spec;
     const char *folder;
     ser_epochs *epochs;
     ser_corpus *corpus;
@@ -28,7 +29,7 @@ typedef struct ser_tuning {
 /* At most 500 recordings of a fold, spread evenly, whose emotion was heard: into row; how many they are. */
 size_t ser_tuning_choose(size_t *row, const ser_tuning *k, int fold, uint64_t heard);
 
-/* k->s and k->folder are set; k is released with ser_tuning_close, whatever is returned. */
+/* k->s, k->spec and k->folder are set; k is released with ser_tuning_close, whatever is returned. */
 ser_status ser_tuning_open(ser_tuning *k, const ser_run_features *f, const ser_run_host *host,
                            ser_error *err);
 ser_status ser_tuning_open_folds(ser_tuning *k, ser_error *err);

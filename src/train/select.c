@@ -149,6 +149,7 @@ typedef struct fold {
     int *label;
     float *weight; /* (n_train) each */
     uint64_t *mask;
+    float *offset;      /* (n_train, n_labels), where there are some */
     known_labels known; /* with masks */
     float *theta;       /* (n_labels, width) */
     float *bias;        /* (n_labels) */
@@ -164,6 +165,7 @@ static void fold_release(fold *f)
     ser_free(f->label);
     ser_free(f->weight);
     ser_free(f->mask);
+    ser_free(f->offset);
     ser_free(f->theta);
     ser_free(f->bias);
     ser_free(f->logits);
@@ -200,10 +202,12 @@ static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *
     f->label = ser_alloc(f->n_train, sizeof *f->label);
     f->weight = ser_alloc(f->n_train, sizeof *f->weight);
     f->mask = ser_alloc(f->n_train, sizeof *f->mask);
+    f->offset = d->offset ? ser_alloc(f->n_train, d->n_labels * sizeof *f->offset) : NULL;
     f->theta = ser_alloc(f->width, d->n_labels * sizeof *f->theta);
     f->bias = ser_alloc(d->n_labels, sizeof *f->bias);
     f->logits = ser_alloc(f->n_test, d->n_labels * sizeof *f->logits);
-    if (!f->z || !f->z_test || !f->label || !f->weight || !f->mask || !f->theta || !f->bias || !f->logits)
+    if (!f->z || !f->z_test || !f->label || !f->weight || !f->mask || !f->theta || !f->bias || !f->logits ||
+        (d->offset && !f->offset))
         return ser_fail_nomem(err);
     gather(f->z, v, f, f->train, f->n_train);
     gather(f->z_test, v, f, f->test, f->n_test);
@@ -211,6 +215,8 @@ static ser_status fold_init(fold *f, const variant *v, int left_out, ser_error *
         f->label[i] = d->label[f->train[i]];
         f->weight[i] = d->weight ? d->weight[f->train[i]] : 1;
         f->mask[i] = d->mask ? d->mask[f->train[i]] : UINT64_MAX;
+        for (size_t k = 0; k < d->n_labels && d->offset; k++)
+            f->offset[i * d->n_labels + k] = d->offset[f->train[i] * d->n_labels + k];
     }
     if (d->mask)
         f->known = known_outside(d, left_out);
@@ -242,6 +248,7 @@ static ser_status try_candidate(fold *f, variant *v, size_t candidate, ser_nn_wo
                                    .label = f->label,
                                    .weight = f->weight,
                                    .mask = v->data->mask ? f->mask : NULL,
+                                   .offset = f->offset,
                                    .n_labels = n_labels};
     ser_softmax_fit fit = ser_softmax_fit_default(v->candidates[candidate].c);
     fit.go_on = go_on;
@@ -261,8 +268,11 @@ static ser_status try_candidate(fold *f, variant *v, size_t candidate, ser_nn_wo
     for (size_t i = 0; i < f->n_test && st == SER_OK; i++) {
         size_t row = f->test[i], to = (size_t)v->scored_as[row] * n_labels;
         uint64_t mask = v->data->mask ? v->data->mask[row] & f->known.competing : UINT64_MAX;
-        for (size_t k = 0; k < n_labels; k++)
-            out[to + k] = mask >> k & 1 ? f->logits[i * n_labels + k] + f->bias[k] : no_logit;
+        const float *offset = v->data->offset ? v->data->offset + row * n_labels : NULL;
+        for (size_t k = 0; k < n_labels; k++) {
+            float logit = f->logits[i * n_labels + k] + f->bias[k] + (offset ? offset[k] : 0);
+            out[to + k] = mask >> k & 1 ? logit : no_logit;
+        }
     }
     return st;
 }

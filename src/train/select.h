@@ -21,6 +21,7 @@ typedef struct ser_select_data {
         *mask; /* (n): as in ser_softmax_data; a row is then judged among those of its labels that the
                   training rows of its fold compete for, and not at all where none of them has its own */
     const unsigned char *is_copy; /* (n): altered copies train but are never scored; NULL: none */
+    const float *offset;          /* (n, n_labels): as in ser_softmax_data; NULL: none */
     size_t n, n_in, n_labels;
 } ser_select_data;
 

@@ -45,8 +45,10 @@ static void softmax_rows(const problem *q, float *p, size_t stride, size_t first
         size_t truth = (size_t)q->data->label[first + r];
         float max = -INFINITY;
         uint64_t mask = q->data->mask ? q->data->mask[first + r] : UINT64_MAX;
+        const float *offset = q->data->offset ? q->data->offset + (first + r) * n_labels : NULL;
         for (size_t k = 0; k < n_labels; k++) {
-            p[k * stride + r] = mask >> k & 1 ? p[k * stride + r] + (float)q->bias[k] : -INFINITY;
+            float own = (float)q->bias[k] + (offset ? offset[k] : 0);
+            p[k * stride + r] = mask >> k & 1 ? p[k * stride + r] + own : -INFINITY;
             max = fmaxf(max, p[k * stride + r]);
         }
         double of_truth = (double)(p[truth * stride + r] - max), sum = 0;
@@ -191,6 +193,9 @@ static ser_status check(const ser_softmax_data *d, const ser_softmax_fit *fit, s
                             d->label[i]);
         if (d->weight && !(d->weight[i] >= 0 && isfinite(d->weight[i])))
             return ser_fail(err, SER_E_ARG, "row %zu has weight %g", i, (double)d->weight[i]);
+        for (size_t k = 0; d->offset && k < d->n_labels; k++)
+            if (!isfinite(d->offset[i * d->n_labels + k]))
+                return ser_fail(err, SER_E_FORMAT, "row %zu has logits that are not finite numbers", i);
         sum += d->weight ? (double)d->weight[i] : 1;
     }
     if (!(sum > 0))

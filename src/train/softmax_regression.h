@@ -37,6 +37,9 @@ typedef struct ser_softmax_data {
     /* (n): bit l: label l competes for the row, which has the others' logits at minus infinity; NULL: all do
      */
     const uint64_t *mask;
+    /* (n, n_labels): added to each row's logits, whatever the weights: they are then fitted to what it leaves
+     * unsaid; NULL: nothing is */
+    const float *offset;
     size_t n_labels;
 } ser_softmax_data;
 
@@ -45,10 +48,9 @@ typedef struct ser_softmax_data {
 enum { SER_SOFTMAX_SHAPES = 64 };
 
 /* theta (n_labels, width): the weights w, or with gram the coefficients a; bias (n_labels). Both are also the
- * starting point. logits of a row = theta z + bias. n_iterations may be NULL. The same bits whatever the
- * number of work's threads. SER_E_ARG: no rows, a label out of range or of its
- * mask, weights that are negative or all 0;
- * SER_E_FORMAT: a feature that is not finite; SER_E_CANCELLED. */
+ * starting point. logits of a row = theta z + bias + offset. n_iterations may be NULL. The same bits whatever
+ * the number of work's threads. SER_E_ARG: no rows, a label out of range or of its mask, weights that are
+ * negative or all 0; SER_E_FORMAT: a feature or an offset that is not finite; SER_E_CANCELLED. */
 ser_status ser_softmax_minimise(float *theta, float *bias, const ser_softmax_data *data,
                                 const ser_softmax_fit *fit, ser_nn_work *work, int *n_iterations,
                                 ser_error *err);

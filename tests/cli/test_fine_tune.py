@@ -75,7 +75,7 @@ class FineTune(Case):
         self.assertEqual([p["n"] for p in report["parts_left_out"]], [12, 12])  # of each, two emotions were heard elsewhere
         self.check_rule(report, self.path("a/left-out.jsonl"))
         self.check_history("a", ["without one", "without two", "final encoder"])
-        self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "learned-from.json", "model.safetensors", "preprocessor_config.json"])
+        self.assertEqual(sorted(os.listdir(self.path("a/encoder"))), ["config.json", "head.safetensors", "learned-from.json", "model.safetensors", "preprocessor_config.json"])
         self.assertFalse([n for n in os.listdir(self.path("a")) if n.startswith("tuning")])
         out, _ = self.ser("predict", "--model", self.path("a/model.safetensors"), "--format", "json", "--min-confidence", "0", self.path("one/angry0.wav"))
         answer = json.loads(out)
@@ -86,6 +86,65 @@ class FineTune(Case):
         self.train(self.one + "+" + self.two, "c", "--fine-tune-from", "1")  # another training
         with open(self.path("a/model.safetensors"), "rb") as a, open(self.path("c/model.safetensors"), "rb") as c:
             self.assertNotEqual(a.read(), c.read())
+
+    def evaluate(self, encoder, *more, status=0):
+        """Of corpus one, three folds of a speaker each: the report, what was printed."""
+        out, err = self.ser("evaluate", "--data", self.one, "--feature-type", "WHISPER", "--encoder", self.path(encoder), "--pooling", "all", "--augment", "none",
+                            "--protocol", "loso", "--jobs", "2", *more, "--json", self.path("e.json"), status=status)
+        if status:
+            return err
+        with open(self.path("e.json")) as f:
+            return json.load(f), out
+
+    def test_linear_models_start_from_the_encoders_head(self):
+        self.train(self.one + "+" + self.two, "a", "--keep-encoders", "--precision", "fp32")
+        with open(self.path("a/left-out.jsonl")) as f:
+            said = {os.path.basename(a["file"]): a["logits"] for a in map(json.loads, f) if a["left_out"] == "one"}
+        self.assertEqual(len(said), 12)
+        unheard = self.path("a/encoder-without-one")
+        head = unheard + "/head.safetensors"
+        metadata, tensors = self.read(head)
+        self.assertEqual(json.loads(metadata["ser.labels"]), ["angry", "neutral", "surprised"])
+
+        # a model file like others
+        answers, _ = self.ser("predict", "--model", head, "--encoder", unheard, "--precision", "fp32", "--format", "json", *(self.path("one/" + n) for n in said))
+        answers = [a for a in map(json.loads, answers.splitlines()) if a["scores"]]
+        self.assertGreater(len(answers), 3)  # the others have no voice in them by the voice detector
+        for a in answers:
+            z = said[os.path.basename(a["file"])]
+            for emotion in ("angry", "surprised"):
+                self.assertAlmostEqual(math.log(a["scores"][emotion] / a["scores"]["neutral"]), z[emotion] - z["neutral"], 2)
+
+        # with a penalty that lets nothing be learned, that is what linear models say: but for a fold's bias and temperature
+        note = "The linear model starts from the head that the encoder learned with"
+        report, out = self.evaluate("a/encoder-without-one", "--layers", "1,2", "--c", "1e-6")
+        self.assertIn(note, out)
+        folds = [[], [], []]
+        for p in report["predictions"]:
+            name = os.path.basename(p["file"])
+            if name in said:
+                z = said[name]
+                folds[int(name[-5]) % 3].append((z["angry"] - z["neutral"], math.log(p["scores"]["angry"] / p["scores"]["neutral"])))
+        for pairs in folds:
+            self.assertEqual(len(pairs), 4)
+            x, y = numpy.array(pairs).T
+            slope, start = numpy.polyfit(x, y, 1)
+            self.assertGreater(slope, 0)
+            self.assertLess(abs(slope * x + start - y).max(), 0.02 * (y.max() - y.min()))
+
+        # where features are others than it reads, and where voices have a baseline, nothing of it
+        for other in (("--layers", "1"), ("--layers", "1,2", "--normalize", "speaker"), ("--layers", "weighted")):
+            self.assertNotIn(note, self.evaluate("a/encoder-without-one", *other)[1])
+        self.assertIn(note, self.evaluate("a/encoder-without-one", "--layers", "2,1")[1])
+
+        # one that is of other weights, or broken
+        shutil.copy(self.path("a/encoder/head.safetensors"), head)
+        self.assertIn("head.safetensors: it is not the head of these weights: remove it", self.evaluate("a/encoder-without-one", "--layers", "1,2", status=1))
+        with open(head, "wb") as f:
+            f.write(b"\x08" + bytes(7) + b"{}      ")
+        self.assertIn("head.safetensors: ", self.evaluate("a/encoder-without-one", "--layers", "1,2", status=1))
+        os.remove(head)
+        self.assertNotIn(note, self.evaluate("a/encoder-without-one", "--layers", "1,2")[1])
 
     def read(self, path):
         """Of a model file: its metadata, {name: (type, shape, bytes)}."""

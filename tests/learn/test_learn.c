@@ -114,6 +114,54 @@ static void test_the_test_part_is_not_seen(void)
     make_corpus();
 }
 
+/* What a head is pulled to: it says so, where the penalty lets it learn nothing besides, and reads it where
+ * its candidate reads nothing. */
+static void test_a_head_to_start_from(void)
+{
+    ser_error err = {0};
+    ser_store *store = make_store(0.2);
+    ser_linear origin;
+    ser_head_fit fit, free_fit;
+    int fold[N];
+    float logits[N_LABELS], wanted[N_LABELS], first[N_LABELS];
+    const ser_candidate stiff = {.blocks = 1, .spread_weight = 1, .c = 1e-7};
+    ser_learn_settings settings = {.linear = true,
+                                   .candidates = &stiff,
+                                   .n_candidates = 1,
+                                   .n_inner_folds = 3,
+                                   .seed = 46,
+                                   .n_threads = 1};
+    const ser_learn_data data = {.corpus = &corpus, .extractor = extractor, .store = store};
+    CHECK_OK(ser_linear_init(&origin, store->dims, N_LABELS, &err), &err);
+    for (size_t i = 0; i < store->dims; i++) {
+        origin.mean[i] = 0.1f * (float)(i % 3);
+        origin.scale[i] = 0.5f + (float)(i % 2);
+        for (size_t l = 0; l < N_LABELS; l++)
+            origin.w[l * store->dims + i] = 0.3f * (float)((i * 5 + l * 7) % 4) - 0.4f;
+    }
+    for (int u = 0; u < N; u++)
+        fold[u] = utterances[u].speaker;
+    settings.origin = &origin;
+    CHECK_OK(ser_learn_head(&fit, &data, fold, 2, &settings, "head", &err), &err);
+    for (size_t u = 0; u < N; u++) {
+        const float *x = ser_store_row(store, u, 0);
+        ser_linear_logits(&fit.head, logits, x);
+        ser_linear_logits(&origin, wanted, x);
+        for (size_t l = 0; l < N_LABELS; l++) {
+            first[l] = u ? first[l] : logits[l] - wanted[l]; /* the bias is free */
+            CHECK(fabsf(logits[l] - wanted[l] - first[l]) < 1e-3f);
+        }
+    }
+    const ser_candidate loose = {.blocks = 1, .spread_weight = 1, .c = 100};
+    settings.candidates = &loose;
+    CHECK_OK(ser_learn_head(&free_fit, &data, fold, 2, &settings, "head", &err), &err);
+    CHECK(free_fit.inner_ua > fit.inner_ua + 20);
+    ser_head_fit_release(&fit);
+    ser_head_fit_release(&free_fit);
+    ser_linear_release(&origin);
+    ser_store_free(&store);
+}
+
 static void test_threads_change_nothing(void)
 {
     ser_error err = {0};
@@ -490,6 +538,7 @@ int main(void)
     CHECK_OK(ser_feature_spec_parse(&spec, "LOGMEL", &err), &err);
     CHECK_OK(ser_extractor_new(&extractor, &spec, NULL, &err), &err);
     test_the_test_part_is_not_seen();
+    test_a_head_to_start_from();
     test_threads_change_nothing();
     test_normalize();
     test_normalize_corpora();

@@ -16,6 +16,7 @@ typedef struct sample {
     float *z, *gram, *weight;
     int *label;
     uint64_t *mask; /* NULL: all labels compete for all rows */
+    float *offset;  /* NULL: none */
 } sample;
 
 static void fill_gram(sample *s)
@@ -56,6 +57,7 @@ static void sample_free(sample *s)
     ser_free(s->weight);
     ser_free(s->label);
     ser_free(s->mask);
+    ser_free(s->offset);
 }
 
 static ser_softmax_data data_of(const sample *s, bool gram)
@@ -67,6 +69,7 @@ static ser_softmax_data data_of(const sample *s, bool gram)
                               .label = s->label,
                               .weight = s->weight,
                               .mask = s->mask,
+                              .offset = s->offset,
                               .n_labels = s->n_labels};
 }
 
@@ -89,7 +92,7 @@ static double naive_objective(const sample *s, const double *w, const double *bi
     for (size_t i = 0; i < s->n; i++) {
         double logits[16], total = 0;
         for (size_t k = 0; k < s->n_labels; k++) {
-            logits[k] = bias[k];
+            logits[k] = bias[k] + (s->offset ? (double)s->offset[i * s->n_labels + k] : 0);
             for (size_t j = 0; j < s->n_in; j++)
                 logits[k] += w[k * s->n_in + j] * (double)s->z[i * s->n_in + j];
             total += !s->mask || s->mask[i] >> k & 1 ? exp(logits[k]) : 0;
@@ -444,6 +447,38 @@ static void test_cancelled(void)
     sample_free(&s);
 }
 
+/* Fits, and looks whether the objective is higher all around. w (n_labels, n_in), bias (n_labels). */
+static void check_lowest(float *w, float *bias, const sample *s, bool gram, const ser_softmax_fit *fit)
+{
+    enum { MOST = 16 * 16 };
+    const ser_softmax_data data = data_of(s, gram);
+    size_t n_weights = s->n_labels * s->n_in;
+    float *theta = ser_alloc(s->n_labels * data.width, sizeof *theta);
+    double exact[MOST], exact_bias[16];
+    ser_error err = {0};
+    CHECK(n_weights <= MOST);
+    CHECK_OK(ser_softmax_minimise(theta, bias, &data, fit, work, NULL, &err), &err);
+    if (gram)
+        weights_of_coefficients(w, theta, s);
+    else
+        memcpy(w, theta, n_weights * sizeof *w);
+    ser_free(theta);
+    for (size_t i = 0; i < n_weights; i++)
+        exact[i] = (double)w[i];
+    for (size_t k = 0; k < s->n_labels; k++)
+        exact_bias[k] = (double)bias[k];
+    double lowest = naive_objective(s, exact, exact_bias, fit->c);
+    for (size_t i = 0; i < n_weights + s->n_labels; i++) {
+        double *x = i < n_weights ? &exact[i] : &exact_bias[i - n_weights];
+        for (int side = -1; side <= 1; side += 2) {
+            double kept = *x;
+            *x += side * 0.02;
+            CHECK(naive_objective(s, exact, exact_bias, fit->c) >= lowest - 1e-7);
+            *x = kept;
+        }
+    }
+}
+
 /* Rows of two corpora, one of which has no third label: the optimum is that of the masked loss, whichever way
  * it is stated. */
 static void test_masks(void)
@@ -459,34 +494,45 @@ static void test_masks(void)
         s.mask[i] = i % 2 ? 3 : 7;
     }
     for (int gram = 0; gram < 2; gram++) {
-        const ser_softmax_data data = data_of(&s, gram);
-        float theta[N_CLASSES * N_ROWS] = {0}, bias[N_CLASSES] = {0}, w[N_CLASSES * N_FEATURES];
-        double exact[N_CLASSES * N_FEATURES], exact_bias[N_CLASSES];
-        CHECK_OK(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err), &err);
-        if (gram)
-            weights_of_coefficients(w, theta, &s);
-        else
-            memcpy(w, theta, sizeof w);
-        for (size_t i = 0; i < N_CLASSES * N_FEATURES; i++)
-            exact[i] = (double)w[i];
-        for (size_t k = 0; k < N_CLASSES; k++)
-            exact_bias[k] = (double)bias[k];
-        double lowest = naive_objective(&s, exact, exact_bias, fit.c);
-        for (size_t i = 0; i < N_CLASSES * (N_FEATURES + 1); i++) {
-            double *x = i < N_CLASSES * N_FEATURES ? &exact[i] : &exact_bias[i - N_CLASSES * N_FEATURES];
-            for (int side = -1; side <= 1; side += 2) {
-                double kept = *x;
-                *x += side * 0.02;
-                CHECK(naive_objective(&s, exact, exact_bias, fit.c) >= lowest - 1e-7);
-                *x = kept;
-            }
-        }
+        float w[N_CLASSES * N_FEATURES], bias[N_CLASSES] = {0};
+        check_lowest(w, bias, &s, gram, &fit);
         CHECK(w[3 * N_FEATURES] == 0 && bias[3] == 0 && fabsf(w[2 * N_FEATURES]) > 1e-3f);
     }
     const ser_softmax_data data = data_of(&s, false);
     float theta[N_CLASSES * N_FEATURES] = {0}, bias[N_CLASSES] = {0};
     s.label[1] = 2;
     CHECK_FAILS(ser_softmax_minimise(theta, bias, &data, &fit, work, NULL, &err), SER_E_ARG, &err, "compete");
+    sample_free(&s);
+}
+
+/* Logits that rows have whatever the weights: these are fitted to what is left, and hardly at all where the
+ * penalty is high. */
+static void test_offsets(void)
+{
+    enum { N_ROWS = 60, N_FEATURES = 4, N_CLASSES = 3 };
+    const ser_softmax_fit fit = {.c = 2, .tolerance = 1e-6, .max_iterations = 2000};
+    const ser_softmax_fit stiff = {.c = 1e-6, .tolerance = 1e-6, .max_iterations = 2000};
+    sample s = sample_make(N_ROWS, N_FEATURES, N_CLASSES, 12);
+    float w[N_CLASSES * N_FEATURES], without[N_CLASSES * N_FEATURES], bias[N_CLASSES] = {0};
+    ser_error err = {0};
+    check_lowest(without, bias, &s, false, &fit);
+    s.offset = ser_alloc(N_ROWS * N_CLASSES, sizeof *s.offset);
+    for (size_t i = 0; i < N_ROWS; i++)
+        for (size_t k = 0; k < N_CLASSES; k++)
+            s.offset[i * N_CLASSES + k] = 2 * s.z[i * N_FEATURES + k] + (i % 5 == k ? 1.0f : 0);
+    for (int gram = 0; gram < 2; gram++) {
+        memset(bias, 0, sizeof bias);
+        check_lowest(w, bias, &s, gram, &fit);
+        CHECK(fabsf(w[0] - without[0]) > 0.1f);
+        memset(bias, 0, sizeof bias);
+        check_lowest(w, bias, &s, gram, &stiff);
+        for (size_t i = 0; i < N_CLASSES * N_FEATURES; i++)
+            CHECK(fabsf(w[i]) < 1e-3f);
+    }
+    const ser_softmax_data data = data_of(&s, false);
+    s.offset[7] = NAN;
+    CHECK_FAILS(ser_softmax_minimise(w, bias, &data, &fit, work, NULL, &err), SER_E_FORMAT, &err,
+                "row 2 has");
     sample_free(&s);
 }
 
@@ -505,6 +551,7 @@ int main(void)
     test_one_row();
     test_bad_input();
     test_masks();
+    test_offsets();
     test_cancelled();
     ser_nn_work_free(&work);
     ser_nn_ops_free(&ops[0]);
