@@ -389,6 +389,8 @@ json_t *ser_run_report_json(const ser_run_report *r)
     ser_json_update(&report, details_json(r));
     if (r->encoder_learned_from)
         ser_json_set(&report, "encoder_learned_from", ser_text_json(r->encoder_learned_from));
+    if (r->starts_from_head)
+        ser_json_set(&report, "starts_from_head", json_true());
     if (r->corpora_left_out)
         add_means(&report, &r->left_out);
     if (r->cross)

@@ -152,6 +152,7 @@ typedef struct ser_run_report {
     const char *corpus, *protocol, *features, *model_type, *version, *date;
     const char *normalize, *precision, *encoder_sha256; /* the last two empty: no encoder */
     const char *encoder_learned_from; /* the corpora that a tuned encoder knows; NULL: it was not tuned */
+    bool starts_from_head;            /* the linear part did, from the one that this encoder learned with */
     const char *cpu, *data_sha256, *split_sha256;
     uint64_t seed;
     int n_threads, n_ranks;    /* n_ranks 0: one process, and no rank */

@@ -173,6 +173,7 @@ static ser_report_facts facts_of(const evaluate_job *k)
     facts.evaluation = &k->e;
     facts.protocol = k->s.protocol;
     facts.model_type = k->s.learning.model_type;
+    facts.starts_from_head = k->learning.settings.origin != NULL;
     facts.config = k->job.config;
     return facts;
 }
@@ -297,8 +298,6 @@ static ser_status add_notes(evaluate_job *k, ser_error *err)
     if (*example)
         ser_text_appendf(&t, "Training and test parts share recordings: %s", example);
     ser_status st = t.n || t.failed ? ser_job_note(&k->job, false, &t, err) : SER_OK;
-    if (st == SER_OK && k->learning.settings.origin)
-        st = ser_run_material_add_note(&k->job.material, false, SER_LEARNING_FROM_HEAD, err);
     if (st == SER_OK && k->s.normalize != SER_RUN_NORMALIZE_NONE)
         st = ser_run_material_add_note(
             &k->job.material, false,

@@ -34,7 +34,6 @@ typedef struct ser_learning {
 ser_status ser_learning_open(ser_learning *out, const ser_workbench *w, const ser_run_learning *l,
                              const ser_run_network *n, ser_run_models models, const ser_run_data *data,
                              const ser_run_host *host, ser_error *err);
-#define SER_LEARNING_FROM_HEAD "The linear model starts from the head that the encoder learned with"
 /* The linear model starts from the head that the encoder learned with, where it has one that reads these
  * features: settings.origin is set then. */
 ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, ser_error *err);

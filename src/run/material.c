@@ -430,6 +430,7 @@ static void set_plain(ser_run_material *m, const ser_report_facts *f)
     r->precision = f->precision;
     r->encoder_sha256 = f->encoder_sha256;
     r->encoder_learned_from = f->encoder_learned_from;
+    r->starts_from_head = f->starts_from_head;
     r->cpu = m->cpu;
     r->data_sha256 = m->data_sha256;
     r->split_sha256 = m->split_sha256;
@@ -445,11 +446,12 @@ static void set_plain(ser_run_material *m, const ser_report_facts *f)
     r->n_blocks = ser_run_blocks(m->blocks, f->spec);
 }
 
-static ser_status note_encoder(ser_run_material *m, const char *learned_from, ser_error *err)
+static ser_status note_encoder(ser_run_material *m, const ser_report_facts *f, ser_error *err)
 {
     ser_text t = {0};
-    if (learned_from)
-        ser_text_appendf(&t, "The encoder has learned from %s", learned_from);
+    if (f->encoder_learned_from)
+        ser_text_appendf(&t, "The encoder has learned from %s%s", f->encoder_learned_from,
+                         f->starts_from_head ? ", and the linear model starts from its head" : "");
     ser_status st = add_text(m, &t, err);
     ser_text_release(&t);
     return st;
@@ -467,7 +469,7 @@ ser_status ser_run_material_finish(ser_run_material *m, const ser_report_facts *
     if (st == SER_OK)
         st = ser_report_hashes(m->data_sha256, m->split_sha256, f->corpus, f->folds, f->store, err);
     if (st == SER_OK)
-        st = note_encoder(m, f->encoder_learned_from, err);
+        st = note_encoder(m, f, err);
     if (st == SER_OK && f->evaluation->across)
         st = list_voices(m, f, err);
     if (st == SER_OK && f->evaluation->across)

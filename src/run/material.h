@@ -18,6 +18,7 @@ typedef struct ser_report_facts {
     const ser_feature_spec *spec;
     const char *protocol, *model_type, *normalize, *precision, *encoder_sha256; /* sha256: may be empty */
     const char *encoder_learned_from; /* the corpora that a tuned encoder knows; NULL: it was not tuned */
+    bool starts_from_head;            /* the linear part did, from the one that this encoder learned with */
     uint64_t seed;
     int jobs;
     const json_t *config; /* every option in force */

@@ -66,6 +66,8 @@ static ser_status provenance(json_t **out, const train_job *k, int fold, const s
     ser_model_output_origin(out, w, k->folds ? k->folds->test_fold : NULL, k->folds ? fold : -2);
     if (*out && learned->has_linear)
         ser_json_set(out, "plain", ser_model_output_head(w, &learned->linear));
+    if (*out && learned->has_linear && k->learning.settings.origin)
+        ser_json_set(out, "starts_from_head", json_true());
     return *out ? SER_OK : ser_fail_nomem(err);
 }
 
@@ -210,6 +212,7 @@ static ser_status save_report(train_job *k, ser_error *err)
     facts.evaluation = &k->e;
     facts.protocol = k->s.protocol;
     facts.model_type = k->s.learning.model_type;
+    facts.starts_from_head = k->learning.settings.origin != NULL;
     facts.config = job->config;
     ser_status st = ser_job_report(job, &facts, err);
     return st == SER_OK ? ser_job_save(job, err) : st;

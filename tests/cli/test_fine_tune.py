@@ -116,9 +116,10 @@ class FineTune(Case):
                 self.assertAlmostEqual(math.log(a["scores"][emotion] / a["scores"]["neutral"]), z[emotion] - z["neutral"], 2)
 
         # with a penalty that lets nothing be learned, that is what linear models say: but for a fold's bias and temperature
-        note = "The linear model starts from the head that the encoder learned with"
+        note = "The encoder has learned from two, and the linear model starts from its head\n"
         report, out = self.evaluate("a/encoder-without-one", "--layers", "1,2", "--c", "1e-6")
         self.assertIn(note, out)
+        self.assertTrue(report["starts_from_head"])
         folds = [[], [], []]
         for p in report["predictions"]:
             name = os.path.basename(p["file"])
@@ -132,9 +133,25 @@ class FineTune(Case):
             self.assertGreater(slope, 0)
             self.assertLess(abs(slope * x + start - y).max(), 0.02 * (y.max() - y.min()))
 
+        # so do models that are kept, and they say so
+        self.ser("train", "--data", self.one, "--feature-type", "WHISPER", "--model-type", "linear", "--encoder", unheard, "--layers", "1,2", "--pooling", "all",
+                 "--augment", "none", "--c", "1e-6", "--split-fold", "3", "--run", self.path("k"))
+        with open(self.path("k/report.json")) as f:
+            self.assertTrue(json.load(f)["starts_from_head"])
+        self.assertIn("starts_from_head", self.read(self.path("k/model.safetensors"))[0]["ser.provenance"])
+        answers, _ = self.ser("predict", "--model", self.path("k/model.safetensors"), "--encoder", unheard, "--precision", "fp32", "--format", "json",
+                              *(self.path("one/" + n) for n in said))
+        points = [(said[n]["angry"] - said[n]["neutral"], math.log(a["scores"]["angry"] / a["scores"]["neutral"]))
+                  for a in map(json.loads, answers.splitlines()) if a["scores"] for n in [os.path.basename(a["file"])]]
+        x, y = numpy.array(points).T
+        slope, start = numpy.polyfit(x, y, 1)
+        self.assertLess(abs(slope * x + start - y).max(), 0.02 * (y.max() - y.min()))
+
         # where features are others than it reads, and where voices have a baseline, nothing of it
         for other in (("--layers", "1"), ("--layers", "1,2", "--normalize", "speaker"), ("--layers", "weighted")):
-            self.assertNotIn(note, self.evaluate("a/encoder-without-one", *other)[1])
+            report, out = self.evaluate("a/encoder-without-one", *other)
+            self.assertNotIn("starts_from_head", report)
+            self.assertIn("The encoder has learned from two\n", out)
         self.assertIn(note, self.evaluate("a/encoder-without-one", "--layers", "2,1")[1])
 
         # one that is of other weights, or broken
@@ -368,7 +385,7 @@ class FineTune(Case):
             _, err = self.ser(*command, *heard, "--run", self.path("c"), status=2)
             self.assertIn(f"{self.path('a/encoder')} learned from 18 of the 18 recordings of one, which would be tested", err)
         out, _ = self.ser("evaluate", "--data", self.one, *reads, *unheard, "--protocol", "group-kfold=3", "--json", self.path("e.json"), "--run", self.path("e"))
-        self.assertIn("The encoder has learned from two\n", out)
+        self.assertIn("The encoder has learned from two, and the linear model starts from its head\n", out)
         with open(self.path("e.json")) as f:
             self.assertEqual(json.load(f)["encoder_learned_from"], "two")
 
