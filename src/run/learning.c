@@ -3,6 +3,8 @@
 
 enum { BEST_COPIES = 2, BEST_NETWORKS = 3 };
 static const double USUAL_C = 300;
+/* Of c, where the penalty pulls to a head that knows much already: tools/check_few_labels.py. */
+static const double SHARE_OF_C_BESIDE_A_HEAD = 0.1;
 
 /* ---- presets ---- */
 
@@ -173,8 +175,10 @@ ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w,
     if (st != SER_OK || !l->origin.n_in)
         return st;
     for (size_t i = 0; i < l->settings.n_candidates; i++)
-        if (!(blocks & ~l->candidates[i].blocks))
-            l->candidates[n++] = l->candidates[i];
+        if (!(blocks & ~l->candidates[i].blocks)) {
+            l->candidates[n] = l->candidates[i];
+            l->candidates[n++].c *= SHARE_OF_C_BESIDE_A_HEAD;
+        }
     l->settings.n_candidates = n;
     l->settings.origin = &l->origin;
     return SER_OK;
