@@ -45,6 +45,8 @@ ser_status ser_tuned_head_write(const char *folder, const ser_tune_net *net, con
     ser_encoders encoders = {0};
     ser_extractor *e = NULL;
     ser_linear head = {0};
+    if (!(heard & (heard - 1))) /* one emotion or none: nothing is told apart */
+        return SER_OK;
     char *path = ser_io_join(folder, FILE_NAME);
     ser_status st = path ? SER_OK : ser_fail_nomem(err);
     if (st == SER_OK)

@@ -7,7 +7,7 @@
 #include "run/workbench.h"
 
 /* folder: of the encoder, which is there. labels: the net's; heard: bits of those that its training part had,
- * which alone are written. */
+ * which alone are written; with fewer than two there is no file. */
 ser_status ser_tuned_head_write(const char *folder, const ser_tune_net *net, const ser_feature_spec *spec,
                                 char *const *labels, uint64_t heard, ser_error *err);
 
