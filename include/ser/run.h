@@ -129,7 +129,8 @@ typedef struct ser_run_learning {
     int n_inner_folds;     /* of the choices made inside a training part: 2 ... 20 */
     int64_t seed;          /* of everything random: 0 ... 1e15 */
     ser_run_pooling pooling; /* linear: statistics of all frames, or of the active ones besides */
-    double c;                /* linear: weight of the data against the penalty, 1e-6 ... 1e6; 0: the usual */
+    double c;                /* linear: weight of the data against the penalty, 1e-6 ... 1e6; 0: the usual;
+                                a tenth of it counts where the encoder's own head is what it starts from */
     uint64_t reserved[8];
 } ser_run_learning;
 

@@ -182,6 +182,14 @@ static ser_status compare_reports(const json_t *old, const json_t *new, ser_erro
                         "the recordings are not the ones of the report (data_sha256 differs)");
     if (!same_text(old, new, "split_sha256"))
         return ser_fail(err, SER_E_FORMAT, "the folds are not the ones of the report (split_sha256 differs)");
+    bool had_head = json_is_true(json_object_get(old, "starts_from_head"));
+    if (had_head != json_is_true(json_object_get(new, "starts_from_head")))
+        return ser_fail(err, SER_E_FORMAT,
+                        had_head
+                            ? "the report's linear model started from its encoder's head, and beside this "
+                              "encoder lies none: copy head.safetensors, too"
+                            : "the report's linear model started from nothing, and this one from the "
+                              "head.safetensors beside its encoder: move that away");
     bool same_machine = same_text(old, new, "cpu") && same_text(old, new, "precision") &&
                         has_these_figures(old) && number(old, "jobs") == number(new, "jobs");
     double tolerance = same_machine ? 1e-7 : 0.5;

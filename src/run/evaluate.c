@@ -91,7 +91,8 @@ static ser_status save_part(void *context, const ser_text *block, ser_error *err
                                 .folds = k->folds,
                                 .corpus = k->w.corpus,
                                 .config = k->job.config,
-                                .encoder_sha256 = k->w.encoder_sha256};
+                                .encoder_sha256 = k->w.encoder_sha256,
+                                .head_sha256 = k->learning.head_sha256};
     k->job.told = json_pack("{s:i, s:s}", "fold", k->s.fold, "protocol", k->s.protocol);
     return k->job.told ? ser_fold_part_write(&part, block, err) : ser_fail_nomem(err);
 }
@@ -137,7 +138,7 @@ static ser_status learn(evaluate_job *k, uint64_t seed, bool first, ser_error *e
         st = ser_learning_open(&k->learning, &k->w, &learning, &k->s.network, k->models, &k->s.data,
                                &k->job.host, err);
     if (st == SER_OK && k->models.linear && k->s.normalize == SER_RUN_NORMALIZE_NONE)
-        st = ser_learning_start_from_head(&k->learning, &k->w, err);
+        st = ser_learning_start_from_head(&k->learning, &k->w, &k->job.host, err);
     ser_learn_settings *s = &k->learning.settings;
     s->speaker_disjoint = !k->leaks.n_folds || k->leaks.speakers[0] <= 0; /* none is known to be shared */
     s->corpus_disjoint = k->protocol.kind == SER_PROTOCOL_LOCO;

@@ -12,7 +12,8 @@ static ser_status set_options(json_t *to, const ser_fold_part *p, ser_error *err
 {
     static const char *const places[] = {"data_dir", "features_dir", "encoder", "jobs"};
     bool ok = json_object_update(to, (json_t *)p->config) == 0 &&
-              json_object_set_new(to, "encoder_sha256", json_string(p->encoder_sha256)) == 0;
+              json_object_set_new(to, "encoder_sha256", json_string(p->encoder_sha256)) == 0 &&
+              json_object_set_new(to, "head_sha256", json_string(p->head_sha256)) == 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         json_object_del(to, places[i]);
     return ok ? SER_OK : ser_fail_nomem(err);

@@ -10,8 +10,8 @@ typedef struct ser_fold_part {
     size_t fold; /* counted from 0 */
     const ser_folds *folds;
     const ser_corpus *corpus;
-    const json_t *config; /* settings in force */
-    const char *encoder_sha256;
+    const json_t *config;                     /* settings in force */
+    const char *encoder_sha256, *head_sha256; /* of ser_learning */
 } ser_fold_part;
 
 /* block: what ser_evaluate gives of the fold. */

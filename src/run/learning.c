@@ -1,4 +1,5 @@
 #include "run/learning.h"
+#include "base/sha256.h"
 #include "run/tuned_head.h"
 
 enum { BEST_COPIES = 2, BEST_NETWORKS = 3 };
@@ -167,13 +168,21 @@ ser_status ser_learning_open(ser_learning *l, const ser_workbench *w, const ser_
     return st;
 }
 
-ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, ser_error *err)
+static void hash_head(char hex[65], const ser_linear *head)
 {
-    uint64_t blocks;
+    ser_sha256 h;
+    ser_sha256_init(&h);
+    ser_sha256_add(&h, head->mean, head->n_in * sizeof *head->mean);
+    ser_sha256_add(&h, head->scale, head->n_in * sizeof *head->scale);
+    ser_sha256_add(&h, head->w, head->n_labels * head->n_in * sizeof *head->w);
+    ser_sha256_add(&h, head->bias, head->n_labels * sizeof *head->bias);
+    ser_sha256_finish(&h, hex);
+}
+
+/* Candidates that have all blocks of the head, and another c. */
+static void start_from(ser_learning *l, uint64_t blocks)
+{
     size_t n = 0;
-    ser_status st = ser_tuned_head_read(&l->origin, &blocks, w, err);
-    if (st != SER_OK || !l->origin.n_in)
-        return st;
     for (size_t i = 0; i < l->settings.n_candidates; i++)
         if (!(blocks & ~l->candidates[i].blocks)) {
             l->candidates[n] = l->candidates[i];
@@ -181,7 +190,19 @@ ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w,
         }
     l->settings.n_candidates = n;
     l->settings.origin = &l->origin;
-    return SER_OK;
+    hash_head(l->head_sha256, &l->origin);
+}
+
+ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, const ser_run_host *host,
+                                        ser_error *err)
+{
+    uint64_t blocks;
+    ser_status st = ser_tuned_head_read(&l->origin, &blocks, w, err);
+    if (st == SER_OK && l->origin.n_in)
+        start_from(l, blocks);
+    if (st == SER_OK && host->team)
+        st = host->team->compare(host->team->context, "heads of the encoder", l->head_sha256, err);
+    return st;
 }
 
 void ser_learning_close(ser_learning *l)

@@ -27,7 +27,8 @@ typedef struct ser_learning {
     ser_candidate baseline_candidates[SER_MAX_CANDIDATES];
     size_t n_baseline_candidates;
     ser_run_models models;
-    ser_linear origin; /* of settings */
+    ser_linear origin;    /* of settings */
+    char head_sha256[65]; /* of it; empty: there is none */
 } ser_learning;
 
 /* l and n are in force; w and host must outlive it, and it stays where it is. */
@@ -35,8 +36,9 @@ ser_status ser_learning_open(ser_learning *out, const ser_workbench *w, const se
                              const ser_run_network *n, ser_run_models models, const ser_run_data *data,
                              const ser_run_host *host, ser_error *err);
 /* The linear model starts from the head that the encoder learned with, where it has one that reads these
- * features: settings.origin is set then. */
-ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, ser_error *err);
+ * features: settings.origin is set then. All ranks have the same, or none. */
+ser_status ser_learning_start_from_head(ser_learning *l, const ser_workbench *w, const ser_run_host *host,
+                                        ser_error *err);
 void ser_learning_close(ser_learning *l);
 
 /* Products of networks: no int8 is learned with. */

@@ -225,6 +225,7 @@ static const char *differing(const json_t *a, const json_t *b)
         if (!json_equal(value, json_object_get(b, key)))
             return strcmp(key, "model_sha256") == 0     ? "model"
                    : strcmp(key, "encoder_sha256") == 0 ? "encoder"
+                   : strcmp(key, "head_sha256") == 0    ? "encoder's head"
                                                         : key;
     }
     return json_object_size(a) == json_object_size(b) ? NULL : "set of options";

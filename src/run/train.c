@@ -266,7 +266,7 @@ static ser_status train_all(train_job *k, ser_error *err)
         st = ser_learning_open(&k->learning, &k->w, &k->s.learning, &k->s.network, k->models, &k->s.data,
                                &k->job.host, err);
     if (st == SER_OK && k->models.linear && !k->s.fine_tuning.on)
-        st = ser_learning_start_from_head(&k->learning, &k->w, err);
+        st = ser_learning_start_from_head(&k->learning, &k->w, &k->job.host, err);
     if (st == SER_OK && ser_team_is_first(k->job.host.team))
         st = ser_run_folder_begin(&k->job.folder, k->folds, NULL, states, s->n_networks, err);
     k->epochs.host = &k->job.host;

@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "model/pooled.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +66,17 @@ ser_status ser_tuned_head_write(const char *folder, const ser_tune_net *net, con
     ser_extractor_free(&e);
     ser_encoders_close(&encoders);
     ser_model_data_release(&m);
+    ser_free(path);
+    return st;
+}
+
+ser_status ser_tuned_head_remove(const char *folder, ser_error *err)
+{
+    char *path = ser_io_join(folder, FILE_NAME);
+    ser_status st = !path ? ser_fail_nomem(err)
+                    : unlink(path) == 0 || errno == ENOENT
+                        ? SER_OK
+                        : ser_fail(err, SER_E_IO, "%s: %s", path, strerror(errno));
     ser_free(path);
     return st;
 }

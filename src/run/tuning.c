@@ -170,6 +170,8 @@ static ser_status save_encoder(const ser_tuning *k, const ser_tune_net *net, int
         st = ser_io_make_folder(folder, err);
     if (st == SER_OK) /* first: never is there a checkpoint that does not say it */
         st = ser_heard_write(&heard, folder, err);
+    if (st == SER_OK) /* one of other weights */
+        st = ser_tuned_head_remove(folder, err);
     if (st == SER_OK)
         st = ser_tune_save_encoder(net, NULL, folder, err);
     if (st == SER_OK)

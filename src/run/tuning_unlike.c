@@ -194,7 +194,7 @@ ser_status ser_run_tune_unlike(ser_run_tuning *out, bool *kept, size_t n_in, con
                                const ser_run_features *features, const ser_run_host *host,
                                const ser_run_folder *folder, ser_error *err)
 {
-    ser_tuning k = {.s = s, .folder = folder->path};
+    ser_tuning k = {.s = s, .spec = &features->spec, .folder = folder->path};
     *out = (ser_run_tuning){.figures = json_array()};
     *kept = false;
     ser_status st = out->figures ? ser_tuning_open(&k, features, host, err) : ser_fail_nomem(err);
