@@ -35,7 +35,7 @@ ser_variety ser_variety_default(void)
                          .noise = 0.4,
                          .babble = 0.1,
                          .gain = 0.8,
-                         .clip = 0.07,
+                         .clip = 0.15,
                          .steps = 0.1,
                          .codec = 0.1};
 }

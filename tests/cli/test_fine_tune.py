@@ -148,7 +148,7 @@ class FineTune(Case):
         self.assertLess(abs(slope * x + start - y).max(), 0.02 * (y.max() - y.min()))
 
         # where features are others than it reads, and where voices have a baseline, nothing of it
-        for other in (("--layers", "1"), ("--layers", "1,2", "--normalize", "speaker"), ("--layers", "weighted")):
+        for other in (("--layers", "1"), ("--layers", "1,2", "--normalize", "speaker"), ("--layers", "1,2", "--normalize", "corpus"), ("--layers", "weighted")):
             report, out = self.evaluate("a/encoder-without-one", *other)
             self.assertNotIn("starts_from_head", report)
             self.assertIn("The encoder has learned from two\n", out)
@@ -294,6 +294,13 @@ class FineTune(Case):
         self.assertGreater(length(usual), 0)
         self.assertGreater(abs(usual[stem]).max(), 0)
         self.assertEqual(length(self.way("head", "--fine-tune-steps", "0")), 0)
+        # the mean of two heads: one reads all means, the other what stands above the lowest layer
+        tensors = self.read(self.path("head/encoder/head.safetensors"))[1]
+        n_labels, n_in = tensors["plain.weight"][1]
+        weights = abs(numpy.frombuffer(tensors["plain.weight"][2], numpy.float32).reshape(n_labels, 2, -1, usual[stem].shape[0])).max(axis=(0, 3))
+        self.assertEqual(weights.shape[1] * 2 * usual[stem].shape[0], n_in)
+        self.assertEqual(weights[0, 1], 0)  # deviations of the lowest layer
+        self.assertTrue(weights[0, 0] > 0 and weights[1, 0] > 0 and weights[1, 1] > 0, weights)
         self.way("head-mixed", "--fine-tune-steps", "0", "--fine-tune-mixup", "0.4")  # the head is fitted to what is not mixed
         with open(self.path("head/left-out.jsonl")) as a, open(self.path("head-mixed/left-out.jsonl")) as b:
             self.assertEqual(a.read(), b.read())
