@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains the model that is built into the program, or one of other corpora by the same recipe: the same bits on the same
-# machine. Its trainings are 6,000 batches in all: 95 minutes on two cores with AVX-512 and bf16
-# beside other work. Build the program again afterwards.
+# machine. Its trainings are 6,000 batches in all: 95 minutes on two cores with AVX-512 and bf16, beside other work. Build
+# the program again afterwards.
 #   tools/make_builtin.sh PATH_OF_SER DATA_DIR WHISPER_FOLDER [CORPORA [MODEL]]
 # Without CORPORA: all four, into src/model/builtin.safetensors. CREMAD alone, whose terms (ODbL) allow commercial use, gives six
 # emotions, calibrated on speakers left out; into models/cremad.safetensors. The figures of these two go into docs/.
