@@ -91,7 +91,7 @@ static bool is_read(head_part part, const ser_tune_shape *shape, size_t i)
 /* The mean of two heads, which is one: the first reads all layers' means over time, the second means and
  * deviations of all layers but the lowest (where one is read, of that). What is true of some corpora only
  * stands mostly in what one of the two reads, and counts half: found on corpora left out, on the frozen
- * encoder (docs/strangers.md). */
+ * encoder. */
 static ser_status fit_mean_head(ser_tune_net *net, const float *pooled, const ser_tune_rows *rows,
                                 const size_t *row, const double *weight, size_t n,
                                 const ser_fine_tune_settings *s, ser_error *err)

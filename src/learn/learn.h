@@ -58,7 +58,7 @@ typedef struct ser_learn_settings {
     void (*on_adapt)(void *context, const char *what, const ser_adapt_epoch *e);
     bool speaker_disjoint;    /* inner folds and validation parts keep speakers together */
     bool corpus_disjoint;     /* the corpora joined are left out one by one: by the linear model's inner folds
-                                 too, and it  learns each recording from among the emotions that its corpus could
+                                 too, and it learns each recording from among the emotions that its corpus could
                                  have said */
     const ser_linear *origin; /* of linear models: see ser_rows; (features of the extractor) to the corpus's
                                  labels. NULL: none */
