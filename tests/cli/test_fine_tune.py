@@ -120,6 +120,7 @@ class FineTune(Case):
         report, out = self.evaluate("a/encoder-without-one", "--layers", "1,2", "--c", "1e-6")
         self.assertIn(note, out)
         self.assertTrue(report["starts_from_head"])
+        shutil.copy(self.path("e.json"), self.path("with.json"))
         folds = [[], [], []]
         for p in report["predictions"]:
             name = os.path.basename(p["file"])
@@ -153,6 +154,20 @@ class FineTune(Case):
             self.assertNotIn("starts_from_head", report)
             self.assertIn("The encoder has learned from two\n", out)
         self.assertIn(note, self.evaluate("a/encoder-without-one", "--layers", "2,1")[1])
+
+        # who has it and who has not do not compare, and do not join
+        one_fold = ("evaluate", "--data", self.one, "--feature-type", "WHISPER", "--encoder", unheard, "--layers", "1,2", "--pooling", "all", "--augment", "none",
+                    "--protocol", "loso")
+        self.ser(*one_fold, "--fold", "1", "--run", self.path("f1"))
+        os.rename(head, self.path("away"))
+        self.ser(*one_fold, "--fold", "2", "--run", self.path("f2"))
+        self.ser(*one_fold, "--fold", "3", "--run", self.path("f3"))
+        _, err = self.ser("merge", self.path("f1"), self.path("f2"), self.path("f3"), "-o", self.path("m"), status=1)
+        self.assertIn("encoder's head", err)
+        _, err = self.ser("evaluate", "--reproduce", self.path("with.json"), status=1)
+        self.assertIn("beside this encoder lies none", err)
+        os.rename(self.path("away"), head)
+        self.ser("evaluate", "--reproduce", self.path("with.json"))
 
         # one that is of other weights, or broken
         shutil.copy(self.path("a/encoder/head.safetensors"), head)
